@@ -1,0 +1,4 @@
+"""Callbacks, by the name a configuration calls them."""
+
+CALLBACKS: dict[str, str] = {
+}

@@ -1,0 +1,4 @@
+"""Data modules, by the name a configuration calls them."""
+
+DATAMODULES: dict[str, str] = {
+}

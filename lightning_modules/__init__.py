@@ -1,0 +1,4 @@
+"""Lightning modules, by the name a configuration calls them."""
+
+MODELS: dict[str, str] = {
+}

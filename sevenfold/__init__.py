@@ -1,0 +1,1 @@
+"""Sevenfold: the mathematics of seven papers in plain PyTorch and NumPy."""
