@@ -10,7 +10,8 @@ def stream_seed(seed: int, *names: str | int) -> int:
     """Derive a 63-bit seed from a base seed and any number of names or indices.
 
     The value depends on nothing but its arguments (not on process, rank, worker or call order), so trials and
-    samples may be computed anywhere and in any order. Names are hashed with their type: ``1`` and ``"1"`` differ.
+    samples may be computed anywhere and in any order. Names are hashed with their type: ``1`` and ``"1"``
+    differ.
     """
     text = repr((int(seed), *((type(name).__name__, name) for name in names)))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
