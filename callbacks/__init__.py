@@ -1,4 +1,22 @@
-"""Callbacks, by the name a configuration calls them."""
+"""Callbacks and loggers, by the name a configuration calls them.
+
+The run folder is no entry of the table: every run has it, so ``train.py`` adds it itself.
+"""
 
 CALLBACKS: dict[str, str] = {
+    "checkpoint": "pytorch_lightning.callbacks:ModelCheckpoint",
+    "device_stats": "pytorch_lightning.callbacks:DeviceStatsMonitor",
+    "early_stopping": "pytorch_lightning.callbacks:EarlyStopping",
+    "ema": "pytorch_lightning.callbacks:EMAWeightAveraging",
+    "lr": "pytorch_lightning.callbacks:LearningRateMonitor",
+    "progress": "pytorch_lightning.callbacks:TQDMProgressBar",
+    "records": "callbacks.records:RecordsWriter",
+    "throughput": "pytorch_lightning.callbacks:ThroughputMonitor",
+    "timer": "pytorch_lightning.callbacks:Timer",
+}
+
+LOGGERS: dict[str, str] = {
+    "csv": "callbacks.loggers:csv_logger",
+    "tensorboard": "callbacks.loggers:tensorboard_logger",
+    "wandb": "callbacks.loggers:wandb_logger",
 }

@@ -101,13 +101,10 @@ def read_file(path: str | Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
 
 
 def parse_setting(text: str) -> dict[str, Any]:
-    """Turn ``model.solver.tol=1e-3`` into a nested mapping; the value is YAML, and a bare ``None`` means
-    null.
-    """
+    """Turn ``model.solver.tol=1e-3`` into a nested mapping; values are YAML, and a bare ``None`` is null."""
     key, _, value = text.removeprefix("--").partition("=")
     try:
-        node: Any = _without_none(OmegaConf.to_container(OmegaConf.from_dotlist([f"v={value}"]))["v"])  #
-        type: ignore
+        node = _without_none(OmegaConf.from_dotlist([f"v={value}"]))["v"]
     except (yaml.YAMLError, OmegaConfBaseException) as error:
         raise ConfigError(key, f"cannot read the value {value!r}: {_one_line(error)}") from None
     for part in reversed(key.split(".")):
@@ -145,6 +142,8 @@ def compose(layers: Iterable[Mapping[str, Any]], settings: Iterable[str] = ()) -
 
 def _without_none(value: Any) -> Any:
     """Read the word None as null, also inside lists: sweeps write values as Python text."""
+    if OmegaConf.is_config(value):
+        value = OmegaConf.to_container(value, resolve=False)
     if isinstance(value, list):
         return [_without_none(item) for item in value]
     if isinstance(value, dict):
@@ -219,16 +218,13 @@ def validate(
 
 
 def _convert(annotation: Any, default: Any, value: Any, full: str) -> Any:
-    """Let OmegaConf check one value against one annotation and hand it back as plain Python or as its
-    dataclass.
-    """
+    """Let OmegaConf check one value against its annotation; return it plain, or as the annotated dataclass."""
     start = default if dataclasses.is_dataclass(default) else MISSING
-    schema = dataclasses.make_dataclass(
-        "Schema", [("v", annotation, dataclasses.field(default_factory=lambda: start))]
-    )
+    field = dataclasses.field(default_factory=lambda: start)
+    schema = OmegaConf.structured(dataclasses.make_dataclass("Schema", [("v", annotation, field)]))
     try:
-        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), {"v": value})).v  # type:
-        ignore
+        checked: Any = OmegaConf.to_object(OmegaConf.merge(schema, {"v": value}))
+        return checked.v
     except ConfigError as error:  # raised by a group's __post_init__
         raise ConfigError(f"{full}.{error.key}", error.message) from None
     except OmegaConfBaseException as error:

@@ -1,0 +1,51 @@
+"""Checkpoints as data from somebody else: read with ``weights_only=True``, explained when they do not fit."""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sevenfold.errors import InputError
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Load a checkpoint file on CPU, tensors and plain values only.
+
+    Raises ``InputError`` for a remote address (which Lightning would unpickle without restriction), an absent,
+    truncated or foreign file, and a file that holds anything but plain values.
+    """
+    if "://" in str(path):
+        raise InputError(f"'{path}' is a remote address: download it, verify it, and give the local file")
+    if not Path(path).is_file():
+        raise InputError(f"checkpoint '{path}' does not exist")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
+        raise InputError(f"'{path}' is no readable checkpoint (truncated, or not plain data): {reason}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"'{path}' holds a {type(content).__name__}, not a checkpoint")
+    return content
+
+
+def stored_config(path: str | Path) -> dict[str, Any]:
+    """Return the resolved configuration that a run of this suite put into its checkpoint."""
+    config = read_checkpoint(path).get("config")
+    if not isinstance(config, dict):
+        raise InputError(f"'{path}' holds no configuration: it is not from this suite, so give --config as well")
+    return config
+
+
+def check_state(state: Mapping[str, torch.Tensor], module: torch.nn.Module, path: str | Path) -> None:
+    """Compare a state dict with the module it is meant for; raise ``InputError`` naming what differs."""
+    own = module.state_dict()
+    problems = [f"missing {key}" for key in own if key not in state]
+    problems += [f"unexpected {key}" for key in state if key not in own]
+    for key in state:
+        if key in own and isinstance(own[key], torch.Tensor) and own[key].shape != state[key].shape:
+            problems.append(f"{key} is {tuple(state[key].shape)}, the model's is {tuple(own[key].shape)}")
+    if problems:
+        shown = "; ".join(problems[:4]) + (f"; and {len(problems) - 4} more" if len(problems) > 4 else "")
+        raise InputError(f"'{path}' is a checkpoint of another model: {shown}")

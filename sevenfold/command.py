@@ -1,0 +1,71 @@
+"""The command line of ``train.py``; standard library only, so that ``--help`` answers at once."""
+
+import argparse
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+VERBS = ("fit", "validate", "test", "predict", "sweep")
+_SETTING = re.compile(r"(--)?(?!config=|ckpt=)[A-Za-z_][\w./-]*=", re.ASCII)
+
+_EXAMPLES = """\
+examples:
+  python train.py --config configs/flow/demo.yaml
+  python train.py --config configs/flow/demo.yaml trainer.max_epochs=2 --model.optim.lr=1e-4
+  python train.py --ckpt runs/flow_demo/version_0/checkpoints/last.ckpt          (resume)
+  python train.py test --ckpt runs/flow_demo/version_0/checkpoints/last.ckpt     (evaluate)
+  python train.py sweep configs/sweeps/flow_demo.yaml
+"""
+
+
+@dataclass(frozen=True)
+class Command:
+    """One parsed command line: the verb if given, the files and the ``key=value`` settings."""
+
+    verb: str | None
+    configs: tuple[str, ...]
+    ckpt: str | None
+    print_config: bool
+    sweep: str | None
+    settings: tuple[str, ...]
+
+
+def parse(argv: Sequence[str]) -> Command:
+    """Parse the arguments after the program's name; mistakes end in argparse's usage and exit status 2.
+
+    Settings are cut out before argparse looks: it would take ``--key=[0.8, 0.9]`` for a positional because of the
+    space. The word after ``--config`` or ``--ckpt`` is a file even where it holds ``=`` (``epoch=1-step=16.ckpt``).
+    """
+    settings, rest = [], []
+    for before, word in zip(["", *argv], argv, strict=False):
+        is_setting = before not in ("--config", "--ckpt") and _SETTING.match(word)
+        (settings if is_setting else rest).append(word)
+    options = _parser().parse_args(rest)
+    if (options.verb == "sweep") != (options.file is not None):
+        _parser().error("'sweep' takes one file, and no other verb takes any: use --config FILE")
+    if options.verb != "sweep" and not options.config and not options.ckpt:
+        _parser().error("nothing to do: give --config FILE, --ckpt FILE or both")
+    return Command(
+        options.verb, tuple(options.config), options.ckpt, options.print_config, options.file, tuple(settings)
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "train.py",
+        usage="python train.py [VERB] [--config FILE]... [--ckpt FILE] [--print-config] [key=value]...",
+        description="Train, evaluate, search and sample, as a configuration says.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("verb", nargs="?", choices=VERBS, help="default: the configuration's own verb")
+    parser.add_argument("file", nargs="?", metavar="FILE", help="with sweep: a sweep file in W&B's schema")
+    parser.add_argument(
+        "--config", action="append", default=[], metavar="FILE", help="YAML file; several merge left to right"
+    )
+    parser.add_argument(
+        "--ckpt", metavar="FILE", help="alone: resume or evaluate that run; with --config: that state, this config"
+    )
+    parser.add_argument("--print-config", action="store_true", help="print the resolved configuration and stop")
+    return parser

@@ -1,0 +1,100 @@
+"""Train, evaluate, search and sample: every run of the suite starts here.
+
+The story of a run, top to bottom: read the command line, compose the configuration, check all of it, choose the run
+folder, and hand over to Lightning. ``python train.py --help`` shows the command line.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sevenfold.command import Command, parse
+from sevenfold.errors import InputError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line; return the exit status: 0, 1 for a failing disk or device, 2 for bad input."""
+    command = parse(sys.argv[1:] if argv is None else argv)
+    try:
+        return dispatch(command)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def dispatch(command: Command) -> int:
+    """Print the configuration, run a sweep, or run one verb."""
+    if command.verb == "sweep":
+        from sevenfold.sweep import run_sweep
+
+        return run_sweep(command.sweep, command.settings, program=Path(__file__))
+    config = read_config(command)
+    if command.print_config:
+        import yaml
+
+        print(yaml.safe_dump(config, sort_keys=False), end="")
+        return 0
+    run(config, command.ckpt)
+    return 0
+
+
+def read_config(command: Command) -> dict[str, Any]:
+    """Compose files and settings; with ``--ckpt`` alone, start from the configuration in the checkpoint."""
+    from sevenfold.config import compose, read_file
+
+    layers = [read_file(path) for path in command.configs]
+    if command.configs:
+        layers.insert(0, {"name": Path(command.configs[-1]).stem})
+    else:
+        from sevenfold.checkpoint import stored_config
+
+        layers.append(stored_config(command.ckpt))
+    if command.verb:
+        layers.append({"verb": command.verb})
+    return compose(layers, command.settings)
+
+
+def run(config: dict[str, Any], ckpt: str | None) -> None:
+    """Check and build every part, then fit, validate, test or predict in a run folder of its own."""
+    import pytorch_lightning as pl
+
+    from callbacks import CALLBACKS, LOGGERS
+    from callbacks.run_folder import RunFolder, choose_folder
+    from datamodules import DATAMODULES
+    from lightning_modules import MODELS
+    from sevenfold.checkpoint import check_state, read_checkpoint
+    from sevenfold.config import prepare
+    from sevenfold.report import text_table
+    from sevenfold.results import Results, recorded
+
+    def chosen(part: str, table: dict[str, str], **given: Any) -> list[Any]:
+        entries = {key: options for key, options in config[part].items() if options is not None}
+        return [prepare(table, {"name": key, **entries[key]}, f"{part}.{key}", **given) for key in entries]
+
+    make_model = prepare(MODELS, config["model"], "model")
+    make_data = prepare(DATAMODULES, config["data"], "data")
+    make_callbacks = chosen("callbacks", CALLBACKS)
+    trainer_options = {"name": "trainer", **config["trainer"]}
+    prepare({"trainer": "pytorch_lightning:Trainer"}, trainer_options, "trainer")
+    chosen("logger", LOGGERS, run={})
+
+    pl.seed_everything(config["seed"], workers=True, verbose=False)
+    model, data = make_model(), make_data()
+    callbacks = [make() for make in make_callbacks]
+    if ckpt:
+        check_state(read_checkpoint(ckpt)["state_dict"], model, ckpt)
+
+    folder = choose_folder(config)
+    loggers = [make() for make in chosen("logger", LOGGERS, run={"folder": folder, "config": config})]
+    trainer = prepare(
+        {"trainer": "pytorch_lightning:Trainer"}, trainer_options, "trainer", default_root_dir=folder,
+        callbacks=[RunFolder(folder, config), *callbacks], logger=loggers,
+    )()  # fmt: skip
+
+    results = Results(folder if trainer.is_global_zero else None, config["name"], config["verb"], config["seed"])
+    with recorded(results):
+        execute(trainer, model, data, config, ckpt)
