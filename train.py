@@ -1,7 +1,7 @@
 """Train, evaluate, search and sample: every run of the suite starts here.
 
-The story of a run, top to bottom: read the command line, compose the configuration, check all of it, choose the run
-folder, and hand over to Lightning. ``python train.py --help`` shows the command line.
+The story of a run, top to bottom: read the command line, compose the configuration, check all of it, choose
+the run folder, and hand over to Lightning. ``python train.py --help`` shows the command line.
 """
 
 import sys
@@ -59,7 +59,7 @@ def read_config(command: Command) -> dict[str, Any]:
 
 
 def run(config: dict[str, Any], ckpt: str | None) -> None:
-    """Check and build every part, then fit, validate, test or predict in a run folder of its own."""
+    """Check every part, build it, choose the run folder, and leave results there whatever happens."""
     import pytorch_lightning as pl
 
     from callbacks import CALLBACKS, LOGGERS
@@ -71,30 +71,64 @@ def run(config: dict[str, Any], ckpt: str | None) -> None:
     from sevenfold.report import text_table
     from sevenfold.results import Results, recorded
 
-    def chosen(part: str, table: dict[str, str], **given: Any) -> list[Any]:
-        entries = {key: options for key, options in config[part].items() if options is not None}
-        return [prepare(table, {"name": key, **entries[key]}, f"{part}.{key}", **given) for key in entries]
+    def prepare_each(part: str, table: dict[str, str], **given: Any) -> list[Any]:
+        nodes = {key: options for key, options in config[part].items() if options is not None}
+        return [
+            prepare(table, {**node, "name": key}, f"{part}.{key}", **given) for key, node in nodes.items()
+        ]
+
+    def prepare_trainer(**given: Any) -> Any:
+        table = {"trainer": "pytorch_lightning:Trainer"}
+        return prepare(table, {**config["trainer"], "name": "trainer"}, "trainer", **given)
 
     make_model = prepare(MODELS, config["model"], "model")
     make_data = prepare(DATAMODULES, config["data"], "data")
-    make_callbacks = chosen("callbacks", CALLBACKS)
-    trainer_options = {"name": "trainer", **config["trainer"]}
-    prepare({"trainer": "pytorch_lightning:Trainer"}, trainer_options, "trainer")
-    chosen("logger", LOGGERS, run={})
+    make_callbacks = prepare_each("callbacks", CALLBACKS)
+    prepare_each("logger", LOGGERS, run=None)
+    prepare_trainer(logger=None, callbacks=None, default_root_dir=None)
 
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     model, data = make_model(), make_data()
     callbacks = [make() for make in make_callbacks]
     if ckpt:
-        check_state(read_checkpoint(ckpt)["state_dict"], model, ckpt)
+        check_state(read_checkpoint(ckpt).get("state_dict", {}), model, ckpt)
 
     folder = choose_folder(config)
-    loggers = [make() for make in chosen("logger", LOGGERS, run={"folder": folder, "config": config})]
-    trainer = prepare(
-        {"trainer": "pytorch_lightning:Trainer"}, trainer_options, "trainer", default_root_dir=folder,
-        callbacks=[RunFolder(folder, config), *callbacks], logger=loggers,
-    )()  # fmt: skip
-
-    results = Results(folder if trainer.is_global_zero else None, config["name"], config["verb"], config["seed"])
+    loggers = [make() for make in prepare_each("logger", LOGGERS, run={"folder": folder, "config": config})]
+    callbacks.insert(0, RunFolder(folder, config))
+    trainer = prepare_trainer(logger=loggers, callbacks=callbacks, default_root_dir=folder)()
+    results = Results(folder if trainer.is_global_zero else None, config)
     with recorded(results):
-        execute(trainer, model, data, config, ckpt)
+        execute(trainer, model, data, config, ckpt, results)
+    if trainer.is_global_zero:
+        print(f"\n{text_table([folder])}\n\nrun folder: {folder}")
+
+
+def execute(
+    trainer: Any, model: Any, data: Any, config: dict[str, Any], ckpt: str | None, results: Any
+) -> None:
+    """Hand over to Lightning: one verb, then the test set after a fit; collect what was measured."""
+    state = {"datamodule": data, "weights_only": True}
+    if config["verb"] == "fit":
+        trainer.fit(model, ckpt_path=ckpt, **state)
+        results.update(trainer.callback_metrics)
+        if config["test_after_fit"] and not trainer.interrupted:
+            best = (
+                getattr(trainer.checkpoint_callback, "best_model_path", "")
+                if trainer.checkpoint_callback
+                else ""
+            )
+            monitored = best and trainer.checkpoint_callback.monitor
+            trainer.test(model, ckpt_path=best if monitored else None, verbose=False, **state)
+    elif config["verb"] == "predict":
+        trainer.predict(model, ckpt_path=ckpt, return_predictions=False, **state)
+    else:
+        getattr(trainer, config["verb"])(model, ckpt_path=ckpt, verbose=False, **state)
+    results.update(trainer.callback_metrics)
+    for callback in trainer.callbacks:
+        if hasattr(callback, "results"):
+            results.update(callback.results())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -32,8 +32,8 @@ def wandb_logger(
 ) -> WandbLogger:
     """Log to Weights & Biases: scalars, pictures and tables, with the resolved configuration.
 
-    Without ``mode`` the run goes online if W&B has a key or ``WANDB_MODE`` says so; else it is kept offline in the
-    run folder, where ``wandb sync`` finds it. Models are uploaded only when online.
+    Without ``mode`` the run goes online if W&B has a key or ``WANDB_MODE`` says so; else it is kept offline
+    in the run folder, where ``wandb sync`` finds it. Models are uploaded only when online.
     """
     offline = _offline() if mode is None else mode == "offline"
     return WandbLogger(

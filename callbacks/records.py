@@ -13,9 +13,10 @@ from sevenfold.results import append_record, merge_shards, read_folder, summariz
 class RecordsWriter(BasePredictionWriter):
     """Append every record that ``predict_step`` returns to this rank's shard; merge and summarize at the end.
 
-    A record is a plain mapping with a unique ``key`` (what trial it is), optionally ``group`` (what to average over:
-    means and spreads of its numeric fields become the run's results) and any fields. A step returns one record or a
-    list of them. Trials already recorded are skipped by the data module, which reads the same folder.
+    A record is a plain mapping with a unique ``key`` (what trial it is), optionally ``group`` (what to
+    average over: means and spreads of its numeric fields become the run's results) and any fields. A step
+    returns one record or a list of them. Trials already recorded are skipped by the data module, which reads
+    the same folder.
     """
 
     def __init__(self) -> None:

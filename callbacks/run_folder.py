@@ -24,8 +24,9 @@ PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "omegac
 class RunFolder(pl.Callback):
     """Write ``config.yaml`` and ``environment.json``, and put the plain configuration into every checkpoint.
 
-    ``folder`` is the run's folder, ``config`` the resolved configuration: plain values only, so that checkpoints
-    load with ``weights_only=True``. Other callbacks and data modules find the folder as ``trainer.default_root_dir``.
+    ``folder`` is the run's folder, ``config`` the resolved configuration: plain values only, so that
+    checkpoints load with ``weights_only=True``. Other callbacks and data modules find the folder as
+    ``trainer.default_root_dir``.
     """
 
     def __init__(self, folder: Path, config: dict[str, Any]):
@@ -76,9 +77,10 @@ def _git(*arguments: str) -> str | None:
 def choose_folder(config: dict[str, Any]) -> Path:
     """Return this run's folder ``output_dir/name/version_N``, the same on every rank, created.
 
-    Rank zero chooses. Ranks that it starts inherit the choice through their environment; ranks started from outside
-    (torchrun, SLURM) receive it over a process group that lives for this one message. A ``predict`` that was cut off
-    is continued in its own folder, where its records are, if the configuration is still the same.
+    Rank zero chooses. Ranks that it starts inherit the choice through their environment; ranks started from
+    outside (torchrun, SLURM) receive it over a process group that lives for this one message. A ``predict``
+    that was cut off is continued in its own folder, where its records are, if the configuration is still the
+    same.
     """
     if INHERITED in os.environ and os.environ.get("LOCAL_RANK", "0") != "0":
         return Path(os.environ[INHERITED])

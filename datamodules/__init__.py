@@ -1,4 +1,3 @@
 """Data modules, by the name a configuration calls them."""
 
-DATAMODULES: dict[str, str] = {
-}
+DATAMODULES: dict[str, str] = {}

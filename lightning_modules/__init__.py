@@ -1,4 +1,3 @@
 """Lightning modules, by the name a configuration calls them."""
 
-MODELS: dict[str, str] = {
-}
+MODELS: dict[str, str] = {}

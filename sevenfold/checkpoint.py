@@ -13,8 +13,8 @@ from sevenfold.errors import InputError
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """Load a checkpoint file on CPU, tensors and plain values only.
 
-    Raises ``InputError`` for a remote address (which Lightning would unpickle without restriction), an absent,
-    truncated or foreign file, and a file that holds anything but plain values.
+    Raises ``InputError`` for a remote address (which Lightning would unpickle without restriction), an
+    absent, truncated or foreign file, and a file that holds anything but plain values.
     """
     if "://" in str(path):
         raise InputError(f"'{path}' is a remote address: download it, verify it, and give the local file")
@@ -24,7 +24,9 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
-        raise InputError(f"'{path}' is no readable checkpoint (truncated, or not plain data): {reason}") from None
+        raise InputError(
+            f"'{path}' is no readable checkpoint (truncated, or not plain data): {reason}"
+        ) from None
     if not isinstance(content, dict):
         raise InputError(f"'{path}' holds a {type(content).__name__}, not a checkpoint")
     return content
@@ -34,7 +36,9 @@ def stored_config(path: str | Path) -> dict[str, Any]:
     """Return the resolved configuration that a run of this suite put into its checkpoint."""
     config = read_checkpoint(path).get("config")
     if not isinstance(config, dict):
-        raise InputError(f"'{path}' holds no configuration: it is not from this suite, so give --config as well")
+        raise InputError(
+            f"'{path}' holds no configuration: it is not from this suite, so give --config as well"
+        )
     return config
 
 

@@ -33,10 +33,12 @@ class Command:
 def parse(argv: Sequence[str]) -> Command:
     """Parse the arguments after the program's name; mistakes end in argparse's usage and exit status 2.
 
-    Settings are cut out before argparse looks: it would take ``--key=[0.8, 0.9]`` for a positional because of the
-    space. The word after ``--config`` or ``--ckpt`` is a file even where it holds ``=`` (``epoch=1-step=16.ckpt``).
+    Settings are cut out before argparse looks: it would take ``--key=[0.8, 0.9]`` for a positional because of
+    the space. The word after ``--config`` or ``--ckpt`` is a file even where it holds ``=``
+    (``epoch=1-step=16.ckpt``).
     """
-    settings, rest = [], []
+    settings: list[str] = []
+    rest: list[str] = []
     for before, word in zip(["", *argv], argv, strict=False):
         is_setting = before not in ("--config", "--ckpt") and _SETTING.match(word)
         (settings if is_setting else rest).append(word)
@@ -65,7 +67,11 @@ def _parser() -> argparse.ArgumentParser:
         "--config", action="append", default=[], metavar="FILE", help="YAML file; several merge left to right"
     )
     parser.add_argument(
-        "--ckpt", metavar="FILE", help="alone: resume or evaluate that run; with --config: that state, this config"
+        "--ckpt",
+        metavar="FILE",
+        help="alone: resume or evaluate that run; with --config: that state, this config",
     )
-    parser.add_argument("--print-config", action="store_true", help="print the resolved configuration and stop")
+    parser.add_argument(
+        "--print-config", action="store_true", help="print the resolved configuration and stop"
+    )
     return parser

@@ -218,7 +218,7 @@ def validate(
 
 
 def _convert(annotation: Any, default: Any, value: Any, full: str) -> Any:
-    """Let OmegaConf check one value against its annotation; return it plain, or as the annotated dataclass."""
+    """Let OmegaConf check a value against its annotation; return it plain, or as the annotated dataclass."""
     start = default if dataclasses.is_dataclass(default) else MISSING
     field = dataclasses.field(default_factory=lambda: start)
     schema = OmegaConf.structured(dataclasses.make_dataclass("Schema", [("v", annotation, field)]))

@@ -29,7 +29,8 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def append_record(path: str | Path, record: Mapping[str, Any]) -> None:
-    """Append one record as a line of JSON and push it to disk; a kill can cost this line only, never earlier ones.
+    """Append one record as a line of JSON and push it to disk; a kill can cost this line only, never earlier
+    ones.
 
     A line that a kill cut short is closed off first, so that the new record does not run into it.
     """
@@ -43,7 +44,9 @@ def append_record(path: str | Path, record: Mapping[str, Any]) -> None:
 
 
 def read_records(path: str | Path) -> Iterator[dict[str, Any]]:
-    """Yield the records of one file; a last line cut short by a kill is passed over, damage elsewhere is an error."""
+    """Yield the records of one file; a last line cut short by a kill is passed over, damage elsewhere is an
+    error.
+    """
     lines = Path(path).read_bytes().split(b"\n")
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -80,15 +83,20 @@ def merge_shards(folder: str | Path, name: str = "records.jsonl") -> list[dict[s
 
 
 def summarize(records: Iterable[Mapping[str, Any]]) -> dict[str, float]:
-    """Return ``{group/metric/mean, .../std, .../n}`` over the numeric fields of records, grouped by ``group``.
+    """Return ``{group/metric/mean, .../std, .../n}`` over the numeric fields of records, grouped by
+    ``group``.
 
-    The standard deviation is the sample's (n - 1); it is left out for a single record. Booleans, the key and the seed
-    are no metrics; NaN values stay NaN.
+    The standard deviation is the sample's (n - 1); it is left out for a single record. Booleans, the key and
+    the seed are no metrics; NaN values stay NaN.
     """
     values: dict[str, list[float]] = {}
     for record in records:
         for field, value in record.items():
-            if field not in ("key", "seed") and isinstance(value, int | float) and not isinstance(value, bool):
+            if (
+                field not in ("key", "seed")
+                and isinstance(value, int | float)
+                and not isinstance(value, bool)
+            ):
                 values.setdefault(f"{record.get('group', 'all')}/{field}", []).append(float(value))
     summary = {}
     for name, numbers in values.items():
@@ -103,15 +111,16 @@ def summarize(records: Iterable[Mapping[str, Any]]) -> dict[str, float]:
 class Results:
     """The content of one ``results.json``, filled in while a run goes on.
 
-    ``metrics`` maps flat names to the final value of every headline number. ``reference`` holds trivial baselines and
-    published values of the same quantities: what is reported under a name that starts with ``reference/``.
+    ``metrics`` maps flat names to the final value of every headline number. ``reference`` holds trivial
+    baselines and published values of the same quantities: what is reported under a name that starts with
+    ``reference/``.
     """
 
-    def __init__(self, folder: Path | None, name: str, verb: str, seed: int):
+    def __init__(self, folder: Path | None, config: Mapping[str, Any]):
         self.folder, self.started = folder, time.monotonic()
         self.metrics: dict[str, float] = {}
         self.reference: dict[str, Any] = {}
-        self.header = {"name": name, "verb": verb, "seed": seed}
+        self.header = {key: config[key] for key in ("name", "verb", "seed")}
 
     def update(self, values: Mapping[str, Any]) -> None:
         """Add values by name; tensors of one element and NumPy scalars become plain numbers."""
@@ -123,7 +132,9 @@ class Results:
                 self.metrics[name] = plain
 
     def write(self, status: str) -> None:
-        """Write ``results.json`` with ``status`` finished, interrupted or failed; only where a folder was given."""
+        """Write ``results.json`` with ``status`` finished, interrupted or failed; only where a folder was
+        given.
+        """
         if self.folder is None:
             return
         content = {

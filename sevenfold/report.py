@@ -1,0 +1,156 @@
+"""Turn run folders into tables and figures: ``python -m sevenfold.report RUN... [--out report.html]``."""
+
+import argparse
+import csv
+import io
+import json
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sevenfold.errors import InputError
+from sevenfold.results import write_text
+
+MAX_PICTURES = 12
+
+
+def read_run(folder: str | Path) -> dict[str, Any]:
+    """Return a run's ``results.json`` with its folder; a folder without one raises ``InputError``."""
+    path = Path(folder) / "results.json"
+    if not path.is_file():
+        raise InputError(f"'{folder}' is no finished run folder: it has no results.json")
+    try:
+        return {**json.loads(path.read_text()), "folder": Path(folder)}
+    except json.JSONDecodeError as error:
+        raise InputError(f"'{path}' is damaged ({error}); run it again") from None
+
+
+def columns(run: dict[str, Any]) -> dict[str, Any]:
+    """Return everything a run reports by flat name, references marked as such."""
+    return {**run["metrics"], **{f"reference/{name}": value for name, value in run["reference"].items()}}
+
+
+def format_value(value: Any) -> str:
+    """Format a number to five significant digits, anything else as text; a missing value is a dash."""
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.5g}" if math.isfinite(value) else str(value)
+    return str(value)
+
+
+def table_rows(runs: Sequence[dict[str, Any]]) -> list[list[str]]:
+    """Return a table with one row per quantity and one column per run, the header first."""
+    values = [columns(run) for run in runs]
+    names = list(dict.fromkeys(name for column in values for name in column))
+    header = ["", *(f"{run['name']}/{run['folder'].name}" for run in runs)]
+    facts = [
+        [fact, *(format_value(run[fact]) for run in runs)] for fact in ("verb", "seed", "status", "seconds")
+    ]
+    return [
+        header,
+        *facts,
+        *([name, *(format_value(column.get(name)) for column in values)] for name in names),
+    ]
+
+
+def text_table(folders: Sequence[str | Path]) -> str:
+    """Return the table over run folders as aligned text."""
+    rows = table_rows([read_run(folder) for folder in folders])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows
+    ]
+    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
+
+
+def read_curves(folder: Path) -> dict[str, tuple[list[float], list[float]]]:
+    """Return ``{metric: (steps, values)}`` from a run's ``metrics.csv``; empty where there is none."""
+    curves: dict[str, tuple[list[float], list[float]]] = {}
+    if (folder / "metrics.csv").is_file():
+        with open(folder / "metrics.csv", newline="") as file:
+            for row in csv.DictReader(file):
+                for name, text in row.items():
+                    if name not in ("step", "epoch") and text:
+                        steps, values = curves.setdefault(name, ([], []))
+                        steps.append(float(row["step"] or 0))
+                        values.append(float(text))
+    return {name: curve for name, curve in curves.items() if len(curve[0]) > 1}
+
+
+def curve_figures(runs: Sequence[dict[str, Any]]) -> list[str]:
+    """Return one inline SVG per logged quantity, all runs in one plot."""
+    from matplotlib.figure import Figure
+
+    per_run = [(run, read_curves(run["folder"])) for run in runs]
+    figures = []
+    for name in dict.fromkeys(name for _, curves in per_run for name in curves):
+        figure = Figure(figsize=(4.6, 3.0), layout="constrained")
+        axes = figure.add_subplot()
+        for run, curves in per_run:
+            if name in curves:
+                axes.plot(*curves[name], label=f"{run['name']}/{run['folder'].name}", linewidth=1.2)
+        axes.set(title=name, xlabel="step")
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=7)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+        figures.append(buffer.getvalue()[buffer.getvalue().index("<svg") :])
+    return figures
+
+
+def html_report(folders: Sequence[str | Path]) -> str:
+    """Return a self-contained page: the table, every curve as inline SVG, and the runs' pictures."""
+    import base64
+
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+    runs = [read_run(folder) for folder in folders]
+    pictures = [
+        (f"{run['name']}/{run['folder'].name}: {path.stem}", base64.b64encode(path.read_bytes()).decode())
+        for run in runs
+        for path in sorted((run["folder"] / "images").glob("*.png"))[:MAX_PICTURES]
+    ]
+    template = Environment(autoescape=True).from_string(_PAGE)
+    figures = [Markup(svg) for svg in curve_figures(runs)]
+    return template.render(rows=table_rows(runs), figures=figures, pictures=pictures)
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Sevenfold report</title>
+<style>
+body { font: 14px/1.4 system-ui, sans-serif; margin: 2em auto; max-width: 1100px; color: #222 }
+table { border-collapse: collapse } td, th { padding: .25em .8em; text-align: right; border-bottom: 1px solid
+#ddd } td:first-child, th:first-child { text-align: left } figure { display: inline-block; margin: .5em } img
+{ max-width: 100% } figcaption { font-size: 12px; color: #555 } </style></head><body> <h1>Runs</h1> <table>{%
+for row in rows %}<tr>{% for cell in row %} {% if loop.index0 == 0 or loop.length == 0 %}<th>{{ cell }}</th>{%
+else %}<td>{{ cell }}</td>{% endif %} {% endfor %}</tr>{% endfor %}</table> {% if figures %}<h2>Curves</h2>{%
+for svg in figures %}<figure>{{ svg }}</figure>{% endfor %}{% endif %} {% if pictures %}<h2>Pictures</h2>{%
+for caption, data in pictures %} <figure><img src="data:image/png;base64,{{ data }}" alt="{{ caption }}">
+<figcaption>{{ caption }}</figcaption></figure>{% endfor %}{% endif %} </body></html>
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the table over the given run folders and write the HTML report; return the exit status."""
+    parser = argparse.ArgumentParser(
+        "sevenfold.report", description="Compare runs: one table, one HTML page."
+    )
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders (each holds a results.json)")
+    parser.add_argument("--out", default="report.html", help="where to write the page (default: report.html)")
+    options = parser.parse_args(argv)
+    try:
+        print(text_table(options.runs))
+        write_text(options.out, html_report(options.runs))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"\nwritten: {options.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
