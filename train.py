@@ -31,7 +31,9 @@ def dispatch(command: Command) -> int:
     if command.verb == "sweep":
         from sevenfold.sweep import run_sweep
 
-        return run_sweep(command.sweep, command.settings, program=Path(__file__))
+        return run_sweep(
+            command.sweep, command.settings, Path(__file__), jobs=command.jobs, count=command.count
+        )
     config = read_config(command)
     if command.print_config:
         import yaml

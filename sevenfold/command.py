@@ -28,6 +28,8 @@ class Command:
     print_config: bool
     sweep: str | None
     settings: tuple[str, ...]
+    jobs: int = 1
+    count: int | None = None
 
 
 def parse(argv: Sequence[str]) -> Command:
@@ -47,8 +49,17 @@ def parse(argv: Sequence[str]) -> Command:
         _parser().error("'sweep' takes one file, and no other verb takes any: use --config FILE")
     if options.verb != "sweep" and not options.config and not options.ckpt:
         _parser().error("nothing to do: give --config FILE, --ckpt FILE or both")
+    if options.verb != "sweep" and (options.jobs, options.count) != (None, None):
+        _parser().error("--jobs and --count belong to 'sweep'")
     return Command(
-        options.verb, tuple(options.config), options.ckpt, options.print_config, options.file, tuple(settings)
+        options.verb,
+        tuple(options.config),
+        options.ckpt,
+        options.print_config,
+        options.file,
+        tuple(settings),
+        options.jobs or 1,
+        options.count,
     )
 
 
@@ -74,4 +85,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--print-config", action="store_true", help="print the resolved configuration and stop"
     )
+    parser.add_argument("--jobs", type=_positive, metavar="N", help="with sweep: trials at once (default 1)")
+    parser.add_argument("--count", type=_positive, metavar="N", help="with sweep: number of trials at most")
     return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a positive whole number, got {text!r}")
+    return int(text)

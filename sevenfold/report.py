@@ -56,14 +56,17 @@ def table_rows(runs: Sequence[dict[str, Any]]) -> list[list[str]]:
     ]
 
 
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Align rows of text under their header: the first column left, the others right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    cells = [[row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in rows]
+    lines = ["  ".join(row).rstrip() for row in cells]
+    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
+
+
 def text_table(folders: Sequence[str | Path]) -> str:
     """Return the table over run folders as aligned text."""
-    rows = table_rows([read_run(folder) for folder in folders])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows
-    ]
-    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
+    return aligned(table_rows([read_run(folder) for folder in folders]))
 
 
 def read_curves(folder: Path) -> dict[str, tuple[list[float], list[float]]]:
