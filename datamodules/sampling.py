@@ -6,6 +6,7 @@ from typing import cast
 from pytorch_lightning.overrides.distributed import UnrepeatedDistributedSampler
 from torch.utils.data import Dataset, DistributedSampler
 
+from sevenfold.errors import InputError
 from sevenfold.seeding import stream_seed
 
 
@@ -38,8 +39,8 @@ def every_item_once(dataset: Sized, *, rank: int = 0, world_size: int = 1) -> Di
     """Return a sampler that deals the items to the ranks in order and repeats none, so that sums are exact.
 
     Some ranks may get one item fewer, so evaluation steps must not synchronize one by one. Raises
-    ``ValueError`` if there are fewer items than ranks: the idle ones would wait forever.
+    ``InputError`` if there are fewer items than ranks: the idle ones would wait forever.
     """
     if len(dataset) < world_size:
-        raise ValueError(f"{len(dataset)} items cannot be shared by {world_size} devices; use fewer devices")
+        raise InputError(f"{len(dataset)} items cannot be shared by {world_size} devices; use fewer devices")
     return UnrepeatedDistributedSampler(dataset, num_replicas=world_size, rank=rank, shuffle=False)

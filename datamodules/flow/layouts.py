@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
+from sevenfold.errors import InputError
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -90,18 +92,18 @@ LOOKED_FOR = (
 def find_pairs(root: str | Path) -> list[Pair]:
     """Find every pair below ``root``, in a fixed order and under unique names such as "kitti/000000_10".
 
-    Raises ``FileNotFoundError`` if the folder is missing, holds no pair, or holds a first picture without
+    Raises ``InputError`` if the folder is missing, holds no pair, or holds a first picture without
     its second.
     """
     root = Path(root)
     if not root.is_dir():
-        raise FileNotFoundError(f"{root}: no such folder; set data.root to the folder with the flow data")
+        raise InputError(f"{root}: no such folder; set data.root to the folder with the flow data")
     found: list[Pair] = []
     for folder, _, names in sorted(os.walk(root, followlinks=True)):
         for layout in LAYOUTS:
             found.extend(layout(Path(folder), set(names)))
     if not found:
-        raise FileNotFoundError(f"{root}: no image pairs here; looked for {LOOKED_FOR}")
+        raise InputError(f"{root}: no image pairs here; looked for {LOOKED_FOR}")
     return _named(root, found)
 
 
@@ -126,7 +128,5 @@ def _existing(path: Path) -> Path | None:
 
 def _partner(folder: Path, names: set[str], first: str, second: str) -> Path:
     if second not in names:
-        raise FileNotFoundError(
-            f"{folder / first}: its second picture {second} is missing; complete the data set"
-        )
+        raise InputError(f"{folder / first}: its second picture {second} is missing; complete the data set")
     return folder / second

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from datamodules.flow.layouts import Pair, find_pairs
 from datamodules.sampling import every_item_once
+from sevenfold.errors import InputError
 from sevenfold.flow.formats import read_flow, read_image
 
 
@@ -31,7 +32,7 @@ class PairDataset(Dataset):
         pair = self.pairs[index]
         image1, image2 = read_image(pair.image1), read_image(pair.image2)
         if image1.shape != image2.shape:
-            raise ValueError(
+            raise InputError(
                 f"{pair.name}: the pictures differ in size, {_size(image1)} in {pair.image1} "
                 f"and {_size(image2)} in {pair.image2}"
             )
@@ -53,7 +54,7 @@ def _truth(pair: Pair, image: Tensor) -> tuple[Tensor, Tensor]:
         return torch.zeros(2, *image.shape[1:]), torch.zeros(image.shape[1:], dtype=torch.bool)
     flow, valid = read_flow(pair.truth)
     if flow.shape[1:] != image.shape[1:]:
-        raise ValueError(
+        raise InputError(
             f"{pair.name}: the flow in {pair.truth} is {_size(flow)}, the pictures are {_size(image)}"
         )
     valid &= (flow.abs() < pair.limit).all(dim=0)
@@ -82,7 +83,7 @@ class FlowPairs(pl.LightningDataModule):
         """Find the pairs; ``stage`` other than "predict" needs some with ground truth."""
         self.pairs = find_pairs(self.root)
         if stage != "predict" and not self._with_truth():
-            raise FileNotFoundError(
+            raise InputError(
                 f"{self.root}: {len(self.pairs)} image pairs but no ground truth beside them; "
                 "add the flow files, or predict instead of evaluating"
             )

@@ -1,6 +1,7 @@
 import pytest
 
 from datamodules.sampling import EpochSampler, every_item_once
+from sevenfold.errors import InputError
 
 
 def order(epoch, seed=0, rank=0, world_size=1, count=12):
@@ -44,5 +45,5 @@ def test_evaluation_repeats_nothing(count, world_size):
 
 
 def test_more_devices_than_items():
-    with pytest.raises(ValueError, match="2 items cannot be shared by 3 devices"):
+    with pytest.raises(InputError, match="2 items cannot be shared by 3 devices"):
         every_item_once(range(2), rank=0, world_size=3)

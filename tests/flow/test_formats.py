@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from torchvision.datasets import _optical_flow as torchvision_flow
 
+from sevenfold.errors import InputError
 from sevenfold.flow.formats import read_flow, read_image, write_flow, write_image
 
 REAL = Path(__file__).resolve().parents[2] / "../shared/data/flow"
@@ -133,7 +134,7 @@ def test_damaged_flow_files_are_named(tmp_path, suffix, fault):
     path = tmp_path / f"broken{suffix}"
     write_flow(path, some_flow(30, 40)[0])
     break_file(path, fault)
-    with pytest.raises(ValueError, match=f"broken\\{suffix}: ") as caught:
+    with pytest.raises(InputError, match=f"broken\\{suffix}: ") as caught:
         read_flow(path)
     assert "\n" not in str(caught.value)
 
@@ -145,28 +146,28 @@ def test_damaged_pictures_are_named(tmp_path, suffix, fault):
     noise = torch.randint(256, (3, 30, 40), generator=torch.Generator().manual_seed(0)).byte()
     write_image(path, noise)
     break_file(path, fault)
-    with pytest.raises(ValueError, match=f"broken\\{suffix}: ") as caught:
+    with pytest.raises(InputError, match=f"broken\\{suffix}: ") as caught:
         read_image(path)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["a.flo", "a.pfm", "a.png"])
 def test_missing_flow_file(tmp_path, name):
-    with pytest.raises(FileNotFoundError, match=f"{name}: no such file"):
+    with pytest.raises(InputError, match=f"{name}: no such file"):
         read_flow(tmp_path / name)
 
 
 def test_a_picture_is_not_kitti_flow(tmp_path):
     write_image(tmp_path / "a.png", torch.zeros(3, 4, 4, dtype=torch.uint8))
-    with pytest.raises(ValueError, match="not a 16-bit color PNG"):
+    with pytest.raises(InputError, match="not a 16-bit color PNG"):
         read_flow(tmp_path / "a.png")
 
 
 def test_disparity_map_and_unknown_suffix(tmp_path):
     (tmp_path / "a.pfm").write_bytes(b"Pf\n1 1\n-1\n" + bytes(4))
-    with pytest.raises(ValueError, match="one channel"):
+    with pytest.raises(InputError, match="one channel"):
         read_flow(tmp_path / "a.pfm")
-    with pytest.raises(ValueError, match=r"'\.exr' is no format of flow"):
+    with pytest.raises(InputError, match=r"'\.exr' is no format of flow"):
         read_flow("a.exr")
 
 
@@ -209,5 +210,5 @@ def test_pictures_as_tensors(tmp_path):
 
 def test_sixteen_bit_gray_is_refused(tmp_path):
     Image.fromarray(np.full((4, 5), 5000, dtype=np.uint16)).save(tmp_path / "deep.png")
-    with pytest.raises(ValueError, match="more than eight bits"):
+    with pytest.raises(InputError, match="more than eight bits"):
         read_image(tmp_path / "deep.png")

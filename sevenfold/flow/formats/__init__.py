@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from sevenfold.errors import InputError
 from sevenfold.flow.formats.flo import read_flo, write_flo
 from sevenfold.flow.formats.kitti_png import read_kitti_png, write_kitti_png
 from sevenfold.flow.formats.pfm import read_pfm, write_pfm
@@ -36,7 +37,7 @@ def read_flow(path: str | PathLike[str]) -> tuple[Tensor, Tensor]:
     """Read a flow field in the format that the file's suffix names.
 
     Returns ``(flow, valid)``: float32 ``(2, H, W)`` in pixels (channel 0 = x, 1 = y, zero where unknown)
-    and bool ``(H, W)``. Raises ``FileNotFoundError`` or ``ValueError`` with one line that names the file.
+    and bool ``(H, W)``. Raises ``InputError`` with one line that names the file.
     """
     return READERS[_known_suffix(path)](path)
 
@@ -49,5 +50,5 @@ def write_flow(path: str | PathLike[str], flow: Tensor, valid: Tensor | None = N
 def _known_suffix(path: str | PathLike[str]) -> str:
     suffix = Path(path).suffix.lower()
     if suffix not in READERS:
-        raise ValueError(f"{path}: '{suffix}' is no format of flow; known are {', '.join(READERS)}")
+        raise InputError(f"{path}: '{suffix}' is no format of flow; known are {', '.join(READERS)}")
     return suffix

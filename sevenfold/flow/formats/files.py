@@ -8,15 +8,17 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from sevenfold.errors import InputError
+
 
 def read_bytes(path: str | PathLike[str]) -> bytes:
     """Return the content of ``path``; a missing file or a folder raises one clear line."""
     try:
         return Path(path).read_bytes()
     except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such file; check the data folder") from None
+        raise InputError(f"{path}: no such file; check the data folder") from None
     except IsADirectoryError:
-        raise ValueError(f"{path}: is a folder, expected a file") from None
+        raise InputError(f"{path}: is a folder, expected a file") from None
 
 
 def replace_bytes(path: str | PathLike[str], content: bytes) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sevenfold.errors import InputError
 from sevenfold.flow.formats.files import check_field, mask_unknown, read_bytes, replace_bytes
 
 TAG = struct.pack("<f", 202021.25)  # the bytes "PIEH"
@@ -19,15 +20,15 @@ def read_flo(path: str | PathLike[str]) -> tuple[Tensor, Tensor]:
     """Read a ``.flo`` file: flow float32 (2, H, W) in pixels, zero where unknown, and valid bool (H, W)."""
     content = read_bytes(path)
     if len(content) < HEADER.size or content[:4] != TAG:
-        raise ValueError(
+        raise InputError(
             f"{path}: not a .flo file (the tag PIEH is missing); a wrong or damaged file, replace it"
         )
     _, width, height = HEADER.unpack_from(content)
     if width < 1 or height < 1:
-        raise ValueError(f"{path}: damaged header, size {width}x{height}; fetch the file again")
+        raise InputError(f"{path}: damaged header, size {width}x{height}; fetch the file again")
     expected = HEADER.size + 8 * width * height
     if len(content) != expected:
-        raise ValueError(
+        raise InputError(
             f"{path}: has {len(content)} bytes, a {width}x{height} flow has {expected}; fetch the file again"
         )
     values = np.frombuffer(content, dtype="<f4", offset=HEADER.size).reshape(height, width, 2)

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from sevenfold.errors import InputError
 from sevenfold.flow.formats.files import check_field, read_bytes, replace_bytes
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -40,7 +41,7 @@ def _read_png16(path: str | PathLike[str]) -> np.ndarray:
     """Return the (H, W, 3) uint16 samples of a 16-bit color PNG."""
     content = read_bytes(path)
     if content[:8] != SIGNATURE or content[24:26] != b"\x10\x02":  # bit depth 16, color type RGB
-        raise ValueError(f"{path}: not a 16-bit color PNG, so not a KITTI flow file (a picture, perhaps?)")
+        raise InputError(f"{path}: not a 16-bit color PNG, so not a KITTI flow file (a picture, perhaps?)")
     high, low = (_unpack(path, content, mode) for mode in (HIGH_BYTE, LOW_BYTE))
     return high.astype(np.uint16) << 8 | low
 
@@ -51,7 +52,7 @@ def _unpack(path: str | PathLike[str], content: bytes, mode: str) -> np.ndarray:
             picture.tile = [tile._replace(args=mode) for tile in picture.tile]
             return np.asarray(picture)
     except (OSError, SyntaxError) as error:
-        raise ValueError(f"{path}: damaged PNG ({error}); fetch the file again") from None
+        raise InputError(f"{path}: damaged PNG ({error}); fetch the file again") from None
 
 
 def _encode_png16(samples: np.ndarray) -> bytes:

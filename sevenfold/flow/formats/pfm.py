@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sevenfold.errors import InputError
 from sevenfold.flow.formats.files import check_field, mask_unknown, read_bytes, replace_bytes
 
 HEADER = re.compile(rb"(PF|Pf)\s+(\d+)\s+(\d+)\s+([-+.\deE]+)[ \t\r]*\n")
@@ -22,13 +23,13 @@ def read_pfm(path: str | PathLike[str]) -> tuple[Tensor, Tensor]:
     content = read_bytes(path)
     header = HEADER.match(content)
     if header is None:
-        raise ValueError(f"{path}: not a .pfm file (damaged header); replace it")
+        raise InputError(f"{path}: not a .pfm file (damaged header); replace it")
     if header[1] == b"Pf":
-        raise ValueError(f"{path}: has one channel, flow needs a color (PF) map; is this a disparity map?")
+        raise InputError(f"{path}: has one channel, flow needs a color (PF) map; is this a disparity map?")
     width, height = int(header[2]), int(header[3])
     expected = header.end() + 12 * width * height
     if len(content) != expected or not width * height:
-        raise ValueError(
+        raise InputError(
             f"{path}: has {len(content)} bytes, a {width}x{height} map has {expected}; fetch the file again"
         )
     order = "<" if float(header[4]) < 0 else ">"

@@ -9,23 +9,24 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from sevenfold.errors import InputError
 from sevenfold.flow.formats.files import read_bytes, replace_bytes
 
 
 def read_image(path: str | PathLike[str]) -> Tensor:
     """Read a picture as float32 RGB (3, H, W) in [0, 1]; gray is repeated, transparency dropped.
 
-    Raises ``FileNotFoundError`` or ``ValueError`` with one line that names the file.
+    Raises ``InputError`` with one line that names the file.
     """
     content = read_bytes(path)
     try:
         with Image.open(io.BytesIO(content)) as picture:
             if picture.mode.startswith(("I", "F")):
-                raise ValueError(f"{path}: has more than eight bits a channel; convert it to eight")
+                raise InputError(f"{path}: has more than eight bits a channel; convert it to eight")
             values = np.asarray(picture.convert("RGB"))
     except (OSError, SyntaxError) as error:
         reason = "not a picture" if isinstance(error, Image.UnidentifiedImageError) else f"damaged ({error})"
-        raise ValueError(f"{path}: {reason}; fetch the file again") from None
+        raise InputError(f"{path}: {reason}; fetch the file again") from None
     return torch.from_numpy(values.transpose(2, 0, 1).astype(np.float32) / 255)
 
 

@@ -6,6 +6,7 @@ import torch
 
 from datamodules.flow.layouts import find_pairs
 from datamodules.flow.pairs import FlowPairs, PairDataset
+from sevenfold.errors import InputError
 from sevenfold.flow.formats import write_flow, write_image
 from sevenfold.flow.metrics import EndPointError
 
@@ -102,15 +103,15 @@ def test_implausible_flow_of_dense_sets_is_masked(tmp_path):
 
 
 def test_folder_without_pairs(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no such folder; set data\.root"):
+    with pytest.raises(InputError, match=r"no such folder; set data\.root"):
         FlowPairs(root=str(tmp_path / "absent")).setup("test")
-    with pytest.raises(FileNotFoundError, match="no image pairs here; looked for Middlebury"):
+    with pytest.raises(InputError, match="no image pairs here; looked for Middlebury"):
         FlowPairs(root=str(tmp_path)).setup("test")
 
 
 def test_folder_without_truth(tmp_path):
     make_tree(tmp_path, ["video/walk/frame_07"])
-    with pytest.raises(FileNotFoundError, match="1 image pairs but no ground truth"):
+    with pytest.raises(InputError, match="1 image pairs but no ground truth"):
         FlowPairs(root=str(tmp_path)).setup("test")
     FlowPairs(root=str(tmp_path)).setup("predict")
 
@@ -118,9 +119,7 @@ def test_folder_without_truth(tmp_path):
 def test_second_picture_missing(tmp_path):
     make_tree(tmp_path, ["chairs/00001"])
     (tmp_path / "data/00001_img2.ppm").unlink()
-    with pytest.raises(
-        FileNotFoundError, match=r"00001_img1\.ppm: its second picture 00001_img2\.ppm is missing"
-    ):
+    with pytest.raises(InputError, match=r"00001_img1\.ppm: its second picture 00001_img2\.ppm is missing"):
         find_pairs(tmp_path)
 
 
@@ -132,7 +131,7 @@ def test_sizes_that_differ(tmp_path, file):
         write_flow(path, torch.zeros(2, 6, 7))
     else:
         write_image(path, torch.zeros(3, 6, 7, dtype=torch.uint8))
-    with pytest.raises(ValueError, match=r"middlebury/Wood: .*7x6.*") as caught:
+    with pytest.raises(InputError, match=r"middlebury/Wood: .*7x6.*") as caught:
         PairDataset(find_pairs(tmp_path))[0]
     assert file in str(caught.value)
 
@@ -141,7 +140,7 @@ def test_truncated_file_is_named(tmp_path):
     make_tree(tmp_path, ["middlebury/Wood"])
     path = tmp_path / "other-data/Wood/flow10.flo"
     path.write_bytes(path.read_bytes()[:-5])
-    with pytest.raises(ValueError, match=r"flow10\.flo: has 391 bytes, a 8x6 flow has 396"):
+    with pytest.raises(InputError, match=r"flow10\.flo: has 391 bytes, a 8x6 flow has 396"):
         PairDataset(find_pairs(tmp_path))[0]
 
 
