@@ -1,3 +1,5 @@
 """Data modules, by the name a configuration calls them."""
 
-DATAMODULES: dict[str, str] = {}
+DATAMODULES: dict[str, str] = {
+    "flow_pairs": "datamodules.flow.pairs:FlowPairs",
+}

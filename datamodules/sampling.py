@@ -1,0 +1,46 @@
+"""Samplers under which a run does not depend on the number of devices or on having been resumed."""
+
+from collections.abc import Iterator, Sized
+from typing import cast
+
+from pytorch_lightning.overrides.distributed import UnrepeatedDistributedSampler
+from torch.utils.data import Dataset, DistributedSampler
+
+from sevenfold.errors import InputError
+from sevenfold.seeding import stream_seed
+
+
+class EpochSampler(DistributedSampler):
+    """Shuffle from (seed, epoch) and hand the epoch on: yields pairs ``(epoch, index)``.
+
+    A data set asked for ``dataset[epoch, index]`` can then draw its augmentation from (seed, epoch, index),
+    whatever the worker, rank or batch, and a resumed run goes on exactly as the uninterrupted one.
+    Lightning sets the epoch and, as this is a ``DistributedSampler``, does not replace it. Ranks get
+    equally many items: as usual in training, some items are repeated if the number of ranks does not divide
+    the number of items.
+    """
+
+    def __init__(
+        self, dataset: Sized, *, seed: int, rank: int = 0, world_size: int = 1, shuffle: bool = True
+    ) -> None:
+        super().__init__(
+            cast(Dataset, dataset),
+            num_replicas=world_size,
+            rank=rank,
+            shuffle=shuffle,
+            seed=stream_seed(seed, "order"),
+        )
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return ((self.epoch, index) for index in super().__iter__())
+
+
+def every_item_once(dataset: Sized, *, rank: int = 0, world_size: int = 1) -> DistributedSampler:
+    """Return a sampler that deals the items to the ranks in order and repeats none, so that sums are exact.
+
+    Some ranks may get one item fewer, so evaluation steps must not synchronize one by one. Raises
+    ``InputError`` if there are fewer items than ranks: the idle ones would wait forever.
+    """
+    if len(dataset) < world_size:
+        raise InputError(f"{len(dataset)} items cannot be shared by {world_size} devices; use fewer devices")
+    return UnrepeatedDistributedSampler(dataset, num_replicas=world_size, rank=rank, shuffle=False)

@@ -1,0 +1,1 @@
+"""Optical flow: estimators (RAFT, deep equilibrium), data, measures and pictures."""

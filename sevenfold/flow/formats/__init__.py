@@ -1,0 +1,54 @@
+"""Files of optical flow: Middlebury ``.flo``, ``.pfm``, the 16-bit PNG of KITTI, and ordinary pictures."""
+
+from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
+
+from torch import Tensor
+
+from sevenfold.errors import InputError
+from sevenfold.flow.formats.flo import read_flo, write_flo
+from sevenfold.flow.formats.kitti_png import read_kitti_png, write_kitti_png
+from sevenfold.flow.formats.pfm import read_pfm, write_pfm
+from sevenfold.flow.formats.pictures import read_image, write_image
+
+__all__ = [
+    "read_flo",
+    "read_flow",
+    "read_image",
+    "read_kitti_png",
+    "read_pfm",
+    "write_flo",
+    "write_flow",
+    "write_image",
+    "write_kitti_png",
+    "write_pfm",
+]
+
+READERS: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {
+    ".flo": read_flo,
+    ".pfm": read_pfm,
+    ".png": read_kitti_png,
+}
+WRITERS: dict[str, Callable[..., None]] = {".flo": write_flo, ".pfm": write_pfm, ".png": write_kitti_png}
+
+
+def read_flow(path: str | PathLike[str]) -> tuple[Tensor, Tensor]:
+    """Read a flow field in the format that the file's suffix names.
+
+    Returns ``(flow, valid)``: float32 ``(2, H, W)`` in pixels (channel 0 = x, 1 = y, zero where unknown)
+    and bool ``(H, W)``. Raises ``InputError`` with one line that names the file.
+    """
+    return READERS[_known_suffix(path)](path)
+
+
+def write_flow(path: str | PathLike[str], flow: Tensor, valid: Tensor | None = None) -> None:
+    """Write ``flow`` (2, H, W) and its validity (H, W; default: all) in the format of the suffix."""
+    WRITERS[_known_suffix(path)](path, flow, valid)
+
+
+def _known_suffix(path: str | PathLike[str]) -> str:
+    suffix = Path(path).suffix.lower()
+    if suffix not in READERS:
+        raise InputError(f"{path}: '{suffix}' is no format of flow; known are {', '.join(READERS)}")
+    return suffix
