@@ -135,7 +135,7 @@ def compose(layers: Iterable[Mapping[str, Any]], settings: Iterable[str] = ()) -
         raise ConfigError(getattr(error, "full_key", None) or "", _one_line(error)) from None
     checked = dataclasses.asdict(RunConfig(**validate(RunConfig, plain, "")))  # type: ignore[arg-type]
     for part in ("model", "data"):
-        if "name" not in checked[part]:
+        if not isinstance(checked[part].get("name"), str):
             raise ConfigError(f"{part}.name", "is missing: say which component to use")
     return checked
 

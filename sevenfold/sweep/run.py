@@ -57,7 +57,7 @@ def _refuse_other_sweep(folder: Path, sweep: SweepFile) -> None:
 def _drive(
     planner: Planner, trial: Callable[..., dict[str, Any]], folder: Path, jobs: int, count: int | None
 ) -> list[dict[str, Any]]:
-    """Keep ``jobs`` trials running until all are done; every finished one is on disk before the next starts."""
+    """Keep ``jobs`` trials running until all are done; each is on disk before the next one starts."""
     from tqdm import tqdm
 
     total = planner.total(count)
