@@ -63,13 +63,14 @@ def read_config(command: Command) -> dict[str, Any]:
 def run(config: dict[str, Any], ckpt: str | None) -> None:
     """Check every part, build it, choose the run folder, and leave results there whatever happens."""
     import pytorch_lightning as pl
+    from lightning_fabric.utilities.exceptions import MisconfigurationException
 
     from callbacks import CALLBACKS, LOGGERS
-    from callbacks.run_folder import RunFolder, choose_folder
+    from callbacks.run_folder import RunFolder, choose_folder, discard
     from datamodules import DATAMODULES
     from lightning_modules import MODELS
     from sevenfold.checkpoint import check_state, read_checkpoint
-    from sevenfold.config import prepare
+    from sevenfold.config import ConfigError, prepare
     from sevenfold.report import text_table
     from sevenfold.results import Results, recorded
 
@@ -96,9 +97,17 @@ def run(config: dict[str, Any], ckpt: str | None) -> None:
         check_state(read_checkpoint(ckpt).get("state_dict", {}), model, ckpt)
 
     folder = choose_folder(config)
-    loggers = [make() for make in prepare_each("logger", LOGGERS, run={"folder": folder, "config": config})]
-    callbacks.insert(0, RunFolder(folder, config))
-    trainer = prepare_trainer(logger=loggers, callbacks=callbacks, default_root_dir=folder)()
+    try:
+        loggers = [
+            make() for make in prepare_each("logger", LOGGERS, run={"folder": folder, "config": config})
+        ]
+        callbacks.insert(0, RunFolder(folder, config))
+        trainer = prepare_trainer(logger=loggers, callbacks=callbacks, default_root_dir=folder)()
+    except (MisconfigurationException, ValueError) as error:
+        discard(folder)
+        raise (
+            error if isinstance(error, InputError) else ConfigError("trainer", " ".join(str(error).split()))
+        ) from None
     results = Results(folder if trainer.is_global_zero else None, config)
     with recorded(results):
         execute(trainer, model, data, config, ckpt, results)
@@ -115,13 +124,9 @@ def execute(
         trainer.fit(model, ckpt_path=ckpt, **state)
         results.update(trainer.callback_metrics)
         if config["test_after_fit"] and not trainer.interrupted:
-            best = (
-                getattr(trainer.checkpoint_callback, "best_model_path", "")
-                if trainer.checkpoint_callback
-                else ""
-            )
-            monitored = best and trainer.checkpoint_callback.monitor
-            trainer.test(model, ckpt_path=best if monitored else None, verbose=False, **state)
+            checkpoint = trainer.checkpoint_callback
+            best = checkpoint.best_model_path if checkpoint and checkpoint.monitor else None
+            trainer.test(model, ckpt_path=best or None, verbose=False, **state)
     elif config["verb"] == "predict":
         trainer.predict(model, ckpt_path=ckpt, return_predictions=False, **state)
     else:

@@ -1,6 +1,7 @@
 """Loggers bound to a run folder; the functions' arguments are the configuration under ``logger``."""
 
 import os
+import warnings
 from typing import Any, Literal
 
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger, WandbLogger
@@ -10,6 +11,8 @@ from sevenfold.config import ConfigError
 
 def csv_logger(*, run: dict[str, Any], flush_every: int = 100) -> CSVLogger:
     """Write ``metrics.csv`` into the run folder, to disk every ``flush_every`` rows."""
+    # A predict run is continued in its own folder, which Lightning takes for a mistake; it logs no metrics.
+    warnings.filterwarnings("ignore", message="Experiment logs directory")
     return CSVLogger(run["folder"], name="", version="", flush_logs_every_n_steps=flush_every)
 
 

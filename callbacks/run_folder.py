@@ -44,6 +44,17 @@ class RunFolder(pl.Callback):
         """Add the configuration."""
         checkpoint["config"] = self.config
 
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Let checkpoint callbacks keep their best scores, which they drop when the folder has changed.
+
+        A resumed run has a folder of its own; the files of the earlier one stay where they are.
+        """
+        for callback in trainer.checkpoint_callbacks:
+            if (state := checkpoint.get("callbacks", {}).get(callback.state_key)) is not None:
+                state["dirpath"] = callback.dirpath
+
 
 def environment(trainer: pl.Trainer) -> dict[str, Any]:
     """Describe what a run ran on: versions, commit, command line and devices."""
@@ -99,15 +110,27 @@ def choose_folder(config: dict[str, Any]) -> Path:
     return box[0]
 
 
+def discard(folder: Path) -> None:
+    """Take back a folder that was chosen for a run that cannot start, with its parents as far as they are empty."""
+    for path in (folder, *folder.parents[:2]):
+        if any(path.iterdir()):
+            return
+        path.rmdir()
+
+
 def _versions(config: dict[str, Any]) -> list[Path]:
     root = Path(config["output_dir"]) / config["name"]
     found = [path for path in root.glob("version_*") if path.name.removeprefix("version_").isdigit()]
-    return sorted(found, key=lambda path: int(path.name.removeprefix("version_")))
+    return sorted(found, key=_number)
+
+
+def _number(folder: Path) -> int:
+    return int(folder.name.removeprefix("version_"))
 
 
 def _next_version(config: dict[str, Any]) -> Path:
     """Create the first folder after the last one; two runs that start together get two folders."""
-    number = int(versions[-1].name.removeprefix("version_")) + 1 if (versions := _versions(config)) else 0
+    number = max(map(_number, _versions(config)), default=-1) + 1
     root = Path(config["output_dir"]).absolute() / config["name"]
     root.mkdir(parents=True, exist_ok=True)
     while True:

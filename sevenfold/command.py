@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 VERBS = ("fit", "validate", "test", "predict", "sweep")
-_SETTING = re.compile(r"(--)?(?!config=|ckpt=)[A-Za-z_][\w./-]*=", re.ASCII)
+_SETTING = re.compile(r"(?!--(config|ckpt|jobs|count)=)(--)?[A-Za-z_][\w./-]*=", re.ASCII)
 
 _EXAMPLES = """\
 examples:

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture
 def toy_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A configuration file of the toy family, with its parts in the tables and all output under ``tmp_path``."""
+    """A configuration of the toy family, its parts in the tables, all output under ``tmp_path``."""
     from datamodules import DATAMODULES
     from lightning_modules import MODELS
 
@@ -24,8 +24,13 @@ def toy_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "base": str(ROOT / "configs/base/trainer.yaml"),
         "model": {"name": "toy"},
         "data": {"name": "toy"},
-        "trainer": {"accelerator": "cpu", "max_epochs": 2, "enable_model_summary": False, "deterministic": True},
-        "callbacks": {"progress": None},
+        "trainer": {
+            "accelerator": "cpu",
+            "max_epochs": 2,
+            "enable_model_summary": False,
+            "deterministic": True,
+        },
+        "callbacks": {"progress": None, "records": {}},
     }
     path.write_text(yaml.safe_dump(content))
     return path
@@ -38,6 +43,8 @@ def run_toy(toy_config: Path) -> Callable[..., Path]:
 
     def run(*arguments: str, config: bool = True) -> Path:
         assert main([*arguments, *(["--config", str(toy_config)] if config else [])]) == 0
-        return max((toy_config.parent / "runs/toy").glob("version_*"), key=lambda p: int(p.name.split("_")[1]))
+        return max(
+            (toy_config.parent / "runs/toy").glob("version_*"), key=lambda p: int(p.name.split("_")[1])
+        )
 
     return run

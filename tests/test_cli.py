@@ -49,7 +49,10 @@ def test_the_saved_configuration_reproduces_the_run(run_toy: Run, capsys: pytest
 @pytest.mark.parametrize("kind", ["plain", "noisy"])
 @pytest.mark.parametrize("ema", [False, True])
 def test_resumed_training_equals_uninterrupted(run_toy: Run, kind: str, ema: bool) -> None:
-    settings = [f"model.kind={kind}", *(["callbacks.ema.decay=0.9", "callbacks.ema.use_buffers=true"] if ema else [])]
+    settings = [
+        f"model.kind={kind}",
+        *(["callbacks.ema.decay=0.9", "callbacks.ema.use_buffers=true"] if ema else []),
+    ]
     straight = run_toy("trainer.max_epochs=4", *settings)
     half = run_toy("trainer.max_epochs=2", *settings)
     resumed = run_toy("--ckpt", str(half / "checkpoints/last.ckpt"), "trainer.max_epochs=4", config=False)
@@ -77,7 +80,9 @@ def test_predict_records_trials_and_continues_after_a_kill(run_toy: Run, tmp_pat
     again = run_toy("predict")
     assert again != whole, "a finished run is not continued"
 
-    (again / "results.json").unlink()  # as a kill would leave it: records of three trials, the last one cut short
+    (
+        again / "results.json"
+    ).unlink()  # as a kill would leave it: records of three trials, the last one cut short
     lines = (again / "records/records.jsonl").read_text().splitlines(keepends=True)
     (again / "records/records.jsonl").unlink()
     (again / "records/rank_0.jsonl").write_text("".join(lines[:3])[:-7])
@@ -99,7 +104,10 @@ def test_predict_records_trials_and_continues_after_a_kill(run_toy: Run, tmp_pat
         ("data.widht=3", "data.widht: unknown key. Did you mean 'width'?"),
         ("trainer.max_epoch=3", "trainer.max_epoch: unknown key. Did you mean 'max_epochs'?"),
         ("trainer.max_epochs=many", "trainer.max_epochs: value 'many'"),
-        ("callbacks.checkpoint.save_lst=true", "callbacks.checkpoint.save_lst: unknown key. Did you mean 'save_last'"),
+        (
+            "callbacks.checkpoint.save_lst=true",
+            "callbacks.checkpoint.save_lst: unknown key. Did you mean 'save_last'",
+        ),
         ("callbacks.chekpoint.save_last=true", "callbacks.chekpoint.name: 'chekpoint' is not known"),
         ("logger.wandb.projct=x", "logger.wandb.projct: unknown key. Did you mean 'project'?"),
         ("trainer.accelerator=abacus", "abacus"),
@@ -130,7 +138,10 @@ def test_checkpoints_that_do_not_fit_are_explained(
         assert main(["test", "--ckpt", path]) == 2
         assert message in capsys.readouterr().err
     assert main(["test", "--ckpt", str(checkpoint), "model.width=5", "data.width=5"]) == 2
-    assert "checkpoint of another model: linear.weight is (1, 4), the model's is (1, 5)" in capsys.readouterr().err
+    assert (
+        "checkpoint of another model: linear.weight is (1, 4), the model's is (1, 5)"
+        in capsys.readouterr().err
+    )
 
 
 def test_failures_leave_their_status(run_toy: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,5 +165,9 @@ def test_a_full_disk_is_one_line(run_toy: Run, monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(sevenfold.results.os, "fsync", full)
     with pytest.raises(AssertionError):
         run_toy()
-    assert capsys.readouterr().err.strip().endswith("error: [Errno 28] No space left on device: 'config.yaml'")
-    assert not list(Path("runs/toy/version_0").glob("*.yaml")) and not list(Path("runs/toy/version_0").glob(".*"))
+    assert (
+        capsys.readouterr().err.strip().endswith("error: [Errno 28] No space left on device: 'config.yaml'")
+    )
+    assert not list(Path("runs/toy/version_0").glob("*.yaml")) and not list(
+        Path("runs/toy/version_0").glob(".*")
+    )

@@ -46,5 +46,7 @@ def test_help_and_print_config_import_no_torch(arguments: list[str]) -> None:
         [sys.executable, "-X", "importtime", "train.py", *arguments], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 0 and done.stdout
-    imported = {line.split("|")[-1].strip() for line in done.stderr.splitlines() if line.startswith("import time")}
+    imported = {
+        line.split("|")[-1].strip() for line in done.stderr.splitlines() if line.startswith("import time")
+    }
     assert not imported & {"torch", "pytorch_lightning", "wandb", "numpy", "sevenfold.checkpoint"}

@@ -50,8 +50,6 @@ class Other:
 TABLE = {"part": f"{__name__}:Part", "inner": f"{__name__}:Inner", "other": f"{__name__}:Other"}
 
 
-
-
 @pytest.mark.parametrize(
     ("text", "value"),
     [

@@ -13,7 +13,17 @@ def test_streams_depend_on_their_names_alone() -> None:
 
 
 def test_different_names_give_different_streams() -> None:
-    keys = [(0,), (1,), (0, "a"), (0, "b"), (0, "a", 1), (0, "a", "1"), (0, 1, "a"), (0, "a", 1, 1), (0, "a1")]
+    keys = [
+        (0,),
+        (1,),
+        (0, "a"),
+        (0, "b"),
+        (0, "a", 1),
+        (0, "a", "1"),
+        (0, 1, "a"),
+        (0, "a", 1, 1),
+        (0, "a1"),
+    ]
     assert len({stream_seed(*key) for key in keys}) == len(keys)
     assert all(0 <= stream_seed(*key) < 2**63 for key in keys)
 

@@ -1,4 +1,4 @@
-"""A small family of parts, registered by the tests the way an outsider would add one: a file and a line each."""
+"""A small family of parts, registered by the tests as an outsider would: a file and a line each."""
 
 import dataclasses
 from typing import Any, Literal
@@ -53,7 +53,9 @@ class ToyModule(pl.LightningModule):
     def loss(self, batch: Any) -> torch.Tensor:
         x, y = batch
         if self.kind == "noisy":
-            x = x + 0.1 * torch.randn(x.shape, generator=torch_generator(self.seed, "noise", self.global_step))
+            x = x + 0.1 * torch.randn(
+                x.shape, generator=torch_generator(self.seed, "noise", self.global_step)
+            )
         return (self.linear(x) - y).square().mean()
 
     def training_step(self, batch: Any, index: int) -> torch.Tensor:
@@ -70,7 +72,9 @@ class ToyModule(pl.LightningModule):
 
     def predict_step(self, batch: Any, index: int) -> list[dict[str, Any]]:
         trials = batch.tolist() if isinstance(batch, torch.Tensor) else batch
-        draws = [torch.rand((), generator=torch_generator(self.seed, "trial", trial)).item() for trial in trials]
+        draws = [
+            torch.rand((), generator=torch_generator(self.seed, "trial", trial)).item() for trial in trials
+        ]
         return [{"key": f"{t:03d}", "group": "draw", "value": d} for t, d in zip(trials, draws, strict=True)]
 
     def configure_optimizers(self) -> Any:
@@ -103,7 +107,9 @@ class ToyData(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         data = Points(self.width, self.size)
-        sampler = EpochSampler(data, seed=0, rank=self.trainer.global_rank, num_replicas=self.trainer.world_size)
+        sampler = EpochSampler(
+            data, seed=0, rank=self.trainer.global_rank, world_size=self.trainer.world_size
+        )
         return DataLoader(data, self.batch_size, sampler=sampler)
 
     def val_dataloader(self) -> DataLoader:
