@@ -1,1 +1,5 @@
 """Optical flow: estimators (RAFT, deep equilibrium), data, measures and pictures."""
+
+NETWORKS: dict[str, str] = {
+    "raft": "sevenfold.flow.raft:RAFT",
+}

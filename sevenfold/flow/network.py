@@ -1,0 +1,169 @@
+"""What all flow estimators share: encoders, the map f whose iteration estimates flow, decoding to pixels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from sevenfold.flow.attention import ContextAttention
+from sevenfold.flow.correlation import Correlation, Kind, correlate
+from sevenfold.flow.encoder import Encoder
+from sevenfold.flow.update import PreparedUpdate, UpdateBlock
+from sevenfold.flow.upsample import MaskPredictor, bilinear_upsample, convex_upsample, pixel_grid
+from sevenfold.flow.variants import Widths
+
+# Hidden map (B, hidden, H/s, W/s) and flow (B, 2, H/s, W/s) in cells of s pixels, both at least float32.
+State = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a network returns.
+
+    ``flows``: full-resolution flow (B, 2, H, W) in px of each supervised state, in order; only the last one
+    in evaluation. ``state``: the final state. ``last_step``: mean length in px of the flow's change in the
+    last evaluation of f, a scalar with gradient in training. ``solution``: the solver's record, where there
+    is a solver.
+    """
+
+    flows: list[Tensor]
+    state: State
+    last_step: Tensor
+    solution: Any | None = None
+
+
+class Recurrence:
+    """The map f of one batch of pairs: (hidden, flow) -> (hidden', flow + d).
+
+    It holds all that stays constant while f is iterated. ``index`` restricts a call to some samples of the
+    batch. With ``detach_flow`` no gradient passes through the flow on entry (RAFT's rule). ``change`` is the
+    d of the most recent call, in cells.
+    """
+
+    def __init__(self, correlation: Correlation, update: PreparedUpdate, *, start: State, detach_flow: bool):
+        self.correlation = correlation
+        self.update = update
+        self.start = start
+        self.detach_flow = detach_flow
+        self.change = torch.zeros_like(start[1])
+        self._grid = pixel_grid(start[1])
+        self._subset: tuple[Tensor, Correlation, PreparedUpdate] | None = None
+
+    def __call__(self, state: Sequence[Tensor], index: Tensor | None = None) -> State:
+        """Evaluate f once."""
+        hidden, flow = state
+        correlation, update = self._parts(index)
+        if self.detach_flow:
+            flow = flow.detach()
+        hidden, change = update(hidden, correlation(self._grid + flow), flow)
+        # Under autocast the update answers in half precision; the state must not.
+        self.change = change.to(flow.dtype)
+        return hidden.to(flow.dtype), flow + self.change
+
+    def _parts(self, index: Tensor | None) -> tuple[Correlation, PreparedUpdate]:
+        """Select samples, again only when ``index`` is another tensor than last time."""
+        if index is None:
+            return self.correlation, self.update
+        if self._subset is None or self._subset[0] is not index:
+            self._subset = (index, self.correlation.select(index), self.update.select(index))
+        return self._subset[1:]
+
+
+class FlowNetwork(nn.Module):
+    """Base of the estimators: a subclass says how f is iterated (``run``).
+
+    ``h_init``: the hidden state starts at zeros, or at tanh of a part of the context encoder's output
+    ("context"). ``normalized``: weight norm in the update. Images are (B, 3, H, W) in [0, 1], sides
+    multiples of ``stride``.
+    """
+
+    def __init__(
+        self,
+        widths: Widths,
+        *,
+        h_init: Literal["zeros", "context"],
+        normalized: bool,
+        gma: bool = False,
+        correlation: Kind = "auto",
+        freeze_batch_norm: bool = False,
+        detach_flow: bool = True,
+    ):
+        super().__init__()
+        self.widths, self.h_init, self.correlation_kind = widths, h_init, correlation
+        self.freeze_batch_norm, self.detach_flow = freeze_batch_norm, detach_flow
+        self.stride = widths.stride
+        outputs = widths.context + (widths.hidden if h_init == "context" else 0)
+        self.feature_encoder = Encoder(widths, outputs=widths.features, norm="instance")
+        self.context_encoder = Encoder(widths, outputs=outputs, norm=widths.context_norm)
+        self.update_block = UpdateBlock(widths, normalized=normalized, gma=gma)
+        self.mask_predictor = MaskPredictor(widths.hidden, widths.mask, self.stride) if widths.mask else None
+        self.attention = ContextAttention(widths.context) if gma else None
+
+    def train(self, mode: bool = True) -> "FlowNetwork":
+        """Set training mode; frozen batch norm (all stages after the first) stays in evaluation mode."""
+        super().train(mode)
+        if self.freeze_batch_norm:
+            for part in self.modules():
+                if isinstance(part, nn.BatchNorm2d):
+                    part.eval()
+        return self
+
+    def recurrence(self, image1: Tensor, image2: Tensor) -> Recurrence:
+        """Encode a batch of pairs and return its map f, with the starting state."""
+        self._check(image1, image2)
+        image1, image2 = 2 * image1 - 1, 2 * image2 - 1
+        first, second = self.feature_encoder(torch.cat([image1, image2])).chunk(2)
+        correlation = correlate(
+            self.correlation_kind, first, second, levels=self.widths.levels, radius=self.widths.radius
+        )
+        context = self.context_encoder(image1)
+        flow = torch.zeros_like(context[:, :2], dtype=torch.promote_types(image1.dtype, torch.float32))
+        if self.h_init == "context":
+            hidden, context = context.split([self.widths.hidden, self.widths.context], dim=1)
+            hidden = hidden.tanh().to(flow.dtype)
+        else:
+            hidden = flow.new_zeros(flow.shape[0], self.widths.hidden, *flow.shape[-2:])
+        context = context.relu()
+        attention = None if self.attention is None else self.attention(context)
+        update = self.update_block.prepare(context, attention)
+        return Recurrence(correlation, update, start=(hidden, flow), detach_flow=self.detach_flow)
+
+    def decode(self, state: State) -> Tensor:
+        """Bring the flow of a state to full resolution, (B, 2, H, W) in px."""
+        hidden, flow = state
+        if self.mask_predictor is None:
+            return bilinear_upsample(flow, self.stride)
+        return convex_upsample(flow, self.mask_predictor(hidden).to(flow.dtype), self.stride)
+
+    def run(self, f: Recurrence, start: State, iterations: int) -> tuple[list[State], Any | None]:
+        """Iterate ``f``; return the states to supervise (in evaluation the last) and the solver's record."""
+        raise NotImplementedError
+
+    def forward(
+        self, image1: Tensor, image2: Tensor, *, iterations: int, start: State | None = None
+    ) -> Estimate:
+        """Estimate the flow from ``image1`` to ``image2`` in so many steps, from ``start`` if given."""
+        f = self.recurrence(image1, image2)
+        states, solution = self.run(f, f.start if start is None else start, iterations)
+        last_step = self.stride * torch.linalg.vector_norm(f.change, dim=1).mean()
+        return Estimate([self.decode(state) for state in states], states[-1], last_step, solution)
+
+    def at_budgets(self, image1: Tensor, image2: Tensor, budgets: Sequence[int]) -> list[Tensor]:
+        """Return the flow (B, 2, H, W) after each number of steps, the pair being encoded once."""
+        f = self.recurrence(image1, image2)
+        return [self.decode(self.run(f, f.start, steps)[0][-1]) for steps in budgets]
+
+    def _check(self, image1: Tensor, image2: Tensor) -> None:
+        """Refuse images that cannot be a pair or do not fit the grid."""
+        if image1.shape != image2.shape or image1.ndim != 4 or image1.shape[1] != 3:
+            raise ValueError(
+                "a pair must be two images (B, 3, H, W) of one size,"
+                f" got {tuple(image1.shape)} and {tuple(image2.shape)}"
+            )
+        if any(side % self.stride for side in image1.shape[-2:]):
+            raise ValueError(
+                f"image sides must be multiples of {self.stride}, got {tuple(image1.shape[-2:])}:"
+                " pad the images first"
+            )

@@ -1,0 +1,197 @@
+"""The recurrent update of RAFT: motion encoder, gated units, flow head (Teed and Deng, ECCV 2020).
+
+The modules hold parameters under torchvision's names. ``UpdateBlock.prepare`` evaluates, once per pair,
+everything that does not change between steps: weights (weight norm included) and the context's share of the
+gates, for a convolution of joined inputs is the sum of the convolutions of each. The ``Prepared`` result is
+what steps call.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
+
+from sevenfold.flow.attention import Aggregate, Attention, PreparedAggregate
+from sevenfold.flow.variants import Widths
+
+
+class Conv(NamedTuple):
+    """A same-size convolution whose weight has been evaluated already."""
+
+    weight: Tensor
+    bias: Tensor | None
+
+    @classmethod
+    def of(cls, module: Any) -> "Conv":
+        """Evaluate the weight of an ``nn.Conv2d``."""
+        return cls(module.weight, module.bias)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Convolve ``x`` (B, C, H, W)."""
+        height, width = self.weight.shape[-2:]
+        return F.conv2d(x, self.weight, self.bias, padding=(height // 2, width // 2))
+
+
+def conv_relu(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
+    """Return a convolution followed by ReLU, as torchvision nests them."""
+    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2), nn.ReLU(inplace=True))
+
+
+class MotionEncoder(nn.Module):
+    """Encode correlation (B, C, H, W) and flow (B, 2, H, W); the flow itself is the last two channels."""
+
+    def __init__(self, widths: Widths):
+        super().__init__()
+        channels, (flow1, flow2) = widths.corr, widths.flow
+        self.convcorr1 = conv_relu(widths.correlation_channels, channels[0], 1)
+        self.convcorr2 = conv_relu(channels[0], channels[1], 3) if len(channels) > 1 else nn.Identity()
+        self.convflow1 = conv_relu(2, flow1, 7)
+        self.convflow2 = conv_relu(flow1, flow2, 3)
+        self.conv = conv_relu(channels[-1] + flow2, widths.motion - 2, 3)
+
+    def prepare(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """Return the map from (correlation, flow) to motion features."""
+        of_corr = [
+            Conv.of(part[0]) for part in (self.convcorr1, self.convcorr2) if isinstance(part, nn.Sequential)
+        ]
+        of_flow = [Conv.of(self.convflow1[0]), Conv.of(self.convflow2[0])]
+        join = Conv.of(self.conv[0])
+
+        def encode(correlation: Tensor, flow: Tensor) -> Tensor:
+            both = torch.cat([_chain(of_corr, correlation), _chain(of_flow, flow)], dim=1)
+            return torch.cat([join(both).relu(), flow], dim=1)
+
+        return encode
+
+
+def _chain(convs: Sequence[Conv], x: Tensor) -> Tensor:
+    """Apply convolutions in turn, each followed by ReLU."""
+    for conv in convs:
+        x = conv(x).relu()
+    return x
+
+
+@dataclass(frozen=True)
+class PreparedGRU:
+    """One gated unit for one batch of contexts: weights without the context's columns, and its terms."""
+
+    gates: Conv  # update and reset gate in one convolution
+    candidate: Conv
+    context: Tensor  # (B, 3 hidden, H, W), biases included
+
+    def __call__(self, hidden: Tensor, motion: Tensor) -> Tensor:
+        """Return the next hidden state: (1 - z) h + z q, with gates z, r and candidate q."""
+        of_z, of_r, of_q = self.context.chunk(3, dim=1)
+        z, r = self.gates(torch.cat([hidden, motion], dim=1)).chunk(2, dim=1)
+        z, r = torch.sigmoid(z + of_z), torch.sigmoid(r + of_r)
+        q = torch.tanh(self.candidate(torch.cat([r * hidden, motion], dim=1)) + of_q)
+        return hidden + z * (q - hidden)
+
+
+class ConvGRU(nn.Module):
+    """A convolutional gated recurrent unit over the hidden state joined with context and motion."""
+
+    def __init__(self, hidden: int, inputs: int, kernel: tuple[int, int]):
+        super().__init__()
+        self.hidden = hidden
+        padding = (kernel[0] // 2, kernel[1] // 2)
+        self.convz, self.convr, self.convq = (
+            nn.Conv2d(hidden + inputs, hidden, kernel, padding=padding) for _ in range(3)
+        )
+
+    def prepare(self, context: Tensor) -> PreparedGRU:
+        """Convolve ``context`` (B, C, H, W) once and keep the columns for the hidden state and the motion."""
+        convs = (self.convz, self.convr, self.convq)
+        weight = torch.cat([conv.weight for conv in convs])
+        bias = torch.cat([conv.bias for conv in convs if conv.bias is not None])
+        start, end = self.hidden, self.hidden + context.shape[1]
+        terms = Conv(weight[:, start:end], bias)(context)
+        rest = torch.cat([weight[:, :start], weight[:, end:]], dim=1)
+        return PreparedGRU(Conv(rest[: 2 * start], None), Conv(rest[2 * start :], None), terms)
+
+
+class RecurrentBlock(nn.Module):
+    """Gated units applied in turn: one 3x3, or 1x5 then 5x1. Named ``convgru1``, ``convgru2``."""
+
+    def __init__(self, hidden: int, inputs: int, kernels: Sequence[tuple[int, int]]):
+        super().__init__()
+        for number, kernel in enumerate(kernels, start=1):
+            self.add_module(f"convgru{number}", ConvGRU(hidden, inputs, kernel))
+
+    def prepare(self, context: Tensor) -> list[PreparedGRU]:
+        """Prepare each unit for ``context``."""
+        return [unit.prepare(context) for unit in self.children() if isinstance(unit, ConvGRU)]
+
+
+class FlowHead(nn.Module):
+    """Predict a change of flow, in cells, from the hidden state."""
+
+    def __init__(self, hidden: int, width: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(hidden, width, 3, padding=1)
+        self.conv2 = nn.Conv2d(width, 2, 3, padding=1)
+
+
+@dataclass(frozen=True)
+class PreparedUpdate:
+    """The update for one batch of pairs: (hidden, correlation, flow) -> (hidden, change of flow)."""
+
+    encode: Callable[[Tensor, Tensor], Tensor]
+    units: list[PreparedGRU]
+    head: tuple[Conv, Conv]
+    aggregate: PreparedAggregate | None
+
+    def __call__(self, hidden: Tensor, correlation: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
+        """Take one step; all maps (B, ., H, W) on the coarse grid, flow in cells."""
+        motion = self.encode(correlation, flow)
+        if self.aggregate is not None:
+            motion = torch.cat([motion, self.aggregate(motion)], dim=1)
+        for unit in self.units:
+            hidden = unit(hidden, motion)
+        first, second = self.head
+        return hidden, second(first(hidden).relu())
+
+    def select(self, index: Tensor) -> "PreparedUpdate":
+        """Keep the samples ``index`` of the batch only."""
+        units = [replace(unit, context=unit.context[index]) for unit in self.units]
+        aggregate = None if self.aggregate is None else self.aggregate.select(index)
+        return replace(self, units=units, aggregate=aggregate)
+
+
+class UpdateBlock(nn.Module):
+    """Hold the update's parameters; with ``gma``, motion is aggregated over the whole picture too.
+
+    ``normalized`` puts weight norm (per output channel, Salimans and Kingma 2016) on every convolution.
+    """
+
+    def __init__(self, widths: Widths, *, normalized: bool, gma: bool):
+        super().__init__()
+        inputs = widths.context + widths.motion * (2 if gma else 1)
+        self.motion_encoder = MotionEncoder(widths)
+        self.recurrent_block = RecurrentBlock(widths.hidden, inputs, widths.kernels)
+        self.flow_head = FlowHead(widths.hidden, widths.head)
+        self.gma = Aggregate(widths.motion) if gma else None
+        if normalized:
+            for part in list(self.modules()):
+                if isinstance(part, nn.Conv2d):
+                    weight_norm(part)
+
+    def prepare(self, context: Tensor, attention: Attention | None = None) -> PreparedUpdate:
+        """Evaluate what is constant for ``context`` (B, C, H, W) and, with GMA, its attention."""
+        aggregate = None
+        if self.gma is not None:
+            if attention is None:
+                raise ValueError(
+                    "an update with global motion aggregation needs the attention of its context"
+                )
+            aggregate = self.gma.prepare(attention)
+        return PreparedUpdate(
+            encode=self.motion_encoder.prepare(),
+            units=self.recurrent_block.prepare(context),
+            head=(Conv.of(self.flow_head.conv1), Conv.of(self.flow_head.conv2)),
+            aggregate=aggregate,
+        )
