@@ -40,7 +40,7 @@ class Correction:
             steps = [gap * (i + 1) for i in range(self.n - 1)] + [max_iter]
         if any(b <= a for a, b in zip([0, *steps], steps, strict=False)):
             raise ValueError(
-                f"correction would supervise the steps {steps}; they must increase: fewer states or a larger max_iter"
+                f"correction would supervise steps {steps}; they must increase (fewer states, or more steps)"
             )
         return steps
 

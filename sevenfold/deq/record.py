@@ -38,7 +38,7 @@ class Record:
         return self.status[self.rows] == Status.max_iter
 
     def update(self, step: int, y: Tensor, measured: Measured) -> tuple[Tensor, Tensor]:
-        """Enter evaluation ``step`` (from 1); return the held samples' deciding residuals, and which are live."""
+        """Enter evaluation ``step`` (from 1); return the deciding residuals held, and which are live."""
         rows, running = self.rows, self.running
         self._trace(step, running, measured)
         score, small = self.stop.judge(measured)
