@@ -1,0 +1,108 @@
+"""Anderson acceleration (Anderson 1965; type II of Walker and Ni 2011, equation 2.2)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sevenfold.deq.base import Solver
+from sevenfold.deq.history import combine, inner
+
+
+@dataclass
+class _Memory:
+    dy: Tensor  # (m, B, D) ring of differences of f(x)
+    dr: Tensor  # (m, B, D) ring of differences of the residual
+    gram: Tensor  # (B, m, m) inner products of dr
+    valid: Tensor  # (B, m) which differences a sample may use
+    fresh: Tensor  # (B,) the next difference would span a restart
+    y: Tensor | None = None  # (B, D) previous f(x)
+    r: Tensor | None = None  # (B, D) previous residual
+    count: int = 0  # differences taken so far
+
+
+class Anderson(Solver):
+    """Anderson acceleration: minimize the residual over the affine hull of the last points.
+
+    With the residuals r_i = f(x_i) - x_i and the differences of the last ``memory`` points,
+
+        gamma = argmin |r - dR gamma|,    x <- x + beta r - (dX + beta dR) gamma.
+
+    The least-squares problem is solved in float64 by normal equations on differences (one new Gram row a
+    step), scaled to a unit diagonal before ``ridge`` is added: the ridge is therefore relative, whatever the
+    size of the residuals, and at least a few units of the working precision. ``growth`` is the safeguard: a
+    sample whose residual exceeds ``growth`` times its lowest restarts from its best state.
+    """
+
+    def __init__(
+        self, *, memory: int = 6, beta: float = 1.0, ridge: float = 1e-12, growth: float = 2.0
+    ) -> None:
+        if memory < 2:
+            raise ValueError(f"memory is {memory}; Anderson needs at least 2 points")
+        if not 0 < beta <= 2 or ridge < 0 or growth <= 1:
+            raise ValueError(
+                f"expected 0 < beta <= 2, ridge >= 0 and growth > 1, not {beta}, {ridge}, {growth}"
+            )
+        self.memory, self.beta, self.ridge, self.growth = memory, beta, ridge, growth
+
+    def start(self, x: Tensor, max_iter: int) -> _Memory:
+        """Allocate two rings of ``memory - 1`` differences (fewer if the solve is shorter)."""
+        size = max(1, min(self.memory, max_iter) - 1)
+        batch = len(x)
+        return _Memory(
+            dy=x.new_empty(size, *x.shape),
+            dr=x.new_empty(size, *x.shape),
+            gram=torch.zeros(batch, size, size, dtype=torch.float64, device=x.device),
+            valid=torch.zeros(batch, size, dtype=torch.bool, device=x.device),
+            fresh=torch.zeros(batch, dtype=torch.bool, device=x.device),
+        )
+
+    def step(self, memory: _Memory, x: Tensor, y: Tensor, r: Tensor) -> None:
+        """Overwrite x with the mixed point; the first step is a plain one."""
+        if memory.y is None or memory.r is None:
+            x.add_(r, alpha=self.beta)
+        else:
+            gamma = self._coefficients(memory, y, r, memory.y, memory.r)
+            used = gamma.shape[1]
+            combine(memory.dy[:used], -gamma, y, out=x)
+            if self.beta != 1:
+                x.add_(combine(memory.dr[:used], -gamma, r), alpha=self.beta - 1)
+        memory.y, memory.r = y, r
+
+    def _coefficients(self, memory: _Memory, y: Tensor, r: Tensor, old_y: Tensor, old_r: Tensor) -> Tensor:
+        size = len(memory.dr)
+        slot, used = memory.count % size, min(memory.count + 1, size)
+        torch.sub(y, old_y, out=memory.dy[slot])
+        torch.sub(r, old_r, out=memory.dr[slot])
+        products = inner(memory.dr[:used], memory.dr[slot], r)  # (B, 2, used)
+        memory.gram[:, slot, :used] = memory.gram[:, :used, slot] = products[:, 0]
+        memory.valid[:, slot] = ~memory.fresh
+        memory.fresh.zero_()
+        memory.count += 1
+        ridge = max(self.ridge, 4 * torch.finfo(r.dtype).eps)
+        return _solve(memory.gram[:, :used, :used], products[:, 1], memory.valid[:, :used], ridge)
+
+    def restart(self, memory: _Memory, rows: Tensor) -> None:
+        """Forget all differences of these samples, and the one that would span the jump."""
+        memory.valid &= ~rows[:, None]
+        memory.fresh |= rows
+
+    def keep(self, memory: _Memory, index: Tensor) -> None:
+        """Drop the other samples from every buffer."""
+        memory.dy, memory.dr = memory.dy[:, index], memory.dr[:, index]
+        memory.gram, memory.valid, memory.fresh = memory.gram[index], memory.valid[index], memory.fresh[index]
+        if memory.y is not None and memory.r is not None:
+            memory.y, memory.r = memory.y[index], memory.r[index]
+
+
+def _solve(gram: Tensor, target: Tensor, valid: Tensor, ridge: float) -> Tensor:
+    """Solve the scaled and ridged normal equations, (B, n); 0 (a plain step) where that fails."""
+    diagonal = gram.diagonal(dim1=1, dim2=2)
+    usable = valid & (diagonal > 0)
+    scale = torch.where(usable, diagonal, 1.0).rsqrt() * usable
+    system = torch.nan_to_num(gram * scale[:, :, None] * scale[:, None, :])
+    system.diagonal(dim1=1, dim2=2).add_(torch.where(usable, ridge, 1.0))
+    factor, info = torch.linalg.cholesky_ex(system)
+    gamma = scale * torch.cholesky_solve((scale * target)[:, :, None], factor)[:, :, 0]
+    good = (info == 0) & gamma.isfinite().all(1)
+    return torch.where(good[:, None], gamma, 0.0)

@@ -1,0 +1,174 @@
+"""What a fixed-point problem, a solver and a result are: the terms of every other file of the folder."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+State = tuple[Tensor, ...]
+"""Tensors with one leading batch dimension in common; sample b of the state is row b of each."""
+
+Function = Callable[..., State]
+"""``f(z)``; or ``f(z, index)`` once finished samples have left: row i of z is then sample ``index[i]``."""
+
+
+class Status(IntEnum):
+    """How the solve of one sample ended."""
+
+    converged = 0
+    max_iter = 1
+    stalled = 2
+    diverged = 3
+    nonfinite = 4
+
+
+class Measured(NamedTuple):
+    """Per-sample sizes of one step z -> f(z), each of shape (B,).
+
+    ``abs`` is the norm of f(z) - z and ``norm`` the norm of f(z), both over all parts of the state.
+    ``pixels`` and ``rest`` are needed by the stop rule ``pixel`` only: the mean displacement in pixels, and
+    the relative residual of the parts that are not coordinates.
+    """
+
+    abs: Tensor
+    norm: Tensor
+    pixels: Tensor | None = None
+    rest: Tensor | None = None
+
+    @property
+    def rel(self) -> Tensor:
+        """Return the relative residual abs / (norm + 1e-8)."""
+        return self.abs / (self.norm + 1e-8)
+
+
+Measure = Callable[[State, State, Tensor | None], Measured]
+"""``measure(z, f(z), index)``; ``index`` as in :data:`Function`, None while the batch is whole."""
+
+
+@dataclass(frozen=True)
+class Stop:
+    """When a sample is finished.
+
+    Modes: ``abs`` and ``rel`` compare that residual with ``tol``; ``pixel`` asks for a mean displacement of
+    at most ``pixel_tol`` (pixels) and a relative residual of at most ``rest_tol`` on the rest of the state. A
+    sample has stalled when its residual has set no new low for ``patience`` evaluations (0: never), and has
+    diverged when its absolute residual exceeds ``divergence`` times |f(z0) - z0| + |f(z0)|.
+    """
+
+    mode: Literal["abs", "rel", "pixel"] = "rel"
+    tol: float = 1e-3
+    pixel_tol: float = 0.08
+    rest_tol: float = 1e-2
+    patience: int = 0
+    divergence: float = 1e6
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("abs", "rel", "pixel"):
+            raise ValueError(f"stop.mode is {self.mode!r}; expected 'abs', 'rel' or 'pixel'")
+        if self.tol < 0 or self.pixel_tol <= 0 or self.rest_tol <= 0:
+            raise ValueError("stop tolerances must be positive (tol may be 0: run all steps)")
+        if self.patience < 0 or self.divergence <= 0:
+            raise ValueError("stop.patience must not be negative and stop.divergence must be positive")
+
+    def judge(self, measured: Measured) -> tuple[Tensor, Tensor]:
+        """Return the residual that decides, and where it is small enough; both of shape (B,)."""
+        if self.mode == "pixel":
+            if measured.pixels is None or measured.rest is None:
+                raise ValueError(
+                    "stop.mode 'pixel' needs a measure that returns pixels and rest; pass measure="
+                )
+            score = torch.maximum(measured.pixels / self.pixel_tol, measured.rest / self.rest_tol)
+            return score, score <= 1
+        score = measured.abs if self.mode == "abs" else measured.rel
+        return score, score <= self.tol
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What a solve found; failure is a value here (``status``), never an exception.
+
+    ``value`` is f(z) for the evaluated z with the lowest deciding residual (or for the last one). ``indexed``
+    holds the same as it stood after each asked step. All else is per sample, of shape (B,): the residuals
+    |f(z) - z| of the returned value, the evaluations of f it took (``steps``), its :class:`Status` code and
+    the 1-based step that gave it (0: f was never finite there and z0 is returned). The traces have shape
+    (evaluations, B) and are NaN where a sample was already finished.
+    """
+
+    value: State
+    indexed: tuple[State, ...]
+    residual_abs: Tensor
+    residual_rel: Tensor
+    steps: Tensor
+    status: Tensor
+    step_of_best: Tensor
+    trace_abs: Tensor
+    trace_rel: Tensor
+    trace_pixels: Tensor | None = None
+
+    @property
+    def converged(self) -> Tensor:
+        """Return where the tolerance was met, shape (B,)."""
+        return self.status == Status.converged
+
+    def then(self, later: "Solution") -> "Solution":
+        """Join the record of a solve that went on from this value: its results, both their steps."""
+        traces: dict[str, Any] = {
+            name: torch.cat([before, after])
+            for name in ("trace_abs", "trace_rel", "trace_pixels")
+            if (before := getattr(self, name)) is not None and (after := getattr(later, name)) is not None
+        }
+        return replace(
+            later,
+            indexed=self.indexed + later.indexed,
+            steps=self.steps + later.steps,
+            step_of_best=len(self.trace_abs) + later.step_of_best,
+            **traces,
+        )
+
+    def counts(self) -> dict[str, int]:
+        """Count the samples of each status, by name."""
+        return {status.name: int((self.status == status).sum()) for status in Status}
+
+
+class Solver(ABC):
+    """One update rule. It holds options only: what changes during a solve lives in the memory it creates.
+
+    States are flat, (B, D), in at least float32. The driver (:func:`sevenfold.deq.solve.solve`) evaluates f,
+    measures, decides who is finished and calls :meth:`step`; y and r of one call stay untouched until the
+    next has returned.
+    """
+
+    growth: float = float("inf")
+    """A sample whose residual exceeds ``growth`` times its lowest is restarted from the best state."""
+
+    @abstractmethod
+    def start(self, x: Tensor, max_iter: int) -> Any:
+        """Return the memory of a new solve that begins at x and evaluates f at most ``max_iter`` times."""
+
+    @abstractmethod
+    def step(self, memory: Any, x: Tensor, y: Tensor, r: Tensor) -> None:
+        """Overwrite x with the next point to evaluate, given y = f(x) and r = y - x."""
+
+    @abstractmethod
+    def restart(self, memory: Any, rows: Tensor) -> None:
+        """Forget the past of the samples where ``rows`` (B,) is true; x was set to another point for them."""
+
+    @abstractmethod
+    def keep(self, memory: Any, index: Tensor) -> None:
+        """Keep only the samples at the positions ``index``, in that order."""
+
+
+class Backward(ABC):
+    """A rule that gives a solved state its gradient."""
+
+    @abstractmethod
+    def attach(self, f: Function, z: State) -> list[State]:
+        """Return states that equal or refine z and carry gradients to all that f depends on.
+
+        z is a solution without gradient; f is called as ``f(z)``. Most rules return one state; the last is
+        the one that stands for the fixed point.
+        """

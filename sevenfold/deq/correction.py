@@ -1,0 +1,50 @@
+"""Sparse fixed-point correction: which states of a solve are supervised, and how strongly."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Correction:
+    """Supervise ``n`` equally spaced states of one solve, or those after the steps ``indexing`` and the last.
+
+    ``graph`` says how they hang together. ``sliced``: solve to the first state, give it its gradient, go on
+    from there (detached). ``indexing``: one solve that records its state at each step, then a gradient for
+    each. Under an implicit gradient only the last state has it; the earlier ones take ``steps`` phantom steps
+    of length ``damping``. The losses are weighted gamma^(n-1-i).
+    """
+
+    n: int = 1
+    graph: Literal["sliced", "indexing"] = "sliced"
+    indexing: list[int] | None = None
+    gamma: float = 0.8
+    steps: int = 1
+    damping: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.graph not in ("sliced", "indexing"):
+            raise ValueError(f"correction.graph is {self.graph!r}; expected 'sliced' or 'indexing'")
+        if self.n < 1 or not 0 < self.gamma <= 1:
+            raise ValueError(f"expected correction.n >= 1 and 0 < gamma <= 1, not {self.n} and {self.gamma}")
+        if self.indexing and self.n not in (1, len(self.indexing) + 1):
+            raise ValueError(
+                f"correction.n is {self.n} but indexing {self.indexing} and the last step make another number"
+            )
+
+    def at(self, max_iter: int) -> list[int]:
+        """Return the steps after which a state is supervised; the last is ``max_iter``."""
+        if self.indexing:
+            steps = [step for step in self.indexing if step != max_iter] + [max_iter]
+        else:
+            gap = max_iter // self.n
+            steps = [gap * (i + 1) for i in range(self.n - 1)] + [max_iter]
+        if any(b <= a for a, b in zip([0, *steps], steps, strict=False)):
+            raise ValueError(
+                f"correction would supervise steps {steps}; they must increase (fewer states, or more steps)"
+            )
+        return steps
+
+    def weights(self, n: int | None = None) -> list[float]:
+        """Return the loss weights gamma^(n-1-i) of n states, the last being 1."""
+        n = n or (len(self.indexing) + 1 if self.indexing else self.n)
+        return [self.gamma ** (n - 1 - i) for i in range(n)]

@@ -1,0 +1,33 @@
+"""Plain (or damped) fixed-point iteration."""
+
+from torch import Tensor
+
+from sevenfold.deq.base import Solver
+
+
+class FixedPoint(Solver):
+    """Iterate z <- (1 - tau) z + tau f(z).
+
+    ``damping`` is tau: 1 is Picard iteration; below 1 steps are shortened, which helps where f oscillates.
+    """
+
+    def __init__(self, *, damping: float = 1.0) -> None:
+        if not 0 < damping <= 2:
+            raise ValueError(f"damping is {damping}; expected a step length in (0, 2]")
+        self.damping = damping
+
+    def start(self, x: Tensor, max_iter: int) -> None:
+        """Return nothing: this method has no memory."""
+
+    def step(self, memory: None, x: Tensor, y: Tensor, r: Tensor) -> None:
+        """Overwrite x with (1 - tau) x + tau y."""
+        if self.damping == 1:
+            x.copy_(y)
+        else:
+            x.add_(r, alpha=self.damping)
+
+    def restart(self, memory: None, rows: Tensor) -> None:
+        """Do nothing: there is nothing to forget."""
+
+    def keep(self, memory: None, index: Tensor) -> None:
+        """Do nothing: there is nothing to drop."""

@@ -1,0 +1,180 @@
+"""The one loop that drives every solver."""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from sevenfold.deq.base import Function, Measure, Measured, Solution, Solver, State, Stop
+from sevenfold.deq.layout import Layout
+from sevenfold.deq.record import Record, copy_rows
+from sevenfold.deq.safeguard import Safeguard
+
+COMPACT_AT = 0.25
+"""Share of finished samples from which on they are taken out of the batch."""
+
+
+@torch.no_grad()
+def solve(
+    f: Function,
+    z0: State,
+    solver: Solver,
+    *,
+    max_iter: int,
+    stop: Stop | None = None,
+    indexing: Sequence[int] = (),
+    returned: Literal["best", "last"] = "best",
+    check_every: int | None = None,
+    compact: bool = False,
+    measure: Measure | None = None,
+) -> Solution:
+    """Find z = f(z) from z0, sample by sample, with at most ``max_iter`` evaluations of f.
+
+    Samples are independent: each stops by itself and its result does not depend on the others of its batch (f
+    must treat them apart too). f is called without gradient as ``f(z)``; views of z are reused, so f must not
+    keep them.
+
+    Args:
+        f: the map; it returns a tuple of the shapes it was given, in any floating dtype.
+        z0: a tuple of tensors (B, ...).
+        solver: the update rule, for instance ``Anderson(memory=6)``.
+        max_iter: most evaluations of f per sample, at least 1.
+        stop: when a sample is finished; default ``Stop()``: relative residual 1e-3.
+        indexing: increasing evaluation counts (1 .. max_iter) after which the state is also recorded; where
+            the solve ends sooner its final state stands in.
+        returned: the state with the lowest deciding residual, or that of the last evaluation.
+        check_every: evaluations between two looks at the device to see whether all is done; default 1 on CPU,
+            4 elsewhere. Results do not depend on it, only the number of idle evaluations does.
+        compact: take finished samples out of the batch once they are a quarter of it; f is then called as
+            ``f(z, index)`` and must select what it closes over by ``index`` (a LongTensor of the samples that
+            remain).
+        measure: computes residuals in place of the plain norms over all parts, see :data:`Measure`.
+
+    Returns:
+        A :class:`Solution`; not reaching the tolerance is a status, not an exception.
+
+    Example:
+        >>> from sevenfold.deq.anderson import Anderson
+        >>> z0 = (torch.zeros(1, 1, dtype=torch.float64),)
+        >>> solution = solve(lambda z: (z[0].cos(),), z0, Anderson(), max_iter=30, stop=Stop(tol=1e-10))
+        >>> f"{solution.value[0].item():.6f}"
+        '0.739085'
+    """
+    if max_iter < 1:
+        raise ValueError(f"max_iter is {max_iter}; expected at least 1")
+    if sorted(set(indexing)) != list(indexing) or any(not 1 <= step <= max_iter for step in indexing):
+        raise ValueError(f"indexing is {list(indexing)}; expected increasing steps between 1 and {max_iter}")
+    if returned not in ("best", "last"):
+        raise ValueError(f"returned is {returned!r}; expected 'best' or 'last'")
+    layout = Layout.of(z0)
+    device = z0[0].device
+    every = check_every if check_every is not None else (1 if device.type == "cpu" else 4)
+    if every < 1:
+        raise ValueError(f"check_every is {check_every}; expected at least 1")
+
+    x = layout.pack(z0, torch.empty(len(z0[0]), layout.bounds[-1], dtype=layout.dtype, device=device))
+    record = Record(x, stop or Stop(), max_iter, keep_last=returned == "last", watched=every == 1)
+    run = _Run(f, solver, layout, record, measure, x, max_iter)
+    indexed: list[Tensor] = []
+    for step in range(1, max_iter + 1):
+        run.evaluate(step)
+        if step in indexing:
+            indexed.append(record.value().clone())
+        if step % every == 0 and run.finished(compact):
+            break
+        if step < max_iter:
+            run.advance()
+    indexed.extend(record.value() for _ in range(len(indexing) - len(indexed)))
+    return record.solution(layout, indexed, step)
+
+
+class _Run:
+    """The moving parts of one solve: the current point, the last two evaluations, the solver's memory."""
+
+    def __init__(
+        self,
+        f: Function,
+        solver: Solver,
+        layout: Layout,
+        record: Record,
+        measure: Measure | None,
+        x: Tensor,
+        max_iter: int,
+    ) -> None:
+        self.f, self.solver, self.layout, self.record, self.measure, self.x = (
+            f,
+            solver,
+            layout,
+            record,
+            measure,
+            x,
+        )
+        self.memory: Any = solver.start(x, max_iter)
+        self.guard = Safeguard(len(x), solver.growth, x.device) if solver.growth < math.inf else None
+        self.y, self.r = torch.empty_like(x), torch.empty_like(x)
+        self.old_y, self.old_r = torch.empty_like(x), torch.empty_like(x)
+        self.idle = False  # whether finished samples are known to be still in the batch
+
+    def evaluate(self, step: int) -> None:
+        """Compute y = f(x), its residual, and enter both into the record."""
+        self.y, self.r, self.old_y, self.old_r = self.old_y, self.old_r, self.y, self.r
+        rows = self.record.rows if isinstance(self.record.rows, Tensor) else None
+        z = self.layout.unpack(self.x)
+        fz = self.f(z) if rows is None else self.f(z, rows)
+        with full_precision(self.x.device):
+            self.layout.pack(fz, out=self.y)
+            torch.sub(self.y, self.x, out=self.r)
+            if self.measure is None:
+                measured = Measured(
+                    torch.linalg.vector_norm(self.r, dim=1), torch.linalg.vector_norm(self.y, dim=1)
+                )
+            else:
+                measured = self.measure(z, self.layout.unpack(self.y), rows)
+            self.score, self.live = self.record.update(step, self.y, measured)
+
+    def finished(self, compact: bool) -> bool:
+        """Look whether all samples are done; if only some are and ``compact``, take them out."""
+        running = self.record.running
+        left = int(running.sum())
+        if left and compact and len(running) - left >= COMPACT_AT * len(running):
+            self._keep(self.record.drop_finished())
+        self.idle = left < len(self.x)
+        return left == 0
+
+    def advance(self) -> None:
+        """Move x to the next point; samples that are done stay at their best state."""
+        record = self.record
+        with full_precision(self.x.device):
+            self.solver.step(self.memory, self.x, self.y, self.r)
+        if self.guard is not None:
+            restart, rewind = self.guard.judge(self.score, self.live, record.step_of_best[record.rows])
+            if not record.watched or restart.any():
+                self.solver.restart(self.memory, restart)
+                copy_rows(self.x, restart, self.y, watched=record.watched)
+                record.restore(self.x, rewind)
+        if self.idle or not record.watched:
+            record.restore(self.x, ~record.running)
+
+    def _keep(self, index: Tensor) -> None:
+        self.solver.keep(self.memory, index)
+        self.x, self.y, self.r = self.x[index], self.y[index], self.r[index]
+        self.old_y, self.old_r = torch.empty_like(self.x), torch.empty_like(self.x)
+        self.score, self.live = self.score[index], self.live[index]
+        if self.guard is not None:
+            self.guard.keep(index)
+
+
+@contextmanager
+def full_precision(device: torch.device) -> Iterator[None]:
+    """Keep autocast and reduced-precision matrix products away from the solver's own arithmetic."""
+    backend = torch.backends.cuda.matmul if device.type == "cuda" else torch.backends.mkldnn.matmul  # type: ignore
+    saved = backend.fp32_precision
+    backend.fp32_precision = "ieee"
+    try:
+        with torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        backend.fp32_precision = saved
