@@ -43,18 +43,21 @@ def wandb_logger(
         project=project,
         entity=entity,
         group=group,
-        name=f"{run['name']}/{run['folder'].name}",
+        name=f"{run['config']['name']}/{run['folder'].name}",
         save_dir=run["folder"],
         tags=run["config"]["tags"],
         config=run["config"],
         offline=offline,
+        mode="offline"
+        if offline
+        else None,  # wandb reads its environment once, possibly before Lightning sets it
         log_model=log_model and not offline,
     )
 
 
 def _offline() -> bool:
     if "WANDB_MODE" in os.environ:
-        return os.environ["WANDB_MODE"] == "offline"
+        return os.environ["WANDB_MODE"] in ("offline", "dryrun")
     import wandb
 
     return not wandb.login(prompt=False)

@@ -101,17 +101,17 @@ def choose_folder(config: dict[str, Any]) -> Path:
         os.environ[INHERITED] = str(folder)
         return folder
     box = [_unfinished(config) or _next_version(config)] if outside.global_rank() == 0 else [None]
-    address = f"tcp://{outside.main_address}:{outside.main_port}"
-    torch.distributed.init_process_group(
-        "gloo", init_method=address, rank=outside.global_rank(), world_size=outside.world_size()
-    )
+    os.environ |= {"MASTER_ADDR": outside.main_address, "MASTER_PORT": str(outside.main_port)}
+    torch.distributed.init_process_group("gloo", rank=outside.global_rank(), world_size=outside.world_size())
     torch.distributed.broadcast_object_list(box)
     torch.distributed.destroy_process_group()
     return box[0]
 
 
 def discard(folder: Path) -> None:
-    """Take back a folder that was chosen for a run that cannot start, with its parents as far as they are empty."""
+    """Take back a folder that was chosen for a run that cannot start, with its parents as far as they are
+    empty.
+    """
     for path in (folder, *folder.parents[:2]):
         if any(path.iterdir()):
             return

@@ -141,10 +141,16 @@ class Results:
             **self.header,
             "status": status,
             "seconds": round(time.monotonic() - self.started, 3),
-            "metrics": dict(sorted(self.metrics.items())),
-            "reference": dict(sorted(self.reference.items())),
+            "metrics": _sorted(self.metrics),
+            "reference": _sorted(self.reference),
         }
-        write_text(self.folder / "results.json", json.dumps(content, indent=2) + "\n")
+        write_text(self.folder / "results.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def _sorted(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Order by name; what is no finite number becomes null, since JSON has no word for it."""
+    finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
+    return dict(sorted(finite.items()))
 
 
 @contextmanager
