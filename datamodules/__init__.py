@@ -2,4 +2,5 @@
 
 DATAMODULES: dict[str, str] = {
     "flow_pairs": "datamodules.flow.pairs:FlowPairs",
+    "synthetic_flow": "datamodules.flow.synthetic:SyntheticFlow",
 }

@@ -1,13 +1,21 @@
 """Samplers under which a run does not depend on the number of devices or on having been resumed."""
 
 from collections.abc import Iterator, Sized
-from typing import cast
+from typing import TypedDict, cast
 
+import pytorch_lightning as pl
 from pytorch_lightning.overrides.distributed import UnrepeatedDistributedSampler
 from torch.utils.data import Dataset, DistributedSampler
 
 from sevenfold.errors import InputError
 from sevenfold.seeding import stream_seed
+
+
+class Placement(TypedDict):
+    """Which of how many processes this is."""
+
+    rank: int
+    world_size: int
 
 
 class EpochSampler(DistributedSampler):
@@ -44,3 +52,10 @@ def every_item_once(dataset: Sized, *, rank: int = 0, world_size: int = 1) -> Di
     if len(dataset) < world_size:
         raise InputError(f"{len(dataset)} items cannot be shared by {world_size} devices; use fewer devices")
     return UnrepeatedDistributedSampler(dataset, num_replicas=world_size, rank=rank, shuffle=False)
+
+
+def placement(module: pl.LightningDataModule) -> Placement:
+    """Return this process's ``rank`` and the ``world_size``; a data module without a trainer is alone."""
+    if module.trainer is None:
+        return {"rank": 0, "world_size": 1}
+    return {"rank": module.trainer.global_rank, "world_size": module.trainer.world_size}

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from datamodules.flow.layouts import Pair, find_pairs
-from datamodules.sampling import every_item_once
+from datamodules.sampling import every_item_once, placement
 from sevenfold.errors import InputError
 from sevenfold.flow.formats import read_flow, read_image
 
@@ -105,6 +105,5 @@ class FlowPairs(pl.LightningDataModule):
 
     def _loader(self, pairs: list[Pair]) -> DataLoader:
         dataset = PairDataset(pairs)
-        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        sampler = every_item_once(dataset, rank=rank, world_size=world_size)
+        sampler = every_item_once(dataset, **placement(self))
         return DataLoader(dataset, batch_size=1, sampler=sampler, num_workers=self.workers)

@@ -1,0 +1,152 @@
+"""Synthetic pairs with exact flow: endless training data, and fixed sets to evaluate on."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytorch_lightning as pl
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from datamodules.sampling import EpochSampler, every_item_once, placement
+from sevenfold.config import ConfigError
+from sevenfold.flow.synthetic import DEFAULT_MOTION, MotionOptions, draw_scene, texture_bank
+
+HELD_OUT = 64  # textures that training never sees
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The validation and test sets: pairs of ``size`` px a side, larger than the training crop.
+
+    A network that has only ever been tried at its training size may fail on any other. With
+    ``pairs_per_scene`` above 1 each scene is a video, whose consecutive pairs are consecutive items.
+    """
+
+    size: int = 128
+    val_pairs: int = 32
+    test_pairs: int = 64
+    pairs_per_scene: int = 1
+
+
+class SceneDataset(Dataset):
+    """Square pairs of ``size`` px; an item depends on (seed, split, epoch, index) alone.
+
+    Items are as in ``datamodules.flow.pairs``. Index with ``(epoch, index)``, or with ``index`` for epoch 0.
+    Names are "synthetic/<split>/<epoch>/<scene>/<time>".
+    """
+
+    def __init__(
+        self,
+        bank: Tensor,
+        *,
+        split: str,
+        size: int,
+        count: int,
+        seed: int,
+        motion: MotionOptions,
+        pairs_per_scene: int = 1,
+    ) -> None:
+        self.bank, self.split, self.size, self.count = bank, split, size, count
+        self.seed, self.motion, self.pairs_per_scene = seed, motion, pairs_per_scene
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
+        epoch, index = key if isinstance(key, tuple) else (0, key)
+        if not 0 <= index < self.count:
+            raise IndexError(index)
+        number, time = divmod(index, self.pairs_per_scene)
+        names = ("synthetic", self.split, epoch, number)
+        scene = draw_scene(self.bank, self.size, self.size, self.seed, *names, motion=self.motion)
+        image1, image2, flow, valid = scene.pair(time)
+        return {
+            "image1": image1,
+            "image2": image2,
+            "flow": flow,
+            "valid": valid,
+            "name": "/".join(map(str, (*names, time))),
+            "dataset": "synthetic",
+            "padding": "sintel",
+        }
+
+
+class SyntheticFlow(pl.LightningDataModule):
+    """Train and evaluate on procedural scenes, made as they are asked for; nothing is read or written.
+
+    ``seed`` fixes all of them, evaluation sets included. ``crop`` is the side of training pairs in pixels,
+    ``train_pairs`` their number per epoch (every epoch has new ones), ``batch_size`` pairs go to each device
+    at a time. Evaluation takes one pair at a time. ``workers``: processes that draw scenes.
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        crop: int = 96,
+        train_pairs: int = 2000,
+        batch_size: int = 2,
+        workers: int = 0,
+        motion: MotionOptions = DEFAULT_MOTION,
+        evaluation: Evaluation = Evaluation(),
+    ) -> None:
+        super().__init__()
+        least = {"crop": (crop, 16), "batch_size": (batch_size, 1), "train_pairs": (train_pairs, batch_size)}
+        least |= {f"evaluation.{key}": (value, 1) for key, value in vars(evaluation).items()}
+        for key, (value, smallest) in least.items():
+            if value < smallest:
+                raise ConfigError(key, f"must be at least {smallest}, got {value}")
+        self.seed, self.crop, self.train_pairs = seed, crop, train_pairs
+        self.batch_size, self.workers = batch_size, workers
+        self.motion, self.evaluation = motion, evaluation
+
+    def setup(self, stage: str) -> None:
+        """Make the textures (a few seconds, once per process)."""
+        texture_bank(self.seed)
+
+    def train_dataloader(self) -> DataLoader:
+        """Load ``train_pairs`` new pairs of ``crop`` px in every epoch."""
+        data = SceneDataset(
+            texture_bank(self.seed)[HELD_OUT:],
+            split="train",
+            size=self.crop,
+            count=self.train_pairs,
+            seed=self.seed,
+            motion=self.motion,
+        )
+        sampler = EpochSampler(data, seed=self.seed, **placement(self))
+        return DataLoader(
+            data,
+            batch_size=self.batch_size,
+            sampler=sampler,
+            drop_last=True,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+        )
+
+    def val_dataloader(self) -> DataLoader:
+        """Load the validation pairs."""
+        return self._evaluation_loader("val", self.evaluation.val_pairs)
+
+    def test_dataloader(self) -> DataLoader:
+        """Load the test pairs."""
+        return self._evaluation_loader("test", self.evaluation.test_pairs)
+
+    def predict_dataloader(self) -> DataLoader:
+        """Load the test pairs."""
+        return self.test_dataloader()
+
+    def _evaluation_loader(self, split: str, count: int) -> DataLoader:
+        data = SceneDataset(
+            texture_bank(self.seed)[:HELD_OUT],
+            split=split,
+            size=self.evaluation.size,
+            count=count,
+            seed=self.seed,
+            motion=self.motion,
+            pairs_per_scene=self.evaluation.pairs_per_scene,
+        )
+        sampler = every_item_once(data, **placement(self))
+        return DataLoader(
+            data, batch_size=1, sampler=sampler, num_workers=self.workers, persistent_workers=self.workers > 0
+        )
