@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from sevenfold.errors import InputError
 from sevenfold.flow.network import FlowNetwork
 from sevenfold.flow.variants import DEQ_VARIANTS, RAFT_VARIANTS
 
@@ -56,8 +57,8 @@ class LoadReport:
 def load_weights(network: FlowNetwork, path: str | Path) -> LoadReport:
     """Copy the weights in the file ``path`` into ``network``.
 
-    Raises FileNotFoundError where there is no such file, and ValueError with every missing, unexpected or
-    misshapen key where it holds another network's weights.
+    Raises InputError where there is no such file, and with every missing, unexpected or misshapen key where
+    it holds another network's weights.
     """
     weights, style = read_weights(path)
     report = LoadReport(style, looks_like(weights), [])
@@ -66,7 +67,7 @@ def load_weights(network: FlowNetwork, path: str | Path) -> LoadReport:
     weights = _match_hidden_start(weights, network, report.notes)
     problems = _differences(weights, own)
     if problems:
-        raise ValueError(
+        raise InputError(
             f"the weights in {path} ({report.style}; they look like {report.variant}) do not fit this network"
             f" ({looks_like(own)}): {'; '.join(problems)}"
         )
@@ -81,13 +82,13 @@ def read_weights(path: str | Path) -> tuple[Weights, str]:
     """Read a state dict from ``path`` and rename its keys to ours; say also whose names they were."""
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(
+        raise InputError(
             f"there is no weights file {path}: give the path of a state dict saved by torch.save"
         )
     content = torch.load(path, map_location="cpu", weights_only=True)
     content = content.get("state_dict", content) if isinstance(content, dict) else content
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise ValueError(f"{path} holds no state dict (a mapping of names to tensors)")
+        raise InputError(f"{path} holds no state dict (a mapping of names to tensors)")
     content = {re.sub(r"^(module\.|network\.)+", "", name): value for name, value in content.items()}
     style = _style(content)
     return rename(content) if style.startswith("official") else content, style

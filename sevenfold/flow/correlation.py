@@ -6,7 +6,7 @@ grid).
 """
 
 from collections.abc import Iterator
-from typing import Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +17,7 @@ Kind = Literal["auto", "all_pairs", "on_demand"]
 
 # Volumes beyond this many bytes make ``auto`` compute on demand (a 1080p pair at 1/8 needs 5.6e9).
 AUTO_LIMIT = 2 * 1024**3
-# Gathered features of one chunk of an on-demand lookup, in numbers (64 MiB of float32).
+# Numbers of the volume that an on-demand lookup holds at a time (64 MiB of float32).
 CHUNK = 16 * 1024**2
 
 
@@ -53,14 +53,11 @@ def correlate(kind: Kind, first: Tensor, second: Tensor, *, levels: int, radius:
     if kind == "auto":
         size = first.shape[0] * (height * width) ** 2 * dtype.itemsize * 4 / 3
         kind = "all_pairs" if size <= AUTO_LIMIT else "on_demand"
-    with torch.autocast(first.device.type, enabled=False):
-        first = first.to(dtype) / first.shape[1] ** 0.5
-        pyramid = list(_pyramid(second.to(dtype), levels))
-        if kind == "on_demand":
-            return OnDemand(first, pyramid, radius)
-        rows = first.flatten(2).transpose(1, 2)
-        volumes = [(rows @ level.flatten(2)).unflatten(2, level.shape[-2:]) for level in pyramid]
-        return AllPairs(volumes, radius)
+    rows = first.to(dtype).flatten(2).transpose(1, 2) / first.shape[1] ** 0.5
+    pyramid = list(_pyramid(second.to(dtype), levels))
+    if kind == "on_demand":
+        return OnDemand(rows, pyramid, radius)
+    return AllPairs([_volume(rows, level) for level in pyramid], radius)
 
 
 def _pyramid(features: Tensor, levels: int) -> Iterator[Tensor]:
@@ -71,6 +68,28 @@ def _pyramid(features: Tensor, levels: int) -> Iterator[Tensor]:
             features = F.avg_pool2d(features, 2, 2)
 
 
+def _windows(volume: Tensor, centers: Tensor, radius: int) -> Tensor:
+    """Sample each position's own map on a square of offsets: (B, P, h, w), (B, P, 2) -> (B, P, (2r+1)^2)."""
+    offset = torch.arange(-radius, radius + 1, device=centers.device, dtype=centers.dtype)
+    offsets = torch.stack(torch.meshgrid(offset, offset, indexing="ij"), dim=-1)
+    size = torch.tensor(volume.shape[:1:-1], device=centers.device, dtype=centers.dtype)
+    # With align_corners=False cell x lies at (2 x + 1) / size - 1, which is right for maps one cell wide too.
+    where = (2 * (centers[:, :, None, None] + offsets) + 1) / size - 1
+    found = F.grid_sample(volume.flatten(0, 1)[:, None], where.flatten(0, 1), align_corners=False)
+    return found.view(*centers.shape[:2], -1)
+
+
+def _volume(rows: Tensor, level: Tensor) -> Tensor:
+    """Correlate rows (B, P, C) with all cells of a map (B, C, h, w): (B, P, h, w)."""
+    with torch.autocast(rows.device.type, enabled=False):
+        return (rows @ level.flatten(2)).unflatten(2, level.shape[-2:])
+
+
+def _join(found: list[Tensor], coordinates: Tensor) -> Tensor:
+    """Put the windows of all levels (B, H*W, .) side by side as channels of a map."""
+    return torch.cat(found, dim=2).transpose(1, 2).unflatten(2, coordinates.shape[-2:]).contiguous()
+
+
 class AllPairs:
     """Look windows up in stored volumes (B, H*W, h, w), one per level."""
 
@@ -79,21 +98,10 @@ class AllPairs:
         self.radius = radius
 
     def __call__(self, coordinates: Tensor) -> Tensor:
-        """Sample each position's own map on a square of offsets."""
-        batch, _, height, width = coordinates.shape
-        offset = torch.arange(
-            -self.radius, self.radius + 1, device=coordinates.device, dtype=coordinates.dtype
-        )
-        offsets = torch.stack(torch.meshgrid(offset, offset, indexing="ij"), dim=-1)
-        centers = coordinates.permute(0, 2, 3, 1).reshape(-1, 1, 1, 2)
-        found = []
-        for level, volume in enumerate(self.volumes):
-            size = torch.tensor(volume.shape[:1:-1], device=centers.device, dtype=centers.dtype)
-            # With align_corners=False, cell x lies at (2 x + 1) / size - 1: right for maps one cell wide too.
-            where = (2 * (centers / 2**level + offsets) + 1) / size - 1
-            window = F.grid_sample(volume.flatten(0, 1).unsqueeze(1), where, align_corners=False)
-            found.append(window.view(batch, height, width, -1))
-        return torch.cat(found, dim=-1).permute(0, 3, 1, 2).contiguous()
+        """Sample every stored volume."""
+        centers = coordinates.flatten(2).transpose(1, 2)
+        found = [_windows(volume, centers / 2**i, self.radius) for i, volume in enumerate(self.volumes)]
+        return _join(found, coordinates)
 
     def select(self, index: Tensor) -> "AllPairs":
         """Keep the samples ``index``."""
@@ -101,65 +109,29 @@ class AllPairs:
 
 
 class OnDemand:
-    """Compute each lookup from the features: dot products at the cells around a position, blended once.
+    """Compute a part of the volume, look its windows up, forget it, go on; again in the backward pass."""
 
-    The offsets of a window share the fraction of their coordinates, so (2r + 2)^2 dot products at whole cells
-    give all (2r + 1)^2 values. Work goes in chunks of positions, recomputed in the backward pass.
-    """
-
-    def __init__(self, first: Tensor, pyramid: list[Tensor], radius: int):
-        self.first = first
+    def __init__(self, rows: Tensor, pyramid: list[Tensor], radius: int):
+        self.rows = rows
         self.pyramid = pyramid
         self.radius = radius
 
     def __call__(self, coordinates: Tensor) -> Tensor:
-        """Correlate every position with the cells its window touches."""
-        batch, _, height, width = coordinates.shape
-        side = 2 * self.radius + 2
-        length = max(1, CHUNK // (side * side * self.first.shape[1]))
-        rows = self.first.flatten(2).transpose(1, 2)
+        """Correlate and sample, some positions at a time."""
         centers = coordinates.flatten(2).transpose(1, 2)
-        found = []
-        for level, features in enumerate(self.pyramid):
-            table = features.permute(0, 2, 3, 1)
-            samples = [
-                torch.cat(
-                    [
-                        checkpoint(
-                            _windows,
-                            part,
-                            table[b],
-                            center,
-                            self.radius,
-                            use_reentrant=False,
-                            preserve_rng_state=False,
-                        )
-                        for part, center in zip(
-                            rows[b].split(length), (centers[b] / 2**level).split(length), strict=True
-                        )
-                    ]
-                )
-                for b in range(batch)
-            ]
-            found.append(torch.stack(samples))
-        return torch.cat(found, dim=-1).transpose(1, 2).unflatten(2, (height, width)).contiguous()
+        return _join([self._level(i, centers / 2**i) for i in range(len(self.pyramid))], coordinates)
+
+    def _level(self, number: int, centers: Tensor) -> Tensor:
+        """Return the windows (B, H*W, (2r+1)^2) of one level."""
+        level = self.pyramid[number]
+        length = max(1, CHUNK // level[:, 0].numel())
+        parts = zip(self.rows.split(length, dim=1), centers.split(length, dim=1), strict=True)
+        settings: Any = {"use_reentrant": False, "preserve_rng_state": False}
+        return torch.cat([checkpoint(self._part, rows, level, at, **settings) for rows, at in parts], dim=1)
+
+    def _part(self, rows: Tensor, level: Tensor, centers: Tensor) -> Tensor:
+        return _windows(_volume(rows, level), centers, self.radius)
 
     def select(self, index: Tensor) -> "OnDemand":
         """Keep the samples ``index``."""
-        return OnDemand(self.first[index], [level[index] for level in self.pyramid], self.radius)
-
-
-def _windows(rows: Tensor, table: Tensor, centers: Tensor, radius: int) -> Tensor:
-    """Correlate rows (P, C) with table (h, w, C) around centers (P, 2): (P, (2r+1)^2), x offset first."""
-    height, width, _ = table.shape
-    corner = centers.detach().floor()
-    offset = torch.arange(-radius, radius + 2, device=centers.device)
-    x, y = ((corner[:, i, None] + offset) for i in (0, 1))  # (P, 2r + 2) each
-    inside = ((x >= 0) & (x < width))[:, :, None] & ((y >= 0) & (y < height))[:, None, :]
-    cell = y.clamp(0, height - 1).long()[:, None, :] * width + x.clamp(0, width - 1).long()[:, :, None]
-    with torch.autocast(table.device.type, enabled=False):
-        dots = torch.einsum("pijc,pc->pij", F.embedding(cell, table.flatten(0, 1)), rows)
-    dots = torch.where(inside, dots, 0)
-    right, down = (centers - corner)[:, :, None, None].unbind(1)
-    dots = dots[:, :-1] + right * (dots[:, 1:] - dots[:, :-1])
-    return (dots[:, :, :-1] + down * (dots[:, :, 1:] - dots[:, :, :-1])).flatten(1)
+        return OnDemand(self.rows[index], [level[index] for level in self.pyramid], self.radius)

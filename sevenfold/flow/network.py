@@ -141,19 +141,17 @@ class FlowNetwork(nn.Module):
         """Iterate ``f``; return the states to supervise (in evaluation the last) and the solver's record."""
         raise NotImplementedError
 
-    def forward(
-        self, image1: Tensor, image2: Tensor, *, iterations: int, start: State | None = None
-    ) -> Estimate:
-        """Estimate the flow from ``image1`` to ``image2`` in so many steps, from ``start`` if given."""
-        f = self.recurrence(image1, image2)
+    def estimate(self, f: Recurrence, *, iterations: int, start: State | None = None) -> Estimate:
+        """Iterate ``f`` and decode: in ``iterations`` steps, from ``start`` if given and not ``f.start``."""
         states, solution = self.run(f, f.start if start is None else start, iterations)
         last_step = self.stride * torch.linalg.vector_norm(f.change, dim=1).mean()
         return Estimate([self.decode(state) for state in states], states[-1], last_step, solution)
 
-    def at_budgets(self, image1: Tensor, image2: Tensor, budgets: Sequence[int]) -> list[Tensor]:
-        """Return the flow (B, 2, H, W) after each number of steps, the pair being encoded once."""
-        f = self.recurrence(image1, image2)
-        return [self.decode(self.run(f, f.start, steps)[0][-1]) for steps in budgets]
+    def forward(
+        self, image1: Tensor, image2: Tensor, *, iterations: int, start: State | None = None
+    ) -> Estimate:
+        """Estimate the flow from ``image1`` to ``image2``."""
+        return self.estimate(self.recurrence(image1, image2), iterations=iterations, start=start)
 
     def _check(self, image1: Tensor, image2: Tensor) -> None:
         """Refuse images that cannot be a pair or do not fit the grid."""

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torchvision.models.optical_flow import raft_large, raft_small
 
+from sevenfold.errors import InputError
 from sevenfold.flow.checkpoints import load_weights, looks_like
 from sevenfold.flow.raft import RAFT
 
@@ -117,13 +118,13 @@ def test_rafts_hidden_start_is_dropped_where_the_network_starts_at_zeros(tmp_pat
     report = load_weights(network, save(weights, tmp_path))
     assert "dropped the first 32 context outputs" in report.notes[0]
     assert torch.equal(network.context_encoder.conv.weight, weights["context_encoder.conv.weight"][32:])
-    with pytest.raises(ValueError, match="context_encoder.conv.weight is \\(32.*where \\(64"):
+    with pytest.raises(InputError, match="context_encoder.conv.weight is \\(32.*where \\(64"):
         load_weights(RAFT(variant="demo"), save(network.state_dict(), tmp_path))
 
 
 def test_the_wrong_variant_is_named_with_every_difference(tmp_path):
     path = save(official_names(raft_large(weights=None).state_dict()), tmp_path)
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(InputError) as caught:
         load_weights(RAFT(variant="small"), path)
     message = str(caught.value)
     assert "look like RAFT large" in message
@@ -147,15 +148,15 @@ def test_one_missing_and_one_unknown_key_are_named(tmp_path):
 def test_a_failed_load_leaves_the_network_alone(tmp_path):
     network = RAFT(variant="demo")
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    with pytest.raises(ValueError, match="do not fit"):
+    with pytest.raises(InputError, match="do not fit"):
         load_weights(network, save(raft_small(weights=None).state_dict(), tmp_path))
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
 def test_a_missing_file_and_a_file_without_weights_are_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no weights file .*nowhere.pth"):
+    with pytest.raises(InputError, match="no weights file .*nowhere.pth"):
         load_weights(RAFT(variant="demo"), tmp_path / "nowhere.pth")
-    with pytest.raises(ValueError, match="holds no state dict"):
+    with pytest.raises(InputError, match="holds no state dict"):
         load_weights(RAFT(variant="demo"), save([1, 2], tmp_path))
 
 

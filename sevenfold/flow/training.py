@@ -1,0 +1,59 @@
+"""What a training step of a flow network decides besides the loss: depth, starting state, learning rate.
+
+Draws depend on (seed, step) alone, so that a run that is cut off and resumed makes the same ones.
+"""
+
+from collections.abc import Sequence
+
+import torch
+
+from sevenfold.flow.network import State
+from sevenfold.seeding import torch_generator
+
+
+def draw_iterations(choices: Sequence[int], seed: int, step: int) -> int:
+    """Draw the number of steps of f for one training step, evenly from ``choices``."""
+    stream = torch_generator(seed, "flow iterations", step)
+    return choices[int(torch.randint(len(choices), (), generator=stream))]
+
+
+class StaleStart:
+    """Start a share of each batch from the final states of the batch before it, other pairs' states.
+
+    It teaches the network to find its way from wherever it is. Nothing is kept of a batch of another shape.
+    """
+
+    def __init__(self, share: float, seed: int):
+        self.share, self.seed = share, seed
+        self.state: State | None = None
+
+    def reset(self) -> None:
+        """Forget the last batch, as at the start of each epoch, so that resuming there is exact."""
+        self.state = None
+
+    def keep(self, state: State) -> None:
+        """Remember the final state of a batch."""
+        self.state = (state[0].detach(), state[1].detach())
+
+    def mix(self, fresh: State, step: int) -> State:
+        """Return ``fresh`` with floor(share B) samples, drawn by ``step``, replaced by remembered ones."""
+        old = self.state
+        if old is None or any(a.shape != b.shape for a, b in zip(old, fresh, strict=True)):
+            return fresh
+        batch = len(fresh[0])
+        stream = torch_generator(self.seed, "flow stale start", step)
+        stale = torch.zeros(batch, dtype=torch.bool)
+        stale[torch.randperm(batch, generator=stream)[: int(self.share * batch)]] = True
+        stale = stale.to(fresh[0].device)[:, None, None, None]
+        return torch.where(stale, old[0], fresh[0]), torch.where(stale, old[1], fresh[1])
+
+
+def rate_factor(step: int, total: int, warmup: float) -> float:
+    """Scale the learning rate at ``step`` of ``total``: linearly up from 1/25 over the share ``warmup``, then to 0.
+
+    These are the two phases of the one-cycle schedule with which RAFT and its successors train.
+    """
+    top = warmup * total
+    if step < top:
+        return 1 / 25 + (1 - 1 / 25) * step / top
+    return max(0.0, (total - step) / (total - top))
