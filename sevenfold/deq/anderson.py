@@ -1,10 +1,11 @@
-"""Anderson acceleration (Anderson 1965; type II of Walker and Ni 2011, equation 2.2)."""
+"""Anderson acceleration (Anderson 1965; the type-II form of Walker and Ni 2011)."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from sevenfold.config import ConfigError
 from sevenfold.deq.base import Solver
 from sevenfold.deq.history import combine, inner
 
@@ -13,48 +14,49 @@ from sevenfold.deq.history import combine, inner
 class _Memory:
     dy: Tensor  # (m, B, D) ring of differences of f(x)
     dr: Tensor  # (m, B, D) ring of differences of the residual
-    gram: Tensor  # (B, m, m) inner products of dr
+    gram: Tensor  # (B, m, m) inner products of dr, float64
     valid: Tensor  # (B, m) which differences a sample may use
-    fresh: Tensor  # (B,) the next difference would span a restart
+    fresh: Tensor  # (B,) whether a sample has just restarted: the next difference would span the jump
     y: Tensor | None = None  # (B, D) previous f(x)
     r: Tensor | None = None  # (B, D) previous residual
     count: int = 0  # differences taken so far
 
 
 class Anderson(Solver):
-    """Anderson acceleration: minimize the residual over the affine hull of the last points.
+    """Anderson acceleration: the next point minimizes the residual over the affine hull of the last ones.
 
-    With the residuals r_i = f(x_i) - x_i and the differences of the last ``memory`` points,
+    With r = f(x) - x and the differences dR, dX of the last ``memory`` points,
 
         gamma = argmin |r - dR gamma|,    x <- x + beta r - (dX + beta dR) gamma.
 
-    The least-squares problem is solved in float64 by normal equations on differences (one new Gram row a
-    step), scaled to a unit diagonal before ``ridge`` is added: the ridge is therefore relative, whatever the
-    size of the residuals, and at least a few units of the working precision. ``growth`` is the safeguard: a
-    sample whose residual exceeds ``growth`` times its lowest restarts from its best state.
+    The least squares are solved in float64 by normal equations, one new Gram row a step, scaled to a unit
+    diagonal before ``ridge`` is added. The ridge is therefore relative (an absolute one swamps the system
+    once residuals are small) and never less than a few units of the state's precision. ``growth`` is the
+    safeguard: a sample whose residual exceeds ``growth`` times its lowest restarts from its best state.
     """
 
     def __init__(
         self, *, memory: int = 6, beta: float = 1.0, ridge: float = 1e-12, growth: float = 2.0
     ) -> None:
         if memory < 2:
-            raise ValueError(f"memory is {memory}; Anderson needs at least 2 points")
-        if not 0 < beta <= 2 or ridge < 0 or growth <= 1:
-            raise ValueError(
-                f"expected 0 < beta <= 2, ridge >= 0 and growth > 1, not {beta}, {ridge}, {growth}"
-            )
+            raise ConfigError("memory", f"is {memory}; expected at least 2 points")
+        if not 0 < beta <= 1:
+            raise ConfigError("beta", f"is {beta}; expected a step length in (0, 1]")
+        if ridge < 0:
+            raise ConfigError("ridge", f"is {ridge}; expected 0 or more")
+        if growth <= 1:
+            raise ConfigError("growth", f"is {growth}; expected more than 1")
         self.memory, self.beta, self.ridge, self.growth = memory, beta, ridge, growth
 
     def start(self, x: Tensor, max_iter: int) -> _Memory:
         """Allocate two rings of ``memory - 1`` differences (fewer if the solve is shorter)."""
         size = max(1, min(self.memory, max_iter) - 1)
-        batch = len(x)
         return _Memory(
             dy=x.new_empty(size, *x.shape),
             dr=x.new_empty(size, *x.shape),
-            gram=torch.zeros(batch, size, size, dtype=torch.float64, device=x.device),
-            valid=torch.zeros(batch, size, dtype=torch.bool, device=x.device),
-            fresh=torch.zeros(batch, dtype=torch.bool, device=x.device),
+            gram=x.new_zeros(len(x), size, size, dtype=torch.float64),
+            valid=x.new_zeros(len(x), size, dtype=torch.bool),
+            fresh=x.new_zeros(len(x), dtype=torch.bool),
         )
 
     def step(self, memory: _Memory, x: Tensor, y: Tensor, r: Tensor) -> None:
@@ -62,23 +64,23 @@ class Anderson(Solver):
         if memory.y is None or memory.r is None:
             x.add_(r, alpha=self.beta)
         else:
-            gamma = self._coefficients(memory, y, r, memory.y, memory.r)
-            used = gamma.shape[1]
+            size = len(memory.dr)
+            slot, used = memory.count % size, min(memory.count + 1, size)
+            torch.sub(y, memory.y, out=memory.dy[slot])
+            torch.sub(r, memory.r, out=memory.dr[slot])
+            memory.count += 1
+            gamma = self._coefficients(memory, slot, used, r)
             combine(memory.dy[:used], -gamma, y, out=x)
-            if self.beta != 1:
-                x.add_(combine(memory.dr[:used], -gamma, r), alpha=self.beta - 1)
+            if self.beta != 1:  # y - dY gamma is the full step; go back by 1 - beta along its residual
+                x.sub_(combine(memory.dr[:used], -gamma, r), alpha=1 - self.beta)
         memory.y, memory.r = y, r
 
-    def _coefficients(self, memory: _Memory, y: Tensor, r: Tensor, old_y: Tensor, old_r: Tensor) -> Tensor:
-        size = len(memory.dr)
-        slot, used = memory.count % size, min(memory.count + 1, size)
-        torch.sub(y, old_y, out=memory.dy[slot])
-        torch.sub(r, old_r, out=memory.dr[slot])
+    def _coefficients(self, memory: _Memory, slot: int, used: int, r: Tensor) -> Tensor:
+        """Enter the difference at ``slot`` into the Gram matrix and return gamma, (B, used)."""
         products = inner(memory.dr[:used], memory.dr[slot], r)  # (B, 2, used)
         memory.gram[:, slot, :used] = memory.gram[:, :used, slot] = products[:, 0]
         memory.valid[:, slot] = ~memory.fresh
         memory.fresh.zero_()
-        memory.count += 1
         ridge = max(self.ridge, 4 * torch.finfo(r.dtype).eps)
         return _solve(memory.gram[:, :used, :used], products[:, 1], memory.valid[:, :used], ridge)
 
@@ -100,7 +102,7 @@ def _solve(gram: Tensor, target: Tensor, valid: Tensor, ridge: float) -> Tensor:
     diagonal = gram.diagonal(dim1=1, dim2=2)
     usable = valid & (diagonal > 0)
     scale = torch.where(usable, diagonal, 1.0).rsqrt() * usable
-    system = torch.nan_to_num(gram * scale[:, :, None] * scale[:, None, :])
+    system = (gram * scale[:, :, None] * scale[:, None, :]).nan_to_num()
     system.diagonal(dim1=1, dim2=2).add_(torch.where(usable, ridge, 1.0))
     factor, info = torch.linalg.cholesky_ex(system)
     gamma = scale * torch.cholesky_solve((scale * target)[:, :, None], factor)[:, :, 0]

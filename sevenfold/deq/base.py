@@ -9,6 +9,8 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from sevenfold.config import ConfigError
+
 State = tuple[Tensor, ...]
 """Tensors with one leading batch dimension in common; sample b of the state is row b of each."""
 
@@ -68,11 +70,13 @@ class Stop:
 
     def __post_init__(self) -> None:
         if self.mode not in ("abs", "rel", "pixel"):
-            raise ValueError(f"stop.mode is {self.mode!r}; expected 'abs', 'rel' or 'pixel'")
-        if self.tol < 0 or self.pixel_tol <= 0 or self.rest_tol <= 0:
-            raise ValueError("stop tolerances must be positive (tol may be 0: run all steps)")
-        if self.patience < 0 or self.divergence <= 0:
-            raise ValueError("stop.patience must not be negative and stop.divergence must be positive")
+            raise ConfigError("mode", f"is {self.mode!r}; expected 'abs', 'rel' or 'pixel'")
+        for name in ("tol", "patience"):
+            if getattr(self, name) < 0:
+                raise ConfigError(name, f"is {getattr(self, name)}; expected 0 or more")
+        for name in ("pixel_tol", "rest_tol", "divergence"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(name, f"is {getattr(self, name)}; expected a positive number")
 
     def judge(self, measured: Measured) -> tuple[Tensor, Tensor]:
         """Return the residual that decides, and where it is small enough; both of shape (B,)."""
@@ -108,6 +112,7 @@ class Solution:
     trace_abs: Tensor
     trace_rel: Tensor
     trace_pixels: Tensor | None = None
+    trace_rest: Tensor | None = None
 
     @property
     def converged(self) -> Tensor:
@@ -118,7 +123,7 @@ class Solution:
         """Join the record of a solve that went on from this value: its results, both their steps."""
         traces: dict[str, Any] = {
             name: torch.cat([before, after])
-            for name in ("trace_abs", "trace_rel", "trace_pixels")
+            for name in ("trace_abs", "trace_rel", "trace_pixels", "trace_rest")
             if (before := getattr(self, name)) is not None and (after := getattr(later, name)) is not None
         }
         return replace(

@@ -5,37 +5,42 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
+from sevenfold.config import ConfigError
 from sevenfold.deq.base import Solver
 from sevenfold.deq.history import combine, inner
 
 
 @dataclass
 class _Memory:
-    steps: Tensor  # (capacity, B, D) steps s_j = x_{j+1} - x_j
-    gram: Tensor  # (B, capacity, capacity) inner products of steps
-    valid: Tensor  # (B, capacity) which steps a sample may use
-    limit: int
-    count: int = 0
+    steps: Tensor  # (room, B, D) steps s_j = x_{j+1} - x_j
+    gram: Tensor  # (B, room, room) inner products of steps, float64
+    valid: Tensor  # (B, room) which steps a sample may use
+    limit: int  # most steps ever kept
+    count: int = 0  # steps kept now
 
 
 class Broyden(Solver):
-    """Broyden's good method for g(x) = f(x) - x with g'(x_0) taken as -I, without line search.
+    """Broyden's good method for the root of f(x) - x, its Jacobian first taken as -I / beta; no line search.
 
-    The inverse Jacobian is a product of rank-one corrections that needs the past steps s_j only (half the
-    memory of the usual two factors). With c_j = <s_j, z_j> / <s_j, s_j>, z_0 = beta r and z_{j+1} = z_j + c_j
-    s_{j+1}, the next step is z_n / (1 - c_n). The recursion is a triangular system in the Gram matrix of the
-    steps, so a step of the solver passes over the memory twice.
+    The inverse Jacobian is a product of rank-one factors that only needs the past steps s_j, half the memory
+    of the usual pairs. With z_0 = beta r, c_j = <s_j, z_j> / <s_j, s_j> and z_{j+1} = z_j + c_j s_{j+1} over
+    the n + 1 past steps, the next one is s_{n+1} = z_n / (1 - c_n). All c_j follow from one triangular system
+    in the Gram matrix of the steps, so that a step passes twice over the memory.
 
-    ``memory`` steps are kept, then all are forgotten (None: as many as ``max_iter``); storage grows as
-    needed.
+    ``memory`` steps are kept and then all forgotten (None: never); room grows with the steps really taken.
+    ``growth`` is the safeguard of :class:`Solver`, off by default: residuals of this method may rise for a
+    while.
     """
 
     def __init__(self, *, memory: int | None = None, beta: float = 1.0, growth: float = math.inf) -> None:
         if memory is not None and memory < 1:
-            raise ValueError(f"memory is {memory}; expected at least 1 step, or None for no limit")
-        if not 0 < beta <= 2 or growth <= 1:
-            raise ValueError(f"expected 0 < beta <= 2 and growth > 1, not {beta} and {growth}")
+            raise ConfigError("memory", f"is {memory}; expected at least 1 step, or null for no limit")
+        if not 0 < beta <= 1:
+            raise ConfigError("beta", f"is {beta}; expected a step length in (0, 1]")
+        if growth <= 1:
+            raise ConfigError("growth", f"is {growth}; expected more than 1")
         self.memory, self.beta, self.growth = memory, beta, growth
 
     def start(self, x: Tensor, max_iter: int) -> _Memory:
@@ -44,62 +49,56 @@ class Broyden(Solver):
         room = min(limit, 8)
         return _Memory(
             steps=x.new_empty(room, *x.shape),
-            gram=torch.zeros(len(x), room, room, dtype=torch.float64, device=x.device),
-            valid=torch.zeros(len(x), room, dtype=torch.bool, device=x.device),
+            gram=x.new_zeros(len(x), room, room, dtype=torch.float64),
+            valid=x.new_zeros(len(x), room, dtype=torch.bool),
             limit=limit,
         )
 
     def step(self, memory: _Memory, x: Tensor, y: Tensor, r: Tensor) -> None:
-        """Overwrite x with x + s, where s is the quasi-Newton step."""
-        if memory.count == 0:
-            step = self.beta * r
-        else:
-            weights, shrink = self._coefficients(memory, r)
-            step = (
-                combine(memory.steps[1 : memory.count], weights, self.beta * r)
-                if memory.count > 1
-                else self.beta * r
-            )
-            step = step / shrink.to(r.dtype)[:, None]
-        x.add_(step)
-        if memory.count == memory.limit:
-            memory.count = 0
-        if memory.count == len(memory.steps):
+        """Overwrite x with x + s, s being the quasi-Newton step; the first is beta r."""
+        past = memory.count
+        slot = 0 if past == memory.limit else past
+        if slot == len(memory.steps):
             _grow(memory)
-        memory.steps[memory.count] = step
-        memory.valid[:, memory.count] = True
-        memory.count += 1
+        step = memory.steps[slot]
+        torch.mul(r, self.beta, out=step)
+        if past:
+            weights, shrink = self._coefficients(memory, r)
+            if past > 1:
+                combine(memory.steps[1:past], weights, step, out=step)
+            step.div_(shrink[:, None])
+        x.add_(step)
+        memory.valid[:, slot] = True
+        memory.count = slot + 1
 
     def _coefficients(self, memory: _Memory, r: Tensor) -> tuple[Tensor, Tensor]:
-        n = memory.count
-        last = memory.steps[n - 1]
-        products = inner(memory.steps[:n], last, r)  # (B, 2, n)
-        memory.gram[:, n - 1, :n] = memory.gram[:, :n, n - 1] = products[:, 0]
-        gram, valid = memory.gram[:, :n, :n], memory.valid[:, :n]
-        diagonal = gram.diagonal(dim1=1, dim2=2)
-        usable = valid & (diagonal > 0)
-        system = torch.zeros_like(gram)
-        system[:, :, :-1] = -gram[:, :, 1:].tril(-1)  # row j, column i < j: -<s_j, s_{i+1}>
-        system = system * usable[:, :, None] * usable[:, None, :]
-        system.diagonal(dim1=1, dim2=2).copy_(torch.where(usable, diagonal, 1.0))
+        """Enter the last step into the Gram matrix; return c_0 .. c_{n-1}, (B, n), and 1 - c_n, (B,)."""
+        size = memory.count
+        products = inner(memory.steps[:size], memory.steps[size - 1], r)  # (B, 2, n + 1)
+        memory.gram[:, size - 1, :size] = memory.gram[:, :size, size - 1] = products[:, 0]
+        gram = memory.gram[:, :size, :size]
+        norms = gram.diagonal(dim1=1, dim2=2)
+        usable = memory.valid[:, :size] & (norms > 0)
+
+        # row j:  <s_j, s_j> c_j - sum_{i<j} <s_j, s_{i+1}> c_i = beta <s_j, r>
+        system = pad(-gram[:, :, 1:], (0, 1)).tril(-1) * usable[:, :, None] * usable[:, None, :]
+        system.diagonal(dim1=1, dim2=2).copy_(torch.where(usable, norms, 1.0))
         target = torch.where(usable, self.beta * products[:, 1], 0.0)
-        c = torch.linalg.solve_triangular(system, target[:, :, None], upper=False)[:, :, 0]  # (B, n)
+        c = torch.linalg.solve_triangular(system, target[:, :, None], upper=False)[:, :, 0]
+
         shrink = 1 - c[:, -1]
-        bad = ~(shrink.abs() > 1e-6)
-        c = torch.where(bad[:, None] | ~usable | ~c.isfinite(), 0.0, c)
-        return c[:, :-1], torch.where(bad, 1.0, shrink)
+        good = c.isfinite().all(1) & (shrink.abs() > 1e-6)  # else a plain step
+        weights = torch.where(good[:, None], c, 0.0)[:, :-1]
+        return weights, torch.where(good, shrink, 1.0).to(r.dtype)
 
     def restart(self, memory: _Memory, rows: Tensor) -> None:
-        """Forget all steps of these samples, the last one (which was not taken) included."""
+        """Forget all steps of these samples, also the last, which was not taken."""
         memory.valid &= ~rows[:, None]
 
     def keep(self, memory: _Memory, index: Tensor) -> None:
         """Drop the other samples from every buffer."""
-        memory.steps, memory.gram, memory.valid = (
-            memory.steps[:, index],
-            memory.gram[index],
-            memory.valid[index],
-        )
+        memory.steps, memory.gram = memory.steps[:, index], memory.gram[index]
+        memory.valid = memory.valid[index]
 
 
 def _grow(memory: _Memory) -> None:
@@ -107,5 +106,4 @@ def _grow(memory: _Memory) -> None:
     room = len(memory.steps)
     more = min(memory.limit, 2 * room) - room
     memory.steps = torch.cat([memory.steps, memory.steps.new_empty(more, *memory.steps.shape[1:])])
-    memory.gram = torch.nn.functional.pad(memory.gram, (0, more, 0, more))
-    memory.valid = torch.nn.functional.pad(memory.valid, (0, more))
+    memory.gram, memory.valid = pad(memory.gram, (0, more, 0, more)), pad(memory.valid, (0, more))

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from sevenfold.config import ConfigError
+
 
 @dataclass(frozen=True)
 class Correction:
@@ -23,12 +25,16 @@ class Correction:
 
     def __post_init__(self) -> None:
         if self.graph not in ("sliced", "indexing"):
-            raise ValueError(f"correction.graph is {self.graph!r}; expected 'sliced' or 'indexing'")
-        if self.n < 1 or not 0 < self.gamma <= 1:
-            raise ValueError(f"expected correction.n >= 1 and 0 < gamma <= 1, not {self.n} and {self.gamma}")
+            raise ConfigError("graph", f"is {self.graph!r}; expected 'sliced' or 'indexing'")
+        for name in ("n", "steps"):
+            if getattr(self, name) < 1:
+                raise ConfigError(name, f"is {getattr(self, name)}; expected at least 1")
+        for name in ("gamma", "damping"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ConfigError(name, f"is {getattr(self, name)}; expected a number in (0, 1]")
         if self.indexing and self.n not in (1, len(self.indexing) + 1):
-            raise ValueError(
-                f"correction.n is {self.n} but indexing {self.indexing} and the last step make another number"
+            raise ConfigError(
+                "n", f"is {self.n}, but indexing {self.indexing} and the last step are another number"
             )
 
     def at(self, max_iter: int) -> list[int]:
@@ -39,12 +45,9 @@ class Correction:
             gap = max_iter // self.n
             steps = [gap * (i + 1) for i in range(self.n - 1)] + [max_iter]
         if any(b <= a for a, b in zip([0, *steps], steps, strict=False)):
-            raise ValueError(
-                f"correction would supervise steps {steps}; they must increase (fewer states, or more steps)"
-            )
+            raise ConfigError("correction", f"would supervise steps {steps}; use fewer states or more steps")
         return steps
 
-    def weights(self, n: int | None = None) -> list[float]:
-        """Return the loss weights gamma^(n-1-i) of n states, the last being 1."""
-        n = n or (len(self.indexing) + 1 if self.indexing else self.n)
+    def weights(self, n: int) -> list[float]:
+        """Return the loss weights gamma^(n-1-i) of n supervised states in order; the last is 1."""
         return [self.gamma ** (n - 1 - i) for i in range(n)]

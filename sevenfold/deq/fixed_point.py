@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from sevenfold.config import ConfigError
 from sevenfold.deq.base import Solver
 
 
@@ -12,15 +13,15 @@ class FixedPoint(Solver):
     """
 
     def __init__(self, *, damping: float = 1.0) -> None:
-        if not 0 < damping <= 2:
-            raise ValueError(f"damping is {damping}; expected a step length in (0, 2]")
+        if not 0 < damping <= 1:
+            raise ConfigError("damping", f"is {damping}; expected a step length in (0, 1]")
         self.damping = damping
 
     def start(self, x: Tensor, max_iter: int) -> None:
         """Return nothing: this method has no memory."""
 
     def step(self, memory: None, x: Tensor, y: Tensor, r: Tensor) -> None:
-        """Overwrite x with (1 - tau) x + tau y."""
+        """Overwrite x with x + tau r."""
         if self.damping == 1:
             x.copy_(y)
         else:

@@ -1,13 +1,19 @@
-"""The exact gradient of a fixed point by the implicit function theorem."""
+"""The exact gradient of a fixed point, by the implicit function theorem (Bai et al. 2019, theorem 1)."""
 
+import logging
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from sevenfold.deq.base import Backward, Function, Solution, Solver, State, Stop
+from sevenfold.config import ConfigError
+from sevenfold.deq.base import Backward, Function, Solution, Solver, State, Status, Stop
+from sevenfold.deq.components import make_solver
+from sevenfold.deq.pull_back import pull_back
 from sevenfold.deq.solve import solve
+
+logger = logging.getLogger(__name__)
 
 
 class Implicit(Backward):
@@ -15,18 +21,20 @@ class Implicit(Backward):
 
     The system is itself a fixed point, linear, started at zero and solved by any ``solver`` with at most
     ``max_iter`` products with J^T, to a relative residual ``tol``. f is evaluated once, with gradients,
-    whatever the number of steps; its graph serves all products and is freed with the outer backward pass.
-    ``latest`` keeps how the last backward solve ended (residuals and status, no states). Second derivatives
-    (``create_graph=True``) are exact as well, at the price of one more evaluation; f must then be twice
-    differentiable.
+    whatever the number of steps; that graph serves all products and is freed by the surrounding backward
+    pass.
+
+    Second derivatives (``create_graph=True``) are exact too, if f can be differentiated twice; they cost
+    another evaluation. ``latest`` tells how the last backward solve ended (residuals and status, without
+    states).
     """
 
     def __init__(
         self, *, solver: Solver | dict[str, Any] | None = None, max_iter: int = 40, tol: float = 1e-6
     ) -> None:
-        self.solver = make_solver(solver, "solver")
-        self.max_iter = max_iter
-        self.stop = Stop(mode="rel", tol=tol)
+        if max_iter < 1:
+            raise ConfigError("max_iter", f"is {max_iter}; expected at least 1 product with the Jacobian")
+        self.solver, self.max_iter, self.stop = make_solver(solver), max_iter, Stop(mode="rel", tol=tol)
         self.latest: Solution | None = None
 
     @torch.enable_grad()
@@ -34,13 +42,17 @@ class Implicit(Backward):
         """Return [f(z)] with the implicit gradient."""
         leaf = tuple(part.detach().requires_grad_() for part in z)
         fz = f(leaf)
-        return [_Correct.apply(self, f, len(fz), *fz, *leaf)]
+        return [_Correct.apply(self, f, *fz, *leaf)]
 
     def solve(self, adjoint: Function, g: State) -> State:
-        """Return y = adjoint(y)."""
-        zero = tuple(map(torch.zeros_like, g))
-        solution = solve(adjoint, zero, self.solver, max_iter=self.max_iter, stop=self.stop)
+        """Return y = adjoint(y), or the best found."""
+        solution = solve(
+            adjoint, tuple(map(torch.zeros_like, g)), self.solver, max_iter=self.max_iter, stop=self.stop
+        )
         self.latest = replace(solution, value=(), indexed=())
+        if logger.isEnabledFor(logging.WARNING) and (solution.status >= Status.diverged).any():
+            counts = ", ".join(f"{name} {count}" for name, count in solution.counts().items() if count)
+            logger.warning("the backward solve failed (samples: %s); its best iterate is used", counts)
         return solution.value
 
 
@@ -48,46 +60,29 @@ class _Correct(torch.autograd.Function):
     """Identity on f(z); its backward pass replaces g by (I - J^T)^-1 g."""
 
     @staticmethod
-    def forward(ctx: Any, rule: Implicit, f: Function, parts: int, *tensors: Tensor) -> State:
-        fz, leaf = tensors[:parts], tensors[parts:]
+    def forward(ctx: Any, rule: Implicit, f: Function, *tensors: Tensor) -> State:
         ctx.rule, ctx.f = rule, f
-        out = tuple(part.view_as(part) for part in fz)
-        ctx.save_for_backward(*fz, *leaf, *out)
+        out = tuple(part.view_as(part) for part in tensors[: len(tensors) // 2])
+        ctx.save_for_backward(*tensors, *out)
         return out
 
     @staticmethod
     def backward(ctx: Any, *g: Tensor) -> tuple[Tensor | None, ...]:
         parts = len(g)
         saved = ctx.saved_tensors
-        fz, leaf, out = saved[:parts], saved[parts : 2 * parts], saved[2 * parts :]
+        fz, z = saved[:parts], saved[parts : 2 * parts]
         twice = torch.is_grad_enabled()
         if (
             twice
-        ):  # the products must depend on z* as the parameters move it: f once more, at the tracked output
-            leaf, fz = out, ctx.f(out)
-        tracked = [i for i, part in enumerate(fz) if part.requires_grad]
+        ):  # products must follow z* as it moves with the parameters: f once more, at the tracked output
+            z = saved[2 * parts :]
+            fz = ctx.f(z)
 
         def adjoint(y: State) -> State:
-            create = torch.is_grad_enabled()
-            back = torch.autograd.grad(
-                [fz[i] for i in tracked],
-                leaf,
-                [y[i] for i in tracked],
-                retain_graph=True,
-                create_graph=create,
-                materialize_grads=True,
-            )
+            back = pull_back(fz, z, y, create_graph=torch.is_grad_enabled())
             return tuple(a + b for a, b in zip(back, g, strict=True))
 
         y = ctx.rule.solve(adjoint, g)
         if twice:
             (y,) = ctx.rule.attach(adjoint, y)
-        return None, None, None, *y, *(None for _ in leaf)
-
-
-def make_solver(node: Solver | dict[str, Any] | None, key: str) -> Solver:
-    """Build a solver from its options; a built one passes through and None means Anderson."""
-    from sevenfold.deq import SOLVERS
-    from sevenfold.deq.choose import choose
-
-    return node if isinstance(node, Solver) else choose(SOLVERS, node or {"name": "anderson"}, key)
+        return None, None, *y, *(None for _ in z)

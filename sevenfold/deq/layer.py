@@ -1,27 +1,31 @@
 """The layer users put in a network: solve, then give the supervised states their gradients."""
 
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
-from sevenfold.deq import BACKWARDS
+from sevenfold.config import ConfigError
 from sevenfold.deq.base import Backward, Function, Measure, Solution, Solver, State, Stop
-from sevenfold.deq.choose import choose
+from sevenfold.deq.components import make_backward, make_solver
 from sevenfold.deq.correction import Correction
-from sevenfold.deq.implicit import make_solver
 from sevenfold.deq.phantom import Phantom
 from sevenfold.deq.solve import solve
+
+Corrected = tuple[list[State], Solution]
 
 
 class DEQ(nn.Module):
     """A deep equilibrium layer: z* = f(z*), differentiable in constant memory.
 
-    It has no parameters; f brings them. ``solver`` and ``backward`` are components or their options
-    (``{"name": "anderson", "memory": 6}``); the defaults are Anderson and the one-step gradient. ``max_iter``
+    It has no parameters; f brings them. ``solver`` and ``backward`` are components or their options, such as
+    ``{"name": "anderson", "memory": 6}``; the defaults are Anderson and the one-step gradient. ``max_iter``
     bounds the evaluations of f in training mode, ``eval_max_iter`` (default: 1.5 times as many) in evaluation
-    mode.
+    mode. ``stop``, ``returned`` and ``check_every`` are those of :func:`sevenfold.deq.solve.solve`,
+    ``correction`` says which states are supervised.
 
     Example:
         >>> layer = DEQ(solver={"name": "anderson", "memory": 6}, max_iter=30)
@@ -39,13 +43,20 @@ class DEQ(nn.Module):
         eval_max_iter: int | None = None,
         stop: Stop | None = None,
         correction: Correction | None = None,
+        returned: Literal["best", "last"] = "best",
+        check_every: int | None = None,
     ) -> None:
         super().__init__()
-        self.solver = make_solver(solver, "solver")
+        if max_iter < 1 or (eval_max_iter is not None and eval_max_iter < 1):
+            raise ConfigError(
+                "max_iter", f"is {max_iter} (eval_max_iter {eval_max_iter}); expected at least 1"
+            )
+        self.solver = make_solver(solver)
         self.rule = make_backward(backward)
         self.max_iter = max_iter
         self.eval_max_iter = eval_max_iter if eval_max_iter is not None else max_iter * 3 // 2
         self.stop, self.correction = stop or Stop(), correction or Correction()
+        self.returned, self.check_every = returned, check_every
         self.correction.at(max_iter)  # complain now, not at the first batch
 
     @property
@@ -63,7 +74,7 @@ class DEQ(nn.Module):
         max_iter: int | None = None,
         compact: bool = False,
         measure: Measure | None = None,
-    ) -> tuple[list[State], Solution]:
+    ) -> Corrected:
         """Return the supervised states, in order, and the record of the solve.
 
         In training mode with gradients enabled the list holds the corrected states with their gradients; else
@@ -71,44 +82,40 @@ class DEQ(nn.Module):
         those of :func:`sevenfold.deq.solve.solve`. Tracked evaluations of f are not counted in the record's
         ``steps``.
         """
-        budget = max_iter or (self.max_iter if self.training else self.eval_max_iter)
+        if max_iter is None:
+            max_iter = self.max_iter if self.training else self.eval_max_iter
 
-        def run(z: State, steps: int, indexing: tuple[int, ...] = ()) -> Solution:
-            return solve(
-                f,
-                z,
-                self.solver,
-                max_iter=steps,
-                stop=self.stop,
-                indexing=indexing,
-                compact=compact,
-                measure=measure,
-            )
-
+        run = partial(
+            solve,
+            f,
+            solver=self.solver,
+            stop=self.stop,
+            returned=self.returned,
+            check_every=self.check_every,
+            compact=compact,
+            measure=measure,
+        )
         if not (self.training and torch.is_grad_enabled()):
-            solution = run(z0, budget)
+            solution = run(z0, max_iter=max_iter)
             return [solution.value], solution
-        steps = self.correction.at(budget)
-        if self.correction.graph == "indexing":
-            solution = run(z0, budget, tuple(steps))
-            return self._attach(f, [*solution.indexed[:-1], solution.value]), solution
+        steps = self.correction.at(max_iter)
+        graph = self._sliced if self.correction.graph == "sliced" else self._indexing
+        return graph(f, z0, run, steps)
+
+    def _sliced(self, f: Function, z0: State, run: Callable[..., Solution], steps: list[int]) -> Corrected:
+        """Solve up to each supervised step from the (detached) state emitted at the one before."""
         states: list[State] = []
         record: Solution | None = None
         for before, after in pairwise([0, *steps]):
-            piece = run(z0, after - before)
+            piece = run(z0, max_iter=after - before)
             record = piece if record is None else record.then(piece)
-            rule = self.rule if after == budget else self.early_rule
-            states += rule.attach(f, piece.value)
+            states += (self.rule if after == steps[-1] else self.early_rule).attach(f, piece.value)
             z0 = tuple(part.detach() for part in states[-1])
         assert record is not None
         return states, record
 
-    def _attach(self, f: Function, values: list[State]) -> list[State]:
-        """Give each recorded state its gradient; the last one always meets the layer's own rule."""
-        early = [state for value in values[:-1] for state in self.early_rule.attach(f, value)]
-        return early + self.rule.attach(f, values[-1])
-
-
-def make_backward(node: Backward | dict[str, Any] | None) -> Backward:
-    """Build a backward rule from its options; a built one passes through and None means one phantom step."""
-    return node if isinstance(node, Backward) else choose(BACKWARDS, node or {"name": "phantom"}, "backward")
+    def _indexing(self, f: Function, z0: State, run: Callable[..., Solution], steps: list[int]) -> Corrected:
+        """Solve once; give each recorded state its gradient, the last one always by the layer's own rule."""
+        solution = run(z0, max_iter=steps[-1], indexing=steps[:-1])
+        states = [state for value in solution.indexed for state in self.early_rule.attach(f, value)]
+        return states + self.rule.attach(f, solution.value), solution

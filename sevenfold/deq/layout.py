@@ -1,6 +1,7 @@
 """Between the tuple of tensors that f sees and the flat (B, D) matrix that solvers see."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 
 import torch
@@ -8,10 +9,13 @@ from torch import Tensor
 
 from sevenfold.deq.base import State
 
+CHUNK = 2048
+"""Sums over a state are taken chunk by chunk; longer states are padded with zeros to a multiple of it."""
+
 
 @dataclass(frozen=True)
 class Layout:
-    """Shapes and dtypes of one sample's parts, and the precision solvers use: float64 if any is, or 32."""
+    """Shapes and dtypes of one sample's parts; solvers use float64 if any part does, else float32."""
 
     shapes: tuple[torch.Size, ...]
     dtypes: tuple[torch.dtype, ...]
@@ -26,35 +30,43 @@ class Layout:
             raise ValueError(
                 f"every part needs a batch dimension and a real floating dtype: {_describe(state)}"
             )
-        if len({(len(part), part.device) for part in state}) > 1:
-            raise ValueError(f"all parts need the same batch size and device: {_describe(state)}")
+        if len({(len(part), part.device) for part in state}) > 1 or not all(part.numel() for part in state):
+            raise ValueError(
+                f"all parts need the same batch size and device, and elements: {_describe(state)}"
+            )
         dtypes = tuple(part.dtype for part in state)
-        return cls(
-            shapes=tuple(part.shape[1:] for part in state),
-            dtypes=dtypes,
-            dtype=torch.float64 if torch.float64 in dtypes else torch.float32,
-        )
+        dtype = torch.float64 if torch.float64 in dtypes else torch.float32
+        return cls(tuple(part.shape[1:] for part in state), dtypes, dtype)
 
-    @property
+    @cached_property
     def bounds(self) -> list[int]:
-        """Return the column at which each part begins, and last the number of columns."""
+        """Return the column at which each part begins, and last the number of columns they fill."""
         return [0, *accumulate(shape.numel() for shape in self.shapes)]
 
+    @cached_property
+    def width(self) -> int:
+        """Return the number of columns of the flat matrix, padding included."""
+        size = self.bounds[-1]
+        return size if size <= CHUNK else -(-size // CHUNK) * CHUNK
+
+    def flat(self, state: State) -> Tensor:
+        """Return a new flat matrix that holds a state; its padding is zero."""
+        return self.pack(state, state[0].new_zeros(len(state[0]), self.width, dtype=self.dtype))
+
     def pack(self, state: State, out: Tensor) -> Tensor:
-        """Copy a state into the rows of ``out`` (B, D); f must have returned the shapes it was given."""
-        expected = tuple((len(out), *shape) for shape in self.shapes)
-        if not isinstance(state, tuple) or tuple(getattr(part, "shape", None) for part in state) != expected:
+        """Copy a state into the rows of ``out`` (padding aside); f must return the shapes it was given."""
+        expected = [(len(out), *shape) for shape in self.shapes]
+        if not isinstance(state, tuple) or [getattr(part, "shape", None) for part in state] != expected:
             raise ValueError(f"f must return a tuple of tensors of shapes {expected}, not {_describe(state)}")
         for part, start, stop in zip(state, self.bounds, self.bounds[1:], strict=False):
             out[:, start:stop] = part.reshape(len(out), -1)
         return out
 
     def unpack(self, flat: Tensor) -> State:
-        """View (or, for lower precisions, convert) the rows of a (B, D) matrix as a state."""
-        bounds = self.bounds
+        """View (for lower precisions: convert) the rows of a flat matrix as a state."""
+        columns = zip(self.bounds, self.bounds[1:], self.shapes, self.dtypes, strict=False)
         return tuple(
-            flat[:, start:stop].unflatten(1, shape or (1,)).reshape(len(flat), *shape).to(dtype)
-            for start, stop, shape, dtype in zip(bounds, bounds[1:], self.shapes, self.dtypes, strict=False)
+            flat[:, start:stop].view(len(flat), *shape).to(dtype) for start, stop, shape, dtype in columns
         )
 
 
@@ -65,4 +77,4 @@ def _describe(state: object) -> str:
         f"{part.dtype} {tuple(part.shape)}" if isinstance(part, Tensor) else type(part).__name__
         for part in state
     )
-    return f"{type(state).__name__} of " + ", ".join(parts)
+    return f"a {type(state).__name__} of {', '.join(parts) or 'nothing'}"

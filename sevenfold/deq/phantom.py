@@ -4,13 +4,14 @@ from typing import Literal
 
 import torch
 
+from sevenfold.config import ConfigError
 from sevenfold.deq.base import Backward, Function, State
 
 
 class Phantom(Backward):
     """Repeat z <- (1 - tau) z + tau f(z) with gradients on, from the solution.
 
-    With ``steps`` = 1 and ``damping`` (tau) = 1 this is the one-step gradient, or Jacobian-free
+    With ``steps`` = 1 and ``damping`` (tau) = 1 this is the one-step gradient, also called Jacobian-free
     backpropagation (Fung et al. 2022); as ``steps`` grows the gradient tends to the implicit one where f
     contracts. ``supervise`` says whether the loss sees the last of these steps or all of them.
     """
@@ -18,10 +19,10 @@ class Phantom(Backward):
     def __init__(
         self, *, steps: int = 1, damping: float = 1.0, supervise: Literal["last", "all"] = "last"
     ) -> None:
-        if steps < 1 or not 0 < damping <= 1:
-            raise ValueError(f"expected steps >= 1 and damping in (0, 1], not {steps} and {damping}")
-        if supervise not in ("last", "all"):
-            raise ValueError(f"supervise is {supervise!r}; expected 'last' or 'all'")
+        if steps < 1:
+            raise ConfigError("steps", f"is {steps}; expected at least 1 tracked step")
+        if not 0 < damping <= 1:
+            raise ConfigError("damping", f"is {damping}; expected a step length in (0, 1]")
         self.steps, self.damping, self.supervise = steps, damping, supervise
 
     @torch.enable_grad()
@@ -30,6 +31,6 @@ class Phantom(Backward):
         tau, states = self.damping, []
         for _ in range(self.steps):
             fz = f(z)
-            z = fz if tau == 1 else tuple((1 - tau) * a + tau * b for a, b in zip(z, fz, strict=True))
+            z = fz if tau == 1 else tuple(a + tau * (b - a) for a, b in zip(z, fz, strict=True))
             states.append(z)
         return states if self.supervise == "all" else states[-1:]

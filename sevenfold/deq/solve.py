@@ -34,8 +34,8 @@ def solve(
     """Find z = f(z) from z0, sample by sample, with at most ``max_iter`` evaluations of f.
 
     Samples are independent: each stops by itself and its result does not depend on the others of its batch (f
-    must treat them apart too). f is called without gradient as ``f(z)``; views of z are reused, so f must not
-    keep them.
+    must treat them apart too). f is called without gradient as ``f(z)``; z is a view of memory that is used
+    again, so f must not keep it.
 
     Args:
         f: the map; it returns a tuple of the shapes it was given, in any floating dtype.
@@ -49,8 +49,7 @@ def solve(
         check_every: evaluations between two looks at the device to see whether all is done; default 1 on CPU,
             4 elsewhere. Results do not depend on it, only the number of idle evaluations does.
         compact: take finished samples out of the batch once they are a quarter of it; f is then called as
-            ``f(z, index)`` and must select what it closes over by ``index`` (a LongTensor of the samples that
-            remain).
+            ``f(z, index)`` and must select what it closes over by ``index`` (int64, the samples that remain).
         measure: computes residuals in place of the plain norms over all parts, see :data:`Measure`.
 
     Returns:
@@ -69,13 +68,11 @@ def solve(
         raise ValueError(f"indexing is {list(indexing)}; expected increasing steps between 1 and {max_iter}")
     if returned not in ("best", "last"):
         raise ValueError(f"returned is {returned!r}; expected 'best' or 'last'")
-    layout = Layout.of(z0)
-    device = z0[0].device
-    every = check_every if check_every is not None else (1 if device.type == "cpu" else 4)
-    if every < 1:
+    if check_every is not None and check_every < 1:
         raise ValueError(f"check_every is {check_every}; expected at least 1")
-
-    x = layout.pack(z0, torch.empty(len(z0[0]), layout.bounds[-1], dtype=layout.dtype, device=device))
+    layout = Layout.of(z0)
+    x = layout.flat(z0)
+    every = check_every or (1 if x.device.type == "cpu" else 4)
     record = Record(x, stop or Stop(), max_iter, keep_last=returned == "last", watched=every == 1)
     run = _Run(f, solver, layout, record, measure, x, max_iter)
     indexed: list[Tensor] = []
@@ -83,10 +80,9 @@ def solve(
         run.evaluate(step)
         if step in indexing:
             indexed.append(record.value().clone())
-        if step % every == 0 and run.finished(compact):
+        if step == max_iter or (step % every == 0 and run.finished(compact)):
             break
-        if step < max_iter:
-            run.advance()
+        run.advance()
     indexed.extend(record.value() for _ in range(len(indexing) - len(indexed)))
     return record.solution(layout, indexed, step)
 
@@ -114,12 +110,11 @@ class _Run:
         )
         self.memory: Any = solver.start(x, max_iter)
         self.guard = Safeguard(len(x), solver.growth, x.device) if solver.growth < math.inf else None
-        self.y, self.r = torch.empty_like(x), torch.empty_like(x)
-        self.old_y, self.old_r = torch.empty_like(x), torch.empty_like(x)
+        self.y, self.r, self.old_y, self.old_r = (torch.zeros_like(x) for _ in range(4))
         self.idle = False  # whether finished samples are known to be still in the batch
 
     def evaluate(self, step: int) -> None:
-        """Compute y = f(x), its residual, and enter both into the record."""
+        """Compute y = f(x) and its residual, and enter both into the record."""
         self.y, self.r, self.old_y, self.old_r = self.old_y, self.old_r, self.y, self.r
         rows = self.record.rows if isinstance(self.record.rows, Tensor) else None
         z = self.layout.unpack(self.x)
@@ -128,15 +123,13 @@ class _Run:
             self.layout.pack(fz, out=self.y)
             torch.sub(self.y, self.x, out=self.r)
             if self.measure is None:
-                measured = Measured(
-                    torch.linalg.vector_norm(self.r, dim=1), torch.linalg.vector_norm(self.y, dim=1)
-                )
+                measured = Measured(*(torch.linalg.vector_norm(v, dim=1) for v in (self.r, self.y)))
             else:
                 measured = self.measure(z, self.layout.unpack(self.y), rows)
             self.score, self.live = self.record.update(step, self.y, measured)
 
     def finished(self, compact: bool) -> bool:
-        """Look whether all samples are done; if only some are and ``compact``, take them out."""
+        """Look whether all samples are done; if only some are and ``compact`` is set, take them out."""
         running = self.record.running
         left = int(running.sum())
         if left and compact and len(running) - left >= COMPACT_AT * len(running):
@@ -159,9 +152,10 @@ class _Run:
             record.restore(self.x, ~record.running)
 
     def _keep(self, index: Tensor) -> None:
+        """Drop the samples that are not at the positions ``index``."""
         self.solver.keep(self.memory, index)
         self.x, self.y, self.r = self.x[index], self.y[index], self.r[index]
-        self.old_y, self.old_r = torch.empty_like(self.x), torch.empty_like(self.x)
+        self.old_y, self.old_r = torch.zeros_like(self.y), torch.zeros_like(self.r)
         self.score, self.live = self.score[index], self.live[index]
         if self.guard is not None:
             self.guard.keep(index)
@@ -170,7 +164,8 @@ class _Run:
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
     """Keep autocast and reduced-precision matrix products away from the solver's own arithmetic."""
-    backend = torch.backends.cuda.matmul if device.type == "cuda" else torch.backends.mkldnn.matmul  # type: ignore
+    owner: Any = torch.backends.cuda if device.type == "cuda" else torch.backends.mkldnn
+    backend = owner.matmul
     saved = backend.fp32_precision
     backend.fp32_precision = "ieee"
     try:
