@@ -63,16 +63,19 @@ def suggest(word: str, known: Iterable[str]) -> str:
     return f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known) or 'none'}."
 
 
-def merge(old: Any, new: Any) -> Any:
-    """Lay ``new`` over ``old``: mappings merge key by key, everything else (lists too) is replaced.
+def merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay the configuration ``new`` over ``old``, key by key; see ``overlay`` for what becomes of a key."""
+    return {**old, **{key: overlay(old.get(key), value) for key, value in new.items()}}
+
+
+def overlay(old: Any, new: Any) -> Any:
+    """Lay one value over another: mappings merge, everything else (lists too) is replaced.
 
     A mapping that changes its ``name`` chooses another component, so the old component's options are dropped.
     """
     if not isinstance(old, Mapping) or not isinstance(new, Mapping):
         return new
-    if "name" in old and new.get("name", old["name"]) != old["name"]:
-        return new
-    return {**old, **{key: merge(old.get(key), value) for key, value in new.items()}}
+    return new if new.get("name", old.get("name")) != old.get("name") else merge(old, new)
 
 
 def read_file(path: str | Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
@@ -209,7 +212,7 @@ def validate(
             raise ConfigError(f"{prefix}{option}", f"unknown key. {suggest(str(option), fields)}")
         annotation, default = fields[option]
         if isinstance(default, Mapping) and isinstance(value, Mapping):
-            value = merge(default, value)
+            value = overlay(default, value)
         converted[option] = _convert(annotation, default, value, f"{prefix}{option}")
     for option, (_, default) in fields.items():
         if default is MISSING and option not in options:

@@ -83,6 +83,7 @@ def test_merge_replaces_lists_and_drops_options_of_another_component() -> None:
     assert merge(old, {"solver": {"k": 1, "name": "b"}})["solver"] == {"name": "b", "k": 1}
     assert merge(old, {"list": [3]})["list"] == [3]
     assert merge(old, {"keep": None})["keep"] is None
+    assert merge({"name": "run", "seed": 1}, {"name": "other"}) == {"name": "other", "seed": 1}
 
 
 def test_base_files_merge_left_to_right_below_their_user(tmp_path: Path) -> None:
