@@ -1,3 +1,5 @@
 """Lightning modules, by the name a configuration calls them."""
 
-MODELS: dict[str, str] = {}
+MODELS: dict[str, str] = {
+    "flow": "lightning_modules.flow:FlowModule",
+}

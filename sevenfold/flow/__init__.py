@@ -2,4 +2,5 @@
 
 NETWORKS: dict[str, str] = {
     "raft": "sevenfold.flow.raft:RAFT",
+    "deq_flow": "sevenfold.flow.deq_flow:DEQFlow",
 }

@@ -123,21 +123,16 @@ def looks_like(weights: Weights) -> str:
         value = weights.get(f"{name}.weight", weights.get(f"{name}{NORM_V}"))
         return 0 if value is None else value.shape[0]
 
-    hidden = rows("update_block.recurrent_block.convgru1.convz")
-    found = (rows("feature_encoder.convnormrelu.0"), rows("feature_encoder.conv"), hidden)
-    head, start = rows("update_block.flow_head.conv1"), rows("context_encoder.conv")
-    motion = rows("update_block.motion_encoder.convcorr1.0")
+    start, hidden = rows("context_encoder.conv"), rows("update_block.recurrent_block.convgru1.convz")
+    head, features = rows("update_block.flow_head.conv1"), rows("feature_encoder.conv")
+    found = (rows("feature_encoder.convnormrelu.0"), features, hidden, head)
     for kind, table in (("RAFT", RAFT_VARIANTS), ("DEQ-Flow", DEQ_VARIANTS)):
         for name, widths in table.items():
-            starts_at_context = start == widths.context + widths.hidden
-            fits = found == (widths.stem, widths.features, widths.hidden) and motion == widths.corr[0]
-            if fits and (starts_at_context if kind == "RAFT" else start == widths.context):
-                details = [
-                    "old_version" if head != widths.head else "",
-                    "gma" if "update_block.gma.gamma" in weights else "",
-                    "weight norm" if any(key.endswith(NORM_G) for key in weights) else "",
-                ]
-                return ", ".join([f"{kind} {name}", *filter(None, details)])
+            expected = widths.context + (widths.hidden if kind == "RAFT" else 0)
+            if (*found, start) == (widths.stem, widths.features, widths.hidden, widths.head, expected):
+                gma = ", gma" if "update_block.gma.gamma" in weights else ""
+                norm = ", weight norm" if any(key.endswith(NORM_G) for key in weights) else ""
+                return f"{kind} {name}{gma}{norm}"
     return f"no published variant (hidden width {hidden}, flow head {head}, context output {start})"
 
 
@@ -172,7 +167,7 @@ def _match_hidden_start(weights: Weights, network: FlowNetwork, notes: list[str]
     """Drop the part of RAFT's context output that starts the hidden state, where that starts at zeros."""
     widths = network.widths
     last = weights.get("context_encoder.conv.weight")
-    if network.h_init != "zeros" or last is None or last.shape[0] != widths.hidden + widths.context:
+    if network.design.h_init != "zeros" or last is None or last.shape[0] != widths.hidden + widths.context:
         return weights
     notes.append(f"dropped the first {widths.hidden} context outputs, for the hidden state starts at zeros")
     kept = {

@@ -71,40 +71,47 @@ class Recurrence:
         return self._subset[1:]
 
 
+@dataclass(frozen=True)
+class Design:
+    """Choose what an estimator is made of, beside its widths.
+
+    ``h_init``: the hidden state starts at zeros, or at tanh of a part of the context encoder's output
+    ("context"). ``norm``: on every convolution of the update. ``gma``: aggregate motion over the whole
+    picture (Jiang et al., ICCV 2021). ``correlation``: how lookups are computed; the numbers are the same.
+    ``freeze_batch_norm``: keep the context encoder's statistics, as all training stages after the first do.
+    """
+
+    h_init: Literal["zeros", "context"] = "zeros"
+    norm: Literal["weight", "spectral", "none"] = "weight"
+    gma: bool = False
+    correlation: Kind = "auto"
+    freeze_batch_norm: bool = False
+
+
 class FlowNetwork(nn.Module):
     """Base of the estimators: a subclass says how f is iterated (``run``).
 
-    ``h_init``: the hidden state starts at zeros, or at tanh of a part of the context encoder's output
-    ("context"). ``normalized``: weight norm in the update. Images are (B, 3, H, W) in [0, 1], sides
-    multiples of ``stride``.
+    Images are (B, 3, H, W) in [0, 1] with sides that are multiples of ``stride``. ``gamma`` is the factor by
+    which the loss of each supervised state exceeds that of the one before.
     """
 
-    def __init__(
-        self,
-        widths: Widths,
-        *,
-        h_init: Literal["zeros", "context"],
-        normalized: bool,
-        gma: bool = False,
-        correlation: Kind = "auto",
-        freeze_batch_norm: bool = False,
-        detach_flow: bool = True,
-    ):
+    gamma: float
+
+    def __init__(self, widths: Widths, design: Design, *, detach_flow: bool = True):
         super().__init__()
-        self.widths, self.h_init, self.correlation_kind = widths, h_init, correlation
-        self.freeze_batch_norm, self.detach_flow = freeze_batch_norm, detach_flow
+        self.widths, self.design, self.detach_flow = widths, design, detach_flow
         self.stride = widths.stride
-        outputs = widths.context + (widths.hidden if h_init == "context" else 0)
+        outputs = widths.context + (widths.hidden if design.h_init == "context" else 0)
         self.feature_encoder = Encoder(widths, outputs=widths.features, norm="instance")
         self.context_encoder = Encoder(widths, outputs=outputs, norm=widths.context_norm)
-        self.update_block = UpdateBlock(widths, normalized=normalized, gma=gma)
+        self.update_block = UpdateBlock(widths, norm=design.norm, gma=design.gma)
         self.mask_predictor = MaskPredictor(widths.hidden, widths.mask, self.stride) if widths.mask else None
-        self.attention = ContextAttention(widths.context) if gma else None
+        self.attention = ContextAttention(widths.context) if design.gma else None
 
     def train(self, mode: bool = True) -> "FlowNetwork":
         """Set training mode; frozen batch norm (all stages after the first) stays in evaluation mode."""
         super().train(mode)
-        if self.freeze_batch_norm:
+        if self.design.freeze_batch_norm:
             for part in self.modules():
                 if isinstance(part, nn.BatchNorm2d):
                     part.eval()
@@ -116,11 +123,11 @@ class FlowNetwork(nn.Module):
         image1, image2 = 2 * image1 - 1, 2 * image2 - 1
         first, second = self.feature_encoder(torch.cat([image1, image2])).chunk(2)
         correlation = correlate(
-            self.correlation_kind, first, second, levels=self.widths.levels, radius=self.widths.radius
+            self.design.correlation, first, second, levels=self.widths.levels, radius=self.widths.radius
         )
         context = self.context_encoder(image1)
         flow = torch.zeros_like(context[:, :2], dtype=torch.promote_types(image1.dtype, torch.float32))
-        if self.h_init == "context":
+        if self.design.h_init == "context":
             hidden, context = context.split([self.widths.hidden, self.widths.context], dim=1)
             hidden = hidden.tanh().to(flow.dtype)
         else:
@@ -136,6 +143,11 @@ class FlowNetwork(nn.Module):
         if self.mask_predictor is None:
             return bilinear_upsample(flow, self.stride)
         return convex_upsample(flow, self.mask_predictor(hidden).to(flow.dtype), self.stride)
+
+    def check_iterations(self, iterations: int) -> None:
+        """Raise ValueError where this network cannot train with so many steps."""
+        if iterations < 1:
+            raise ValueError(f"a network takes at least one step, not {iterations}")
 
     def run(self, f: Recurrence, start: State, iterations: int) -> tuple[list[State], Any | None]:
         """Iterate ``f``; return the states to supervise (in evaluation the last) and the solver's record."""

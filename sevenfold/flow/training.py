@@ -48,8 +48,8 @@ class StaleStart:
         return torch.where(stale, old[0], fresh[0]), torch.where(stale, old[1], fresh[1])
 
 
-def rate_factor(step: int, total: int, warmup: float) -> float:
-    """Scale the learning rate at ``step`` of ``total``: linearly up from 1/25 over the share ``warmup``, then to 0.
+def rate_factor(step: int, total: float, warmup: float) -> float:
+    """Scale the learning rate: linearly up from 1/25 over the share ``warmup`` of ``total`` steps, then to 0.
 
     These are the two phases of the one-cycle schedule with which RAFT and its successors train.
     """

@@ -8,13 +8,13 @@ what steps call.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import weight_norm
 
+from sevenfold.deq.norm import normalize
 from sevenfold.flow.attention import Aggregate, Attention, PreparedAggregate
 from sevenfold.flow.variants import Widths
 
@@ -165,20 +165,17 @@ class PreparedUpdate:
 class UpdateBlock(nn.Module):
     """Hold the update's parameters; with ``gma``, motion is aggregated over the whole picture too.
 
-    ``normalized`` puts weight norm (per output channel, Salimans and Kingma 2016) on every convolution.
+    ``norm`` is put on every convolution, for the solve to be stable.
     """
 
-    def __init__(self, widths: Widths, *, normalized: bool, gma: bool):
+    def __init__(self, widths: Widths, *, norm: Literal["weight", "spectral", "none"], gma: bool):
         super().__init__()
         inputs = widths.context + widths.motion * (2 if gma else 1)
         self.motion_encoder = MotionEncoder(widths)
         self.recurrent_block = RecurrentBlock(widths.hidden, inputs, widths.kernels)
         self.flow_head = FlowHead(widths.hidden, widths.head)
         self.gma = Aggregate(widths.motion) if gma else None
-        if normalized:
-            for part in list(self.modules()):
-                if isinstance(part, nn.Conv2d):
-                    weight_norm(part)
+        normalize(self, norm)
 
     def prepare(self, context: Tensor, attention: Attention | None = None) -> PreparedUpdate:
         """Evaluate what is constant for ``context`` (B, C, H, W) and, with GMA, its attention."""

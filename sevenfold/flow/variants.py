@@ -1,6 +1,6 @@
 """Widths of the flow networks: a variant is a row of this table, not a class."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal
 
@@ -87,6 +87,9 @@ DEMO = Widths(
 
 # RAFT's "large" has the widths that the DEQ papers call B.
 RAFT_VARIANTS: dict[str, Widths] = {"small": SMALL, "large": BASE, "H": HUGE, "demo": DEMO}
+
+# Version 1 of DEQ-Flow ("old_version" in the official code) has flow heads of at most 256 channels; its B is
+# the later one. Version 1 "small" has RAFT-small's shape.
 DEQ_VARIANTS: dict[str, Widths] = {
     "small": SMALL,
     "tiny": TINY,
@@ -94,5 +97,8 @@ DEQ_VARIANTS: dict[str, Widths] = {
     "L": LARGE,
     "H": HUGE,
     "G": GIANT,
+    "L_v1": replace(LARGE, head=256),
+    "H_v1": replace(HUGE, head=256),
+    "G_v1": replace(GIANT, head=256),
     "demo": DEMO,
 }

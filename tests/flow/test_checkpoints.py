@@ -7,6 +7,7 @@ from torchvision.models.optical_flow import raft_large, raft_small
 
 from sevenfold.errors import InputError
 from sevenfold.flow.checkpoints import load_weights, looks_like
+from sevenfold.flow.network import Design
 from sevenfold.flow.raft import RAFT
 
 DATA = Path(__file__).resolve().parents[2] / "../shared/data/flow"
@@ -100,7 +101,7 @@ def test_weight_norm_is_split_and_fused_without_changing_the_flow(tmp_path):
     plain = RAFT(variant="demo").double().eval()
     shaken(plain)
     expected = plain(*images, iterations=2).flows[0]
-    normalized = RAFT(variant="demo", weight_norm=True).double().eval()
+    normalized = RAFT(variant="demo", design=Design(h_init="context")).double().eval()
     report = load_weights(normalized, save(plain.state_dict(), tmp_path))
     assert "put under weight norm" in report.notes[0]
     torch.testing.assert_close(normalized(*images, iterations=2).flows[0], expected, rtol=0, atol=1e-6)
@@ -114,7 +115,7 @@ def test_weight_norm_is_split_and_fused_without_changing_the_flow(tmp_path):
 
 def test_rafts_hidden_start_is_dropped_where_the_network_starts_at_zeros(tmp_path):
     weights = shaken(RAFT(variant="demo"))
-    network = RAFT(variant="demo", h_init="zeros")
+    network = RAFT(variant="demo", design=Design(norm="none"))
     report = load_weights(network, save(weights, tmp_path))
     assert "dropped the first 32 context outputs" in report.notes[0]
     assert torch.equal(network.context_encoder.conv.weight, weights["context_encoder.conv.weight"][32:])

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args, get_type_hints
 
@@ -8,8 +9,9 @@ from torchvision.models.optical_flow import raft_large, raft_small
 
 from sevenfold.flow.checkpoints import load_weights
 from sevenfold.flow.formats import read_flow, read_image
+from sevenfold.flow.network import Design
 from sevenfold.flow.padding import pad, unpad
-from sevenfold.flow.raft import RAFT
+from sevenfold.flow.raft import PUBLISHED, RAFT
 from sevenfold.flow.variants import RAFT_VARIANTS
 
 DATA = Path(__file__).resolve().parents[2] / "../shared/data/flow"
@@ -23,7 +25,7 @@ def pair(batch=1, height=128, width=160):
 
 def demo(**options):
     torch.manual_seed(0)
-    return RAFT(variant="demo", h_init="zeros", weight_norm=True, **options)
+    return RAFT(variant="demo", design=Design(**options))
 
 
 @pytest.mark.parametrize("variant", REFERENCES)
@@ -93,7 +95,7 @@ def test_every_parameter_learns_from_every_step_being_supervised():
 
 @pytest.mark.parametrize("frozen", [True, False])
 def test_frozen_batch_norm_keeps_its_statistics_in_training(frozen):
-    network = RAFT(variant="large", freeze_batch_norm=frozen).train()
+    network = RAFT(variant="large", design=Design(freeze_batch_norm=frozen)).train()
     before = network.state_dict()["context_encoder.convnormrelu.1.running_mean"].clone()
     network.context_encoder(torch.rand(1, 3, 32, 32))
     after = network.state_dict()["context_encoder.convnormrelu.1.running_mean"]
@@ -141,7 +143,7 @@ def golden_error(name, **options):
     join = "/" if name.startswith("middlebury") else ""
     dtype, mode = (torch.float64, "kitti") if kitti else (torch.float32, "sintel")
     truth = DATA / ("kitti2015/flow_occ_000000_10.png" if kitti else f"{name}{join}{truth}")
-    network = RAFT(variant="small", **options).to(dtype).eval()
+    network = RAFT(variant="small", design=replace(PUBLISHED, **options)).to(dtype).eval()
     load_weights(network, DATA / "checkpoints/raft-small.pth")
     padded = [pad(read_image(DATA / f"{name}{join}{images.format(i)}")[None], mode=mode) for i in (0, 1)]
     with torch.no_grad():

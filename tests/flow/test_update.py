@@ -46,7 +46,7 @@ def reference_block(widths):
 def test_equals_torchvision(widths):
     torch.manual_seed(0)
     reference = reference_block(widths)
-    block = UpdateBlock(widths, normalized=False, gma=False)
+    block = UpdateBlock(widths, norm="none", gma=False)
     block.load_state_dict(reference.state_dict())
     hidden, context, correlation, flow = maps(widths)
     step = block.prepare(context)
@@ -59,7 +59,7 @@ def test_equals_torchvision(widths):
 
 
 def test_weight_norm_is_on_every_convolution_and_evaluated_once_per_pair(monkeypatch):
-    block = UpdateBlock(TOY, normalized=True, gma=True)
+    block = UpdateBlock(TOY, norm="weight", gma=True)
     convs = [part for part in block.modules() if isinstance(part, nn.Conv2d)]
     assert all(parametrize.is_parametrized(conv, "weight") for conv in convs)
     hidden, context, correlation, flow = maps(TOY)
@@ -73,7 +73,7 @@ def test_weight_norm_is_on_every_convolution_and_evaluated_once_per_pair(monkeyp
 
 
 def test_weight_norm_changes_no_output_at_the_start():
-    plain = UpdateBlock(TOY, normalized=False, gma=False)
+    plain = UpdateBlock(TOY, norm="none", gma=False)
     normalized = copy.deepcopy(plain)
     for part in list(normalized.modules()):
         if isinstance(part, nn.Conv2d):
@@ -87,7 +87,7 @@ def test_weight_norm_changes_no_output_at_the_start():
 
 @pytest.mark.parametrize("gma", [False, True])
 def test_selected_samples_step_as_in_the_batch(gma):
-    block = UpdateBlock(TOY, normalized=False, gma=gma)
+    block = UpdateBlock(TOY, norm="none", gma=gma)
     hidden, context, correlation, flow = maps(TOY, batch=4)
     step = block.prepare(context, ContextAttention(TOY.context)(context) if gma else None)
     index = torch.tensor([2, 0])
@@ -110,7 +110,7 @@ def test_attention_equals_its_formula_and_passes_gradients(store):
 
 def test_aggregation_adds_gamma_times_attended_motion():
     torch.manual_seed(0)
-    block = UpdateBlock(TOY, normalized=False, gma=True)
+    block = UpdateBlock(TOY, norm="none", gma=True)
     nn.init.constant_(block.gma.gamma, 0.7)
     context = torch.randn(1, TOY.context, 3, 4)
     attention = ContextAttention(TOY.context)(context)
@@ -120,6 +120,6 @@ def test_aggregation_adds_gamma_times_attended_motion():
 
 
 def test_aggregation_without_attention_is_refused():
-    block = UpdateBlock(TOY, normalized=False, gma=True)
+    block = UpdateBlock(TOY, norm="none", gma=True)
     with pytest.raises(ValueError, match="needs the attention"):
         block.prepare(torch.zeros(1, TOY.context, 3, 4))

@@ -1,0 +1,196 @@
+"""Train and evaluate optical-flow networks."""
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+
+from sevenfold.config import ConfigError, build
+from sevenfold.flow import NETWORKS
+from sevenfold.flow.checkpoints import load_weights
+from sevenfold.flow.losses import sequence_loss
+from sevenfold.flow.metrics import end_point_error
+from sevenfold.flow.network import Estimate
+from sevenfold.flow.padding import pad, unpad
+from sevenfold.flow.scores import Scores
+from sevenfold.flow.training import StaleStart, draw_iterations, rate_factor
+
+
+@dataclass(frozen=True)
+class Training:
+    """Say how a training step goes.
+
+    ``iterations``: steps of f, drawn anew for each training step where there are several. ``stale_start``:
+    share of each batch that starts from the final states of the batch before. ``step_penalty``: weight of the
+    mean length, in px, of the flow's last step, which pulls training towards a fixed point.
+    """
+
+    iterations: list[int] = field(default_factory=lambda: [12])
+    stale_start: float = 0.0
+    step_penalty: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.iterations:
+            raise ConfigError("iterations", "needs at least one number of steps")
+        if not 0 <= self.stale_start <= 1:
+            raise ConfigError("stale_start", f"must be a share from 0 to 1, got {self.stale_start}")
+        if self.step_penalty < 0:
+            raise ConfigError("step_penalty", f"must not be negative, got {self.step_penalty}")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Say how many steps of f an evaluation takes: ``iterations``, or the data set's own in ``by_dataset``.
+
+    ``budgets``: numbers of steps at which testing reports the error as well.
+    """
+
+    iterations: int = 24
+    by_dataset: dict[str, int] = field(default_factory=dict)
+    budgets: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if min([self.iterations, *self.by_dataset.values(), *self.budgets]) < 1:
+            raise ConfigError("iterations", "a network takes at least one step, here and in budgets")
+
+
+@dataclass(frozen=True)
+class Optim:
+    """Set AdamW and its one-cycle rate: linearly up over the share ``warmup`` of all steps, then down to 0.
+
+    The cycle is ``extra_steps`` longer than training (published recipes: 100).
+    """
+
+    lr: float = 4e-4
+    weight_decay: float = 1e-4
+    eps: float = 1e-8
+    warmup: float = 0.05
+    extra_steps: int = 0
+
+
+NETWORK = {"name": "raft"}
+
+
+class FlowModule(pl.LightningModule):
+    """Estimate optical flow with any network of ``sevenfold.flow.NETWORKS``.
+
+    Args:
+        network: the network's name and options.
+        weights: a file of published weights to start from (``sevenfold.flow.checkpoints``).
+        training: depth of and additions to a training step.
+        evaluation: depth of an evaluation.
+        optim: the optimizer and its schedule.
+        seed: of the draws that training steps make.
+
+    Batches are those of ``datamodules.flow``; evaluation and prediction return ``{"flow": (B, 2, H, W)}``.
+    """
+
+    def __init__(
+        self,
+        *,
+        network: dict[str, Any] = NETWORK,
+        weights: str | None = None,
+        training: Training = Training(),  # noqa: B008 (frozen)
+        evaluation: Evaluation = Evaluation(),  # noqa: B008
+        optim: Optim = Optim(),  # noqa: B008
+        seed: int = 0,
+    ):
+        super().__init__()
+        self.network = build(NETWORKS, network, "network")
+        self.rules, self.evaluation, self.optim, self.seed = training, evaluation, optim, seed
+        try:
+            for iterations in training.iterations:
+                self.network.check_iterations(iterations)
+        except ValueError as error:
+            raise ConfigError("training.iterations", str(error)) from None
+        if weights is not None:
+            load_weights(self.network, weights)
+        self.stale = StaleStart(training.stale_start, seed)
+        self.scores = Scores()
+
+    def on_train_epoch_start(self) -> None:
+        """Forget the last epoch's states, so that a resumed run is the same."""
+        self.stale.reset()
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        """Estimate, compare, log."""
+        step = self.global_step
+        f = self.network.recurrence(batch["image1"], batch["image2"])
+        estimate = self.network.estimate(
+            f,
+            iterations=draw_iterations(self.rules.iterations, self.seed, step),
+            start=self.stale.mix(f.start, step),
+        )
+        self.stale.keep(estimate.state)
+        flow, valid = batch["flow"], batch["valid"]
+        loss = sequence_loss(estimate.flows, flow, valid, gamma=self.network.gamma)
+        loss = loss + self.rules.step_penalty * estimate.last_step
+        error = end_point_error(estimate.flows[-1].detach(), flow)
+        self.log("train/loss", loss, prog_bar=True)
+        self.log("train/epe", error[valid].mean() if valid.any() else error.new_zeros(()), prog_bar=True)
+        self.log("train/last_step", estimate.last_step)
+        if estimate.solution is not None:
+            self.log("train/residual", estimate.solution.residual_rel.mean())
+        return loss
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> dict:
+        """Score a batch."""
+        return self._evaluate(batch, "val", [])
+
+    def test_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> dict:
+        """Score a batch, at every budget too."""
+        return self._evaluate(batch, "test", self.evaluation.budgets)
+
+    def predict_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> dict:
+        """Return the flow of a batch."""
+        return {"flow": self._estimates(batch, [])[0].flows[0]}
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin new scores."""
+        self.scores = Scores()
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the means; all processes hold the same ones, so averaging them changes nothing."""
+        self.log_dict(self.scores.means(), sync_dist=True)
+
+    on_test_epoch_start = on_validation_epoch_start
+    on_test_epoch_end = on_validation_epoch_end
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Return AdamW with a rate that changes with every step."""
+        optim = self.optim
+        optimizer = torch.optim.AdamW(
+            self.parameters(), lr=optim.lr, weight_decay=optim.weight_decay, eps=optim.eps
+        )
+        steps = self.trainer.estimated_stepping_batches
+        if not math.isfinite(steps):
+            raise ConfigError("trainer", "set max_steps or max_epochs, for the learning rate follows them")
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: rate_factor(step, steps + optim.extra_steps, optim.warmup)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _estimates(self, batch: dict[str, Any], budgets: list[int]) -> list[Estimate]:
+        """Estimate the flow of a batch with its data set's number of steps, then with each of ``budgets``."""
+        rule = batch["padding"][0]
+        (image1, added), (image2, _) = (
+            pad(batch[key], self.network.stride, rule) for key in ("image1", "image2")
+        )
+        f = self.network.recurrence(image1, image2)
+        usual = self.evaluation.by_dataset.get(batch["dataset"][0], self.evaluation.iterations)
+        estimates = [self.network.estimate(f, iterations=steps) for steps in (usual, *budgets)]
+        return [replace(each, flows=[unpad(each.flows[-1], added)]) for each in estimates]
+
+    def _evaluate(self, batch: dict[str, Any], stage: str, budgets: list[int]) -> dict[str, Tensor]:
+        """Add a batch's measures to the scores; return its flow."""
+        estimate, *others = self._estimates(batch, budgets)
+        flow = estimate.flows[0]
+        at_budget = {steps: each.flows[0] for steps, each in zip(budgets, others, strict=True)}
+        self.scores.add_flow(stage, batch, flow, at_budget)
+        if estimate.solution is not None:
+            self.scores.add_solution(stage, batch, estimate.solution)
+        return {"flow": flow}

@@ -1,0 +1,216 @@
+from typing import get_args, get_type_hints
+
+import pytest
+import torch
+
+from sevenfold.deq.base import Stop
+from sevenfold.deq.correction import Correction
+from sevenfold.flow.deq_flow import DEQFlow, flow_measure
+from sevenfold.flow.network import Design
+from sevenfold.flow.raft import RAFT
+from sevenfold.flow.variants import DEQ_VARIANTS
+
+EVERY_STEP = Stop(mode="rel", tol=0.0)
+
+
+def pair(batch=2, height=32, width=32):
+    stream = torch.Generator().manual_seed(0)
+    return torch.rand(2, batch, 3, height, width, generator=stream)
+
+
+def demo(**options):
+    torch.manual_seed(0)
+    return DEQFlow(variant="demo", **{"stop": EVERY_STEP, **options})
+
+
+# Millions of parameters: the official counts where there are logs (5.243, 12.800, 13.395), else counted from
+# the widths; "small" is of version 1.
+SIZES = {
+    ("tiny", False): 2.491,
+    ("B", False): 5.243,
+    ("L", False): 8.674,
+    ("H", False): 13.395,
+    ("G", False): 23.249,
+    ("L_v1", False): 8.450,
+    ("H_v1", False): 12.800,
+    ("G_v1", False): 21.914,
+    ("B", True): 5.784,
+    ("H", True): 15.558,
+    ("H_v1", True): 14.963,
+    ("small", False): 0.982,
+}
+
+
+@pytest.mark.parametrize(("variant", "gma"), SIZES)
+def test_parameter_counts_are_the_published_ones(variant, gma):
+    with torch.device("meta"):
+        network = DEQFlow(variant=variant, design=Design(gma=gma))
+    count = sum(p.numel() for p in network.parameters())
+    assert round(count / 1e6, 3) == SIZES[variant, gma]
+
+
+def test_every_variant_of_the_table_can_be_named_and_no_other():
+    assert set(get_args(get_type_hints(DEQFlow.__init__)["variant"])) == set(DEQ_VARIANTS)
+
+
+def test_raft_and_deq_share_names_and_steps():
+    network, raft = demo().eval(), RAFT(variant="demo", design=Design()).eval()
+    raft.load_state_dict(network.state_dict())
+    images = pair()
+    with torch.no_grad():
+        torch.testing.assert_close(
+            network(*images, iterations=1).flows[0], raft(*images, iterations=1).flows[0]
+        )
+
+
+@pytest.mark.parametrize("graph", ["sliced", "indexing"])
+def test_training_returns_n_states_and_evaluation_one(graph):
+    network = demo(correction=Correction(n=3, graph=graph))
+    estimate = network(*pair(), iterations=6)
+    assert [flow.shape for flow in estimate.flows] == [(2, 2, 32, 32)] * 3
+    assert all(flow.requires_grad for flow in estimate.flows)
+    assert estimate.last_step.requires_grad
+    assert estimate.solution.steps.tolist() == [6, 6]
+    with torch.no_grad():
+        (flow,) = network.eval()(*pair(), iterations=6).flows
+    assert not flow.requires_grad
+
+
+def test_sliced_training_by_hand():
+    network = demo(correction=Correction(n=2))
+    images = pair()
+    estimate = network(*images, iterations=4)
+    f = network.recurrence(*images)
+    state, flows = f.start, []
+    for _ in range(2):
+        with torch.no_grad():
+            for _ in range(2):
+                state = f(state)
+        state = f(tuple(part.detach() for part in state))
+        flows.append(network.decode(state))
+        state = tuple(part.detach() for part in state)
+    for ours, by_hand in zip(estimate.flows, flows, strict=True):
+        torch.testing.assert_close(ours, by_hand)
+    network.zero_grad()
+    ours, by_hand = (
+        torch.autograd.grad(sum(flow.abs().mean() for flow in each), network.update_block.parameters())
+        for each in (estimate.flows, flows)
+    )
+    for a, b in zip(ours, by_hand, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_every_parameter_learns():
+    network = demo(correction=Correction(n=2), design=Design(gma=True))
+    estimate = network(*pair(), iterations=4)
+    (estimate.flows[-1].abs().mean() + estimate.last_step).backward()
+    assert [name for name, p in network.named_parameters() if p.grad is None] == []
+
+
+@pytest.mark.parametrize("backward", ["phantom", "implicit"])
+def test_saved_bytes_do_not_grow_with_the_steps(backward):
+    network = demo(backward={"name": backward})
+    images, sizes = pair(), []
+    for iterations in (4, 12):
+        saved = {}
+
+        def keep(tensor, saved=saved):
+            saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            network(*images, iterations=iterations)
+        sizes.append(sum(saved.values()))
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.01)
+
+
+def test_implicit_gradient_of_the_flow_equals_a_long_tracked_unroll():
+    network = demo(backward={"name": "implicit", "max_iter": 100, "tol": 1e-10}).double()
+    with torch.no_grad():  # a contraction that leaves the flow where it is: both sides converge
+        for name, value in network.update_block.named_parameters():
+            if name.endswith("original0"):
+                value.mul_(0.0 if "flow_head.conv2" in name else 0.5)
+            elif name.endswith("flow_head.conv2.bias"):
+                value.zero_()
+    f = network.recurrence(*pair(1, 16, 16).double())
+    target = torch.randn(1, 32, 4, 4, dtype=torch.float64)
+    estimate = network.estimate(f, iterations=60)
+    parameters = [p for name, p in network.update_block.named_parameters() if "flow_head" not in name]
+    ours = torch.autograd.grad((estimate.state[0] * target).sum(), parameters, retain_graph=True)
+    state = tuple(part.detach() for part in estimate.state)
+    for _ in range(60):
+        state = f(state)
+    unrolled = torch.autograd.grad((state[0] * target).sum(), parameters)
+    for a, b in zip(ours, unrolled, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("detach", [True, False])
+def test_gradient_through_the_flow_on_entry_is_cut_exactly_where_asked(detach):
+    f = demo(detach_coords=detach).recurrence(*pair())
+    hidden, flow = (part.clone().requires_grad_() for part in f.start)
+    sum(part.square().sum() for part in f((hidden, flow))).backward()
+    assert hidden.grad.abs().max() > 0
+    assert (flow.grad is None) == detach
+    if not detach:
+        assert flow.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("gma", [False, True])
+@pytest.mark.parametrize("correlation", ["all_pairs", "on_demand"])
+def test_samples_are_estimated_alone_as_in_a_batch_also_when_finished_ones_leave(gma, correlation):
+    options = {
+        "design": Design(gma=gma, correlation=correlation),
+        "solver": {"name": "anderson"},
+        "stop": Stop(mode="rel", tol=0.05),
+    }
+    images = pair(4).double()
+    images[:, 1] = 0.5  # an easy pair
+    whole = demo(compact=True, **options).double().eval()
+    with torch.no_grad():
+        together = whole(*images, iterations=40)
+        alone = [whole(*images[:, i : i + 1], iterations=40) for i in range(4)]
+    assert len(set(together.solution.steps.tolist())) > 1
+    assert together.solution.steps.tolist() == [int(each.solution.steps) for each in alone]
+    for i, each in enumerate(alone):
+        torch.testing.assert_close(together.flows[0][i : i + 1], each.flows[0], rtol=1e-9, atol=1e-9)
+
+
+def test_pixel_stop_is_in_pixels_of_the_full_resolution():
+    measure = flow_measure(8)
+    hidden, flow = torch.ones(1, 3, 2, 2), torch.zeros(1, 2, 2, 2)
+    moved = torch.stack([torch.full((1, 2, 2), 0.03), torch.full((1, 2, 2), 0.04)], dim=1)
+    measured = measure((hidden, flow), (1.1 * hidden, moved), None)
+    assert measured.pixels.item() == pytest.approx(8 * 0.05)
+    assert measured.rest.item() == pytest.approx(0.1 / 1.1)
+    assert measured.abs.item() == pytest.approx((12 * 0.01 + 4 * 0.05**2) ** 0.5)
+
+
+def test_reference_residual_compares_with_coordinates():
+    hidden, flow = torch.zeros(1, 1, 1, 3), torch.zeros(1, 2, 1, 3)
+    moved = flow.clone()
+    moved[0, 0, 0, 0] = 2.0
+    plain = flow_measure(8)((hidden, flow), (hidden, moved), None)
+    reference = flow_measure(8, reference=True)((hidden, flow), (hidden, moved), None)
+    assert plain.abs.item() == reference.abs.item() == 2.0
+    assert plain.norm.item() == 2.0
+    assert reference.norm.item() == pytest.approx((4 + 1 + 4) ** 0.5)
+
+
+def test_a_correction_that_does_not_fit_is_refused():
+    network = demo(correction=Correction(n=5))
+    network.check_iterations(5)
+    with pytest.raises(ValueError, match="supervise"):
+        network.check_iterations(4)
+    with pytest.raises(ValueError, match="at least one step"):
+        network.check_iterations(0)
+
+
+def test_starting_from_its_own_end_goes_on():
+    network = demo().eval()
+    images = pair()
+    with torch.no_grad():
+        first = network(*images, iterations=3)
+        second = network(*images, iterations=2, start=first.state)
+        whole = network(*images, iterations=5)
+    torch.testing.assert_close(second.flows, whole.flows)
