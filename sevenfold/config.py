@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import yaml
 from omegaconf import MISSING, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from sevenfold.errors import InputError
 
@@ -133,7 +133,10 @@ def compose(layers: Iterable[Mapping[str, Any]], settings: Iterable[str] = ()) -
     if resolver := re.search(r"\$\{\s*[\w.]+\s*:", str(config)):
         raise ConfigError("", f"resolvers are not supported in configurations: {resolver.group()}...}}")
     try:
-        plain = OmegaConf.to_container(OmegaConf.create(config), resolve=True)
+        plain = OmegaConf.to_container(OmegaConf.create(config), resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        key = error.full_key or ""
+        raise ConfigError(key, f"is required: give it as {key}=... or in a file") from None
     except OmegaConfBaseException as error:
         raise ConfigError(getattr(error, "full_key", None) or "", _one_line(error)) from None
     checked = dataclasses.asdict(RunConfig(**validate(RunConfig, plain, "")))  # type: ignore[arg-type]
