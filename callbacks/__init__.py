@@ -8,6 +8,7 @@ CALLBACKS: dict[str, str] = {
     "device_stats": "pytorch_lightning.callbacks:DeviceStatsMonitor",
     "early_stopping": "pytorch_lightning.callbacks:EarlyStopping",
     "ema": "pytorch_lightning.callbacks:EMAWeightAveraging",
+    "flow_images": "callbacks.flow_images:FlowImages",
     "lr": "pytorch_lightning.callbacks:LearningRateMonitor",
     "progress": "pytorch_lightning.callbacks:TQDMProgressBar",
     "records": "callbacks.records:RecordsWriter",

@@ -1,0 +1,82 @@
+"""Pictures of predicted flow, as files in the run folder and in every logger that takes pictures."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+
+from sevenfold.errors import InputError
+from sevenfold.flow.color import panel
+from sevenfold.flow.formats import write_image
+
+
+class FlowImages(pl.Callback):
+    """Show the first ``count`` items of validation, test and prediction: frames, prediction, truth, error.
+
+    The panels are written to ``images/`` of the run folder, each validation over the last, and
+    logged as ``<stage>/panels`` wherever a logger has ``log_image``. The step must return a mapping with
+    ``flow`` (B, 2, H, W), the prediction in pixels; one of prediction may leave it out, which gives no
+    picture. Only rank zero draws, and only what it sees.
+    """
+
+    def __init__(self, *, count: int = 4) -> None:
+        self.count = count
+        self._panels: dict[str, torch.Tensor] = {}
+
+    def _collect(self, trainer: pl.Trainer, stage: str, outputs: Any, batch: dict[str, Any]) -> None:
+        """Draw what is still missing of this stage's pictures."""
+        if not trainer.is_global_zero or trainer.sanity_checking or len(self._panels) >= self.count:
+            return
+        flow = outputs.get("flow") if isinstance(outputs, dict) else None
+        if flow is None:
+            if stage == "predict":
+                return
+            raise InputError("flow_images needs steps that return {'flow': ...}; use it with a model of flow")
+        for index, name in enumerate(batch["name"][: self.count - len(self._panels)]):
+            item = [batch[key][index] for key in ("image1", "image2", "flow", "valid")]
+            image1, image2, target, valid = (tensor.detach().float().cpu() for tensor in item)
+            pred = flow[index].detach().float().cpu()
+            error: Literal["heat", "kitti"] = "kitti" if batch["dataset"][index] == "kitti" else "heat"
+            self._panels[name] = panel(image1, image2, pred, target, valid.bool(), error=error)
+
+    def _publish(self, trainer: pl.Trainer, stage: str) -> None:
+        """Write and log the panels, and start anew."""
+        panels, self._panels = self._panels, {}
+        for name, picture in panels.items():
+            file = f"{stage}_{name.replace('/', '_')}.png"
+            write_image(Path(trainer.default_root_dir) / "images" / file, picture)
+        pictures = [picture.permute(1, 2, 0).numpy() for picture in panels.values()]
+        for logger in trainer.loggers if panels else []:
+            if hasattr(logger, "log_image"):
+                logger.log_image(f"{stage}/panels", pictures, step=trainer.global_step, caption=list(panels))
+
+    def on_validation_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: int
+    ) -> None:
+        """Collect a validation batch."""
+        self._collect(trainer, "val", outputs, batch)
+
+    def on_test_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: int
+    ) -> None:
+        """Collect a test batch."""
+        self._collect(trainer, "test", outputs, batch)
+
+    def on_predict_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: int
+    ) -> None:
+        """Collect a predicted batch."""
+        self._collect(trainer, "predict", outputs, batch)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write and log the validation panels."""
+        self._publish(trainer, "val")
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write and log the test panels."""
+        self._publish(trainer, "test")
+
+    def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write and log the predicted panels."""
+        self._publish(trainer, "predict")
