@@ -94,9 +94,9 @@ class FlowModule(pl.LightningModule):
         *,
         network: dict[str, Any] = NETWORK,
         weights: str | None = None,
-        training: Training = Training(),  # noqa: B008 (frozen)
-        evaluation: Evaluation = Evaluation(),  # noqa: B008
-        optim: Optim = Optim(),  # noqa: B008
+        training: Training = Training(),
+        evaluation: Evaluation = Evaluation(),
+        optim: Optim = Optim(),
         seed: int = 0,
     ):
         super().__init__()
