@@ -10,6 +10,7 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from sevenfold.config import ConfigError, build
+from sevenfold.deq.jacobian import jacobian_penalty
 from sevenfold.flow import NETWORKS
 from sevenfold.flow.checkpoints import load_weights
 from sevenfold.flow.losses import sequence_loss
@@ -18,6 +19,7 @@ from sevenfold.flow.network import Estimate
 from sevenfold.flow.padding import pad, unpad
 from sevenfold.flow.scores import Scores
 from sevenfold.flow.training import StaleStart, draw_iterations, rate_factor
+from sevenfold.seeding import torch_generator
 
 
 @dataclass(frozen=True)
@@ -32,14 +34,16 @@ class Training:
     iterations: list[int] = field(default_factory=lambda: [12])
     stale_start: float = 0.0
     step_penalty: float = 0.0
+    jacobian_penalty: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.iterations:
             raise ConfigError("iterations", "needs at least one number of steps")
         if not 0 <= self.stale_start <= 1:
             raise ConfigError("stale_start", f"must be a share from 0 to 1, got {self.stale_start}")
-        if self.step_penalty < 0:
-            raise ConfigError("step_penalty", f"must not be negative, got {self.step_penalty}")
+        for name in ("step_penalty", "jacobian_penalty"):
+            if getattr(self, name) < 0:
+                raise ConfigError(name, f"must not be negative, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,9 @@ class FlowModule(pl.LightningModule):
         flow, valid = batch["flow"], batch["valid"]
         loss = sequence_loss(estimate.flows, flow, valid, gamma=self.network.gamma)
         loss = loss + self.rules.step_penalty * estimate.last_step
+        if self.rules.jacobian_penalty:
+            stream = torch_generator(self.seed, "flow jacobian", step, device=loss.device)
+            loss = loss + self.rules.jacobian_penalty * jacobian_penalty(f, estimate.state, stream)
         error = end_point_error(estimate.flows[-1].detach(), flow)
         self.log("train/loss", loss, prog_bar=True)
         self.log("train/epe", error[valid].mean() if valid.any() else error.new_zeros(()), prog_bar=True)

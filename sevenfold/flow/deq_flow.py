@@ -2,9 +2,12 @@
 
 from typing import Any, Literal
 
+from sevenfold.config import ConfigError
 from sevenfold.deq.base import Solution, Stop
 from sevenfold.deq.correction import Correction
 from sevenfold.deq.displacement import Displacement
+from sevenfold.deq.fixed_point import FixedPoint
+from sevenfold.deq.implicit import Implicit
 from sevenfold.deq.layer import DEQ
 from sevenfold.flow.network import Design, FlowNetwork, Recurrence, State
 from sevenfold.flow.upsample import pixel_grid
@@ -53,6 +56,13 @@ class DEQFlow(FlowNetwork):
             max_iter=10**6,
         )
         self.gamma, self.residual = correction.gamma, residual
+        rule = self.deq.rule
+        if isinstance(rule, Implicit) and isinstance(rule.solver, FixedPoint) and not detach_coords:
+            raise ConfigError(
+                "backward.solver",
+                "plain iteration cannot find the implicit gradient through coordinates (df/dc is near 1);"
+                " use anderson, or detach_coords: true",
+            )
 
     def check_iterations(self, iterations: int) -> None:
         """Raise ValueError where the correction does not fit into so many steps."""

@@ -5,8 +5,10 @@ import pytest
 import torch
 from torchvision.models.optical_flow import raft_large, raft_small
 
+from sevenfold.deq.base import Stop
 from sevenfold.errors import InputError
 from sevenfold.flow.checkpoints import load_weights, looks_like
+from sevenfold.flow.deq_flow import DEQFlow
 from sevenfold.flow.network import Design
 from sevenfold.flow.raft import RAFT
 
@@ -121,6 +123,56 @@ def test_rafts_hidden_start_is_dropped_where_the_network_starts_at_zeros(tmp_pat
     assert torch.equal(network.context_encoder.conv.weight, weights["context_encoder.conv.weight"][32:])
     with pytest.raises(InputError, match="context_encoder.conv.weight is \\(32.*where \\(64"):
         load_weights(RAFT(variant="demo"), save(network.state_dict(), tmp_path))
+
+
+def outputs(network):
+    """The flow of a fixed pair after two steps, in float64."""
+    images = torch.rand(2, 1, 3, 64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        return network.double().eval()(*images, iterations=2).flows[0]
+
+
+@pytest.mark.parametrize("gma", [False, True])
+def test_official_names_of_both_versions_and_torchvisions_give_one_flow(gma, tmp_path):
+    def tiny():
+        return DEQFlow(variant="tiny", design=Design(gma=gma), stop=Stop(mode="rel", tol=0.0)).double()
+
+    network = tiny()
+    weights = shaken(network)
+    expected = outputs(network)
+    fused = {name: value for name, value in weights.items() if "parametrizations" not in name}
+    for name, value in weights.items():
+        if name.endswith("original1"):
+            g = weights[name.replace("original1", "original0")]
+            norm = value.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+            fused[name.replace("parametrizations.weight.original1", "weight")] = g * value / norm
+    for names, style in (
+        (official_names(weights, version=1), "v1"),
+        (official_names(weights, version=2), "v2"),
+        (fused, "torchvision"),
+    ):
+        found = tiny()
+        report = load_weights(found, save(names, tmp_path))
+        assert style in report.style
+        assert report.variant.startswith("DEQ-Flow tiny, gma" if gma else "DEQ-Flow tiny")
+        torch.testing.assert_close(outputs(found), expected, rtol=0, atol=1e-6)
+
+
+def test_official_rafts_weights_start_an_equilibrium_network(tmp_path):
+    weights = raft_large(weights=None).state_dict()
+    network = DEQFlow(variant="B")
+    report = load_weights(network, save(official_names(weights), tmp_path))
+    assert report.variant == "RAFT large"
+    assert len(report.notes) == 2
+    gate = "update_block.recurrent_block.convgru2.convq"
+    torch.testing.assert_close(network.get_submodule(gate).weight, weights[f"{gate}.weight"])
+    torch.testing.assert_close(network.context_encoder.conv.bias, weights["context_encoder.conv.bias"][128:])
+
+
+def test_version_1_heads_are_recognized(tmp_path):
+    weights = official_names(DEQFlow(variant="L_v1").state_dict())
+    with pytest.raises(InputError, match="look like DEQ-Flow L_v1.*this network .DEQ-Flow L, weight norm"):
+        load_weights(DEQFlow(variant="L"), save(weights, tmp_path))
 
 
 def test_the_wrong_variant_is_named_with_every_difference(tmp_path):

@@ -3,6 +3,7 @@ from typing import get_args, get_type_hints
 import pytest
 import torch
 
+from sevenfold.config import ConfigError
 from sevenfold.deq.base import Stop
 from sevenfold.deq.correction import Correction
 from sevenfold.flow.deq_flow import DEQFlow
@@ -203,6 +204,14 @@ def test_a_correction_that_does_not_fit_is_refused():
         network.check_iterations(4)
     with pytest.raises(ValueError, match="at least one step"):
         network.check_iterations(0)
+
+
+def test_plain_iteration_for_the_implicit_gradient_needs_detached_coordinates():
+    backward = {"name": "implicit", "solver": {"name": "fixed_point"}}
+    demo(backward=backward)
+    demo(backward={"name": "implicit"}, detach_coords=False)
+    with pytest.raises(ConfigError, match="backward.solver.*use anderson, or detach_coords"):
+        demo(backward=backward, detach_coords=False)
 
 
 def test_starting_from_its_own_end_goes_on():

@@ -16,7 +16,7 @@ DEMO = {
         "stop": {"mode": "rel", "tol": 0.0},
         "correction": {"n": 3},
     },
-    "training": {"iterations": [6, 9], "stale_start": 0.5, "step_penalty": 0.1},
+    "training": {"iterations": [6, 9], "stale_start": 0.5, "step_penalty": 0.1, "jacobian_penalty": 0.1},
     "evaluation": {"iterations": 4, "by_dataset": {"kitti": 2}, "budgets": [1, 4]},
     "optim": {"lr": 1e-3},
 }
