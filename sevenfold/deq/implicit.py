@@ -24,8 +24,9 @@ class Implicit(Backward):
     whatever the number of steps; that graph serves all products and is freed by the surrounding backward
     pass.
 
-    Second derivatives (``create_graph=True``) are exact too, if f can be differentiated twice; they cost
-    another evaluation. ``latest`` tells how the last backward solve ended (residuals and status, without
+    Second derivatives are refused (``create_graph=True`` raises ``NotImplementedError``): the graph of f
+    hangs on a detached z*, so they would be silently wrong. A :class:`~sevenfold.deq.phantom.Phantom` with
+    enough steps has them. ``latest`` tells how the last backward solve ended (residuals and status, without
     states).
     """
 
@@ -42,7 +43,7 @@ class Implicit(Backward):
         """Return [f(z)] with the implicit gradient."""
         leaf = tuple(part.detach().requires_grad_() for part in z)
         fz = f(leaf)
-        return [_Correct.apply(self, f, *fz, *leaf)]
+        return [_Correct.apply(self, *fz, *leaf)]
 
     def solve(self, adjoint: Function, g: State) -> State:
         """Return y = adjoint(y), or the best found."""
@@ -60,29 +61,21 @@ class _Correct(torch.autograd.Function):
     """Identity on f(z); its backward pass replaces g by (I - J^T)^-1 g."""
 
     @staticmethod
-    def forward(ctx: Any, rule: Implicit, f: Function, *tensors: Tensor) -> State:
-        ctx.rule, ctx.f = rule, f
-        out = tuple(part.view_as(part) for part in tensors[: len(tensors) // 2])
-        ctx.save_for_backward(*tensors, *out)
-        return out
+    def forward(ctx: Any, rule: Implicit, *tensors: Tensor) -> State:
+        ctx.rule = rule
+        ctx.save_for_backward(*tensors)
+        return tuple(part.view_as(part) for part in tensors[: len(tensors) // 2])
 
     @staticmethod
     def backward(ctx: Any, *g: Tensor) -> tuple[Tensor | None, ...]:
-        parts = len(g)
-        saved = ctx.saved_tensors
-        fz, z = saved[:parts], saved[parts : 2 * parts]
-        twice = torch.is_grad_enabled()
-        if (
-            twice
-        ):  # products must follow z* as it moves with the parameters: f once more, at the tracked output
-            z = saved[2 * parts :]
-            fz = ctx.f(z)
+        if torch.is_grad_enabled():
+            raise NotImplementedError(
+                "second derivatives (create_graph=True) do not pass through an implicit gradient; "
+                "use the phantom rule with more steps instead"
+            )
+        fz, z = ctx.saved_tensors[: len(g)], ctx.saved_tensors[len(g) :]
 
         def adjoint(y: State) -> State:
-            back = pull_back(fz, z, y, create_graph=torch.is_grad_enabled())
-            return tuple(a + b for a, b in zip(back, g, strict=True))
+            return tuple(a + b for a, b in zip(pull_back(fz, z, y), g, strict=True))
 
-        y = ctx.rule.solve(adjoint, g)
-        if twice:
-            (y,) = ctx.rule.attach(adjoint, y)
-        return None, None, *y, *(None for _ in z)
+        return None, *ctx.rule.solve(adjoint, g), *(None for _ in z)

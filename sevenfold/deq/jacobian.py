@@ -43,7 +43,7 @@ def spectral_radius(f: Function, z: State, generator: Generator, *, iterations: 
         fz = f(leaf)
     vector, logs = _normal(fz, generator), []
     for _ in range(iterations):
-        squares = torch.stack([part.double().flatten(1).square().sum(1) for part in vector])
+        squares = torch.stack([part.double().reshape(len(part), -1).square().sum(1) for part in vector])
         norm = squares.sum(0).sqrt().clamp(min=1e-300)
         logs.append(norm.log())
         unit = tuple((part / norm.view(-1, *[1] * (part.dim() - 1))).to(part.dtype) for part in vector)

@@ -23,6 +23,8 @@ class Phantom(Backward):
             raise ConfigError("steps", f"is {steps}; expected at least 1 tracked step")
         if not 0 < damping <= 1:
             raise ConfigError("damping", f"is {damping}; expected a step length in (0, 1]")
+        if supervise not in ("last", "all"):
+            raise ConfigError("supervise", f"is {supervise!r}; expected 'last' or 'all'")
         self.steps, self.damping, self.supervise = steps, damping, supervise
 
     @torch.enable_grad()

@@ -52,7 +52,7 @@ class Reuse:
             carried = self.project(carried)
         goes_on = index >= 0
         for part in carried:
-            goes_on = goes_on & part.flatten(1).isfinite().all(1)
+            goes_on = goes_on & part.reshape(len(part), -1).isfinite().all(1)
         parts = range(len(fresh)) if self.parts is None else self.parts
         return tuple(
             torch.where(goes_on.view(-1, *[1] * (new.dim() - 1)), old, new) if i in parts else new
