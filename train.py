@@ -19,7 +19,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return dispatch(command)
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        # From a data loader's worker the message arrives behind the worker's traceback.
+        print(f"error: {str(error).rpartition('InputError: ')[2].strip()}", file=sys.stderr)
         return 2
     except OSError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -4,7 +4,8 @@ Usage: ``python benchmarks/deq_solvers.py [--repeats N] [--steps N] [--device cp
 
 Three tables, then one JSON line with the same numbers:
 
-1. overhead per step, in milliseconds: time of a solve less that of its evaluations of f, on the state of a flow
+1. overhead per step, in milliseconds: time of a solve less that of its evaluations of f, on the state of a
+flow
    model (width 128 and coordinates at 1/8 of 368 x 496: 370,760 floats a sample), and on a small state;
 2. evaluations of f to a relative residual of 1e-8 on linear and tanh contractions, slowest sample of four;
 3. evaluations of f times samples on a batch half of which is easy.
@@ -40,7 +41,9 @@ SHAPES = {"flow, batch 1": (1, 130, 46, 62), "flow, batch 4": (4, 130, 46, 62), 
 RADII = (0.5, 0.9, 0.99)
 
 
-def ours(name: str, f: Callable[[Tensor], Tensor], z0: Tensor, max_iter: int, tol: float, **options: Any) -> None:
+def ours(
+    name: str, f: Callable[[Tensor], Tensor], z0: Tensor, max_iter: int, tol: float, **options: Any
+) -> None:
     """Solve by this project's solver of that name."""
     solver = build(SOLVERS, {"name": name}, "solver")
     solve(lambda z: (f(z[0]),), (z0,), solver, max_iter=max_iter, stop=Stop(tol=tol), **options)
@@ -64,7 +67,7 @@ def clock(run: Callable[[], Any], device: str) -> float:
 
 
 def overhead(shape: tuple[int, ...], repeats: int, steps: int, device: str) -> dict[str, dict[str, float]]:
-    """Measure milliseconds per step beyond f for each solver and side, interleaved; medians over the repeats."""
+    """Measure milliseconds per step beyond f for each solver and side, interleaved; medians over repeats."""
     generator = torch.Generator(device=device).manual_seed(0)
     slope = torch.rand(shape[1:], generator=generator, device=device) * 1.9 - 0.95
     bias = torch.randn(shape, generator=generator, device=device)
@@ -81,7 +84,8 @@ def overhead(shape: tuple[int, ...], repeats: int, steps: int, device: str) -> d
                 total = clock(lambda run=run, name=name: run(name, f, z0, steps, 0.0), device)
                 times.setdefault((name, side), []).append((total - alone) / steps * 1e3)
     return {
-        name: {side: statistics.median(times[name, side][1:]) for side in ("ours", "torchdeq")} for name in NAMES
+        name: {side: statistics.median(times[name, side][1:]) for side in ("ours", "torchdeq")}
+        for name in NAMES
     }
 
 
@@ -98,7 +102,9 @@ class Counter:
         return self.f(z) if index is None else self.f(z, index)
 
 
-def contraction(kind: str, radius: float, scale: Tensor | None = None) -> tuple[Callable[..., Tensor], Tensor]:
+def contraction(
+    kind: str, radius: float, scale: Tensor | None = None
+) -> tuple[Callable[..., Tensor], Tensor]:
     """Return z -> W z + b or tanh(W z + b) with a symmetric W of that spectral radius, and zero.
 
     ``scale`` multiplies W for each sample.
@@ -168,7 +174,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     costs = {
-        label: overhead(shape, options.repeats, options.steps, options.device) for label, shape in SHAPES.items()
+        label: overhead(shape, options.repeats, options.steps, options.device)
+        for label, shape in SHAPES.items()
     }
     counts, work = evaluations(), {"half easy": mixed()}
     show("milliseconds per step beyond f", costs, ".2f")

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from torch.utils.data import DataLoader
 
 from sevenfold.checkpoint import read_checkpoint
+from sevenfold.errors import InputError
 from sevenfold.results import read_folder
 from train import main
 
@@ -142,6 +144,24 @@ def test_checkpoints_that_do_not_fit_are_explained(
         "checkpoint of another model: linear.weight is (1, 4), the model's is (1, 5)"
         in capsys.readouterr().err
     )
+
+
+def test_bad_input_met_by_a_worker_is_one_line(
+    run_toy: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import toy
+
+    def broken(*_: Any) -> None:
+        raise InputError("'a.png' is truncated; copy it again")
+
+    def loader(self: toy.ToyData) -> DataLoader:
+        return DataLoader(toy.Points(4, 8), 4, num_workers=1)
+
+    monkeypatch.setattr(toy.Points, "__getitem__", broken)
+    monkeypatch.setattr(toy.ToyData, "test_dataloader", loader)
+    with pytest.raises(AssertionError):
+        run_toy("test")
+    assert capsys.readouterr().err.strip().endswith("error: 'a.png' is truncated; copy it again")
 
 
 def test_failures_leave_their_status(run_toy: Run, monkeypatch: pytest.MonkeyPatch) -> None:

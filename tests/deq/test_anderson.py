@@ -135,7 +135,9 @@ def test_safeguard_returns_to_the_best_state():
 
 
 def test_safeguard_never_repeats_itself_for_ever():
-    """Regression by design: restarting from one best state again and again would evaluate the same few points."""
+    """Regression by design: restarting from one best state again and again would evaluate the same few
+    points.
+    """
     seen = []
 
     def f(z):  # no fixed point, strongly expanding away from its flattest place

@@ -49,7 +49,8 @@ def gradients(backward, rank, world):
 
 rank, world, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 if world > 1:
-    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=world)
+    meet = f"file://{folder}/meet"
+    torch.distributed.init_process_group("gloo", init_method=meet, rank=rank, world_size=world)
 found = gradients("implicit", rank, world) | gradients("phantom", rank, world)
 torch.save(found, f"{folder}/{world}-{rank}.pt")
 if world > 1:

@@ -36,18 +36,16 @@ def test_one_and_two_processes_give_the_same_records(toy_config: Path) -> None:
 
 
 @pytest.mark.distributed
-def test_two_processes_train_a_deq_as_one_on_the_joint_batch(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_processes_train_a_deq_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from train import main
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SEVENFOLD_RUN_FOLDER", raising=False)
     settings = [
-        "--config", str(ROOT / "configs/flow/demo.yaml"), "trainer.max_epochs=1", "trainer.limit_train_batches=2",
-        "trainer.accelerator=cpu", "data.crop=32", "data.train_pairs=4", "data.evaluation.size=32",
-        "data.evaluation.val_pairs=2", "model.tricks.stale_share=0", "test_after_fit=false",
-        "callbacks.flow_images=null", "data.workers=0",
+        "--config", str(ROOT / "configs/flow/demo.yaml"), "trainer.accelerator=cpu", "trainer.max_epochs=1",
+        "trainer.limit_train_batches=2", "data.crop=32", "data.train_pairs=4", "data.workers=0",
+        "data.evaluation.size=32", "data.evaluation.val_pairs=2", "model.training.stale_start=0",
+        "test_after_fit=false", "callbacks.flow_images=null",
     ]  # fmt: skip
     assert main([*settings, "name=one", "data.batch_size=2"]) == 0
     start(ROOT / "train.py", tmp_path, *settings, "name=two", "data.batch_size=1", *TWO)

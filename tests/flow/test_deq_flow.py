@@ -108,21 +108,31 @@ def test_every_parameter_learns():
     assert [name for name, p in network.named_parameters() if p.grad is None] == []
 
 
+def saved_bytes(network, iterations):
+    """Bytes kept for the backward pass of one estimate."""
+    saved = {}
+
+    def keep(tensor):
+        saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        estimate = network(*pair(), iterations=iterations)
+    assert estimate.flows[-1].requires_grad
+    return sum(saved.values())
+
+
 @pytest.mark.parametrize("backward", ["phantom", "implicit"])
 def test_saved_bytes_do_not_grow_with_the_steps(backward):
     network = demo(backward={"name": backward})
-    images, sizes = pair(), []
-    for iterations in (4, 12):
-        saved = {}
+    assert saved_bytes(network, 36) == pytest.approx(saved_bytes(network, 6), rel=0.01)
 
-        def keep(tensor, saved=saved):
-            saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-            return tensor
 
-        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            network(*images, iterations=iterations)
-        sizes.append(sum(saved.values()))
-    assert sizes[1] == pytest.approx(sizes[0], rel=0.01)
+def test_saved_bytes_grow_by_as_much_with_every_unrolled_step():
+    network = RAFT(variant="demo", design=Design())
+    sizes = [saved_bytes(network, steps) for steps in (6, 12, 18)]
+    assert sizes[2] - sizes[1] == pytest.approx(sizes[1] - sizes[0], rel=0.01)
+    assert sizes[1] > 1.4 * sizes[0]
 
 
 def test_implicit_gradient_of_the_flow_equals_a_long_tracked_unroll():

@@ -1,0 +1,111 @@
+"""Every shipped configuration runs offline, leaves a loadable checkpoint, and reproduces itself."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from sevenfold.config import read_file
+from train import main
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGS = sorted(
+    path for path in (ROOT / "configs").rglob("*.yaml") if path.parent.name not in ("base", "sweeps")
+)
+SMALL = {
+    "synthetic": ["data.evaluation.size=32", "data.evaluation.val_pairs=1", "data.evaluation.test_pairs=1",
+                  "data.crop=32", "data.train_pairs=4", "data.workers=0"],
+}  # fmt: skip
+
+
+def is_recipe(path: Path) -> bool:
+    """Tell a configuration that stands alone from one that only serves as a base or an addition."""
+    content = read_file(path)
+    return "name" in content.get("model", {}) and "name" in content.get("data", {})
+
+
+RECIPES = [path for path in CONFIGS if is_recipe(path)]
+
+
+@pytest.fixture
+def real_pairs(tmp_path: Path) -> Path:
+    """A folder with one real-looking pair, where a recipe asks for files."""
+    from sevenfold.flow.formats import write_flow, write_image
+
+    folder = tmp_path / "pairs/Toy"
+    folder.mkdir(parents=True)
+    image = (torch.rand(3, 128, 128, generator=torch.Generator().manual_seed(0)) * 255).to(torch.uint8)
+    write_image(folder / "frame10.png", image)
+    write_image(folder / "frame11.png", image)
+    write_flow(folder / "flow10.flo", torch.zeros(2, 128, 128), torch.ones(128, 128, dtype=torch.bool))
+    return tmp_path / "pairs"
+
+
+def offline(path: Path, tmp_path: Path, pairs: Path) -> list[str]:
+    """Return the settings under which a recipe needs no download and next to no time."""
+    config = read_file(path)
+    settings = list(SMALL.get(config["data"]["name"], []))
+    if config["data"]["name"] == "pairs":
+        settings.append(f"data.root={pairs}")
+    if config["model"].get("weights") == "???":
+        from sevenfold.config import build
+        from sevenfold.flow import NETWORKS
+
+        network = build(NETWORKS, config["model"]["network"], "network")
+        torch.save(network.state_dict(), weights := tmp_path / "weights.pth")
+        settings.append(f"model.weights={weights}")
+    return settings
+
+
+def newest(tmp_path: Path) -> Path:
+    return max((tmp_path / "runs").glob("*/version_*"), key=lambda path: path.stat().st_mtime_ns)
+
+
+def results(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "results.json").read_text())
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: str(path.relative_to(ROOT / "configs")))
+def test_a_recipe_runs_offline_and_reproduces_itself(
+    path: Path, tmp_path: Path, real_pairs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SEVENFOLD_RUN_FOLDER", raising=False)
+    settings = ["trainer.fast_dev_run=true", "trainer.accelerator=cpu", *offline(path, tmp_path, real_pairs)]
+    assert main(["--config", str(path), *settings]) == 0
+    first = newest(tmp_path)
+    assert results(first)["status"] == "finished" and results(first)["metrics"]
+    assert main(["--config", str(first / "config.yaml")]) == 0
+    assert results(newest(tmp_path))["metrics"] == results(first)["metrics"]
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: str(path.relative_to(ROOT / "configs")))
+def test_a_recipe_checkpoint_holds_plain_values(
+    path: Path, tmp_path: Path, real_pairs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if read_file(path).get("verb", "fit") != "fit":
+        return  # nothing is saved
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SEVENFOLD_RUN_FOLDER", raising=False)
+    one_step = ["trainer.max_epochs=1", "trainer.limit_train_batches=1", "trainer.limit_val_batches=1"]
+    settings = [
+        *one_step,
+        "trainer.accelerator=cpu",
+        "test_after_fit=false",
+        *offline(path, tmp_path, real_pairs),
+    ]
+    assert main(["--config", str(path), *settings]) == 0
+    checkpoint = torch.load(newest(tmp_path) / "checkpoints/last.ckpt", weights_only=True)
+    assert checkpoint["config"] == yaml.safe_load((newest(tmp_path) / "config.yaml").read_text())
+
+
+def test_every_file_is_a_recipe_or_serves_one() -> None:
+    used = set()
+    for path in CONFIGS:
+        bases = yaml.safe_load(path.read_text()).get("base", [])
+        used |= {(path.parent / base).resolve() for base in ([bases] if isinstance(bases, str) else bases)}
+    additions = {ROOT / "configs/flow/pairs.yaml"}
+    assert not {path for path in CONFIGS if path not in RECIPES} - used - additions
