@@ -10,17 +10,20 @@ from torch import Tensor
 
 from sevenfold.flow.metrics import EndPointError, FlAll, MaskedMean, WithinPixels
 
+SINTEL: dict[str, MaskedMean] = {
+    "1px": WithinPixels(threshold=1),
+    "3px": WithinPixels(threshold=3),
+    "5px": WithinPixels(threshold=5),
+    "s0-10": EndPointError(speed=(0, 10)),
+    "s10-40": EndPointError(speed=(10, 40)),
+    "s40+": EndPointError(speed=(40, float("inf"))),
+}
+
 # What benchmarks report beside the end-point error.
 BENCHMARKS: dict[str, dict[str, MaskedMean]] = {
     "kitti": {"fl_all": FlAll()},
-    "sintel": {
-        "1px": WithinPixels(threshold=1),
-        "3px": WithinPixels(threshold=3),
-        "5px": WithinPixels(threshold=5),
-        "s0-10": EndPointError(speed=(0, 10)),
-        "s10-40": EndPointError(speed=(10, 40)),
-        "s40+": EndPointError(speed=(40, float("inf"))),
-    },
+    "sintel_clean": SINTEL,
+    "sintel_final": SINTEL,
 }
 
 # A data set of at most this many pairs has each pair reported too.
