@@ -96,11 +96,12 @@ def read_file(path: str | Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
         raise ConfigError("", f"'{path}' is not valid YAML: {_one_line(error)}") from None
     if not isinstance(own, dict) or not all(isinstance(key, str) for key in own):
         raise ConfigError("", f"'{path}' must hold a mapping of option names to values")
-    bases = own.pop("base", [])
+    content: dict[str, Any] = {str(key): value for key, value in own.items()}
+    bases = content.pop("base", [])
     merged: dict[str, Any] = {}
     for base in [bases] if isinstance(bases, str) else bases:
         merged = merge(merged, read_file(path.parent / base, (*below, path.resolve())))
-    return merge(merged, own)
+    return merge(merged, content)
 
 
 def parse_setting(text: str) -> dict[str, Any]:
