@@ -28,8 +28,8 @@ class Pair:
 
     @property
     def limit(self) -> float:
-        """Largest known component, in px (Middlebury and KITTI mark unknown pixels themselves)."""
-        return 1e9 if self.dataset in ("middlebury", "kitti") else 1000.0
+        """Largest known component, in px (Middlebury, KITTI and HD1K mark unknown pixels themselves)."""
+        return 1e9 if self.dataset in ("middlebury", "kitti", "hd1k") else 1000.0
 
 
 def middlebury(folder: Path, names: set[str]) -> Iterator[Pair]:
@@ -75,9 +75,8 @@ def frames(folder: Path, names: set[str]) -> Iterator[Pair]:
         if next_number == number + 1:
             stem = Path(name).stem
             truth = _existing(folder.parent.parent / "flow" / folder.name / f"{stem}.flo") if sintel else None
-            label = f"{folder.parent.name}/{folder.name}" if sintel else folder.name
-            dataset = "sintel" if sintel else "video"
-            yield Pair(folder / name, folder / next_name, truth, dataset, f"{label}/{stem}")
+            dataset = f"sintel_{folder.parent.name}" if sintel else "video"
+            yield Pair(folder / name, folder / next_name, truth, dataset, f"{folder.name}/{stem}")
 
 
 LAYOUTS: tuple[Callable[[Path, set[str]], Iterator[Pair]], ...] = (middlebury, chairs, kitti, frames)

@@ -1,3 +1,6 @@
+import math
+from statistics import fmean as mean
+
 import pytest
 import torch
 import torch.distributed as dist
@@ -28,6 +31,64 @@ def test_a_data_set_is_pooled_as_its_benchmark_does_whatever_the_batches(dataset
     assert means[f"test/{dataset}/epe"] == pytest.approx(float(metric.compute()))
     if dataset == "kitti":
         assert means["test/kitti/fl_all"] == pytest.approx(float(outliers.compute()))
+
+
+def naive(items, flows, keep=lambda speed: True):
+    """End-point errors and true speeds of all valid pixels, pixel by pixel, image by image."""
+    images = []
+    for target, valid, flow in zip(items["flow"], items["valid"], flows, strict=True):
+        rows = []
+        for y, x in valid.nonzero().tolist():
+            (u, v), (p, q) = target[:, y, x].tolist(), flow[:, y, x].tolist()
+            speed = math.hypot(u, v)
+            if keep(speed):
+                rows.append((math.hypot(p - u, q - v), speed))
+        images.append(rows)
+    return images
+
+
+def test_sintel_pools_all_pixels_and_bins_them_by_true_speed():
+    items, _ = batch(["a", "b", "c"], "sintel_final")
+    items["flow"] = items["flow"] * torch.tensor([0.5, 3.0, 12.0])[:, None, None, None]
+    flow = items["flow"] + 2 * torch.randn(items["flow"].shape, generator=torch.Generator().manual_seed(1))
+    scores = Scores()
+    scores.add_flow("test", items, flow, {})
+    means = scores.means()
+    rows = [row for image in naive(items, flow) for row in image]
+    bins = {"s0-10": (0, 10), "s10-40": (10, 40), "s40+": (40, math.inf)}
+    assert means["test/sintel_final/epe"] == pytest.approx(mean(error for error, _ in rows), rel=1e-6)
+    for name, (low, high) in bins.items():
+        within = [error for error, speed in rows if low <= speed < high]
+        assert len(within) > 5 and means[f"test/sintel_final/{name}"] == pytest.approx(mean(within), rel=1e-6)
+    for pixels in (1, 3, 5):
+        share = 100 * mean(error < pixels for error, _ in rows)
+        assert means[f"test/sintel_final/{pixels}px"] == pytest.approx(share)
+
+
+def test_kitti_averages_images_and_pools_outliers():
+    items, flow = batch(["a", "b", "c"], "kitti")
+    items["valid"][1] &= torch.rand(4, 6, generator=torch.Generator().manual_seed(2)) > 0.7
+    items["valid"][2] = False
+    flow = items["flow"] + 4 * (flow - items["flow"])
+    scores = Scores()
+    scores.add_flow("test", items, flow, {})
+    images = naive(items, flow)
+    rows = [row for image in images for row in image]
+    per_image = mean(mean(error for error, _ in image) for image in images if image)
+    outliers = 100 * mean(error > 3 and error > 0.05 * speed for error, speed in rows)
+    means = scores.means()
+    assert means["test/kitti/epe"] == pytest.approx(per_image, rel=1e-6)
+    assert means["test/kitti/fl_all"] == pytest.approx(outliers)
+    assert abs(per_image - mean(error for error, _ in rows)) > 0.01  # the two ways differ here
+
+
+def test_things_leave_out_the_fastest_pixels():
+    items, flow = batch(["a"], "things_clean")
+    items["flow"][0, :, 0, 0], items["valid"][0, 0, 0] = torch.tensor([300.0, 300.0]), True
+    scores = Scores()
+    scores.add_flow("val", items, flow, {})
+    (rows,) = naive(items, flow, keep=lambda speed: speed < 400)
+    assert scores.means()["val/things_clean/epe"] == pytest.approx(mean(error for error, _ in rows), rel=1e-6)
 
 
 def test_testing_reports_budgets_pairs_and_zero_flow():

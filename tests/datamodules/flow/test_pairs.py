@@ -32,7 +32,7 @@ TREES = {  # the files of one pair, below a folder
         "image_2_000004_11.png",
         "flow_occ_000004_10.png",
     ),
-    "sintel/clean/alley_1/frame_0001": (
+    "sintel_clean/alley_1/frame_0001": (
         "training/clean/alley_1",
         "frame_0001.png",
         "frame_0002.png",

@@ -1,0 +1,36 @@
+"""MPI Sintel (Butler et al., ECCV 2012): 1,041 training pairs of 1024x436 px in a clean and a final pass."""
+
+from typing import Literal
+
+from torchvision.datasets import Sintel
+
+from datamodules.flow.file_lists import list_files
+from datamodules.flow.layouts import Pair
+
+LAYOUT = (
+    "Sintel/training/clean|final/SCENE/frame_NNNN.png, Sintel/training/flow/SCENE/frame_NNNN.flo and "
+    "Sintel/test/clean|final/SCENE/frame_NNNN.png"
+)
+
+Split = Literal["train", "test"]
+
+
+def sintel_clean(*, root: str = "data", split: Split = "train") -> list[Pair]:
+    """List the pairs of a split of the clean pass below ``root``; the test split has no flow."""
+    return _sintel(root, split, "clean")
+
+
+def sintel_final(*, root: str = "data", split: Split = "train") -> list[Pair]:
+    """List the pairs of a split of the final pass below ``root``; the test split has no flow."""
+    return _sintel(root, split, "final")
+
+
+def _sintel(root: str, split: Split, render: Literal["clean", "final"]) -> list[Pair]:
+    files = list_files(
+        lambda: Sintel(root, split=split, pass_name=render), root=root, title="Sintel", layout=LAYOUT
+    )
+    dataset = f"sintel_{render}"
+    return [
+        Pair(image1, image2, flow, dataset, f"{dataset}/{image1.parent.name}/{image1.stem}")
+        for image1, image2, flow in files
+    ]

@@ -1,0 +1,130 @@
+"""The four stages in which optical flow is usually trained: Chairs, Things, the Sintel mix, KITTI."""
+
+import logging
+from typing import Any
+
+import pytorch_lightning as pl
+from torch.utils.data import DataLoader
+
+from datamodules.flow import FLOW_SETS
+from datamodules.flow.layouts import Pair
+from datamodules.flow.mix import Mix, Stage, read_mix
+from datamodules.flow.pairs import PairDataset
+from datamodules.flow.synthetic import Evaluation, SyntheticFlow
+from datamodules.sampling import EpochSampler, every_item_once, placement
+from sevenfold.config import ConfigError, locate, suggest
+from sevenfold.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+EVALUATED: dict[Stage, list[str]] = {
+    "chairs": ["chairs"],
+    "things": ["sintel_clean", "sintel_final", "kitti"],
+    "sintel": ["sintel_clean", "sintel_final", "kitti"],
+    "kitti": ["kitti"],
+}
+# Sets with a held-out split of their own; of the others, whose test flow is secret, training pairs are used.
+HELD_OUT = {"chairs": "val", "things_clean": "test", "things_final": "test"}
+
+
+class FlowStage(pl.LightningDataModule):
+    """Train on one stage's mix, evaluate as its papers do.
+
+    Args:
+        stage: which mix, see ``datamodules.flow.mix``.
+        root: the folder that holds the data sets, each laid out as torchvision wants it.
+        crop: height and width of training pairs in px.
+        batch_size: pairs per device; the published number is over all devices.
+        epoch_batches: batches that make an epoch, after which Lightning validates and saves.
+        add_noise: add noise of up to 5 gray levels to training frames.
+        evaluate_on: sets to validate and test on, by their names in ``FLOW_SETS``; by default Chairs for
+            Chairs, Sintel's two passes and KITTI for Things and Sintel, KITTI for KITTI, all of them training
+            splits but Chairs.
+        workers: processes that read and augment.
+        seed: of the order and the augmentation.
+
+    A dry run (``trainer.fast_dev_run``) without the files takes synthetic pairs and says so.
+    """
+
+    def __init__(
+        self,
+        *,
+        stage: Stage = "chairs",
+        root: str = "data",
+        crop: tuple[int, int] = (368, 496),
+        batch_size: int = 6,
+        epoch_batches: int = 5000,
+        add_noise: bool = False,
+        evaluate_on: list[str] | None = None,
+        workers: int = 4,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        for key, value in {
+            "batch_size": batch_size,
+            "epoch_batches": epoch_batches,
+            "crop": min(crop),
+        }.items():
+            if value < 1:
+                raise ConfigError(key, f"must be at least 1, got {value}")
+        self.evaluate_on = EVALUATED[stage] if evaluate_on is None else evaluate_on
+        for name in self.evaluate_on:
+            if name not in FLOW_SETS:
+                raise ConfigError("evaluate_on", f"'{name}' is no data set. {suggest(name, FLOW_SETS)}")
+        self.stage: Stage = stage
+        self.root, self.crop, self.seed = root, crop, seed
+        self.batch_size, self.epoch_batches, self.workers = batch_size, epoch_batches, workers
+        self.noise = 5.0 if add_noise else 0.0
+        self.parts: list[Any] = []
+        self.evaluated: list[Pair] = []
+        self.stand_in: SyntheticFlow | None = None
+
+    def setup(self, stage: str) -> None:
+        """List the files of what ``stage`` (of Lightning) needs."""
+        try:
+            if stage == "fit":
+                self.parts = read_mix(self.stage, root=self.root, crop=self.crop, noise=self.noise)
+            self.evaluated = [
+                pair
+                for name in self.evaluate_on
+                for pair in locate(FLOW_SETS[name])(root=self.root, split=HELD_OUT.get(name, "train"))
+            ]
+        except InputError as error:
+            if self.trainer is None or not self.trainer.fast_dev_run:
+                raise
+            logger.warning("%s. This dry run takes synthetic pairs instead.", error)
+            one = Evaluation(size=128, val_pairs=1, test_pairs=1)
+            self.stand_in = SyntheticFlow(crop=128, batch_size=1, train_pairs=1, evaluation=one)
+            self.stand_in.trainer = self.trainer
+            self.stand_in.setup(stage)
+
+    def train_dataloader(self) -> DataLoader:
+        """Load ``epoch_batches`` batches of augmented crops for each device."""
+        if self.stand_in is not None:
+            return self.stand_in.train_dataloader()
+        place = placement(self)
+        items = self.epoch_batches * self.batch_size * place["world_size"]
+        data = Mix(self.parts, seed=self.seed, epoch_items=items)
+        return DataLoader(
+            data,
+            batch_size=self.batch_size,
+            sampler=EpochSampler(data, seed=self.seed, shuffle=False, **place),  # the mix has shuffled
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+        )
+
+    def val_dataloader(self) -> DataLoader:
+        """Load every pair of the sets to evaluate on once, in order."""
+        if self.stand_in is not None:
+            return self.stand_in.val_dataloader()
+        data = PairDataset(self.evaluated)
+        sampler = every_item_once(data, **placement(self))
+        return DataLoader(data, batch_size=1, sampler=sampler, num_workers=self.workers)
+
+    def test_dataloader(self) -> DataLoader:
+        """Load what validation loads."""
+        return self.val_dataloader()
+
+    def predict_dataloader(self) -> DataLoader:
+        """Load what validation loads."""
+        return self.val_dataloader()

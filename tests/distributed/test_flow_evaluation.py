@@ -1,0 +1,48 @@
+"""Scores of flow over two processes are those of one, to the last digit that a sum's order leaves alone."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import flow_trees
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = [
+    "trainer.accelerator=cpu", "callbacks.progress=null", "model.network.variant=demo", "data.workers=0",
+    "model.evaluation={iterations: 2, budgets: [1]}",
+]  # fmt: skip
+
+
+def run(folder: Path, *arguments: str) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "SEVENFOLD_RUN_FOLDER"}
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "train.py"), *arguments, *SMALL, f"output_dir={folder}"],
+        env={**environment, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=400,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.mark.slow
+@pytest.mark.distributed
+def test_check_11_two_processes_score_as_one(tmp_path: Path) -> None:
+    root = flow_trees.every_set(tmp_path / "data")
+    flow_trees.kitti(root, 3)  # 11 pairs: an odd number, of several sets
+    common = ["test", "--config", str(ROOT / "configs/flow/deq_b_things.yaml"), f"data.root={root}"]
+    run(tmp_path, *common, "name=one")
+    run(tmp_path, *common, "name=two", "trainer.devices=2", "trainer.strategy=ddp")
+    one, two = (
+        json.loads((tmp_path / name / "version_0/results.json").read_text()) for name in ("one", "two")
+    )
+    assert (
+        one["metrics"].keys() == two["metrics"].keys() and one["reference"].keys() == two["reference"].keys()
+    )
+    assert {"test/sintel_clean/s40+", "test/sintel_final/epe_at_1", "test/kitti/fl_all"} - one[
+        "metrics"
+    ].keys() == {
+        "test/sintel_clean/s40+"  # nothing is that fast here
+    }
+    for part in ("metrics", "reference"):
+        assert two[part] == pytest.approx(one[part], rel=1e-12)
