@@ -67,7 +67,7 @@ def run(config: dict[str, Any], ckpt: str | None) -> None:
     from lightning_fabric.utilities.exceptions import MisconfigurationException
 
     from callbacks import CALLBACKS, LOGGERS
-    from callbacks.run_folder import RunFolder, choose_folder, discard
+    from callbacks.run_folder import RunFolder, choose_folder, discard, log_results
     from datamodules import DATAMODULES
     from lightning_modules import MODELS
     from sevenfold.checkpoint import check_state, read_checkpoint
@@ -112,6 +112,7 @@ def run(config: dict[str, Any], ckpt: str | None) -> None:
     results = Results(folder if trainer.is_global_zero else None, config)
     with recorded(results):
         execute(trainer, model, data, config, ckpt, results)
+        log_results(trainer, results)
     if trainer.is_global_zero:
         print(f"\n{text_table([folder])}\n\nrun folder: {folder}")
 
