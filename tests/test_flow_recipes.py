@@ -171,7 +171,11 @@ def test_two_steps_on_tiny_data_sets(name, settings, tmp_path, monkeypatch):
 def test_check_16_a_dry_run_needs_no_data(name, tmp_path, monkeypatch):
     monkeypatch.delenv("SEVENFOLD_RUN_FOLDER", raising=False)
     monkeypatch.chdir(tmp_path)
-    shallow = ["model.evaluation.iterations=2", "model.evaluation.by_dataset={}", "model.evaluation.budgets=[]"]
+    shallow = [
+        "model.evaluation.iterations=2",
+        "model.evaluation.by_dataset={}",
+        "model.evaluation.budgets=[]",
+    ]
     settings = [] if name == "deq_b_chairs" else shallow  # one of them exactly as published
     assert main(arguments(tmp_path, name, "trainer.fast_dev_run=true", *settings)) == 0
 
