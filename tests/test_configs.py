@@ -15,10 +15,9 @@ ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted(
     path for path in (ROOT / "configs").rglob("*.yaml") if path.parent.name not in ("base", "sweeps")
 )
-SMALL = {
-    "synthetic": ["data.evaluation.size=32", "data.evaluation.val_pairs=1", "data.evaluation.test_pairs=1",
-                  "data.crop=32", "data.train_pairs=4", "data.workers=0"],
-}  # fmt: skip
+CPU = ["trainer.accelerator=cpu", "trainer.devices=1"]
+TINY = ["data.evaluation.size=64", "data.evaluation.val_pairs=1", "data.evaluation.test_pairs=1",
+        "data.crop=64", "data.train_pairs=4", "data.batch_size=2", "data.workers=0"]  # fmt: skip
 
 
 def is_recipe(path: Path) -> bool:
@@ -34,6 +33,16 @@ def is_published(path: Path) -> bool:
 
 FULL = [path for path in CONFIGS if is_recipe(path)]
 RECIPES = [path for path in FULL if not is_published(path)]
+# The published recipes build networks of many millions of parameters; the small ones run always.
+FAST = {"demo", "demo_raft", "raft_small_pairs"}
+
+
+def case(path: Path) -> Any:
+    marks = [] if path.stem in FAST else [pytest.mark.slow]
+    return pytest.param(path, id=str(path.relative_to(ROOT / "configs")), marks=marks)
+
+
+CASES = [case(path) for path in RECIPES]
 
 
 @pytest.fixture
@@ -53,9 +62,8 @@ def real_pairs(tmp_path: Path) -> Path:
 def offline(path: Path, tmp_path: Path, pairs: Path) -> list[str]:
     """Return the settings under which a recipe needs no download and next to no time."""
     config = read_file(path)
-    settings = list(SMALL.get(config["data"]["name"], []))
-    if config["data"]["name"] == "pairs":
-        settings.append(f"data.root={pairs}")
+    real = config["data"]["name"] == "pairs"
+    settings = [f"data.root={pairs}"] if real else ["data.name=synthetic", *TINY]
     if config["model"].get("weights") == "???":
         from sevenfold.config import build
         from sevenfold.flow import NETWORKS
@@ -74,13 +82,13 @@ def results(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "results.json").read_text())
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: str(path.relative_to(ROOT / "configs")))
+@pytest.mark.parametrize("path", CASES)
 def test_a_recipe_runs_offline_and_reproduces_itself(
     path: Path, tmp_path: Path, real_pairs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SEVENFOLD_RUN_FOLDER", raising=False)
-    settings = ["trainer.fast_dev_run=true", "trainer.accelerator=cpu", *offline(path, tmp_path, real_pairs)]
+    settings = ["trainer.fast_dev_run=true", *CPU, *offline(path, tmp_path, real_pairs)]
     assert main(["--config", str(path), *settings]) == 0
     first = newest(tmp_path)
     assert results(first)["status"] == "finished" and results(first)["metrics"]
@@ -88,7 +96,7 @@ def test_a_recipe_runs_offline_and_reproduces_itself(
     assert results(newest(tmp_path))["metrics"] == results(first)["metrics"]
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: str(path.relative_to(ROOT / "configs")))
+@pytest.mark.parametrize("path", CASES)
 def test_a_recipe_checkpoint_holds_plain_values(
     path: Path, tmp_path: Path, real_pairs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

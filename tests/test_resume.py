@@ -1,4 +1,4 @@
-"""A run killed with SIGKILL, in the middle of an epoch or of a checkpoint write, ends as if it had not been."""
+"""A run killed with SIGKILL, amid an epoch or a checkpoint write, ends as if it had not been."""
 
 import os
 import signal

@@ -7,16 +7,16 @@ from torch import Tensor
 
 from sevenfold.config import ConfigError
 from sevenfold.deq.base import Solver
-from sevenfold.deq.history import combine, inner
+from sevenfold.deq.history import combine, dot, inner
 
 
 @dataclass
 class _Memory:
     dy: Tensor  # (m, B, D) ring of differences of f(x)
     dr: Tensor  # (m, B, D) ring of differences of the residual
-    gram: Tensor  # (B, m, m) inner products of dr, float64
-    valid: Tensor  # (B, m) which differences a sample may use
-    fresh: Tensor  # (B,) whether a sample has just restarted: the next difference would span the jump
+    gram: Tensor  # (B, m, m) inner products of dr, float64; zero where a sample may not use a difference
+    target: Tensor  # (B, m) inner products of dr with the residual, float64
+    fresh: Tensor | None = None  # (B,) the samples whose next difference would span a restart
     y: Tensor | None = None  # (B, D) previous f(x)
     r: Tensor | None = None  # (B, D) previous residual
     count: int = 0  # differences taken so far
@@ -55,8 +55,7 @@ class Anderson(Solver):
             dy=x.new_empty(size, *x.shape),
             dr=x.new_empty(size, *x.shape),
             gram=x.new_zeros(len(x), size, size, dtype=torch.float64),
-            valid=x.new_zeros(len(x), size, dtype=torch.bool),
-            fresh=x.new_zeros(len(x), dtype=torch.bool),
+            target=x.new_zeros(len(x), size, dtype=torch.float64),
         )
 
     def step(self, memory: _Memory, x: Tensor, y: Tensor, r: Tensor) -> None:
@@ -64,47 +63,50 @@ class Anderson(Solver):
         if memory.y is None or memory.r is None:
             x.add_(r, alpha=self.beta)
         else:
-            size = len(memory.dr)
-            slot, used = memory.count % size, min(memory.count + 1, size)
+            slot = memory.count % len(memory.dr)
             torch.sub(y, memory.y, out=memory.dy[slot])
             torch.sub(r, memory.r, out=memory.dr[slot])
             memory.count += 1
-            gamma = self._coefficients(memory, slot, used, r)
-            combine(memory.dy[:used], -gamma, y, out=x)
+            gamma = self._coefficients(memory, slot, r)
+            used = gamma.shape[1]
+            combine(memory.dy[:used], gamma, y, -1, out=x)
             if self.beta != 1:  # y - dY gamma is the full step; go back by 1 - beta along its residual
-                x.sub_(combine(memory.dr[:used], -gamma, r), alpha=1 - self.beta)
+                x.sub_(combine(memory.dr[:used], gamma, r, -1), alpha=1 - self.beta)
         memory.y, memory.r = y, r
 
-    def _coefficients(self, memory: _Memory, slot: int, used: int, r: Tensor) -> Tensor:
-        """Enter the difference at ``slot`` into the Gram matrix and return gamma, (B, used)."""
-        products = inner(memory.dr[:used], memory.dr[slot], r)  # (B, 2, used)
-        memory.gram[:, slot, :used] = memory.gram[:, :used, slot] = products[:, 0]
-        memory.valid[:, slot] = ~memory.fresh
-        memory.fresh.zero_()
-        ridge = max(self.ridge, 4 * torch.finfo(r.dtype).eps)
-        return _solve(memory.gram[:, :used, :used], products[:, 1], memory.valid[:, :used], ridge)
+    def _coefficients(self, memory: _Memory, slot: int, r: Tensor) -> Tensor:
+        """Enter the difference at ``slot`` into the normal equations and return gamma, (B, n)."""
+        used = min(memory.count, len(memory.dr))
+        newest = memory.dr[slot]
+        row = inner(memory.dr[:used], newest[None])[:, 0]  # (B, n)
+        if memory.fresh is not None:
+            row, memory.fresh = row.masked_fill(memory.fresh[:, None], 0.0), None
+        gram, target = memory.gram[:, :used, :used], memory.target[:, :used]
+        gram[:, slot] = gram[:, :, slot] = row
+        target += row  # <dr_i, r> = <dr_i, old r> + <dr_i, dr>
+        target[:, slot] = dot(newest, r)
+        return _solve(gram, target, max(self.ridge, 4 * torch.finfo(r.dtype).eps))
 
     def restart(self, memory: _Memory, rows: Tensor) -> None:
         """Forget all differences of these samples, and the one that would span the jump."""
-        memory.valid &= ~rows[:, None]
-        memory.fresh |= rows
+        memory.gram.masked_fill_(rows[:, None, None], 0.0)
+        memory.fresh = rows
 
     def keep(self, memory: _Memory, index: Tensor) -> None:
         """Drop the other samples from every buffer."""
         memory.dy, memory.dr = memory.dy[:, index], memory.dr[:, index]
-        memory.gram, memory.valid, memory.fresh = memory.gram[index], memory.valid[index], memory.fresh[index]
-        if memory.y is not None and memory.r is not None:
-            memory.y, memory.r = memory.y[index], memory.r[index]
+        memory.gram, memory.target = memory.gram[index], memory.target[index]
+        for name in ("fresh", "y", "r"):
+            if (tensor := getattr(memory, name)) is not None:
+                setattr(memory, name, tensor[index])
 
 
-def _solve(gram: Tensor, target: Tensor, valid: Tensor, ridge: float) -> Tensor:
+def _solve(gram: Tensor, target: Tensor, ridge: float) -> Tensor:
     """Solve the scaled and ridged normal equations, (B, n); 0 (a plain step) where that fails."""
     diagonal = gram.diagonal(dim1=1, dim2=2)
-    usable = valid & (diagonal > 0)
-    scale = torch.where(usable, diagonal, 1.0).rsqrt() * usable
-    system = (gram * scale[:, :, None] * scale[:, None, :]).nan_to_num()
-    system.diagonal(dim1=1, dim2=2).add_(torch.where(usable, ridge, 1.0))
+    scale = diagonal.rsqrt().masked_fill_(diagonal <= 0, 0.0)
+    system = gram * (scale[:, :, None] * scale[:, None, :])
+    system.diagonal(dim1=1, dim2=2).fill_(1 + ridge)
     factor, info = torch.linalg.cholesky_ex(system)
-    gamma = scale * torch.cholesky_solve((scale * target)[:, :, None], factor)[:, :, 0]
-    good = (info == 0) & gamma.isfinite().all(1)
-    return torch.where(good[:, None], gamma, 0.0)
+    gamma = torch.cholesky_solve((scale * target)[:, :, None], factor)[:, :, 0]
+    return (scale * gamma).masked_fill_((info != 0)[:, None], 0.0)

@@ -14,7 +14,7 @@ from sevenfold.deq.history import combine, inner
 
 @dataclass
 class _Memory:
-    steps: Tensor  # (room, B, D) steps s_j = x_{j+1} - x_j
+    steps: Tensor  # (room, B, D) steps s_j = x_{j+1} - x_j, and room for the next
     gram: Tensor  # (B, room, room) inner products of steps, float64
     valid: Tensor  # (B, room) which steps a sample may use
     limit: int  # most steps ever kept
@@ -46,7 +46,7 @@ class Broyden(Solver):
     def start(self, x: Tensor, max_iter: int) -> _Memory:
         """Allocate room for the first steps."""
         limit = min(self.memory or max_iter, max_iter)
-        room = min(limit, 8)
+        room = min(limit, 7) + 1
         return _Memory(
             steps=x.new_empty(room, *x.shape),
             gram=x.new_zeros(len(x), room, room, dtype=torch.float64),
@@ -57,25 +57,32 @@ class Broyden(Solver):
     def step(self, memory: _Memory, x: Tensor, y: Tensor, r: Tensor) -> None:
         """Overwrite x with x + s, s being the quasi-Newton step; the first is beta r."""
         past = memory.count
-        slot = 0 if past == memory.limit else past
-        if slot == len(memory.steps):
+        if past == len(memory.steps):
             _grow(memory)
-        step = memory.steps[slot]
+        step = memory.steps[past]
         torch.mul(r, self.beta, out=step)
         if past:
-            weights, shrink = self._coefficients(memory, r)
+            weights, shrink = self._coefficients(memory)
             if past > 1:
-                combine(memory.steps[1:past], weights, step, out=step)
+                combine(memory.steps[1:past], weights, step, 1, out=step)
             step.div_(shrink[:, None])
         x.add_(step)
-        memory.valid[:, slot] = True
-        memory.count = slot + 1
+        if past == memory.limit:  # full: only the newest step is kept
+            memory.steps[0] = step
+            past = 0
+        memory.valid[:, past] = True
+        memory.count = past + 1
 
-    def _coefficients(self, memory: _Memory, r: Tensor) -> tuple[Tensor, Tensor]:
-        """Enter the last step into the Gram matrix; return c_0 .. c_{n-1}, (B, n), and 1 - c_n, (B,)."""
+    def _coefficients(self, memory: _Memory) -> tuple[Tensor, Tensor]:
+        """Enter the last step into the Gram matrix; return c_0 .. c_{n-1}, (B, n), and 1 - c_n, (B,).
+
+        The slot after the last step holds beta r.
+        """
         size = memory.count
-        products = inner(memory.steps[:size], memory.steps[size - 1], r)  # (B, 2, n + 1)
-        memory.gram[:, size - 1, :size] = memory.gram[:, :size, size - 1] = products[:, 0]
+        row, target = inner(memory.steps[:size], memory.steps[size - 1 : size + 1]).unbind(
+            1
+        )  # (B, n + 1) each
+        memory.gram[:, size - 1, :size] = memory.gram[:, :size, size - 1] = row
         gram = memory.gram[:, :size, :size]
         norms = gram.diagonal(dim1=1, dim2=2)
         usable = memory.valid[:, :size] & (norms > 0)
@@ -83,13 +90,13 @@ class Broyden(Solver):
         # row j:  <s_j, s_j> c_j - sum_{i<j} <s_j, s_{i+1}> c_i = beta <s_j, r>
         system = pad(-gram[:, :, 1:], (0, 1)).tril(-1) * usable[:, :, None] * usable[:, None, :]
         system.diagonal(dim1=1, dim2=2).copy_(torch.where(usable, norms, 1.0))
-        target = torch.where(usable, self.beta * products[:, 1], 0.0)
+        target = target.where(usable, 0.0)
         c = torch.linalg.solve_triangular(system, target[:, :, None], upper=False)[:, :, 0]
 
         shrink = 1 - c[:, -1]
         good = c.isfinite().all(1) & (shrink.abs() > 1e-6)  # else a plain step
         weights = torch.where(good[:, None], c, 0.0)[:, :-1]
-        return weights, torch.where(good, shrink, 1.0).to(r.dtype)
+        return weights, torch.where(good, shrink, 1.0).to(memory.steps.dtype)
 
     def restart(self, memory: _Memory, rows: Tensor) -> None:
         """Forget all steps of these samples, also the last, which was not taken."""
@@ -104,6 +111,6 @@ class Broyden(Solver):
 def _grow(memory: _Memory) -> None:
     """Double the room, up to the limit."""
     room = len(memory.steps)
-    more = min(memory.limit, 2 * room) - room
+    more = min(memory.limit + 1, 2 * room) - room
     memory.steps = torch.cat([memory.steps, memory.steps.new_empty(more, *memory.steps.shape[1:])])
     memory.gram, memory.valid = pad(memory.gram, (0, more, 0, more)), pad(memory.valid, (0, more))

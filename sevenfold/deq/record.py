@@ -10,71 +10,74 @@ from sevenfold.deq.layout import Layout
 
 
 class Record:
-    """All tensors here span the whole batch; ``rows`` says which of its samples the solver still holds.
+    """Large tensors and traces span the whole batch; the other attributes only the samples still held.
 
-    ``watched`` tells that the host looks at the device after every step anyway, so that rows may be copied
-    only where needed; otherwise nothing here waits for the device, except :meth:`drop_finished`.
+    ``rows`` are the positions of the held samples in the batch (None: all are held). ``watched`` tells that
+    the host looks at the device after every step anyway, so that work may be skipped where there is none;
+    otherwise nothing here waits for the device, except :meth:`unfinished` and :meth:`drop_finished`.
     """
 
     def __init__(self, x: Tensor, stop: Stop, max_iter: int, *, keep_last: bool, watched: bool) -> None:
         batch = len(x)
         self.stop, self.watched = stop, watched
-        self.rows: slice | Tensor = slice(None)
+        self.rows: Tensor | None = None
+        self.running = x.new_ones(batch, dtype=torch.bool)
+        self.steps = x.new_zeros(batch, dtype=torch.long)
+        self.status = torch.full_like(self.steps, Status.max_iter)  # until something else happens
+        self.lows = torch.zeros_like(self.steps)  # step of the lowest residual
+        self.score = self.best_score = x.new_full((batch,), math.inf, dtype=torch.float64)
+        self.left: int | None = None
+        self.live = self.running  # running, and its last evaluation was finite
+        self.limit = self.best_score
         self.best = x.clone()
         self.last = x.clone() if keep_last else None
-        self.status = torch.full((batch,), Status.max_iter, device=x.device)  # until something else happens
-        self.steps, self.step_of_best, self.step_of_last = (torch.zeros_like(self.status) for _ in range(3))
-        self.best_score = torch.full((batch,), math.inf, dtype=torch.float64, device=x.device)
-        self.scale = torch.zeros_like(self.best_score)
-        self.traces = torch.full((4, max_iter, batch), math.nan, dtype=torch.float64, device=x.device)
-        self.extended = False  # whether the measure gives pixels and rest
+        self.traces = x.new_full((max_iter, len(Measured._fields), batch), math.nan, dtype=torch.float64)
+        self.width = 2  # kinds of residuals traced: abs and norm, or also pixels and rest
+        self.outcome = torch.stack([self.steps, self.status, self.lows])  # of the whole batch, once released
 
-    @property
-    def running(self) -> Tensor:
-        """Return which of the held samples are unfinished."""
-        return self.status[self.rows] == Status.max_iter
-
-    def update(self, step: int, y: Tensor, measured: Measured) -> tuple[Tensor, Tensor]:
-        """Enter evaluation ``step`` (from 1); return the deciding residuals, and which samples are live."""
-        rows, running = self.rows, self.running
-        self._trace(step, running, measured)
-        score, small = self.stop.judge(measured)
-        score = score.double()
-        live = running & (measured.abs + measured.norm + score).isfinite()
-        self.steps[rows] = self.steps[rows].where(~running, step)
-
-        better = live & (score < self.best_score[rows])
-        self.best_score[rows] = score.where(better, self.best_score[rows])
-        self.step_of_best[rows] = self.step_of_best[rows].where(~better, step)
+    def update(self, step: int, y: Tensor, values: Tensor) -> None:
+        """Enter evaluation ``step`` (from 1): y = f(x), and what was measured, (2 or 4, n) in float64."""
+        self.width = len(values)
+        if self.rows is None:
+            self.traces[step - 1, : self.width] = values
+        else:
+            self.traces[step - 1, : self.width, self.rows] = values
+        measured = Measured(*values)
+        self.score, small = self.stop.judge(measured)
+        if step == 1:
+            self.limit = self.stop.divergence * (measured.abs + measured.norm)
+        self.live = self.running & (self.score + measured.norm < math.inf)
+        better = self.live & (self.score < self.best_score)
+        self.best_score = torch.where(better, self.score, self.best_score)
+        self.lows.masked_fill_(better, step)
         self._copy(self.best, better, y)
         if self.last is not None:
-            self.step_of_last[rows] = self.step_of_last[rows].where(~live, step)
-            self._copy(self.last, live, y)
-        if step == 1:
-            self.scale = (measured.abs + measured.norm).double()
-        self.status[rows] = self._outcome(step, measured, small, live).where(running, self.status[rows])
-        return score, live
-
-    def _outcome(self, step: int, measured: Measured, small: Tensor, live: Tensor) -> Tensor:
-        """Return the status of samples that were running before this evaluation."""
-        outcome = torch.full_like(small, Status.max_iter, dtype=torch.long)
+            self._copy(self.last, self.live, y)
+        over = ~self.live | small | (measured.abs > self.limit)
         if self.stop.patience:
-            tired = step - self.step_of_best[self.rows] >= self.stop.patience
-            outcome.masked_fill_(tired, Status.stalled)
-        outcome.masked_fill_(measured.abs > self.stop.divergence * self.scale[self.rows], Status.diverged)
-        return outcome.masked_fill_(small, Status.converged).masked_fill_(~live, Status.nonfinite)
+            over |= step - self.lows >= self.stop.patience
+        over &= self.running
+        if not self.watched or over.any():
+            self._end(step, over, small, measured.abs > self.limit)
 
-    def _trace(self, step: int, running: Tensor, measured: Measured) -> None:
-        values = [measured.abs, measured.rel]
-        if measured.pixels is not None and measured.rest is not None:
-            self.extended = True
-            values += [measured.pixels, measured.rest]
-        for trace, value in zip(self.traces, values, strict=False):
-            trace[step - 1, self.rows] = value.double().where(running, math.nan)
+    def _end(self, step: int, over: Tensor, small: Tensor, grown: Tensor) -> None:
+        """Note that, and why, the samples in ``over`` end at this step."""
+        why = torch.full_like(self.status, Status.stalled).masked_fill_(grown, Status.diverged)
+        why.masked_fill_(small, Status.converged).masked_fill_(~self.live, Status.nonfinite)
+        self.status = torch.where(over, why, self.status)
+        self.running = self.running & ~over
+        self.steps.masked_fill_(over, step)
+        self.left = None
+
+    def unfinished(self) -> int:
+        """Return how many of the held samples still run."""
+        if self.left is None or not self.watched:
+            self.left = int(self.running.sum())
+        return self.left
 
     def _copy(self, target: Tensor, where: Tensor, source: Tensor) -> None:
         """Copy the held rows ``where`` of ``source`` into the rows of the whole batch."""
-        if not isinstance(self.rows, Tensor):
+        if self.rows is None:
             copy_rows(target, where, source, watched=self.watched)
         elif self.watched:
             target[self.rows[where]] = source[where]
@@ -83,7 +86,7 @@ class Record:
 
     def restore(self, x: Tensor, where: Tensor) -> None:
         """Overwrite the held rows ``where`` of x with the best states of those samples."""
-        if not isinstance(self.rows, Tensor):
+        if self.rows is None:
             copy_rows(x, where, self.best, watched=self.watched)
         elif self.watched:
             x[where] = self.best[self.rows[where]]
@@ -92,18 +95,33 @@ class Record:
 
     def drop_finished(self) -> Tensor:
         """Release the finished samples; return the positions, among those held so far, of the others."""
+        self._release()
         keep = self.running.nonzero()[:, 0]
-        self.rows = self.rows[keep] if isinstance(self.rows, Tensor) else keep
+        self.rows = keep if self.rows is None else self.rows[keep]
+        for name in ("running", "steps", "status", "lows", "score", "best_score", "live", "limit"):
+            setattr(self, name, getattr(self, name)[keep])
         return keep
+
+    def _release(self) -> None:
+        """Write the outcome of the held samples into that of the batch."""
+        held = torch.stack([self.steps, self.status, self.lows])
+        if self.rows is None:
+            self.outcome = held
+        else:
+            self.outcome[:, self.rows] = held
 
     def value(self) -> Tensor:
         """Return the state to hand out as it stands now, (B, D)."""
         return self.best if self.last is None else self.last
 
-    def solution(self, layout: Layout, indexed: list[Tensor], steps: int) -> Solution:
-        """Close the books after ``steps`` evaluations."""
-        chosen = self.step_of_best if self.last is None else self.step_of_last
-        absolute, relative, pixels, rest = self.traces[:, :steps]
+    def solution(self, layout: Layout, indexed: list[Tensor], evaluations: int) -> Solution:
+        """Close the books after ``evaluations`` of f."""
+        self.steps.masked_fill_(self.running, evaluations)
+        self._release()
+        steps, status, lows = self.outcome
+        later = torch.arange(evaluations, device=steps.device)[:, None, None] >= steps
+        measured = Measured(*self.traces[:evaluations].masked_fill_(later, math.nan).unbind(1))
+        chosen = lows if self.last is None else steps - (status == Status.nonfinite).long()
 
         def at(trace: Tensor) -> Tensor:
             return trace.gather(0, (chosen - 1).clamp(min=0)[None])[0].where(chosen > 0, math.inf)
@@ -111,15 +129,15 @@ class Record:
         return Solution(
             value=layout.unpack(self.value()),
             indexed=tuple(map(layout.unpack, indexed)),
-            residual_abs=at(absolute),
-            residual_rel=at(relative),
-            steps=self.steps,
-            status=self.status,
-            step_of_best=self.step_of_best,
-            trace_abs=absolute,
-            trace_rel=relative,
-            trace_pixels=pixels if self.extended else None,
-            trace_rest=rest if self.extended else None,
+            residual_abs=at(measured.abs),
+            residual_rel=at(measured.rel),
+            steps=steps,
+            status=status,
+            step_of_best=lows,
+            trace_abs=measured.abs,
+            trace_rel=measured.rel,
+            trace_pixels=measured.pixels if self.width > 2 else None,
+            trace_rest=measured.rest if self.width > 2 else None,
         )
 
 

@@ -14,20 +14,23 @@ class Safeguard:
     forever); then it forgets its past and goes on with a plain step.
     """
 
-    def __init__(self, batch: int, growth: float, device: torch.device) -> None:
+    def __init__(self, like: Tensor, growth: float) -> None:
         self.growth = growth
-        self.lowest = torch.full((batch,), math.inf, dtype=torch.float64, device=device)
-        self.origin = torch.zeros(
-            batch, dtype=torch.long, device=device
-        )  # step of the best state last restarted from
+        self.lowest = torch.full_like(like, math.inf)  # since the last restart
+        self.origin = torch.full_like(like, math.inf)  # lowest residual when last restarted
 
-    def judge(self, score: Tensor, live: Tensor, step_of_best: Tensor) -> tuple[Tensor, Tensor]:
-        """Return which samples restart, and which of these go back to their best state; both (B,) masks."""
+    def exceeded(self, score: Tensor, live: Tensor) -> Tensor:
+        """Return which samples must restart, a (B,) mask, and remember the residuals of the others."""
         restart = live & (score > self.growth * self.lowest)
-        rewind = restart & (step_of_best != self.origin)
-        self.lowest = torch.where(restart, math.inf, torch.minimum(self.lowest, score))
-        self.origin = torch.where(restart, step_of_best, self.origin)
-        return restart, rewind
+        self.lowest = torch.minimum(self.lowest, score)
+        return restart
+
+    def restart(self, restart: Tensor, best_score: Tensor) -> Tensor:
+        """Restart these samples; return which of them go back to their best state, a (B,) mask."""
+        rewind = restart & (best_score != self.origin)
+        self.lowest = torch.where(restart, math.inf, self.lowest)
+        self.origin = torch.where(restart, best_score, self.origin)
+        return rewind
 
     def keep(self, index: Tensor) -> None:
         """Keep only the samples at the positions ``index``."""

@@ -1,14 +1,15 @@
 """The one loop that drives every solver."""
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from sevenfold.deq.base import Function, Measure, Measured, Solution, Solver, State, Stop
+from sevenfold.deq.base import Function, Measure, Solution, Solver, State, Stop
 from sevenfold.deq.layout import Layout
 from sevenfold.deq.record import Record, copy_rows
 from sevenfold.deq.safeguard import Safeguard
@@ -109,67 +110,78 @@ class _Run:
             x,
         )
         self.memory: Any = solver.start(x, max_iter)
-        self.guard = Safeguard(len(x), solver.growth, x.device) if solver.growth < math.inf else None
-        self.y, self.r, self.old_y, self.old_r = (torch.zeros_like(x) for _ in range(4))
-        self.idle = False  # whether finished samples are known to be still in the batch
+        self.guard = Safeguard(record.score, solver.growth) if solver.growth < math.inf else None
+        self.now, self.before = self._pair(), self._pair()  # (r, y) of the last two evaluations
+        self.left = len(x)
+        self.shield = precision_guard(x.device)
 
     def evaluate(self, step: int) -> None:
         """Compute y = f(x) and its residual, and enter both into the record."""
-        self.y, self.r, self.old_y, self.old_r = self.old_y, self.old_r, self.y, self.r
-        rows = self.record.rows if isinstance(self.record.rows, Tensor) else None
+        self.now, self.before = self.before, self.now
+        r, y = self.now
+        rows = self.record.rows
         z = self.layout.unpack(self.x)
         fz = self.f(z) if rows is None else self.f(z, rows)
-        with full_precision(self.x.device):
-            self.layout.pack(fz, out=self.y)
-            torch.sub(self.y, self.x, out=self.r)
+        with self.shield():
+            self.layout.pack(fz, out=y)
+            torch.sub(y, self.x, out=r)
             if self.measure is None:
-                measured = Measured(*(torch.linalg.vector_norm(v, dim=1) for v in (self.r, self.y)))
+                values = torch.linalg.vector_norm(self.now, dim=2)
             else:
-                measured = self.measure(z, self.layout.unpack(self.y), rows)
-            self.score, self.live = self.record.update(step, self.y, measured)
+                values = torch.stack(
+                    [v for v in self.measure(z, self.layout.unpack(y), rows) if v is not None]
+                )
+            self.record.update(step, y, values.double())
 
     def finished(self, compact: bool) -> bool:
         """Look whether all samples are done; if only some are and ``compact`` is set, take them out."""
-        running = self.record.running
-        left = int(running.sum())
-        if left and compact and len(running) - left >= COMPACT_AT * len(running):
+        self.left = self.record.unfinished()
+        if self.left and compact and len(self.x) - self.left >= COMPACT_AT * len(self.x):
             self._keep(self.record.drop_finished())
-        self.idle = left < len(self.x)
-        return left == 0
+        return self.left == 0
 
     def advance(self) -> None:
         """Move x to the next point; samples that are done stay at their best state."""
-        record = self.record
-        with full_precision(self.x.device):
-            self.solver.step(self.memory, self.x, self.y, self.r)
+        record, (r, y) = self.record, self.now
+        with self.shield():
+            self.solver.step(self.memory, self.x, y, r)
         if self.guard is not None:
-            restart, rewind = self.guard.judge(self.score, self.live, record.step_of_best[record.rows])
+            restart = self.guard.exceeded(record.score, record.live)
             if not record.watched or restart.any():
                 self.solver.restart(self.memory, restart)
-                copy_rows(self.x, restart, self.y, watched=record.watched)
-                record.restore(self.x, rewind)
-        if self.idle or not record.watched:
+                copy_rows(self.x, restart, y, watched=record.watched)
+                record.restore(self.x, self.guard.restart(restart, record.best_score))
+        if self.left < len(self.x) or not record.watched:
             record.restore(self.x, ~record.running)
+
+    def _pair(self) -> Tensor:
+        """Return room for r and y; only the padding needs to be zero."""
+        pair = self.x.new_empty(2, *self.x.shape)
+        pair[:, :, self.layout.bounds[-1] :] = 0
+        return pair
 
     def _keep(self, index: Tensor) -> None:
         """Drop the samples that are not at the positions ``index``."""
         self.solver.keep(self.memory, index)
-        self.x, self.y, self.r = self.x[index], self.y[index], self.r[index]
-        self.old_y, self.old_r = torch.zeros_like(self.y), torch.zeros_like(self.r)
-        self.score, self.live = self.score[index], self.live[index]
+        self.x, self.now = self.x[index], self.now[:, index]
+        self.before = self._pair()
         if self.guard is not None:
             self.guard.keep(index)
 
 
-@contextmanager
-def full_precision(device: torch.device) -> Iterator[None]:
-    """Keep autocast and reduced-precision matrix products away from the solver's own arithmetic."""
+def precision_guard(device: torch.device) -> Callable[[], AbstractContextManager[None]]:
+    """Return what keeps autocast and reduced-precision products away from the solver's own arithmetic."""
     owner: Any = torch.backends.cuda if device.type == "cuda" else torch.backends.mkldnn
-    backend = owner.matmul
+    plain = not torch.is_autocast_enabled(device.type) and owner.matmul.fp32_precision in ("none", "ieee")
+    return nullcontext if plain else partial(_full_precision, device.type, owner.matmul)
+
+
+@contextmanager
+def _full_precision(device: str, backend: Any) -> Iterator[None]:
     saved = backend.fp32_precision
     backend.fp32_precision = "ieee"
     try:
-        with torch.autocast(device.type, enabled=False):
+        with torch.autocast(device, enabled=False):
             yield
     finally:
         backend.fp32_precision = saved

@@ -155,3 +155,14 @@ def test_safeguard_never_repeats_itself_for_ever():
 def test_bad_options_are_refused(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         Anderson(**options)
+
+
+@pytest.mark.parametrize("memory", [2, 3, 6])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_more_memory_than_dimensions_does_no_harm(memory, dtype):
+    """In one dimension all differences are parallel and the Gram matrix singular; the secant method remains.
+    """
+    stop = Stop(tol=1e-12 if dtype == torch.float64 else 1e-6)
+    z0 = (torch.zeros(1, 1, dtype=dtype),)
+    solution = solve(lambda z: (z[0].cos(),), z0, Anderson(memory=memory), max_iter=12, stop=stop)
+    assert solution.converged.all()

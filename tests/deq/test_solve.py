@@ -8,7 +8,7 @@ from sevenfold.deq.anderson import Anderson
 from sevenfold.deq.base import Measured, Status, Stop
 from sevenfold.deq.broyden import Broyden
 from sevenfold.deq.fixed_point import FixedPoint
-from sevenfold.deq.solve import full_precision, solve
+from sevenfold.deq.solve import precision_guard, solve
 
 TIGHT = Stop(tol=1e-10)
 
@@ -256,13 +256,18 @@ def test_solver_arithmetic_ignores_autocast(solver):
     torch.testing.assert_close(under.trace_rel, plain.trace_rel)
 
 
-def test_matrix_product_precision_is_restored():
+def test_matrix_product_precision_is_raised_and_restored():
     backend = torch.backends.mkldnn.matmul
     before = backend.fp32_precision
-    with pytest.raises(RuntimeError), full_precision(torch.device("cpu")):
-        assert backend.fp32_precision == "ieee"
-        raise RuntimeError
-    assert backend.fp32_precision == before
+    backend.fp32_precision = "bf16"
+    try:
+        guard = precision_guard(torch.device("cpu"))
+        with pytest.raises(RuntimeError), guard():
+            assert backend.fp32_precision == "ieee"
+            raise RuntimeError
+        assert backend.fp32_precision == "bf16"
+    finally:
+        backend.fp32_precision = before
 
 
 def test_check_05_states_of_several_parts(solver):

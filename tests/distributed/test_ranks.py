@@ -46,7 +46,7 @@ def test_two_processes_train_a_deq_as_one(tmp_path: Path, monkeypatch: pytest.Mo
         "trainer.limit_train_batches=2", "data.crop=32", "data.train_pairs=4", "data.workers=0",
         "data.evaluation.size=32", "data.evaluation.val_pairs=2", "model.training.stale_start=0",
         "test_after_fit=false", "callbacks.flow_images=null",
-        "model.optim.eps=1",  # Adam would blow up the rounding of gradients that are zero (biases before a norm)
+        "model.optim.eps=1",  # Adam would blow up rounding where gradients are zero (biases before a norm)
     ]  # fmt: skip
     assert main([*settings, "name=one", "data.batch_size=2"]) == 0
     start(ROOT / "train.py", tmp_path, *settings, "name=two", "data.batch_size=1", *TWO)
