@@ -9,6 +9,7 @@ CALLBACKS: dict[str, str] = {
     "early_stopping": "pytorch_lightning.callbacks:EarlyStopping",
     "ema": "pytorch_lightning.callbacks:EMAWeightAveraging",
     "flow_images": "callbacks.flow_images:FlowImages",
+    "flow_writer": "callbacks.flow_writer:FlowWriter",
     "lr": "pytorch_lightning.callbacks:LearningRateMonitor",
     "progress": "pytorch_lightning.callbacks:TQDMProgressBar",
     "records": "callbacks.records:RecordsWriter",

@@ -4,4 +4,5 @@ DATAMODULES: dict[str, str] = {
     "flow_stage": "datamodules.flow.stage:FlowStage",
     "pairs": "datamodules.flow.pairs:FlowPairs",
     "synthetic": "datamodules.flow.synthetic:SyntheticFlow",
+    "video": "datamodules.flow.video:FlowVideo",
 }

@@ -1,6 +1,6 @@
 """Samplers under which a run does not depend on the number of devices or on having been resumed."""
 
-from collections.abc import Iterator, Sized
+from collections.abc import Hashable, Iterator, Sequence, Sized
 from typing import TypedDict, cast
 
 import pytorch_lightning as pl
@@ -52,6 +52,33 @@ def every_item_once(dataset: Sized, *, rank: int = 0, world_size: int = 1) -> Di
     if len(dataset) < world_size:
         raise InputError(f"{len(dataset)} items cannot be shared by {world_size} devices; use fewer devices")
     return UnrepeatedDistributedSampler(dataset, num_replicas=world_size, rank=rank, shuffle=False)
+
+
+class WholeGroups(DistributedSampler):
+    """Deal whole groups of consecutive items, in order, to the ranks: a video's frames must stay together.
+
+    ``groups`` names the group of each item. The longest groups are dealt first, each to the rank with the
+    fewest items. A rank that would get nothing takes the shortest group once more, for others would wait for
+    it forever.
+    """
+
+    def __init__(self, groups: Sequence[Hashable], *, rank: int = 0, world_size: int = 1) -> None:
+        super().__init__(cast(Dataset, groups), num_replicas=world_size, rank=rank, shuffle=False)
+        members: dict[Hashable, list[int]] = {}
+        for index, group in enumerate(groups):
+            members.setdefault(group, []).append(index)
+        dealt: list[list[list[int]]] = [[] for _ in range(world_size)]
+        by_length = sorted(members.values(), key=len, reverse=True)
+        for indices in by_length:
+            min(dealt, key=lambda share: sum(map(len, share))).append(indices)
+        mine = dealt[rank] or by_length[-1:]
+        self.indices = [index for indices in sorted(mine) for index in indices]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.indices)
+
+    def __len__(self) -> int:
+        return len(self.indices)
 
 
 def placement(module: pl.LightningDataModule) -> Placement:

@@ -16,9 +16,10 @@ from sevenfold.flow.checkpoints import load_weights
 from sevenfold.flow.losses import sequence_loss
 from sevenfold.flow.metrics import end_point_error
 from sevenfold.flow.network import Estimate
-from sevenfold.flow.padding import pad, unpad
+from sevenfold.flow.padding import Amounts, pad, unpad
 from sevenfold.flow.scores import Scores
 from sevenfold.flow.training import StaleStart, draw_iterations, rate_factor
+from sevenfold.flow.video import Carry, Video
 from sevenfold.seeding import torch_generator
 
 
@@ -89,6 +90,7 @@ class FlowModule(pl.LightningModule):
         training: depth of and additions to a training step.
         evaluation: depth of an evaluation.
         optim: the optimizer and its schedule.
+        carry: what pairs of a video take over from the pair before when predicting.
         seed: of the draws that training steps make.
 
     Batches are those of ``datamodules.flow``; evaluation and prediction return ``{"flow": (B, 2, H, W)}``.
@@ -102,6 +104,7 @@ class FlowModule(pl.LightningModule):
         training: Training = Training(),
         evaluation: Evaluation = Evaluation(),
         optim: Optim = Optim(),
+        carry: Carry = Carry(),
         seed: int = 0,
     ):
         super().__init__()
@@ -115,6 +118,7 @@ class FlowModule(pl.LightningModule):
         if weights is not None:
             load_weights(self.network, weights)
         self.stale = StaleStart(training.stale_start, seed)
+        self.video = Video(self.network, carry)
         self.scores = Scores()
 
     def on_train_epoch_start(self) -> None:
@@ -154,8 +158,14 @@ class FlowModule(pl.LightningModule):
         return self._evaluate(batch, "test", self.evaluation.budgets)
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> dict:
-        """Return the flow of a batch."""
-        return {"flow": self._estimates(batch, [])[0].flows[0]}
+        """Return the flow of a batch; of a pair of a video also how many evaluations of f it took."""
+        if "sequence" not in batch:
+            return {"flow": self._estimates(batch, [])[0].flows[0]}
+        image1, image2, added = self._padded(batch)
+        steps, place = self._steps(batch), {"sequence": batch["sequence"][0], "index": int(batch["index"][0])}
+        estimate = self.video.estimate(image1, image2, iterations=steps, **place)
+        taken = estimate.solution.steps if estimate.solution is not None else torch.tensor([steps])
+        return {"flow": unpad(estimate.flows[-1], added), "evaluations": taken}
 
     def on_validation_epoch_start(self) -> None:
         """Begin new scores."""
@@ -184,14 +194,21 @@ class FlowModule(pl.LightningModule):
 
     def _estimates(self, batch: dict[str, Any], budgets: list[int]) -> list[Estimate]:
         """Estimate the flow of a batch with its data set's number of steps, then with each of ``budgets``."""
-        rule = batch["padding"][0]
-        (image1, added), (image2, _) = (
-            pad(batch[key], self.network.stride, rule) for key in ("image1", "image2")
-        )
+        image1, image2, added = self._padded(batch)
         f = self.network.recurrence(image1, image2)
-        usual = self.evaluation.by_dataset.get(batch["dataset"][0], self.evaluation.iterations)
+        usual = self._steps(batch)
         estimates = [self.network.estimate(f, iterations=steps) for steps in (usual, *budgets)]
         return [replace(each, flows=[unpad(each.flows[-1], added)]) for each in estimates]
+
+    def _padded(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor, Amounts]:
+        """Return both images padded as the batch's data set wants it, and what was added."""
+        rule = batch["padding"][0]
+        image1, added = pad(batch["image1"], self.network.stride, rule)
+        return image1, pad(batch["image2"], self.network.stride, rule)[0], added
+
+    def _steps(self, batch: dict[str, Any]) -> int:
+        """Return how many steps the batch's data set is evaluated with."""
+        return self.evaluation.by_dataset.get(batch["dataset"][0], self.evaluation.iterations)
 
     def _evaluate(self, batch: dict[str, Any], stage: str, budgets: list[int]) -> dict[str, Tensor]:
         """Add a batch's measures to the scores; return its flow."""

@@ -90,7 +90,7 @@ class FlowStage(pl.LightningDataModule):
                 for pair in locate(FLOW_SETS[name])(root=self.root, split=HELD_OUT.get(name, "train"))
             ]
         except InputError as error:
-            if self.trainer is None or not self.trainer.fast_dev_run:
+            if self.trainer is None or not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
                 raise
             logger.warning("%s. This dry run takes synthetic pairs instead.", error)
             one = Evaluation(size=128, val_pairs=1, test_pairs=1)

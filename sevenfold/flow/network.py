@@ -117,15 +117,26 @@ class FlowNetwork(nn.Module):
                     part.eval()
         return self
 
-    def recurrence(self, image1: Tensor, image2: Tensor) -> Recurrence:
-        """Encode a batch of pairs and return its map f, with the starting state."""
+    def encode(self, image: Tensor) -> Tensor:
+        """Return the features of a batch of images, which are compared to find the flow."""
+        return self.feature_encoder(2 * image - 1)
+
+    def recurrence(
+        self, image1: Tensor, image2: Tensor, *, features: tuple[Tensor, Tensor] | None = None
+    ) -> Recurrence:
+        """Encode a batch of pairs and return its map f, with the starting state.
+
+        ``features`` of both images, if they are known already, are not computed again.
+        """
         self._check(image1, image2)
-        image1, image2 = 2 * image1 - 1, 2 * image2 - 1
-        first, second = self.feature_encoder(torch.cat([image1, image2])).chunk(2)
+        if features is None:
+            first, second = self.encode(torch.cat([image1, image2])).chunk(2)
+        else:
+            first, second = features
         correlation = correlate(
             self.design.correlation, first, second, levels=self.widths.levels, radius=self.widths.radius
         )
-        context = self.context_encoder(image1)
+        context = self.context_encoder(2 * image1 - 1)
         flow = torch.zeros_like(context[:, :2], dtype=torch.promote_types(image1.dtype, torch.float32))
         if self.design.h_init == "context":
             hidden, context = context.split([self.widths.hidden, self.widths.context], dim=1)

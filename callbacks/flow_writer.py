@@ -1,0 +1,115 @@
+"""Predicted flow as files: fields, color pictures, animations, and the layouts that benchmarks take."""
+
+import re
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+
+from callbacks.records import records_folder
+from sevenfold.errors import InputError
+from sevenfold.flow.color import flow_colors
+from sevenfold.flow.formats import write_flow, write_image
+from sevenfold.flow.formats.animation import write_animation
+from sevenfold.results import append_record, merge_shards, summarize
+
+Layout = Literal["plain", "sintel", "kitti"]
+
+
+class FlowWriter(pl.Callback):
+    """Write each predicted field into ``predictions/`` of the run folder.
+
+    Args:
+        layout: "plain" is ``SEQUENCE/FRAME.flo`` (or the pair's name). "sintel" is what its server takes,
+            ``clean|final/SCENE/frameNNNN.flo``; "kitti" is ``NNNNNN_10.png`` in KITTI's format. Both need the
+            data module ``video``.
+        color: write color pictures as well, into ``colors/`` of the run folder.
+        radius: speed in px of the wheel's most saturated color; by default each field's own largest.
+        animation: write an animated ``colors/SEQUENCE.gif`` once a sequence is done.
+
+    A finished sequence is recorded in ``records/``, so that a run that was cut off goes on with the next.
+    """
+
+    def __init__(
+        self,
+        *,
+        layout: Layout = "plain",
+        color: bool = True,
+        radius: float | None = None,
+        animation: bool = True,
+    ) -> None:
+        self.layout, self.color, self.radius, self.animation = layout, color, radius, animation
+        self._pictures: list[Path] = []
+        self._evaluations: list[int] = []
+        self._started = 0.0
+        self._records: list[dict[str, Any]] = []
+
+    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Make room for records, start the clock."""
+        records_folder(trainer).mkdir(parents=True, exist_ok=True)
+        self._started = time.monotonic()
+
+    def on_predict_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: int
+    ) -> None:
+        """Write the batch's fields; close its sequence with the last pair."""
+        if not isinstance(outputs, dict) or "flow" not in outputs:
+            raise InputError("flow_writer needs steps that return {'flow': ...}; use it with a model of flow")
+        folder = Path(trainer.default_root_dir)
+        for index, flow in enumerate(outputs["flow"]):
+            item = {key: batch[key][index] for key in ("name", "sequence", "frame") if key in batch}
+            field = flow.detach().float().cpu()
+            write_flow(folder / "predictions" / place(self.layout, item), field)
+            if self.color:
+                picture = folder / "colors" / f"{item['name']}.png"
+                write_image(picture, flow_colors(field, radius=self.radius))
+                self._pictures.append(picture)
+        self._evaluations += outputs["evaluations"].tolist() if "evaluations" in outputs else []
+        if "last" not in batch:
+            self._pictures = []
+        elif bool(batch["last"][-1]):
+            self._close(trainer, batch["sequence"][-1])
+
+    def _close(self, trainer: pl.Trainer, sequence: str) -> None:
+        """Animate and record a sequence."""
+        if self.animation and self._pictures:
+            write_animation(Path(trainer.default_root_dir) / "colors" / f"{sequence}.gif", self._pictures)
+        pairs, now = len(self._evaluations), time.monotonic()
+        record = {
+            "key": sequence,
+            "group": "video",
+            "pairs": pairs,
+            "evaluations": sum(self._evaluations) / max(pairs, 1),
+            "seconds_per_pair": (now - self._started) / max(pairs, 1),
+        }
+        append_record(records_folder(trainer) / f"rank_{trainer.global_rank}.jsonl", record)
+        self._pictures, self._evaluations, self._started = [], [], now
+
+    def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Wait for all ranks, merge the records on rank zero."""
+        trainer.strategy.barrier("flow records")
+        if trainer.is_global_zero:
+            self._records = merge_shards(records_folder(trainer))
+
+    def results(self) -> dict[str, float]:
+        """Return the means over all sequences, for ``results.json``."""
+        return summarize(self._records)
+
+
+def place(layout: Layout, item: dict[str, str]) -> Path:
+    """Say where a benchmark wants the flow of an item with ``name``, ``sequence`` and ``frame``."""
+    if layout == "plain":
+        return Path(f"{item['name']}.flo")
+    if "sequence" not in item:
+        raise InputError(f"the layout '{layout}' needs sequences; use data.name=video")
+    if layout == "kitti":
+        return Path(f"{item['frame']}.png")
+    render, scene = Path("?", item["sequence"]).parts[-2:]
+    number = re.fullmatch(r"frame_(\d{4})", item["frame"])
+    if render not in ("clean", "final") or number is None:
+        raise InputError(
+            f"the layout 'sintel' needs clean|final/SCENE/frame_NNNN.png, got {item['name']}; "
+            "set data.root to Sintel/test"
+        )
+    return Path(render, scene, f"frame{number[1]}.flo")

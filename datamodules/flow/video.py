@@ -1,0 +1,63 @@
+"""Videos and folders of frames, to predict on: pair after pair, each sequence whole on one device."""
+
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from torch.utils.data import DataLoader, Dataset
+
+from datamodules.flow.pairs import PairDataset
+from datamodules.flow.sequences import Frames, find_sequences
+from datamodules.sampling import WholeGroups, placement
+from sevenfold.results import read_folder
+
+
+class VideoDataset(Dataset):
+    """The pairs of all sequences in order.
+
+    Items are as in ``datamodules.flow.pairs`` with, in addition, the ``sequence``, the ``index`` of the pair
+    in it, whether it is the ``last``, and the ``frame`` (the first picture's name without suffix).
+    """
+
+    def __init__(self, sequences: list[Frames]) -> None:
+        self.pairs = PairDataset([pair for frames in sequences for pair in frames.pairs()])
+        self.places = [
+            (frames.name, index, index == len(frames.paths) - 2)
+            for frames in sequences
+            for index in range(len(frames.paths) - 1)
+        ]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        sequence, number, last = self.places[index]
+        frame = self.pairs.pairs[index].image1.stem
+        return {**self.pairs[index], "sequence": sequence, "index": number, "last": last, "frame": frame}
+
+
+class FlowVideo(pl.LightningDataModule):
+    """Predict on every sequence of frames below a folder.
+
+    ``root``: any folder; pictures that differ in a running number are a sequence, and a gap is a cut
+    (``datamodules.flow.sequences``). The test splits of Sintel and KITTI are such folders. ``workers``:
+    processes that read files. Sequences with a record in the run's folder are done and left out.
+    """
+
+    def __init__(self, *, root: str = "data", workers: int = 0) -> None:
+        super().__init__()
+        self.root, self.workers = root, workers
+        self.sequences: list[Frames] = []
+
+    def setup(self, stage: str) -> None:
+        """Find the sequences that are still to do."""
+        done = set()
+        if self.trainer is not None:
+            done = {record["key"] for record in read_folder(Path(self.trainer.default_root_dir) / "records")}
+        self.sequences = [frames for frames in find_sequences(self.root) if frames.name not in done]
+
+    def predict_dataloader(self) -> DataLoader:
+        """Load this device's sequences, one pair at a time."""
+        data = VideoDataset(self.sequences)
+        sampler = WholeGroups([place[0] for place in data.places], **placement(self))
+        return DataLoader(data, batch_size=1, sampler=sampler, num_workers=self.workers)
