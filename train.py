@@ -4,7 +4,9 @@ The story of a run, top to bottom: read the command line, compose the configurat
 the run folder, and hand over to Lightning. ``python train.py --help`` shows the command line.
 """
 
+import logging
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -91,6 +93,9 @@ def run(config: dict[str, Any], ckpt: str | None) -> None:
     prepare_each("logger", LOGGERS, run=None)
     prepare_trainer(logger=None, callbacks=None, default_root_dir=None)
 
+    # Lightning's tips and one deprecation of its own would be the first thing a newcomer reads.
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*deprecated")
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     model, data = make_model(), make_data()
     callbacks = [make() for make in make_callbacks]
