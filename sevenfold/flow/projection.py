@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-CHUNK = 2**24  # distances held at a time
+RADIUS = 2  # cells around a place in which its nearest vector is looked for first
+CHUNK = 2**22  # distances held at a time where it was not found there
 
 
 def forward_project(flow: Tensor) -> Tensor:
@@ -26,18 +27,38 @@ def _project(flow: Tensor) -> Tensor:
     grid = torch.stack([xs, ys]).flatten(1)  # (2, H W)
     vectors = flow.flatten(1)
     target = grid + vectors.double()
-    limit = torch.tensor([[width], [height]], device=flow.device)
-    inside = ((target > 0) & (target < limit)).all(0)
+    size = torch.tensor([[width], [height]], device=flow.device)
+    inside = ((target > 0) & (target < size)).all(0)
     if not inside.any():
         return torch.zeros_like(flow)
     target, vectors = target[:, inside], vectors[:, inside]
-    rows = max(1, CHUNK // target.shape[1])
-    nearest = torch.cat([_nearest(part, target) for part in grid.split(rows, dim=1)])
+    nearest, found = _nearest_around(target, size)
+    missing = (~found).nonzero()[:, 0]
+    for part in missing.split(max(1, CHUNK // target.shape[1])):
+        nearest[part] = _squares(grid[:, part, None] - target[:, None]).argmin(1)
     return vectors[:, nearest].view_as(flow)
 
 
-def _nearest(places: Tensor, points: Tensor) -> Tensor:
-    """Return the index of the point (2, N) nearest to each place (2, M)."""
-    across = places[0][:, None] - points[0]
-    down = places[1][:, None] - points[1]
-    return across.square_().addcmul_(down, down).argmin(1)
+def _nearest_around(points: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
+    """Return for each cell of a grid the index of its nearest point (2, N), and where that is certain.
+
+    Every point is scattered to the cells within ``RADIUS`` of its own. A point of any other is at least
+    ``RADIUS`` + 1/2 away.
+    """
+    steps = torch.arange(-RADIUS, RADIUS + 1, device=points.device)
+    offsets = torch.cartesian_prod(steps, steps).T[:, :, None]  # (2, M, 1)
+    cells = points.round().long()[:, None] + offsets  # (2, M, N)
+    width, height = size[:, 0].tolist()
+    outside = ((cells < 0) | (cells >= size[:, :, None])).any(0)
+    place = (cells[1] * width + cells[0]).masked_fill(outside, width * height).flatten()
+    distance = _squares(points[:, None] - cells).flatten()
+    best = distance.new_full((width * height + 1,), torch.inf).scatter_reduce(0, place, distance, "amin")
+    count = points.shape[1]
+    index = torch.arange(count, device=points.device).expand_as(outside).flatten()
+    index = torch.where(distance == best[place], index, count)
+    winner = place.new_full((width * height + 1,), count).scatter_reduce(0, place, index, "amin")
+    return winner[:-1], best[:-1] <= (RADIUS + 0.5) ** 2
+
+
+def _squares(difference: Tensor) -> Tensor:
+    return difference.square().sum(0)
