@@ -27,6 +27,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except Exception as error:
+        if type(error).__name__ != "MisconfigurationException":  # Lightning's word for bad input
+            raise
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
 
 
 def dispatch(command: Command) -> int:
