@@ -5,10 +5,13 @@ The run folder is no entry of the table: every run has it, so ``train.py`` adds 
 
 CALLBACKS: dict[str, str] = {
     "checkpoint": "pytorch_lightning.callbacks:ModelCheckpoint",
+    "cost": "callbacks.cost:Cost",
     "device_stats": "pytorch_lightning.callbacks:DeviceStatsMonitor",
     "early_stopping": "pytorch_lightning.callbacks:EarlyStopping",
     "ema": "pytorch_lightning.callbacks:EMAWeightAveraging",
+    "flow_convergence": "callbacks.flow_convergence:FlowConvergence",
     "flow_images": "callbacks.flow_images:FlowImages",
+    "flow_speed": "callbacks.flow_speed:FlowSpeed",
     "flow_writer": "callbacks.flow_writer:FlowWriter",
     "lr": "pytorch_lightning.callbacks:LearningRateMonitor",
     "progress": "pytorch_lightning.callbacks:TQDMProgressBar",

@@ -1,0 +1,83 @@
+"""What a run costs: seconds per batch and peak memory, stage by stage."""
+
+import resource
+import statistics
+import sys
+import time
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+
+class Cost(pl.Callback):
+    """Measure the median time of a batch and the peak memory of each stage, on every rank for itself.
+
+    ``skip`` first batches are not timed, for they warm up. Results are ``cost/STAGE/seconds_per_batch`` and
+    ``cost/STAGE/peak_mib``: what the GPU allocator held at most in that stage, or without a GPU the largest
+    size of the process so far.
+    """
+
+    def __init__(self, *, skip: int = 2) -> None:
+        self.skip = skip
+        self._times: dict[str, list[float]] = {}
+        self._peaks: dict[str, float] = {}
+        self._begun = 0.0
+
+    def _begin(self, *_: Any, **__: Any) -> None:
+        """Take the time at which a batch begins."""
+        self._begun = _now()
+
+    on_train_batch_start = on_validation_batch_start = _begin
+    on_test_batch_start = on_predict_batch_start = _begin
+
+    def _end(self, stage: str) -> None:
+        self._times.setdefault(stage, []).append(_now() - self._begun)
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Time a training batch, optimizer included."""
+        self._end("train")
+
+    def on_validation_batch_end(self, *_: Any) -> None:
+        """Time a validation batch."""
+        self._end("val")
+
+    def on_test_batch_end(self, *_: Any) -> None:
+        """Time a test batch."""
+        self._end("test")
+
+    def on_predict_batch_end(self, *_: Any) -> None:
+        """Time a predicted batch."""
+        self._end("predict")
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Forget earlier peaks of the GPU."""
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Note the stage's peak."""
+        name = {"fit": "train", "validate": "val", "test": "test", "predict": "predict"}[stage]
+        self._peaks[name] = _peak_bytes() / 2**20
+
+    def results(self) -> dict[str, float]:
+        """Return times and peaks by stage."""
+        timed = {stage: times[self.skip :] or times for stage, times in self._times.items()}
+        return {
+            **{f"cost/{stage}/seconds_per_batch": statistics.median(times) for stage, times in timed.items()},
+            **{f"cost/{stage}/peak_mib": peak for stage, peak in self._peaks.items()},
+        }
+
+
+def _now() -> float:
+    """Return the time once the GPU has caught up."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def _peak_bytes() -> float:
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return size if sys.platform == "darwin" else 1024 * size
