@@ -143,7 +143,7 @@ def _summary(sweep: SweepFile, records: list[dict[str, Any]]) -> str:
         value = record["value"]
         return value is None, 0.0 if value is None else (-value if sweep.maximize else value)
 
-    names = [parameter.name for parameter in sweep.parameters]
+    names = [parameter.name for parameter in sweep.parameters if parameter.distribution != "constant"]
     rows = [["trial", *names, sweep.metric or "metric", "status", "seconds"]]
     for record in sorted(records, key=rank) if sweep.metric else records:
         values = [format_value(record["parameters"][name]) for name in names]
