@@ -71,11 +71,14 @@ def _pyramid(features: Tensor, levels: int) -> Iterator[Tensor]:
 def _windows(volume: Tensor, centers: Tensor, radius: int) -> Tensor:
     """Sample each position's own map on a square of offsets: (B, P, h, w), (B, P, 2) -> (B, P, (2r+1)^2)."""
     offset = torch.arange(-radius, radius + 1, device=centers.device, dtype=centers.dtype)
-    offsets = torch.stack(torch.meshgrid(offset, offset, indexing="ij"), dim=-1)
-    size = torch.tensor(volume.shape[:1:-1], device=centers.device, dtype=centers.dtype)
     # With align_corners=False cell x lies at (2 x + 1) / size - 1, which is right for maps one cell wide too.
-    where = (2 * (centers[:, :, None, None] + offsets) + 1) / size - 1
-    found = F.grid_sample(volume.flatten(0, 1)[:, None], where.flatten(0, 1), align_corners=False)
+    # Each axis is computed for 2r+1 offsets, not for all (2r+1)^2 places.
+    x, y = (
+        (2 * (at[:, None] + offset) + 1) / size - 1
+        for at, size in zip(centers.flatten(0, 1).unbind(1), volume.shape[:1:-1], strict=True)
+    )
+    where = torch.stack(torch.broadcast_tensors(x[:, :, None], y[:, None]), dim=-1)
+    found = F.grid_sample(volume.flatten(0, 1)[:, None], where, align_corners=False)
     return found.view(*centers.shape[:2], -1)
 
 
@@ -86,8 +89,8 @@ def _volume(rows: Tensor, level: Tensor) -> Tensor:
 
 
 def _join(found: list[Tensor], coordinates: Tensor) -> Tensor:
-    """Put the windows of all levels (B, H*W, .) side by side as channels of a map."""
-    return torch.cat(found, dim=2).transpose(1, 2).unflatten(2, coordinates.shape[-2:]).contiguous()
+    """Put the windows of all levels (B, H*W, .) side by side as channels of a map, last in memory."""
+    return torch.cat(found, dim=2).transpose(1, 2).unflatten(2, coordinates.shape[-2:])
 
 
 class AllPairs:

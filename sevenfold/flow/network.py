@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -9,8 +10,8 @@ from torch import Tensor, nn
 
 from sevenfold.flow.attention import ContextAttention
 from sevenfold.flow.correlation import Correlation, Kind, correlate
-from sevenfold.flow.encoder import Encoder
-from sevenfold.flow.update import PreparedUpdate, UpdateBlock
+from sevenfold.flow.encoder import Encoder, Recompute
+from sevenfold.flow.update import PreparedUpdate, UpdateBlock, memory_format
 from sevenfold.flow.upsample import MaskPredictor, bilinear_upsample, convex_upsample, pixel_grid
 from sevenfold.flow.variants import Widths
 
@@ -79,6 +80,8 @@ class Design:
     ("context"). ``norm``: on every convolution of the update. ``gma``: aggregate motion over the whole
     picture (Jiang et al., ICCV 2021). ``correlation``: how lookups are computed; the numbers are the same.
     ``freeze_batch_norm``: keep the context encoder's statistics, as all training stages after the first do.
+    ``recompute``: what the encoders do not keep for the backward pass but compute again there; "norms" costs
+    next to nothing, "blocks" keeps much less for the time of another forward pass of the encoders.
     """
 
     h_init: Literal["zeros", "context"] = "zeros"
@@ -86,6 +89,7 @@ class Design:
     gma: bool = False
     correlation: Kind = "auto"
     freeze_batch_norm: bool = False
+    recompute: Recompute = "norms"
 
 
 class FlowNetwork(nn.Module):
@@ -102,8 +106,9 @@ class FlowNetwork(nn.Module):
         self.widths, self.design, self.detach_flow = widths, design, detach_flow
         self.stride = widths.stride
         outputs = widths.context + (widths.hidden if design.h_init == "context" else 0)
-        self.feature_encoder = Encoder(widths, outputs=widths.features, norm="instance")
-        self.context_encoder = Encoder(widths, outputs=outputs, norm=widths.context_norm)
+        encoder = partial(Encoder, widths, recompute=design.recompute)
+        self.feature_encoder = encoder(outputs=widths.features, norm="instance")
+        self.context_encoder = encoder(outputs=outputs, norm=widths.context_norm)
         self.update_block = UpdateBlock(widths, norm=design.norm, gma=design.gma)
         self.mask_predictor = MaskPredictor(widths.hidden, widths.mask, self.stride) if widths.mask else None
         self.attention = ContextAttention(widths.context) if design.gma else None
@@ -119,7 +124,7 @@ class FlowNetwork(nn.Module):
 
     def encode(self, image: Tensor) -> Tensor:
         """Return the features of a batch of images, which are compared to find the flow."""
-        return self.feature_encoder(2 * image - 1)
+        return self.feature_encoder(_scaled(image))
 
     def recurrence(
         self, image1: Tensor, image2: Tensor, *, features: tuple[Tensor, Tensor] | None = None
@@ -136,7 +141,7 @@ class FlowNetwork(nn.Module):
         correlation = correlate(
             self.design.correlation, first, second, levels=self.widths.levels, radius=self.widths.radius
         )
-        context = self.context_encoder(2 * image1 - 1)
+        context = self.context_encoder(_scaled(image1))
         flow = torch.zeros_like(context[:, :2], dtype=torch.promote_types(image1.dtype, torch.float32))
         if self.design.h_init == "context":
             hidden, context = context.split([self.widths.hidden, self.widths.context], dim=1)
@@ -188,3 +193,8 @@ class FlowNetwork(nn.Module):
                 f"image sides must be multiples of {self.stride}, got {tuple(image1.shape[-2:])}:"
                 " pad the images first"
             )
+
+
+def _scaled(image: Tensor) -> Tensor:
+    """Bring an image to [-1, 1], in the memory layout that the device's convolutions like best."""
+    return (2 * image - 1).contiguous(memory_format=memory_format(image.device))

@@ -108,31 +108,32 @@ def test_every_parameter_learns():
     assert [name for name, p in network.named_parameters() if p.grad is None] == []
 
 
-def saved_bytes(network, iterations):
+def kept(saved_bytes, network, iterations):
     """Bytes kept for the backward pass of one estimate."""
-    saved = {}
-
-    def keep(tensor):
-        saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        estimate = network(*pair(), iterations=iterations)
-    assert estimate.flows[-1].requires_grad
-    return sum(saved.values())
+    return saved_bytes(lambda: sum(map(torch.sum, network(*pair(), iterations=iterations).flows)), network)
 
 
 @pytest.mark.parametrize("backward", ["phantom", "implicit"])
-def test_saved_bytes_do_not_grow_with_the_steps(backward):
+def test_saved_bytes_do_not_grow_with_the_steps(saved_bytes, backward):
     network = demo(backward={"name": backward})
-    assert saved_bytes(network, 36) == pytest.approx(saved_bytes(network, 6), rel=0.01)
+    assert kept(saved_bytes, network, 36) == pytest.approx(kept(saved_bytes, network, 6), rel=0.01)
 
 
-def test_saved_bytes_grow_by_as_much_with_every_unrolled_step():
+def test_saved_bytes_grow_by_as_much_with_every_unrolled_step(saved_bytes):
     network = RAFT(variant="demo", design=Design())
-    sizes = [saved_bytes(network, steps) for steps in (6, 12, 18)]
+    sizes = [kept(saved_bytes, network, steps) for steps in (6, 12, 18)]
     assert sizes[2] - sizes[1] == pytest.approx(sizes[1] - sizes[0], rel=0.01)
     assert sizes[1] > 1.4 * sizes[0]
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_each_supervised_state_keeps_as_much_as_one_unrolled_step(saved_bytes, n):
+    unrolled = RAFT(variant="demo", design=Design())
+    step = kept(saved_bytes, unrolled, 2) - kept(saved_bytes, unrolled, 1)
+    first = kept(saved_bytes, demo(correction=Correction(n=1)), 6)
+    more = kept(saved_bytes, demo(correction=Correction(n=n)), 6)
+    assert first <= 1.01 * kept(saved_bytes, unrolled, 1)
+    assert more - first <= 1.04 * (n - 1) * step  # it also holds the solver's copy of the state, padded
 
 
 def test_implicit_gradient_of_the_flow_equals_a_long_tracked_unroll():
@@ -184,7 +185,8 @@ def test_samples_are_estimated_alone_as_in_a_batch_also_when_finished_ones_leave
     assert len(set(together.solution.steps.tolist())) > 1
     assert together.solution.steps.tolist() == [int(each.solution.steps) for each in alone]
     for i, each in enumerate(alone):
-        torch.testing.assert_close(together.flows[0][i : i + 1], each.flows[0], rtol=1e-9, atol=1e-9)
+        # Forty accelerated steps far from a fixed point multiply rounding by up to 1e7.
+        torch.testing.assert_close(together.flows[0][i : i + 1], each.flows[0], rtol=1e-7, atol=1e-7)
 
 
 def test_residuals_compare_with_the_flow_or_with_the_coordinates():

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.utils import parametrize
+from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models.optical_flow import raft
 
 from sevenfold.flow.attention import Attention, ContextAttention
@@ -83,6 +84,35 @@ def test_weight_norm_changes_no_output_at_the_start():
         normalized.prepare(context)(hidden, correlation, flow),
         plain.prepare(context)(hidden, correlation, flow),
     )
+
+
+def multiply_adds(run):
+    with FlopCounterMode(display=False) as counter:
+        run()
+    return counter.get_total_flops() / 2
+
+
+def test_the_context_takes_no_part_in_a_step():
+    hidden, context, correlation, flow = maps(BASE, batch=1)
+    step = UpdateBlock(BASE, norm="weight", gma=False).prepare(context)
+    ours = multiply_adds(lambda: step(hidden, correlation, flow))
+    theirs = multiply_adds(lambda: reference_block(BASE)(hidden, context, correlation, flow))
+    of_context = 2 * 3 * BASE.hidden * BASE.context * 5 * 6 * 8
+    assert ours == theirs - of_context <= 0.82 * theirs
+
+
+@pytest.mark.parametrize("norm", ["weight", "none"])
+def test_steps_with_and_without_gradient_agree(norm):
+    # They hold their numbers in another order.
+    torch.manual_seed(0)
+    block = UpdateBlock(TOY, norm=norm, gma=False)
+    hidden, context, correlation, flow = maps(TOY)
+    with torch.no_grad():
+        fast = block.prepare(context)(hidden, correlation, flow)
+    tracked = block.prepare(context)(hidden, correlation, flow)
+    assert fast[0].is_contiguous(memory_format=torch.channels_last)
+    assert tracked[0].is_contiguous()
+    torch.testing.assert_close(fast, tracked)
 
 
 @pytest.mark.parametrize("gma", [False, True])
