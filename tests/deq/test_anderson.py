@@ -126,11 +126,7 @@ def test_bad_options_are_refused(options):
 @pytest.mark.parametrize("memory", [2, 3, 6])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_more_memory_than_dimensions_does_no_harm(memory, dtype):
-<<<<<<< HEAD
-    """In one dimension all differences are parallel and the Gram matrix singular; the secant method remains."""
-=======
     """In one dimension all differences are parallel, the Gram matrix singular: the secant method remains."""
->>>>>>> main
     stop = Stop(tol=1e-12 if dtype == torch.float64 else 1e-6)
     z0 = (torch.zeros(1, 1, dtype=dtype),)
     solution = solve(lambda z: (z[0].cos(),), z0, Anderson(memory=memory), max_iter=12, stop=stop)
