@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # With only a few cores, one thread per test process is faster than all threads in each.
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: run test test-slow check format bench clean
+.PHONY: run test test-slow test-floors check format bench clean
 
 run: $(VENV)/installed
 	$(BIN)/python train.py --config $(CONFIG) $(ARGS)
@@ -44,5 +44,12 @@ $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/uv pip install --python $(BIN)/python --editable ".[dev]"
 	touch $@
 
+# The lowest versions that setup.cfg allows, in an environment of their own.
+test-floors:
+	test -x .venv-floors/bin/python || $(PYTHON) -m venv .venv-floors
+	.venv-floors/bin/python -m pip install --quiet uv
+	.venv-floors/bin/uv pip install --python .venv-floors/bin/python -r requirements-min.txt --editable ".[dev]"
+	OMP_NUM_THREADS=1 .venv-floors/bin/python -m pytest -n 2 --dist worksteal -m "not slow and not gpu" $(ARGS)
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) .venv-floors build dist *.egg-info

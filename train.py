@@ -4,7 +4,9 @@ The story of a run, top to bottom: read the command line, compose the configurat
 the run folder, and hand over to Lightning. ``python train.py --help`` shows the command line.
 """
 
+import logging
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except Exception as error:
+        if type(error).__name__ != "MisconfigurationException":  # Lightning's word for bad input
+            raise
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
 
 
 def dispatch(command: Command) -> int:
@@ -67,7 +74,7 @@ def run(config: dict[str, Any], ckpt: str | None) -> None:
     from lightning_fabric.utilities.exceptions import MisconfigurationException
 
     from callbacks import CALLBACKS, LOGGERS
-    from callbacks.run_folder import RunFolder, choose_folder, discard
+    from callbacks.run_folder import RunFolder, choose_folder, discard, log_results
     from datamodules import DATAMODULES
     from lightning_modules import MODELS
     from sevenfold.checkpoint import check_state, read_checkpoint
@@ -91,6 +98,9 @@ def run(config: dict[str, Any], ckpt: str | None) -> None:
     prepare_each("logger", LOGGERS, run=None)
     prepare_trainer(logger=None, callbacks=None, default_root_dir=None)
 
+    # Lightning's tips and one deprecation of its own would be the first thing a newcomer reads.
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*deprecated")
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     model, data = make_model(), make_data()
     callbacks = [make() for make in make_callbacks]
@@ -112,6 +122,7 @@ def run(config: dict[str, Any], ckpt: str | None) -> None:
     results = Results(folder if trainer.is_global_zero else None, config)
     with recorded(results):
         execute(trainer, model, data, config, ckpt, results)
+        log_results(trainer, results)
     if trainer.is_global_zero:
         print(f"\n{text_table([folder])}\n\nrun folder: {folder}")
 

@@ -4,9 +4,9 @@ Usage: ``python benchmarks/deq_solvers.py [--repeats N] [--steps N] [--device cp
 
 Three tables, then one JSON line with the same numbers:
 
-1. overhead per step, in milliseconds: time of a solve less that of its evaluations of f, on the state of a
-flow
-   model (width 128 and coordinates at 1/8 of 368 x 496: 370,760 floats a sample), and on a small state;
+1. overhead per step, in milliseconds: processor time of a solve less that of its evaluations of f, on the
+   state of a flow model (width 128 and coordinates at 1/8 of 368 x 496: 370,760 floats a sample) and on a
+   small one;
 2. evaluations of f to a relative residual of 1e-8 on linear and tanh contractions, slowest sample of four;
 3. evaluations of f times samples on a batch half of which is easy.
 
@@ -67,7 +67,7 @@ def clock(run: Callable[[], Any], device: str) -> float:
 
 
 def overhead(shape: tuple[int, ...], repeats: int, steps: int, device: str) -> dict[str, dict[str, float]]:
-    """Measure milliseconds per step beyond f for each solver and side, interleaved; medians over repeats."""
+    """Measure milliseconds per step beyond f, solvers and sides interleaved; medians over the repeats."""
     generator = torch.Generator(device=device).manual_seed(0)
     slope = torch.rand(shape[1:], generator=generator, device=device) * 1.9 - 0.95
     bias = torch.randn(shape, generator=generator, device=device)

@@ -14,7 +14,7 @@ import torch
 import yaml
 from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 
-from sevenfold.results import write_text
+from sevenfold.results import Results, write_text
 
 INHERITED = "SEVENFOLD_RUN_FOLDER"
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "omegaconf", "wandb", "fairlearn",
@@ -54,6 +54,14 @@ class RunFolder(pl.Callback):
         for callback in trainer.checkpoint_callbacks:
             if (state := checkpoint.get("callbacks", {}).get(callback.state_key)) is not None:
                 state["dirpath"] = callback.dirpath
+
+
+def log_results(trainer: pl.Trainer, results: Results) -> None:
+    """Hand the headline numbers to every logger that takes tables (W&B), as one table."""
+    rows = [[name, value] for name, value in sorted({**results.metrics, **results.reference}.items())]
+    for logger in trainer.loggers if trainer.is_global_zero and rows else []:
+        if hasattr(logger, "log_table"):
+            logger.log_table("results", columns=["name", "value"], data=rows)
 
 
 def environment(trainer: pl.Trainer) -> dict[str, Any]:

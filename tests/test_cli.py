@@ -164,6 +164,18 @@ def test_bad_input_met_by_a_worker_is_one_line(
     assert capsys.readouterr().err.strip().endswith("error: 'a.png' is truncated; copy it again")
 
 
+def test_a_verb_the_data_cannot_serve_is_one_line(
+    run_toy: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import toy
+
+    monkeypatch.delattr(toy.ToyData, "train_dataloader")
+    with pytest.raises(AssertionError):
+        run_toy()
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ") and "train_dataloader" in error
+
+
 def test_failures_leave_their_status(run_toy: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     import toy
 

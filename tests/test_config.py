@@ -24,7 +24,7 @@ class Part:
         width: int,
         rate: float = 0.5,
         kind: Literal["x", "y"] = "x",
-        group: Group = Group(),  # noqa: B008
+        group: Group = Group(),
         pair: tuple[int, int] = (1, 2),
         names: list[str] = [],  # noqa: B006
         inner: dict[str, Any] = {"name": "inner", "depth": 1},  # noqa: B006

@@ -42,7 +42,7 @@ class ToyModule(pl.LightningModule):
         *,
         width: int = 4,
         kind: Literal["plain", "noisy"] = "plain",
-        optim: Optim = Optim(),  # noqa: B008
+        optim: Optim = Optim(),
         solver: dict[str, Any] = {"name": "shrink", "steps": 8},  # noqa: B006
         seed: int = 0,
     ):

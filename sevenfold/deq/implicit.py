@@ -74,8 +74,19 @@ class _Correct(torch.autograd.Function):
                 "use the phantom rule with more steps instead"
             )
         fz, z = ctx.saved_tensors[: len(g)], ctx.saved_tensors[len(g) :]
+        size = torch.stack([part.reshape(len(part), -1).norm(dim=1, dtype=torch.float64) for part in g]).norm(
+            dim=0
+        )
+        unit = _times(
+            g, 1 / size.where(size > 0, 1.0)
+        )  # gradients may be tiny: make the tolerance see them as 1
 
         def adjoint(y: State) -> State:
-            return tuple(a + b for a, b in zip(pull_back(fz, z, y), g, strict=True))
+            return tuple(a + b for a, b in zip(pull_back(fz, z, y), unit, strict=True))
 
-        return None, *ctx.rule.solve(adjoint, g), *(None for _ in z)
+        return None, *_times(ctx.rule.solve(adjoint, unit), size), *(None for _ in z)
+
+
+def _times(state: State, factor: Tensor) -> State:
+    """Multiply each sample by its factor (B,)."""
+    return tuple(part * factor.view(-1, *[1] * (part.dim() - 1)).to(part.dtype) for part in state)

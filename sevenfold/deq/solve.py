@@ -1,9 +1,7 @@
 """The one loop that drives every solver."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -11,6 +9,7 @@ from torch import Tensor
 
 from sevenfold.deq.base import Function, Measure, Solution, Solver, State, Stop
 from sevenfold.deq.layout import Layout
+from sevenfold.deq.precision import precision_guard
 from sevenfold.deq.record import Record, copy_rows
 from sevenfold.deq.safeguard import Safeguard
 
@@ -101,14 +100,8 @@ class _Run:
         x: Tensor,
         max_iter: int,
     ) -> None:
-        self.f, self.solver, self.layout, self.record, self.measure, self.x = (
-            f,
-            solver,
-            layout,
-            record,
-            measure,
-            x,
-        )
+        self.f, self.solver, self.measure, self.layout = f, solver, measure, layout
+        self.record, self.x = record, x
         self.memory: Any = solver.start(x, max_iter)
         self.guard = Safeguard(record.score, solver.growth) if solver.growth < math.inf else None
         self.now, self.before = self._pair(), self._pair()  # (r, y) of the last two evaluations
@@ -128,9 +121,8 @@ class _Run:
             if self.measure is None:
                 values = torch.linalg.vector_norm(self.now, dim=2)
             else:
-                values = torch.stack(
-                    [v for v in self.measure(z, self.layout.unpack(y), rows) if v is not None]
-                )
+                measured = self.measure(z, self.layout.unpack(y), rows)
+                values = torch.stack([value.double() for value in measured if value is not None])
             self.record.update(step, y, values.double())
 
     def finished(self, compact: bool) -> bool:
@@ -167,21 +159,3 @@ class _Run:
         self.before = self._pair()
         if self.guard is not None:
             self.guard.keep(index)
-
-
-def precision_guard(device: torch.device) -> Callable[[], AbstractContextManager[None]]:
-    """Return what keeps autocast and reduced-precision products away from the solver's own arithmetic."""
-    owner: Any = torch.backends.cuda if device.type == "cuda" else torch.backends.mkldnn
-    plain = not torch.is_autocast_enabled(device.type) and owner.matmul.fp32_precision in ("none", "ieee")
-    return nullcontext if plain else partial(_full_precision, device.type, owner.matmul)
-
-
-@contextmanager
-def _full_precision(device: str, backend: Any) -> Iterator[None]:
-    saved = backend.fp32_precision
-    backend.fp32_precision = "ieee"
-    try:
-        with torch.autocast(device, enabled=False):
-            yield
-    finally:
-        backend.fp32_precision = saved

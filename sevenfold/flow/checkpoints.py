@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from sevenfold.checkpoint import read_checkpoint
 from sevenfold.errors import InputError
 from sevenfold.flow.network import FlowNetwork
 from sevenfold.flow.variants import DEQ_VARIANTS, RAFT_VARIANTS
@@ -80,14 +81,9 @@ def load_weights(network: FlowNetwork, path: str | Path) -> LoadReport:
 
 def read_weights(path: str | Path) -> tuple[Weights, str]:
     """Read a state dict from ``path`` and rename its keys to ours; say also whose names they were."""
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(
-            f"there is no weights file {path}: give the path of a state dict saved by torch.save"
-        )
-    content = torch.load(path, map_location="cpu", weights_only=True)
-    content = content.get("state_dict", content) if isinstance(content, dict) else content
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+    content: dict = read_checkpoint(path)
+    content = content.get("state_dict", content)
+    if not all(isinstance(value, Tensor) for value in content.values()):
         raise InputError(f"{path} holds no state dict (a mapping of names to tensors)")
     content = {re.sub(r"^(module\.|network\.)+", "", name): value for name, value in content.items()}
     style = _style(content)

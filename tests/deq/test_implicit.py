@@ -213,3 +213,16 @@ def test_is_built_from_options():
         build(BACKWARDS, {"name": "implicit", "solver": {"name": "broyden", "memry": 5}}, "backward")
     with pytest.raises(ValueError, match=r"backward\.max_iter"):
         build(BACKWARDS, {"name": "implicit", "max_iter": 0}, "backward")
+
+
+@pytest.mark.parametrize("scale", [1e-15, 1e15])
+def test_the_tolerance_is_relative_to_the_gradient(scale):
+    """Regression: a floor in the relative residual ends the backward solve at once where losses are small."""
+    f, z0, leaves = tanh_problem()
+    star = solve(f, z0, Anderson(), max_iter=300, stop=Stop(tol=1e-12)).value
+    found = []
+    for factor in (1.0, scale):
+        (state,) = Implicit(**EXACT).attach(f, star)
+        grads = torch.autograd.grad(loss(state) * factor, leaves)
+        found.append([g / factor for g in grads])
+    assert relative_error(found[1], found[0]) < 1e-9

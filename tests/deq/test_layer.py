@@ -82,7 +82,7 @@ def test_check_06_the_last_gradient_is_the_implicit_one(graph, tol):
 
 
 def test_check_06_sliced_states_are_restarted_solves_with_tracked_steps():
-    """F + n k evaluations: solve, k phantom steps, go on from there; plain iteration makes it one sequence."""
+    """F + n k evaluations: solve, k phantom steps, go on; plain iteration makes it one sequence."""
     f = Toy()
     layer = DEQ(
         solver=FixedPoint(),

@@ -8,7 +8,8 @@ from sevenfold.deq.anderson import Anderson
 from sevenfold.deq.base import Measured, Status, Stop
 from sevenfold.deq.broyden import Broyden
 from sevenfold.deq.fixed_point import FixedPoint
-from sevenfold.deq.solve import precision_guard, solve
+from sevenfold.deq.precision import precision_guard
+from sevenfold.deq.solve import solve
 
 TIGHT = Stop(tol=1e-10)
 
@@ -187,7 +188,7 @@ def test_check_05_zero_residual_at_the_start(solver, mode):
 def test_check_05_singular_memory(solver):
     """Constant steps, then a two-cycle: all differences are parallel or zero."""
     drift = solve(lambda z: (z[0] + 1,), (torch.zeros(2, 4),), solver, max_iter=12)
-    assert (drift.status != Status.converged).all() and drift.value[0].isfinite().all()
+    assert (drift.status == Status.max_iter).all() and drift.value[0].isfinite().all()
     cycle = solve(lambda z: (1 - z[0],), (torch.zeros(2, 4),), solver, max_iter=12)
     assert cycle.value[0].isfinite().all()
     if not isinstance(solver, FixedPoint):
