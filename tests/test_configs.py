@@ -121,5 +121,7 @@ def test_every_file_is_a_recipe_or_serves_one() -> None:
     for path in CONFIGS:
         bases = yaml.safe_load(path.read_text()).get("base", [])
         used |= {(path.parent / base).resolve() for base in ([bases] if isinstance(bases, str) else bases)}
-    additions = {ROOT / f"configs/flow/{name}.yaml" for name in ("pairs", "submit_kitti", "submit_sintel")}
+    additions = {
+        ROOT / f"configs/flow/{name}.yaml" for name in ("analysis", "pairs", "submit_kitti", "submit_sintel")
+    }
     assert not {path for path in CONFIGS if path not in FULL} - used - additions

@@ -28,7 +28,8 @@ def run(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("SEVENFOLD_RUN_FOLDER", raising=False)
         settings = [
-            f"data={{name: pairs, root: {folder / 'data/KittiFlow/training'}}}", f"output_dir={folder}", "name=run",
+            f"data={{name: pairs, root: {folder / 'data/KittiFlow/training'}}}",
+            f"output_dir={folder}", "name=run",
             "trainer.accelerator=cpu", "callbacks.progress=null", "callbacks.flow_images=null",
             "model.evaluation={iterations: 2, budgets: []}", "trainer.enable_model_summary=false",
             "callbacks.flow_convergence={steps: [1, 2, 5], radius_iterations: 4, count: 5}",
