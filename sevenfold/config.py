@@ -75,7 +75,8 @@ def overlay(old: Any, new: Any) -> Any:
     """
     if not isinstance(old, Mapping) or not isinstance(new, Mapping):
         return new
-    return new if new.get("name", old.get("name")) != old.get("name") else merge(old, new)
+    another = "name" in old and "name" in new and old["name"] != new["name"]
+    return new if another else merge(old, new)
 
 
 def read_file(path: str | Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:

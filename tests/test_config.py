@@ -86,6 +86,13 @@ def test_merge_replaces_lists_and_drops_options_of_another_component() -> None:
     assert merge({"name": "run", "seed": 1}, {"name": "other"}) == {"name": "other", "seed": 1}
 
 
+def test_settings_choose_another_component_in_any_order() -> None:
+    layer = {"model": {"name": "a"}, "data": {"name": "b", "crop": 3}}
+    settings = ["data.root=x", "data.name=c", "data.workers=1"]
+    for order in (settings, settings[::-1]):
+        assert compose([layer], order)["data"] == {"name": "c", "root": "x", "workers": 1}
+
+
 def test_base_files_merge_left_to_right_below_their_user(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub/a.yaml").write_text("x: 1\ny: 1\nz: 1\n")
