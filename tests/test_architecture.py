@@ -106,8 +106,9 @@ def test_every_table_entry_exists_with_a_schema(table: str, name: str, reference
         import inspect
 
         function = target.__init__ if inspect.isclass(target) else target
-        kinds = [p.kind for n, p in inspect.signature(function).parameters.items() if n != "self"]
-        assert all(kind is inspect.Parameter.KEYWORD_ONLY for kind in kinds), f"{table}: {name}"
+        options = [p for n, p in inspect.signature(function).parameters.items() if n != "self"]
+        loose = [p.name for p in options if p.kind is not p.KEYWORD_ONLY and p.default is not p.empty]
+        assert not loose, f"{table}: {name} has options that are not keyword-only: {loose}"
         assert isinstance(_fields(target), dict)
 
 
