@@ -49,16 +49,16 @@ def test_penalty_of_a_nonlinear_f_lowers_its_jacobian():
 
 @pytest.mark.parametrize("radius", [0.5, 1.3])
 def test_spectral_radius_per_sample_also_for_complex_pairs(radius):
-    blocks = torch.stack(
-        [rotation(radius, 0.7), torch.diag(torch.tensor([-radius, 0.1], dtype=torch.float64))]
-    )
+    skew = torch.tensor([[1.0, 3.0], [0.0, 1.0]], dtype=torch.float64)  # growth varies from step to step
+    turning = skew @ rotation(radius, 0.7) @ skew.inverse()
+    blocks = torch.stack([turning, torch.diag(torch.tensor([-radius, 0.1], dtype=torch.float64))])
     other = torch.zeros(2, dtype=torch.float64)
 
     def f(z):
         return torch.einsum("bij,bj->bi", blocks, z[0]), 0.2 * z[1] + z[0][:, 0]
 
     found = spectral_radius(f, (torch.ones(2, 2, dtype=torch.float64), other), torch_generator(0))
-    torch.testing.assert_close(found, torch.full((2,), radius, dtype=torch.float64), rtol=1e-3, atol=0)
+    torch.testing.assert_close(found, torch.full((2,), radius, dtype=torch.float64), rtol=0.05, atol=0)
 
 
 def test_spectral_radius_of_a_constant_is_zero():

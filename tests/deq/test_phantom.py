@@ -52,7 +52,7 @@ def test_damping_slows_the_approach():
     assert full < half < 1
 
 
-@pytest.mark.parametrize("damping", [1.0, 0.5])
+@pytest.mark.parametrize("damping", [1.0, 0.3])
 def test_states_and_gradients_are_those_of_the_written_steps(damping):
     weight = torch.tensor([0.3, -0.5], dtype=torch.float64, requires_grad=True)
     star = (torch.tensor([[1.0, 2.0]], dtype=torch.float64, requires_grad=True),)
