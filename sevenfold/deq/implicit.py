@@ -74,12 +74,11 @@ class _Correct(torch.autograd.Function):
                 "use the phantom rule with more steps instead"
             )
         fz, z = ctx.saved_tensors[: len(g)], ctx.saved_tensors[len(g) :]
-        size = torch.stack([part.reshape(len(part), -1).norm(dim=1, dtype=torch.float64) for part in g]).norm(
-            dim=0
-        )
+        sizes = [part.reshape(len(part), -1).norm(dim=1, dtype=torch.float64) for part in g]
+        size = torch.stack(sizes).norm(dim=0)
         unit = _times(
             g, 1 / size.where(size > 0, 1.0)
-        )  # gradients may be tiny: make the tolerance see them as 1
+        )  # so that the tolerance is relative to tiny gradients too
 
         def adjoint(y: State) -> State:
             return tuple(a + b for a, b in zip(pull_back(fz, z, y), unit, strict=True))

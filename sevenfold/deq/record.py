@@ -17,7 +17,7 @@ class Record:
     otherwise nothing here waits for the device, except :meth:`unfinished` and :meth:`drop_finished`.
     """
 
-    def __init__(self, x: Tensor, stop: Stop, max_iter: int, *, keep_last: bool, watched: bool) -> None:
+    def __init__(self, x: Tensor, stop: Stop, *, keep_last: bool, watched: bool) -> None:
         batch = len(x)
         self.stop, self.watched = stop, watched
         self.rows: Tensor | None = None
@@ -31,17 +31,14 @@ class Record:
         self.limit = self.best_score
         self.best = x.clone()
         self.last = x.clone() if keep_last else None
-        self.traces = x.new_full((max_iter, len(Measured._fields), batch), math.nan, dtype=torch.float64)
-        self.width = 2  # kinds of residuals traced: abs and norm, or also pixels and rest
+        self.log: list[
+            tuple[Tensor | None, Tensor]
+        ] = []  # what was measured at each step, and for which rows
         self.outcome = torch.stack([self.steps, self.status, self.lows])  # of the whole batch, once released
 
     def update(self, step: int, y: Tensor, values: Tensor) -> None:
         """Enter evaluation ``step`` (from 1): y = f(x), and what was measured, (2 or 4, n) in float64."""
-        self.width = len(values)
-        if self.rows is None:
-            self.traces[step - 1, : self.width] = values
-        else:
-            self.traces[step - 1, : self.width, self.rows] = values
+        self.log.append((self.rows, values))
         measured = Measured(*values)
         self.score, small = self.stop.judge(measured)
         if step == 1:
@@ -114,13 +111,12 @@ class Record:
         """Return the state to hand out as it stands now, (B, D)."""
         return self.best if self.last is None else self.last
 
-    def solution(self, layout: Layout, indexed: list[Tensor], evaluations: int) -> Solution:
-        """Close the books after ``evaluations`` of f."""
-        self.steps.masked_fill_(self.running, evaluations)
+    def solution(self, layout: Layout, indexed: list[Tensor]) -> Solution:
+        """Close the books."""
+        self.steps.masked_fill_(self.running, len(self.log))
         self._release()
         steps, status, lows = self.outcome
-        later = torch.arange(evaluations, device=steps.device)[:, None, None] >= steps
-        measured = Measured(*self.traces[:evaluations].masked_fill_(later, math.nan).unbind(1))
+        measured = self._measured(steps)
         chosen = lows if self.last is None else steps - (status == Status.nonfinite).long()
 
         def at(trace: Tensor) -> Tensor:
@@ -136,9 +132,18 @@ class Record:
             step_of_best=lows,
             trace_abs=measured.abs,
             trace_rel=measured.rel,
-            trace_pixels=measured.pixels if self.width > 2 else None,
-            trace_rest=measured.rest if self.width > 2 else None,
+            trace_pixels=measured.pixels,
+            trace_rest=measured.rest,
         )
+
+    def _measured(self, steps: Tensor) -> Measured:
+        """Assemble the traces, (evaluations, B) each, NaN after a sample's last step."""
+        kinds, batch = len(self.log[0][1]), len(steps)
+        traces = self.best_score.new_full((len(self.log), kinds, batch), math.nan)
+        for trace, (rows, values) in zip(traces, self.log, strict=True):
+            trace[:, slice(None) if rows is None else rows] = values
+        later = torch.arange(len(traces), device=steps.device)[:, None, None] >= steps
+        return Measured(*traces.masked_fill_(later, math.nan).unbind(1))
 
 
 def copy_rows(target: Tensor, where: Tensor, source: Tensor, *, watched: bool) -> None:

@@ -73,7 +73,7 @@ def solve(
     layout = Layout.of(z0)
     x = layout.flat(z0)
     every = check_every or (1 if x.device.type == "cpu" else 4)
-    record = Record(x, stop or Stop(), max_iter, keep_last=returned == "last", watched=every == 1)
+    record = Record(x, stop or Stop(), keep_last=returned == "last", watched=every == 1)
     run = _Run(f, solver, layout, record, measure, x, max_iter)
     indexed: list[Tensor] = []
     for step in range(1, max_iter + 1):
@@ -84,7 +84,7 @@ def solve(
             break
         run.advance()
     indexed.extend(record.value() for _ in range(len(indexing) - len(indexed)))
-    return record.solution(layout, indexed, step)
+    return record.solution(layout, indexed)
 
 
 class _Run:
