@@ -1,0 +1,9 @@
+"""Search spaces: what an architecture is, how to draw, change and name one.
+
+Nothing heavy is imported here; build one by name with
+``sevenfold.config.build(SPACES, {"name": "nb201"}, "space")`` or import its class from its own file.
+"""
+
+SPACES: dict[str, str] = {
+    "nb201": "sevenfold.nas.spaces.nb201:NB201",
+}
