@@ -1,10 +1,12 @@
 """The build of the benchmark in pieces: which cells belong to one, and its file, written whole."""
 
+import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from sevenfold.nas.digits.network import live_ops
@@ -48,10 +50,14 @@ def plan_shards(members: NDArray[np.int64], *, seeds: int, size: int) -> list[Sh
 
 
 def train_shard(shard: Shard, *, recipe: Recipe) -> dict[str, NDArray[np.generic]]:
-    """Return the curves of a shard by name: ``correct`` and ``loss`` (n, epochs, 3), and its ``members``."""
+    """Return the curves of a shard by name: ``correct`` and ``loss`` (n, epochs, 3), and its ``members``.
+
+    ``provenance`` is a JSON text of what the numbers depend on: the recipe and the version of torch.
+    """
     archs = class_ops()[shard.members]
     correct, loss = train_cells(archs, np.full(len(archs), shard.seed), recipe=recipe)
-    return {"members": shard.members, "correct": correct, "loss": loss}
+    provenance = json.dumps({"recipe": asdict(recipe), "torch": torch.__version__}, sort_keys=True)
+    return {"members": shard.members, "correct": correct, "loss": loss, "provenance": np.array(provenance)}
 
 
 def save_arrays(path: Path, arrays: dict[str, NDArray[np.generic]]) -> None:

@@ -45,15 +45,15 @@ class Plain(nn.Module):
     @torch.no_grad()
     def take_weights(self, networks: Networks, m: int) -> None:
         """Copy the weights of network m of a stack."""
-        self.stem[0].weight.copy_(networks.stem.weight[m].view_as(self.stem[0].weight))
-        self.head.weight.copy_(networks.head[m])
-        for module, branches in zip(self.edges, networks.edges, strict=True):
-            for branch in branches:
-                place = branch.rows.tolist().index(m) if m in branch.rows.tolist() else None
-                if branch.layer is not None and place is not None:
-                    module[1].weight.copy_(branch.layer.weight[place].view_as(module[1].weight))
+        for weight, own in zip(self.weights(), drawn(networks, m), strict=True):
+            weight.copy_(own.view_as(weight))
 
     def weights(self) -> list[Tensor]:
         """Return the convolution weights and the head, in the order in which a stack draws them."""
         middle = [module[1].weight for module in self.edges if isinstance(module, nn.Sequential)]
         return [self.stem[0].weight, *middle, self.head.weight]
+
+
+def drawn(networks: Networks, m: int) -> list[Tensor]:
+    """Return what network m of a stack draws, in order."""
+    return [weight[rows[owners == m]][0] for weight, rows, owners in networks.filters() if m in owners]
