@@ -5,8 +5,8 @@ A file holds any number of named arrays (no object arrays) and ``meta``, a 0-d s
     {"format": "sevenfold nas table 1",
      "space": {"name": "nb201"},                  a component of SPACES, or {"name": "listed", ...}
      "archs": "ops",                              array (n, width): the architectures
-     "rows": "class_of_string",                   optional array (n,): row of the results arrays, for each
-     "keys": "keys",                              optional array (n,): space.keys(archs), where slow to compute
+     "rows": "class_of_string",                   optional array (n,): its row of the results arrays
+     "keys": "keys",                              optional array (n,): space.keys(archs), where slow
      "minimize": ["loss"],                        metrics of which less is better
      "datasets": {
        "digits": {
@@ -24,10 +24,10 @@ A *column* (an entry of ``series``, ``seconds``, ``properties``) reads value = s
 names the dimensions of the array: n results row, r seed, e epoch, k one of several quantities in the same
 array, of which the column takes number ``k``; without r or e all seeds or epochs share the value. Integer
 arrays may name a ``missing`` value; floating ones use NaN. A column whose values exist at some epochs only
-brings its own ``epochs``. ``seconds`` is simulated training time ``per`` "epoch" (one epoch), "run" (the whole
-run, linear in between) or "until" (already summed up to that epoch). A data set with ``separate_runs`` trained
-anew for every entry of ``epochs`` (else they are one curve); ``lengths`` names an array (results rows,) with
-the number of epochs of each run where these differ.
+brings its own ``epochs``. ``seconds`` is simulated training time ``per`` "epoch" (one epoch), "run" (the
+whole run, linear in between) or "until" (already summed up to that epoch). A data set with ``separate_runs``
+trained anew for every entry of ``epochs`` (else they are one curve); ``lengths`` names an array (rows,) or
+(rows, seeds) with the number of epochs of each run's schedule where these differ.
 
 By convention accuracies are percent, ``acc``; losses are ``loss``; splits are ``train``, ``val``, ``test``.
 Runs of the same data with another schedule are another data set: ``cifar10-valid/200``, ``cifar10-valid/12``.
@@ -37,11 +37,12 @@ is first needed, and refuses one whose checksum is wrong.
 """
 
 import hashlib
+import inspect
 import json
 import os
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -111,9 +112,9 @@ def layout(description: Mapping[str, Any]) -> Layout:
     return _record(Layout, {**content, "datasets": datasets}, "table")
 
 
-def _record(kind: type[Record], entry: Mapping[str, Any], where: str) -> Record:
+def _record(kind: Callable[..., Record], entry: Mapping[str, Any], where: str) -> Record:
     """Make the record, its lists tuples; wrong and missing keys are bad input."""
-    known = [f.name for f in fields(kind)]
+    known = list(inspect.signature(kind).parameters)
     for key in entry:
         if key not in known:
             raise InputError(f"description of '{where}': unknown key '{key}'. {suggest(key, known)}")
@@ -139,8 +140,8 @@ def write_table(
 ) -> None:
     """Write a compact file whole (or not at all); equal content gives equal bytes.
 
-    ``description`` is the JSON of ``meta`` without ``format`` and ``sha256``. It is checked against the arrays
-    by opening it as a :class:`Table` first.
+    ``description`` is the JSON of ``meta`` without ``format`` and ``sha256``. It is checked against the
+    arrays first.
     """
     Table(arrays, description).check()
     sums = {name: digest(array) for name, array in arrays.items()}
@@ -150,7 +151,7 @@ def write_table(
     save = np.savez_compressed if compressed else np.savez
     try:
         with open(temporary, "wb") as file:
-            save(file, allow_pickle=False, meta=np.array(meta), **arrays)  # type: ignore[arg-type]
+            save(file, allow_pickle=False, **{"meta": np.array(meta), **arrays})
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -159,7 +160,7 @@ def write_table(
 
 
 class Table:
-    """Named arrays with their description; arrays of a file are read, and their checksum compared, when used."""
+    """Named arrays with their description; a file's arrays are read, and their sums compared, when used."""
 
     def __init__(
         self,
@@ -235,7 +236,7 @@ class Table:
 
         ``seeds`` and ``epochs`` cut those axes of the array; an axis the column lacks has length 1.
         """
-        whole = {"n": slice(None), "r": seeds, "e": epochs, "k": column.k or 0}
+        whole: dict[str, Any] = {"n": slice(None), "r": seeds, "e": epochs, "k": column.k or 0}
         taken = self[column.array][tuple(whole[axis] for axis in column.axes)][rows]
         axes = column.axes.replace("k", "")
         absent = tuple(place for place, axis in ((1, "r"), (2, "e")) if axis not in axes)
