@@ -5,5 +5,6 @@ Nothing heavy is imported here; build one by name with
 """
 
 SPACES: dict[str, str] = {
+    "nb101": "sevenfold.nas.spaces.nb101:NB101",
     "nb201": "sevenfold.nas.spaces.nb201:NB201",
 }

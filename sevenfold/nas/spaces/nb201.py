@@ -47,6 +47,7 @@ class NB201(Enumerable):
     neighborhoods = ("adj", "path", "trunc_path")
     notations = ("nb201", "naslib")
     path_cutoff = 30
+    path_slots = 4
 
     def __init__(self, *, canonical: Canonical = "none") -> None:
         self.canonical = canonical
