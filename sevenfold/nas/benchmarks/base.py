@@ -28,7 +28,7 @@ class Curves:
 
     values: NDArray[np.float64]
     seeds: tuple[int | str, ...]
-    epochs: tuple[int, ...]
+    epochs: tuple[Epoch, ...]
 
     @property
     def mask(self) -> NDArray[np.bool_]:
@@ -68,7 +68,7 @@ class Benchmark(ABC):
     def __init__(
         self,
         space: Space,
-        series: Mapping[str, tuple[int, ...]],
+        series: Mapping[str, tuple[Epoch, ...]],
         *,
         dataset: str,
         datasets: Sequence[str],
@@ -77,7 +77,8 @@ class Benchmark(ABC):
         minimize: Sequence[str] = ("loss",),
         separate_runs: bool = False,
     ) -> None:
-        """Describe a benchmark: ``series`` maps "split/metric" to the epochs at which it is known.
+        """Describe a benchmark: ``series`` maps "split/metric" to the epochs at which it is known, ("last",)
+        where that is the end of each run's schedule only.
 
         ``minimize`` names the metrics of which less is better; with ``separate_runs`` every epoch of
         ``epochs`` is a training of its own, not a point of one curve.
@@ -178,7 +179,7 @@ class Benchmark(ABC):
             for key, (split, _, metric) in parts.items()
         }
 
-    def _series(self, split: str, metric: str) -> tuple[str, tuple[int, ...]]:
+    def _series(self, split: str, metric: str) -> tuple[str, tuple[Epoch, ...]]:
         key = f"{split}/{metric}"
         if key not in self.series:
             raise InputError(f"{self.dataset} has no '{key}'; it has {', '.join(self.series)}")
@@ -191,12 +192,12 @@ class Benchmark(ABC):
         place = find(seed, self.seeds, f"seed of {self.dataset}")
         return slice(place, place + 1)
 
-    def _last(self, archs: Ints, key: str, epochs: tuple[int, ...], seeds: slice) -> NDArray[np.float64]:
+    def _last(self, archs: Ints, key: str, epochs: tuple[Epoch, ...], seeds: slice) -> NDArray[np.float64]:
         lengths = self.lengths(archs)
         if lengths is None or epochs != self.epochs:
             return self.read(archs, key, seeds, slice(len(epochs) - 1, None))[:, :, 0]
         lengths = lengths[:, seeds] if lengths.shape[1] > 1 else lengths
-        return self._ends(self.read(archs, key, seeds, slice(None)), lengths, epochs)
+        return self._ends(self.read(archs, key, seeds, slice(None)), lengths, self.epochs)
 
     @staticmethod
     def _ends(

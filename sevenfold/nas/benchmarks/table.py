@@ -4,7 +4,8 @@ A file holds any number of named arrays (no object arrays) and ``meta``, a 0-d s
 
     {"format": "sevenfold nas table 1",
      "space": {"name": "nb201"},                  a component of SPACES, or {"name": "listed", ...}
-     "archs": "ops",                              array (n, width): the architectures
+     "archs": "ops",                              array (n, width): the architectures as rows of the space
+     "notation": "",                              or strings (n,): a notation of the space, or "digits"
      "rows": "class_of_string",                   optional array (n,): its row of the results arrays
      "keys": "keys",                              optional array (n,): space.keys(archs), where slow
      "minimize": ["loss"],                        metrics of which less is better
@@ -24,10 +25,13 @@ A *column* (an entry of ``series``, ``seconds``, ``properties``) reads value = s
 names the dimensions of the array: n results row, r seed, e epoch, k one of several quantities in the same
 array, of which the column takes number ``k``; without r or e all seeds or epochs share the value. Integer
 arrays may name a ``missing`` value; floating ones use NaN. A column whose values exist at some epochs only
-brings its own ``epochs``. ``seconds`` is simulated training time ``per`` "epoch" (one epoch), "run" (the
-whole run, linear in between) or "until" (already summed up to that epoch). A data set with ``separate_runs``
-trained anew for every entry of ``epochs`` (else they are one curve); ``lengths`` names an array (rows,) or
-(rows, seeds) with the number of epochs of each run's schedule where these differ.
+brings its own ``epochs``; one that is known at the end of each run's schedule, whenever that is, says
+``at_end``. The notation "digits" has one digit for each coordinate (leading zeros may be absent).
+
+``seconds`` is simulated training time ``per`` "epoch" (one epoch), "run" (the whole run, linear in between)
+or "until" (already summed up to that epoch). A data set with ``separate_runs`` trained anew for every entry
+of ``epochs`` (else they are one curve); ``lengths`` names an array (rows,) or (rows, seeds) with the number
+of epochs of each run's schedule where these differ.
 
 By convention accuracies are percent, ``acc``; losses are ``loss``; splits are ``train``, ``val``, ``test``.
 Runs of the same data with another schedule are another data set: ``cifar10-valid/200``, ``cifar10-valid/12``.
@@ -41,12 +45,14 @@ import inspect
 import json
 import os
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from sevenfold.config import suggest
@@ -65,6 +71,7 @@ class Column:
     scale: float = 1.0
     missing: int | None = None
     epochs: tuple[int, ...] = ()
+    at_end: bool = False
     per: Literal["epoch", "run", "until"] = "epoch"
 
 
@@ -90,6 +97,7 @@ class Layout:
     datasets: Mapping[str, Dataset]
     rows: str = ""
     keys: str = ""
+    notation: str = ""
     minimize: tuple[str, ...] = ("loss",)
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
@@ -159,6 +167,37 @@ def write_table(
         temporary.unlink(missing_ok=True)
 
 
+class _Members(Mapping[str, NDArray[Any]]):
+    """The arrays of an ``.npz``; the file is open only while one is read."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = path
+        with self._opened() as file:
+            self.names = tuple(file.files)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        with self._opened() as file:
+            return np.asarray(file[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @contextmanager
+    def _opened(self) -> Iterator[NpzFile]:
+        try:
+            with open(self.path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
+                if not isinstance(file, NpzFile):
+                    raise ValueError("it holds one bare array")
+                yield file
+        except FileNotFoundError:
+            raise InputError(f"benchmark file '{self.path}' does not exist") from None
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise InputError(f"'{self.path}' is no readable .npz without objects: {error}") from None
+
+
 class Table:
     """Named arrays with their description; a file's arrays are read, and their sums compared, when used."""
 
@@ -177,28 +216,22 @@ class Table:
     @classmethod
     def open(cls, path: str | Path, description: Mapping[str, Any] | None = None) -> "Table":
         """Open an ``.npz``: a compact file, or any other whose ``description`` is given."""
-        try:
-            file = np.load(path, allow_pickle=False)
-            meta = description if description is not None else json.loads(str(file["meta"]))
-        except FileNotFoundError:
-            raise InputError(f"benchmark file '{path}' does not exist") from None
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(f"'{path}' is no readable .npz without objects: {error}") from None
-        except KeyError:
-            raise InputError(f"'{path}' has no description; it is not a compact table") from None
-        if description is None and meta.get("format") != FORMAT:
+        arrays = _Members(path)
+        if description is not None:
+            return cls(arrays, description, source=str(path))
+        if "meta" not in arrays:
+            raise InputError(f"'{path}' has no description; it is not a compact table")
+        meta = json.loads(str(arrays["meta"]))
+        if meta.get("format") != FORMAT:
             raise InputError(f"'{path}' has format {meta.get('format')!r}; expected {FORMAT!r}")
-        return cls(file, meta, source=str(path))
+        return cls(arrays, meta, source=str(path))
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         """Return an array by name."""
         if name not in self._read:
             if name not in self._arrays:
                 raise InputError(f"'{self.source}' has no array '{name}'. {suggest(name, self._arrays)}")
-            try:
-                array = np.asarray(self._arrays[name])
-            except (ValueError, EOFError, zipfile.BadZipFile) as error:
-                raise InputError(f"'{self.source}', array '{name}': {error}") from None
+            array = np.asarray(self._arrays[name])
             if name in self._sums and digest(array) != self._sums[name]:
                 raise InputError(f"'{self.source}', array '{name}': wrong checksum; the file is damaged")
             self._read[name] = array
@@ -219,7 +252,7 @@ class Table:
 
     def _check_column(self, where: str, dataset: Dataset, column: Column) -> None:
         array, sizes = self[column.array], {"r": len(dataset.seeds)}
-        sizes["e"] = len(column.epochs or dataset.epochs)
+        sizes["e"] = 1 if column.at_end else len(column.epochs or dataset.epochs)
         wrong = array.ndim != len(column.axes) or any(
             axis in sizes and size != sizes[axis] for axis, size in zip(column.axes, array.shape, strict=True)
         )

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from sevenfold.config import build
 from sevenfold.errors import InputError
-from sevenfold.nas.benchmarks.base import Benchmark, find, only
+from sevenfold.nas.benchmarks.base import Benchmark, Epoch, find, only
 from sevenfold.nas.benchmarks.listed import Listed
 from sevenfold.nas.benchmarks.table import Column, Table
 from sevenfold.nas.spaces import SPACES
@@ -22,9 +22,10 @@ class TableBenchmark(Benchmark):
         given = table.layout
         dataset = only(dataset, list(given.datasets), "data set")
         self.table, self.columns = table, given.datasets[dataset]
+        space, self._archs = table_space(table)
         super().__init__(
-            table_space(table),
-            {key: c.epochs or self.columns.epochs for key, c in self.columns.series.items()},
+            space,
+            {key: _epochs(c, self.columns.epochs) for key, c in self.columns.series.items()},
             dataset=dataset,
             datasets=list(given.datasets),
             seeds=self.columns.seeds,
@@ -32,14 +33,14 @@ class TableBenchmark(Benchmark):
             minimize=given.minimize,
             separate_runs=self.columns.separate_runs,
         )
-        keys = table[given.keys] if given.keys else self.space.keys(table[given.archs])
+        keys = table[given.keys] if given.keys else self.space.keys(self._archs)
         self._order = np.argsort(keys, kind="stable")
         self._keys = keys[self._order]
 
     @property
     def archs(self) -> Ints:
         """Return all architectures of the table, (N, width)."""
-        return self.table[self.table.layout.archs]
+        return self._archs
 
     @property
     def properties(self) -> tuple[str, ...]:
@@ -86,7 +87,7 @@ class TableBenchmark(Benchmark):
 
     def seconds(self, archs: Ints) -> NDArray[np.float64]:
         """Return cumulative seconds, (n, R or 1, E); NaN where the table has no times."""
-        column, epochs = self.columns.seconds, np.array(self.epochs)
+        column, epochs = self.columns.seconds, np.array(self.epochs or (1,))
         if column is None:
             return np.full((len(archs), 1, len(epochs)), np.nan)
         seconds = self._values(column, archs, slice(None), slice(None))
@@ -102,10 +103,23 @@ class TableBenchmark(Benchmark):
         return np.where(np.isnan(seconds).all(axis=2, keepdims=True), np.nan, total)
 
 
-def table_space(table: Table) -> Space:
-    """Build the space a table names; ``listed`` is made of the table's own architectures."""
-    node = table.layout.space
-    if node.get("name") == "listed":
-        return Listed(table[table.layout.archs])
-    space: Space = build(SPACES, node, "space")
-    return space
+def _epochs(column: Column, epochs: tuple[int, ...]) -> tuple[Epoch, ...]:
+    return ("last",) if column.at_end else column.epochs or epochs
+
+
+def table_space(table: Table) -> tuple[Space, Ints]:
+    """Build the space a table names and return it with the table's architectures as rows of it.
+
+    ``listed`` is the space of these architectures and no others.
+    """
+    given, archs = table.layout, table[table.layout.archs]
+    if given.notation == "digits":
+        strings = archs.astype(str)
+        width = np.strings.str_len(strings).max()
+        archs = np.strings.zfill(strings, width).view("<U1").reshape(-1, width).astype(np.int8)
+    if given.space.get("name") == "listed":
+        return Listed(archs), archs
+    space: Space = build(SPACES, given.space, "space")
+    if given.notation not in ("", "digits"):
+        archs = space.from_strings(archs.tolist(), notation=given.notation)
+    return space, archs
