@@ -23,6 +23,12 @@ BENCHMARKS: dict[str, str] = {
     "synthetic-nb101": "sevenfold.nas.benchmarks.synthetic_nb101:SyntheticNB101",
 }
 
+CONVERTERS: dict[str, str] = {
+    "nb101": "sevenfold.nas.benchmarks.nb101:pack",
+    "nats-tss": "sevenfold.nas.benchmarks.nats:pack",
+    "nb201": "sevenfold.nas.benchmarks.nats:pack",
+}
+
 
 def load_benchmark(name: str, **options: Any) -> "Benchmark":
     """Open the benchmark ``name`` of ``BENCHMARKS``; ``options`` are those of its entry.

@@ -114,6 +114,11 @@ ALLOWED: dict[tuple[str, str], Any] = {
 }
 
 
+def numpy_types() -> list[Any]:
+    """Return the classes of stand-ins that take a state, for an unpickler that must be told."""
+    return [_Dtype, _Array]
+
+
 class SafeUnpickler(pickle.Unpickler):
     """An unpickler that knows the names of ``ALLOWED`` and nothing else."""
 
