@@ -33,7 +33,7 @@ class DARTS(Space):
     """
 
     width = 32
-    size = 180**2 * 7**16
+    size: int = 180**2 * 7**16
     samplings = ("adj",)
     mutations = ("adj",)
     neighborhoods = ("adj",)
