@@ -50,8 +50,8 @@ class Space(ABC):
     """
 
     width: int
-    size: int
-    """How many different rows are valid (before isomorphisms are taken together)."""
+    size: int | None = None
+    """How many architectures there are, as the benchmark counts them; None where that is not known."""
 
     samplings: tuple[str, ...]
     mutations: tuple[str, ...]

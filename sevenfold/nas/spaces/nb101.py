@@ -14,6 +14,7 @@ from sevenfold.nas.spaces.base import Enumerable, Graph, Ints, Part, choose, one
 from sevenfold.nas.spaces.nb101_cells import all_cells, numbers
 from sevenfold.nas.spaces.nb101_graph import OPS, in_chunks, prune
 from sevenfold.nas.spaces.nb101_moves import PathKind
+from sevenfold.nas.spaces.rejection import change, until_valid
 
 PATH_KINDS = tuple(w + t + c + "path" for w in ("", "wtd_") for c in ("", "cont_") for t in ("", "trunc_"))
 
@@ -40,7 +41,7 @@ class NB101(Enumerable):
     """
 
     width = 26
-    size = 423624
+    size: int = 423624
     samplings = ("adj", "cont_adj", "uniform", *PATH_KINDS)
     mutations = ("adj", "cont_adj", "trunc_adj", *PATH_KINDS)
     neighborhoods = ("adj", "path", "trunc_path")
@@ -55,9 +56,9 @@ class NB101(Enumerable):
             return all_cells().archs[rng.integers(self.size, size=n)]
         if method.endswith("path"):
             paths = self._path_kind(method, cutoff)
-            return nb101_moves.until_valid(n, partial(nb101_moves.random_paths, rng, kind=paths))
+            return until_valid(n, partial(nb101_moves.random_paths, rng, kind=paths))
         continuous = method == "cont_adj"
-        return nb101_moves.until_valid(n, partial(nb101_moves.random_edges, rng, continuous=continuous))
+        return until_valid(n, partial(nb101_moves.random_edges, rng, continuous=continuous))
 
     def mutate(
         self, archs: Ints, rng: Generator, *, rate: float = 1.0, kind: str = "adj", cutoff: int | None = None
@@ -68,11 +69,11 @@ class NB101(Enumerable):
         if kind.endswith("path"):
             paths = self._path_kind(kind, cutoff)
             propose = partial(nb101_moves.change_paths, rng=rng, rate=rate, kind=paths)
-            return nb101_moves.change(parents, propose)
+            return change(parents, propose)
         if kind == "cont_adj":
-            return nb101_moves.change(parents, partial(nb101_moves.move_edge, rng=rng, rate=rate))
+            return change(parents, partial(nb101_moves.move_edge, rng=rng, rate=rate))
         keep = 26 if kind == "adj" else self._cutoff(cutoff, 21, 26)
-        return nb101_moves.change(parents, partial(nb101_moves.flip_edges, rng=rng, rate=rate, cutoff=keep))
+        return change(parents, partial(nb101_moves.flip_edges, rng=rng, rate=rate, cutoff=keep))
 
     def neighbors(self, arch: ArrayLike, *, kind: str = "adj", cutoff: int | None = None) -> Ints:
         """Return the cells one step away: ``adj`` by one operation or edge, ``path`` by one path."""
@@ -109,7 +110,7 @@ class NB101(Enumerable):
         return all_cells().archs[asked]
 
     def neighbor_table(self) -> NDArray[np.int32]:
-        """Return the numbers of the different ``adj`` neighbors of every cell; takes some minutes."""
+        """Return the numbers of the different ``adj`` neighbors of every cell; takes a minute or two."""
         return np.asarray(in_chunks(_neighbor_numbers, all_cells().archs, rows=1 << 12))
 
     def to_strings(self, archs: Ints, *, notation: str = "nasbench") -> list[str]:

@@ -1,6 +1,5 @@
 """Drawing and changing cells of NAS-Bench-101 in every published encoding (White et al. 2020)."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -13,9 +12,6 @@ from sevenfold.nas.spaces.nb101_graph import PATH_LENGTHS, path_bits, prune
 
 PATH_WEIGHTS = np.array([0.2, 0.127, 3.36e-2, 3.92e-3, 1.5e-4, 6.37e-7])[PATH_LENGTHS]
 """Published probability of each path: about how often random adjacency matrices contain one of its length."""
-
-PATIENCE = 200
-"""How often a change that gives no valid cell is drawn again before the parent itself is returned."""
 
 Bits = NDArray[np.bool_]
 
@@ -31,14 +27,6 @@ class PathKind(NamedTuple):
     def weights(self) -> NDArray[np.float64]:
         """Return the probability of each path, (cutoff,)."""
         return PATH_WEIGHTS[: self.cutoff] if self.weighted else np.full(self.cutoff, 1 / self.cutoff)
-
-
-def until_valid(n: int, draw: Callable[[int], Ints]) -> Ints:
-    """Draw batches of valid cells until there are ``n``, (n, 26)."""
-    found = [draw(2 * n + 8)]
-    while (have := sum(map(len, found))) < n:
-        found.append(draw(2 * (n - have) + 8))
-    return np.concatenate(found)[:n]
 
 
 def random_edges(rng: Generator, n: int, continuous: bool) -> Ints:
@@ -72,18 +60,6 @@ def set_names(bits: Bits) -> NDArray[np.uint64]:
 
 def _largest(values: NDArray[np.floating], counts: NDArray[np.integer]) -> Bits:
     return (-values).argsort(1).argsort(1) < counts[:, None]
-
-
-def change(parents: Ints, propose: Callable[[Ints], tuple[Ints, Bits]]) -> Ints:
-    """Return one valid child per row; ``propose`` gives children and which of them are valid."""
-    children, waiting = parents.copy(), np.arange(len(parents))
-    for _ in range(PATIENCE):
-        proposed, valid = propose(parents[waiting])
-        children[waiting[valid]] = proposed[valid]
-        waiting = waiting[~valid]
-        if not len(waiting):
-            break
-    return children
 
 
 def flip_edges(parents: Ints, rng: Generator, rate: float, cutoff: int) -> tuple[Ints, Bits]:

@@ -41,7 +41,7 @@ class NB201(Enumerable):
     """
 
     width = 6
-    size = 5**6
+    size: int = 5**6
     samplings = ("uniform", "connected")
     mutations = ("adj", "one", "path", "trunc_path")
     neighborhoods = ("adj", "path", "trunc_path")

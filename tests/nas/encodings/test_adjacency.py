@@ -79,8 +79,11 @@ def test_decoding_inverts_encoding(name, encoding):
         with pytest.raises(InputError, match="has no edges"):
             locate(ENCODINGS[encoding])(space, archs)
         return
-    again = locate(DECODERS[encoding])(space, locate(ENCODINGS[encoding])(space, archs))
-    assert (space.keys(again) == space.keys(archs)).all()
+    rows = locate(ENCODINGS[encoding])(space, archs)
+    again = locate(DECODERS[encoding])(space, rows)
+    assert (locate(ENCODINGS[encoding])(space, again) == rows).all()
+    if name != "nlp":  # whose matrix does not tell the inputs of a blend apart
+        assert (space.keys(again) == space.keys(archs)).all()
 
 
 def test_continuous_codes_decode_by_their_largest_entries(worked):
