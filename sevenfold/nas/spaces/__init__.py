@@ -5,5 +5,8 @@ Nothing heavy is imported here; build one by name with
 """
 
 SPACES: dict[str, str] = {
+    "darts": "sevenfold.nas.spaces.darts:DARTS",
+    "nb101": "sevenfold.nas.spaces.nb101:NB101",
     "nb201": "sevenfold.nas.spaces.nb201:NB201",
+    "nlp": "sevenfold.nas.spaces.nlp:NLP",
 }

@@ -50,8 +50,8 @@ class Space(ABC):
     """
 
     width: int
-    size: int
-    """How many different rows are valid (before isomorphisms are taken together)."""
+    size: int | None = None
+    """How many architectures there are, as the benchmark counts them; None where that is not known."""
 
     samplings: tuple[str, ...]
     mutations: tuple[str, ...]
@@ -62,6 +62,8 @@ class Space(ABC):
     """Equal blocks that a path encoding consists of, each ordered by path length."""
     path_cutoff: int
     """How many leading coordinates of every block the truncated path encoding keeps by default."""
+    path_slots: int
+    """How many different paths an architecture can have, at most."""
 
     @abstractmethod
     def sample(self, rng: Generator, n: int, *, method: str = ...) -> Ints:

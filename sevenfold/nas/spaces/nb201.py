@@ -41,12 +41,13 @@ class NB201(Enumerable):
     """
 
     width = 6
-    size = 5**6
+    size: int = 5**6
     samplings = ("uniform", "connected")
     mutations = ("adj", "one", "path", "trunc_path")
     neighborhoods = ("adj", "path", "trunc_path")
     notations = ("nb201", "naslib")
     path_cutoff = 30
+    path_slots = 4
 
     def __init__(self, *, canonical: Canonical = "none") -> None:
         self.canonical = canonical

@@ -1,6 +1,7 @@
 """NAS-Bench-201: numbering, keys against independent references, neighbors, notations."""
 
 import itertools
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from sevenfold.nas.spaces.nb201 import NB201
 from sevenfold.nas.spaces.nb201_keys import EDGES, OPS, classes
 
 TABLE = Path(__file__).resolve().parents[3] / "../shared/data/nas/nb201_cifar.npz"
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden/nb201.json").read_text())
 needs_table = pytest.mark.skipif(not TABLE.is_file(), reason="the shared benchmark tables are absent")
 
 
@@ -152,3 +154,22 @@ def test_wrong_numbers_and_codes_are_refused() -> None:
         NB201().index(np.full((1, 6), 5))
     with pytest.raises(InputError, match="functional"):
         NB201(canonical="functionl")  # type: ignore[arg-type]
+
+
+def test_golden_strings_have_their_tuples_codes_and_paths() -> None:
+    space = NB201()
+    assert len(GOLDEN) == 20
+    for cell in GOLDEN:
+        arch = space.from_strings([cell["nb201"]])
+        assert space.to_strings(arch) == [cell["nb201"]]
+        assert space.to_strings(arch, notation="naslib") == [cell["naslib"]]
+        assert space.from_strings([cell["naslib"]], notation="naslib").tolist() == arch.tolist()
+        assert space.parts(arch)[0].values[0].tolist() == cell["codes"]
+        assert np.flatnonzero(space.path_bits(arch)[0]).tolist() == cell["paths"]
+
+
+def test_string_round_trip_of_every_cell(cells: np.ndarray) -> None:
+    for notation in NB201.notations:
+        texts = NB201().to_strings(cells, notation=notation)
+        assert len(set(texts)) == 15625
+        assert (NB201().from_strings(texts, notation=notation) == cells).all()
