@@ -359,7 +359,7 @@ def test_real_rows_with_one_key_are_one_network():
     assert len(archs) == 500 and SPACE.is_valid(archs).all()
     _, first, place = np.unique(SPACE.keys(archs), return_index=True, return_inverse=True)
     # where channels do not divide evenly, the remainder goes to the first vertices, so order shows a little
-    assert params == pytest.approx(params[first][place], rel=0.005) and len(first) < 500
+    assert params == pytest.approx(params[first][place], rel=0.01) and len(first) < 500
     assert params.std() > 3
     whole = [k for k, text in enumerate(texts) if text.count(",") == 55]
     assert [texts[k] for k in whole] == SPACE.to_strings(archs[whole], notation="naslib")
