@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sevenfold.errors import InputError
 from sevenfold.nas.spaces import darts_notations
-from sevenfold.nas.spaces.base import Graph, Ints, Part, Space, choose, one_hot
+from sevenfold.nas.spaces.base import Graph, Ints, Part, Space, choose, flat, one_hot
 
 INPUTS = np.repeat(np.arange(2, 6), 2)
 """How many predecessors each of the eight pairs of a cell can choose from; pair p belongs to node p // 2."""
@@ -156,7 +156,7 @@ class DARTS(Space):
             number = (pairs[:, :, slots, 1] + 1) @ 7 ** np.arange(len(slots))
             row, cell = np.nonzero(linked)
             bits[row, cell, source[row, cell, 0], number[row, cell]] = 1
-        return bits.reshape(len(pairs), -1)
+        return flat(bits)
 
     def graph(self, archs: Ints) -> Graph:
         """Return 22 vertices: per cell two inputs, the eight pairs, the output; 9 labels in that order."""

@@ -138,6 +138,13 @@ class NB101(Enumerable):
         """Return which of the 364 paths are present, (n, 364)."""
         return nb101_graph.path_bits(self.checked(archs))
 
+    def from_path_bits(self, bits: NDArray[np.integer]) -> Ints:
+        """Return the cell that stands for each set of paths, (n, 26): the one with the lowest number."""
+        number = all_cells().by_paths.find(nb101_moves.set_names(np.asarray(bits) > 0))
+        if (number < 0).any():
+            raise InputError(f"no NB101 cell has exactly the paths of row {int(np.argmin(number))}")
+        return all_cells().archs[number]
+
     def graph(self, archs: Ints) -> Graph:
         """Return the pruned cells; labels are input, the three operations in row order, output."""
         archs = self.checked(archs)

@@ -112,6 +112,16 @@ def test_exact_darts_11204_path_bits_equal_the_naive_walk():
         assert np.flatnonzero(found).tolist() == expected and len(expected) <= SPACE.path_slots
 
 
+def test_the_eighth_edge_is_on_paths():
+    """Regression: a loop over seven operations left the last of the eight edges out."""
+    archs = SPACE.sample(np.random.default_rng(11), 100)
+    for last in (15, 31):
+        others = archs.copy()
+        others[:, last] = (others[:, last] + 1) % 7
+        # all but the few where the same operations are found on another way, too
+        assert (SPACE.path_bits(others) != SPACE.path_bits(archs)).any(1).mean() > 0.8
+
+
 def test_truncation_keeps_short_paths_of_every_block():
     """Regression: the first coordinates alone are paths of one cell and one input."""
     archs = SPACE.sample(np.random.default_rng(8), 300)
