@@ -26,12 +26,23 @@ class Level(nn.Module):
     """All operations on edges out of one node: which networks have them, where they lead, their weights.
 
     ``rows_<kind>`` are the networks and ``ends_<kind>`` the numbers target * M + network in the maps of all
-    nodes. Convolutions stand together, 1x1 ones first.
+    nodes; ``part`` is where the source stands there. Convolutions stand together, 1x1 ones first.
     """
+
+    rows: Tensor
+    ends: Tensor
+    rows_thin: Tensor
+    ends_thin: Tensor
+    rows_wide: Tensor
+    ends_wide: Tensor
+    rows_pool: Tensor
+    ends_pool: Tensor
+    rows_skip: Tensor
+    ends_skip: Tensor
 
     def __init__(self, archs: NDArray[np.int8], source: int, channels: int) -> None:
         super().__init__()
-        self.source = source
+        self.part = slice(source * len(archs), (source + 1) * len(archs))
         edges = [(edge, target) for edge, (start, target) in enumerate(EDGES) if start == source]
         self.thin = self._place("thin", archs, edges, "nor_conv_1x1")
         wide = self._place("wide", archs, edges, "nor_conv_3x3")
@@ -58,6 +69,17 @@ class Level(nn.Module):
         if self.thin < len(maps):
             convolve(maps[self.thin :], spread, out[self.thin :])
         return out
+
+    def operate(self, nodes: Tensor, spread: Tensor) -> tuple[Tensor, Tensor]:
+        """Let the source's maps in ``nodes`` (4 * M, C, 16, B) pass its edges.
+
+        Pooled and skipped maps are added to their targets there; the convolutions' inputs and results are
+        returned, (n, C, 16, B) each.
+        """
+        maps = nodes[self.part]
+        self.free(nodes, maps)
+        inputs = maps.index_select(0, self.rows).relu_()
+        return inputs, self.convolutions(inputs, spread)
 
     def free(self, nodes: Tensor, maps: Tensor) -> None:
         """Add pooled and skipped maps (M, C, 16, B) to their targets in ``nodes`` (4 * M, C, 16, B)."""
@@ -99,38 +121,26 @@ class _Run(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, cell: "Cell", x: Tensor, *weights: Tensor) -> Tensor:
-        m = len(x)
-        nodes = x.new_zeros(4 * m, *x.shape[1:])
-        nodes[:m] = x
-        ctx.cell, ctx.kept = cell, []
-        for level in cell.levels:
-            maps = nodes[level.source * m : (level.source + 1) * m]
-            level.free(nodes, maps)
-            if len(level.rows):
-                inputs = maps.index_select(0, level.rows).relu_()
-                spread = matrices(level.weight3)
-                out = level.convolutions(inputs, spread)
-                normed, moments = standardize(out.flatten(2), level.norm.gain, level.norm.bias)
-                level.norm.keep(moments, out[0, 0].numel())
-                nodes.index_add_(0, level.ends, normed.view(out.shape))
-                ctx.kept.append((inputs, out, moments, spread))
-            else:
-                ctx.kept.append(None)
-        return nodes[3 * m :]
+        nodes = cell.nodes(x)
+        ctx.levels, ctx.kept = cell.ordered, []
+        for level in cell.ordered:
+            spread = matrices(level.weight3)
+            inputs, out = level.operate(nodes, spread)
+            normed, moments = standardize(out.flatten(2), level.norm.gain, level.norm.bias)
+            level.norm.keep(moments, out.shape[2] * out.shape[3])
+            nodes.index_add_(0, level.ends, normed.view(out.shape))
+            ctx.kept.append((inputs, out, moments, spread))
+        return nodes[-len(x) :]
 
     @staticmethod
     def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
         m = len(outer[0])
         grads = outer[0].new_zeros(4 * m, *outer[0].shape[1:])
         grads[3 * m :] = outer[0]
-        weights: list[Tensor | None] = []
-        for level, kept in zip(reversed(ctx.cell.levels), reversed(ctx.kept), strict=True):
-            grad = grads[level.source * m : (level.source + 1) * m]
+        weights: list[Tensor] = []
+        for level, kept in zip(reversed(ctx.levels), reversed(ctx.kept), strict=True):
+            grad, inputs = grads[level.part], kept[0]
             level.free_gradient(grads, grad)
-            if kept is None:
-                weights = [None] * 4 + weights
-                continue
-            inputs = kept[0]
             to_inputs, to_weights = level.gradient(grads, *kept)
             grad.index_add_(0, level.rows, torch.ops.aten.threshold_backward(to_inputs, inputs, 0))
             weights = [*to_weights, *weights]
@@ -143,46 +153,45 @@ class Cell(nn.Module):
     def __init__(self, archs: NDArray[np.int8], channels: int) -> None:
         super().__init__()
         self.networks = len(archs)
+        self.ordered = [Level(archs, source, channels) for source in (0, 1, 2)]
+        self.levels = nn.ModuleList(self.ordered)
         self.spreads: list[Tensor] = []
-        self.levels = nn.ModuleList(Level(archs, source, channels) for source in (0, 1, 2))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (M, C, 16, B) to the same shape."""
-        weights = [
-            w
-            for level in self.levels
-            for w in (level.norm.gain, level.norm.bias, level.weight1, level.weight3)
-        ]
-        return _Run.apply(self, x, *weights) if self.training else self._evaluate(x)
 
     def train(self, mode: bool = True) -> Self:
         """Switch as usual; for evaluation the filters are spread out once."""
         with torch.no_grad():
-            self.spreads = [] if mode else [matrices(level.weight3) for level in self.levels]
+            self.spreads = [] if mode else [matrices(level.weight3) for level in self.ordered]
         return super().train(mode)
+
+    def nodes(self, x: Tensor) -> Tensor:
+        """Return the maps of all four nodes, (4 * M, C, 16, B): ``x``, then zeros."""
+        return torch.cat([x, x.new_zeros(3 * len(x), *x.shape[1:])])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (M, C, 16, B) to the same shape; without gradients in evaluation."""
+        if self.training:
+            norms = [(level, level.norm) for level in self.ordered]
+            return _Run.apply(
+                self, x, *(w for level, n in norms for w in (n.gain, n.bias, level.weight1, level.weight3))
+            )
+        return self._evaluate(x)
+
+    @torch.no_grad()
+    def _evaluate(self, x: Tensor) -> Tensor:
+        nodes = self.nodes(x)
+        for level, spread in zip(self.ordered, self.spreads, strict=True):
+            out = level.operate(nodes, spread)[1]
+            normed = rescale(out.flatten(2), level.norm.gain, level.norm.bias, level.norm.kept())
+            nodes.index_add_(0, level.ends, normed.view(out.shape))
+        return nodes[-len(x) :]
 
     def filters(self, edge: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield the convolution weights on one edge as (weight, rows of it, networks that own these)."""
         source, target = EDGES[edge]
-        level = self.levels[source]
+        level = self.ordered[source]
         for weight, networks, ends in (
             (level.weight1, level.rows_thin, level.ends_thin),
             (level.weight3, level.rows_wide, level.ends_wide),
         ):
             rows = (ends // self.networks == target).nonzero()[:, 0]
             yield weight, rows, networks[rows]
-
-    @torch.no_grad()
-    def _evaluate(self, x: Tensor) -> Tensor:
-        """Run with the running statistics."""
-        m = len(x)
-        nodes = x.new_zeros(4 * m, *x.shape[1:])
-        nodes[:m] = x
-        for level, spread in zip(self.levels, self.spreads, strict=True):
-            maps = nodes[level.source * m : (level.source + 1) * m]
-            level.free(nodes, maps)
-            if len(level.rows):
-                out = level.convolutions(maps.index_select(0, level.rows).relu_(), spread).flatten(2)
-                normed = rescale(out, level.norm.gain, level.norm.bias, level.norm.kept())
-                nodes.index_add_(0, level.ends, normed.view(-1, *x.shape[1:]))
-        return nodes[3 * m :]

@@ -1,9 +1,9 @@
 """Layers of many small networks at once: network m owns row m of every weight and of every map.
 
-Maps have shape (M, channels, 16, B): 4x4 pixels in rows, and images innermost. A 3x3 convolution is then three
-batched matrix products without a copy per filter tap, and a batch statistic runs over contiguous memory.
-Each layer is a pair of plain functions, forward and backward; :class:`Standardize` and the cell join them
-to autograd.
+Maps have shape (M, channels, 16, B): 4x4 pixels in rows, and images innermost. A 3x3 convolution is then
+three batched matrix products without a copy per filter tap, and a batch statistic runs over contiguous
+memory. Each layer is a pair of plain functions, forward and backward; :class:`Standardize` and the cell join
+them to autograd.
 """
 
 from functools import cache
