@@ -4,6 +4,7 @@ The run folder is no entry of the table: every run has it, so ``train.py`` adds 
 """
 
 CALLBACKS: dict[str, str] = {
+    "benchmark_figures": "callbacks.benchmark_figures:BenchmarkFigures",
     "checkpoint": "pytorch_lightning.callbacks:ModelCheckpoint",
     "cost": "callbacks.cost:Cost",
     "device_stats": "pytorch_lightning.callbacks:DeviceStatsMonitor",

@@ -1,6 +1,9 @@
 """Lightning modules, by the name a configuration calls them."""
 
 MODELS: dict[str, str] = {
+    "benchmark_description": "lightning_modules.nas_description:BenchmarkDescription",
     "digits_build": "lightning_modules.nas_build:DigitsBuild",
+    "encoding_study": "lightning_modules.nas_predictor:EncodingStudy",
     "flow": "lightning_modules.flow:FlowModule",
+    "nas_predictor": "lightning_modules.nas_predictor:NASPredictor",
 }
