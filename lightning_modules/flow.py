@@ -22,6 +22,8 @@ from sevenfold.flow.training import StaleStart, draw_iterations, rate_factor
 from sevenfold.flow.video import Carry, Video
 from sevenfold.seeding import torch_generator
 
+LATE = 0.8  # the share of training after which late weights hold
+
 
 @dataclass(frozen=True)
 class Training:
@@ -30,12 +32,14 @@ class Training:
     ``iterations``: steps of f, drawn anew for each training step where there are several. ``stale_start``:
     share of each batch that starts from the final states of the batch before. ``step_penalty``: weight of the
     mean length, in px, of the flow's last step, which pulls training towards a fixed point (0.1 helps; 1 from
-    the first step on keeps the network at zero flow).
+    the first step on keeps the network at zero flow). ``late_step_penalty``: its weight in the last fifth of
+    training, where it may be 1; null keeps it.
     """
 
     iterations: list[int] = field(default_factory=lambda: [12])
     stale_start: float = 0.0
     step_penalty: float = 0.0
+    late_step_penalty: float | None = None
     jacobian_penalty: float = 0.0
 
     def __post_init__(self) -> None:
@@ -43,8 +47,8 @@ class Training:
             raise ConfigError("iterations", "needs at least one number of steps")
         if not 0 <= self.stale_start <= 1:
             raise ConfigError("stale_start", f"must be a share from 0 to 1, got {self.stale_start}")
-        for name in ("step_penalty", "jacobian_penalty"):
-            if getattr(self, name) < 0:
+        for name in ("step_penalty", "late_step_penalty", "jacobian_penalty"):
+            if (getattr(self, name) or 0) < 0:
                 raise ConfigError(name, f"must not be negative, got {getattr(self, name)}")
 
 
@@ -137,7 +141,7 @@ class FlowModule(pl.LightningModule):
         self.stale.keep(estimate.state)
         flow, valid = batch["flow"], batch["valid"]
         loss = sequence_loss(estimate.flows, flow, valid, gamma=self.network.gamma)
-        loss = loss + self.rules.step_penalty * estimate.last_step
+        loss = loss + self._step_penalty(step) * estimate.last_step
         if self.rules.jacobian_penalty:
             stream = torch_generator(self.seed, "flow jacobian", step, device=loss.device)
             loss = loss + self.rules.jacobian_penalty * jacobian_penalty(f, estimate.state, stream)
@@ -205,6 +209,11 @@ class FlowModule(pl.LightningModule):
         rule = batch["padding"][0]
         image1, added = pad(batch["image1"], self.network.stride, rule)
         return image1, pad(batch["image2"], self.network.stride, rule)[0], added
+
+    def _step_penalty(self, step: int) -> float:
+        """Return the weight of the flow's last step in training step ``step``."""
+        late, total = self.rules.late_step_penalty, self.trainer.estimated_stepping_batches
+        return self.rules.step_penalty if late is None or step < LATE * total else late
 
     def _steps(self, batch: dict[str, Any]) -> int:
         """Return how many steps the batch's data set is evaluated with."""
