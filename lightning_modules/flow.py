@@ -14,11 +14,10 @@ from sevenfold.deq.jacobian import jacobian_penalty
 from sevenfold.flow import NETWORKS
 from sevenfold.flow.checkpoints import load_weights
 from sevenfold.flow.losses import sequence_loss
-from sevenfold.flow.metrics import end_point_error
 from sevenfold.flow.network import Estimate
 from sevenfold.flow.padding import Amounts, pad, unpad
 from sevenfold.flow.scores import Scores
-from sevenfold.flow.training import StaleStart, draw_iterations, rate_factor
+from sevenfold.flow.training import StaleStart, draw_iterations, measures, rate_factor
 from sevenfold.flow.video import Carry, Video
 from sevenfold.seeding import torch_generator
 
@@ -145,13 +144,17 @@ class FlowModule(pl.LightningModule):
         if self.rules.jacobian_penalty:
             stream = torch_generator(self.seed, "flow jacobian", step, device=loss.device)
             loss = loss + self.rules.jacobian_penalty * jacobian_penalty(f, estimate.state, stream)
-        error = end_point_error(estimate.flows[-1].detach(), flow)
         self.log("train/loss", loss, prog_bar=True)
-        self.log("train/epe", error[valid].mean() if valid.any() else error.new_zeros(()), prog_bar=True)
-        self.log("train/last_step", estimate.last_step)
-        if estimate.solution is not None:
-            self.log("train/residual", estimate.solution.residual_rel.mean())
+        for name, value in measures(estimate, flow, valid).items():
+            self.log(f"train/{name}", value, prog_bar=name == "epe")
         return loss
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Log the gradient's norm before clipping, and how far a backward solve came."""
+        gradients = [p.grad for p in self.parameters() if p.grad is not None]
+        self.log("train/grad_norm", torch.nn.utils.get_total_norm(gradients))
+        for name, value in self.network.backward_measures().items():
+            self.log(f"train/{name}", value)
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> dict:
         """Score a batch."""

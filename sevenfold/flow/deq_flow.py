@@ -2,6 +2,8 @@
 
 from typing import Any, Literal
 
+from torch import Tensor
+
 from sevenfold.config import ConfigError
 from sevenfold.deq.base import Solution, Stop
 from sevenfold.deq.correction import Correction
@@ -68,6 +70,16 @@ class DEQFlow(FlowNetwork):
         """Raise ValueError where the correction does not fit into so many steps."""
         super().check_iterations(iterations)
         self.deq.correction.at(iterations)
+
+    def backward_measures(self) -> dict[str, Tensor]:
+        """Return residual and evaluations of an implicit gradient's solve, means; a phantom one has none."""
+        solution = self.deq.rule.latest if isinstance(self.deq.rule, Implicit) else None
+        if solution is None:
+            return {}
+        return {
+            "backward_residual": solution.residual_rel.mean(),
+            "backward_evaluations": solution.steps.float().mean(),
+        }
 
     def run(self, f: Recurrence, start: State, iterations: int) -> tuple[list[State], Solution]:
         """Solve for the fixed point of ``f`` with at most ``iterations`` evaluations."""

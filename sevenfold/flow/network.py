@@ -165,6 +165,10 @@ class FlowNetwork(nn.Module):
         if iterations < 1:
             raise ValueError(f"a network takes at least one step, not {iterations}")
 
+    def backward_measures(self) -> dict[str, Tensor]:
+        """Return what the last backward pass shows of itself, scalars by name."""
+        return {}
+
     def run(self, f: Recurrence, start: State, iterations: int) -> tuple[list[State], Any | None]:
         """Iterate ``f``; return the states to supervise (in evaluation the last) and the solver's record."""
         raise NotImplementedError
