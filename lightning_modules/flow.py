@@ -1,7 +1,7 @@
 """Train and evaluate optical-flow networks."""
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytorch_lightning as pl
@@ -14,7 +14,6 @@ from sevenfold.deq.jacobian import jacobian_penalty
 from sevenfold.flow import NETWORKS
 from sevenfold.flow.checkpoints import load_weights
 from sevenfold.flow.losses import sequence_loss
-from sevenfold.flow.network import Estimate
 from sevenfold.flow.padding import Amounts, pad, unpad
 from sevenfold.flow.scores import Scores
 from sevenfold.flow.training import StaleStart, draw_iterations, measures, rate_factor
@@ -166,9 +165,10 @@ class FlowModule(pl.LightningModule):
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> dict:
         """Return the flow of a batch; of a pair of a video also how many evaluations of f it took."""
-        if "sequence" not in batch:
-            return {"flow": self._estimates(batch, [])[0].flows[0]}
         image1, image2, added = self._padded(batch)
+        if "sequence" not in batch:
+            estimate = self.network(image1, image2, iterations=self._steps(batch))
+            return {"flow": unpad(estimate.flows[-1], added)}
         steps, place = self._steps(batch), {"sequence": batch["sequence"][0], "index": int(batch["index"][0])}
         estimate = self.video.estimate(image1, image2, iterations=steps, **place)
         taken = estimate.solution.steps if estimate.solution is not None else torch.tensor([steps])
@@ -199,14 +199,6 @@ class FlowModule(pl.LightningModule):
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def _estimates(self, batch: dict[str, Any], budgets: list[int]) -> list[Estimate]:
-        """Estimate the flow of a batch with its data set's number of steps, then with each of ``budgets``."""
-        image1, image2, added = self._padded(batch)
-        f = self.network.recurrence(image1, image2)
-        usual = self._steps(batch)
-        estimates = [self.network.estimate(f, iterations=steps) for steps in (usual, *budgets)]
-        return [replace(each, flows=[unpad(each.flows[-1], added)]) for each in estimates]
-
     def _padded(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor, Amounts]:
         """Return both images padded as the batch's data set wants it, and what was added."""
         rule = batch["padding"][0]
@@ -224,9 +216,12 @@ class FlowModule(pl.LightningModule):
 
     def _evaluate(self, batch: dict[str, Any], stage: str, budgets: list[int]) -> dict[str, Tensor]:
         """Add a batch's measures to the scores; return its flow."""
-        estimate, *others = self._estimates(batch, budgets)
-        flow = estimate.flows[0]
-        at_budget = {steps: each.flows[0] for steps, each in zip(budgets, others, strict=True)}
+        image1, image2, added = self._padded(batch)
+        f = self.network.recurrence(image1, image2)
+        estimate = self.network.estimate(f, iterations=self._steps(batch))
+        flow = unpad(estimate.flows[-1], added)
+        others = self.network.flows_at(f, budgets) if budgets else []
+        at_budget = {steps: unpad(each, added) for steps, each in zip(budgets, others, strict=True)}
         self.scores.add_flow(stage, batch, flow, at_budget)
         if estimate.solution is not None:
             self.scores.add_solution(stage, batch, estimate.solution)

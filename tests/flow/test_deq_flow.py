@@ -234,3 +234,19 @@ def test_starting_from_its_own_end_goes_on():
         second = network(*images, iterations=2, start=first.state)
         whole = network(*images, iterations=5)
     torch.testing.assert_close(second.flows, whole.flows)
+
+
+@pytest.mark.parametrize("network", ["raft", "plain", "anderson"])
+def test_budgets_share_one_solve_and_change_no_answer(network):
+    torch.manual_seed(0)
+    if network == "raft":
+        model = RAFT(variant="demo").eval()
+    else:
+        solver = {"name": "fixed_point" if network == "plain" else "anderson"}
+        model = DEQFlow(variant="demo", solver=solver, stop=Stop(mode="rel", tol=0.0)).eval()
+    images = torch.rand(2, 2, 3, 32, 32)
+    with torch.no_grad():
+        f = model.recurrence(*images)
+        budgets = [7, 2, 4]
+        for steps, flow in zip(budgets, model.flows_at(f, budgets), strict=True):
+            assert torch.equal(flow, model.estimate(f, iterations=steps).flows[-1])
