@@ -7,7 +7,7 @@ First the CPU time of a training step of each recipe is measured, in turn, in on
 runs does not matter. Then every recipe trains with every seed, each in a process of its own, and is tested on
 one set of unseen synthetic pairs (textures of another seed) and, given ``--pairs``, on real ones. Finished
 parts are skipped at the next start and a killed training goes on from its last checkpoint. Ends with tables
-and one JSON line. Twelve runs of the default 360 s take 100 minutes of one core, tests included.
+and one JSON line. Fifteen runs of the default 180 s take an hour of one core, tests included.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from types import SimpleNamespace
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-RECIPES = ("study_deq", "study_deq_plain", "study_raft", "study_raft_plain")
+RECIPES = ("study_deq", "study_deq_plain", "study_deq_n1", "study_raft", "study_raft_plain")
 BUDGETS = (4, 8, 16, 24, 48)
 ON_PAIRS = (6, 12, 24)
 QUIET = ["callbacks.flow_images=null", "callbacks.progress=null"]
@@ -149,7 +149,7 @@ def show(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
 def main() -> None:
     """Measure the steps, run what is missing, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=360, help="CPU seconds of each training")
+    parser.add_argument("--seconds", type=float, default=180, help="CPU seconds of each training")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time")
     parser.add_argument("--pairs", help="folder with real pairs, as data.root of configs/flow/pairs.yaml")
