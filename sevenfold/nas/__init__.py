@@ -1,0 +1,1 @@
+"""Neural architecture search: spaces, encodings, benchmarks, predictors and search algorithms."""

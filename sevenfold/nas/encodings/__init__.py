@@ -1,0 +1,40 @@
+"""Encodings: pure functions ``encode(space, archs)`` from a population to rows of numbers, (n, d).
+
+Which encoding serves what (White et al. 2020, A Study on Encodings for Neural Architecture Search): sample
+and perturb in an adjacency encoding, predict from a path encoding. A path encoding may be cut to the short
+paths, because long ones are rare; each slot of an adjacency matrix is used about equally often, so cutting it
+loses information in proportion.
+"""
+
+ENCODINGS: dict[str, str] = {
+    "adj": "sevenfold.nas.encodings.adjacency:adj",
+    "adj_onehot": "sevenfold.nas.encodings.adjacency:adj_onehot",
+    "adj_cat": "sevenfold.nas.encodings.adjacency:adj_cat",
+    "adj_cont": "sevenfold.nas.encodings.adjacency:adj_cont",
+    "trunc_adj": "sevenfold.nas.encodings.adjacency:trunc_adj",
+    "trunc_adj_onehot": "sevenfold.nas.encodings.adjacency:trunc_adj_onehot",
+    "path": "sevenfold.nas.encodings.path:path",
+    "path_cat": "sevenfold.nas.encodings.path:path_cat",
+    "path_cont": "sevenfold.nas.encodings.path:path_cont",
+    "trunc_path": "sevenfold.nas.encodings.path:trunc_path",
+    "trunc_path_cat": "sevenfold.nas.encodings.path:trunc_path_cat",
+    "trunc_path_cont": "sevenfold.nas.encodings.path:trunc_path_cont",
+    "gcn": "sevenfold.nas.encodings.graph:gcn",
+}
+
+DECODERS: dict[str, str] = {
+    "adj": "sevenfold.nas.encodings.adjacency:from_adj",
+    "adj_onehot": "sevenfold.nas.encodings.adjacency:from_adj_onehot",
+    "adj_cat": "sevenfold.nas.encodings.adjacency:from_adj_cat",
+    "adj_cont": "sevenfold.nas.encodings.adjacency:from_adj_cont",
+    "path": "sevenfold.nas.encodings.path:from_path",
+}
+
+DISTANCES: dict[str, str] = {
+    "adj": "sevenfold.nas.encodings.distance:adj",
+    "adj_cont": "sevenfold.nas.encodings.distance:adj_cont",
+    "path": "sevenfold.nas.encodings.distance:path",
+    "path_cont": "sevenfold.nas.encodings.distance:path_cont",
+    "trunc_path": "sevenfold.nas.encodings.distance:trunc_path",
+    "trunc_path_cont": "sevenfold.nas.encodings.distance:trunc_path_cont",
+}

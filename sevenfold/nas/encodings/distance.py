@@ -1,0 +1,52 @@
+"""Distances between architectures: how many coordinates of an encoding differ, (n, m) for n against m."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
+
+from sevenfold.nas.encodings.adjacency import adj_cont as _adj_cont
+from sevenfold.nas.encodings.path import path as _path
+from sevenfold.nas.encodings.path import trunc_path as _trunc_path
+from sevenfold.nas.spaces.base import Ints, Space
+
+Matrix = NDArray[np.float64]
+
+
+def adj(space: Space, first: Ints, second: Ints) -> Matrix:
+    """Count the edges and the operations that differ."""
+    rows = [np.concatenate([part.values for part in space.parts(archs)], 1) for archs in (first, second)]
+    return np.rint(cdist(*rows, "hamming") * rows[0].shape[1])
+
+
+def adj_cont(space: Space, first: Ints, second: Ints) -> Matrix:
+    """Count as ``adj`` and add the difference of the numbers of edges."""
+    matrices = sum(not part.levels for part in space.parts(first))
+    edges = [_adj_cont(space, archs)[:, -matrices:] for archs in (first, second)]
+    return adj(space, first, second) + cdist(*edges, "cityblock")
+
+
+def path(space: Space, first: Ints, second: Ints) -> Matrix:
+    """Count the operation sequences that only one of the two has."""
+    return cdist(_path(space, first), _path(space, second), "cityblock")
+
+
+def path_cont(space: Space, first: Ints, second: Ints) -> Matrix:
+    """Count as ``path`` and add the difference of the numbers of paths."""
+    return _with_counts(_path(space, first), _path(space, second))
+
+
+def trunc_path(space: Space, first: Ints, second: Ints, *, cutoff: int | None = None) -> Matrix:
+    """Count as ``path`` among the coordinates of the truncated encoding."""
+    rows = [_trunc_path(space, archs, cutoff=cutoff) for archs in (first, second)]
+    return cdist(*rows, "cityblock")
+
+
+def trunc_path_cont(space: Space, first: Ints, second: Ints, *, cutoff: int | None = None) -> Matrix:
+    """Count as ``path_cont`` among the coordinates of the truncated encoding."""
+    rows = [_trunc_path(space, archs, cutoff=cutoff) for archs in (first, second)]
+    return _with_counts(*rows)
+
+
+def _with_counts(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Matrix:
+    counts = [bits.sum(1, keepdims=True) for bits in (first, second)]
+    return cdist(first, second, "cityblock") + cdist(*counts, "cityblock")

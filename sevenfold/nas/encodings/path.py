@@ -1,0 +1,69 @@
+"""Path encodings: which sequences of operations lead from the input to the output of a cell."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sevenfold.errors import InputError
+from sevenfold.nas.encodings.adjacency import positions
+from sevenfold.nas.spaces.base import Ints, Space, flat
+
+
+def path(space: Space, archs: Ints) -> NDArray[np.uint8]:
+    """Return one bit per operation sequence, (n, d): 364 on NB101, 155 on NB201, 11204 on DARTS."""
+    return space.path_bits(archs)
+
+
+def trunc_path(space: Space, archs: Ints, *, cutoff: int | None = None) -> NDArray[np.uint8]:
+    """Return the first ``cutoff`` coordinates of every block of ``path``, which are the shortest paths.
+
+    A space with several blocks (DARTS has one per cell and input) keeps as many of each; by default
+    ``space.path_cutoff``: 40 on NB101 (up to 3 operations), 30 on NB201 (2), 4 x 57 on DARTS (2).
+    """
+    bits = space.path_bits(archs)
+    width = bits.shape[1] // space.path_blocks
+    keep = space.path_cutoff if cutoff is None else cutoff
+    if not 1 <= keep <= width:
+        raise InputError(f"a path cutoff must be 1..{width} on {type(space).__name__}, got {keep}")
+    return flat(bits.reshape(len(bits), space.path_blocks, width)[:, :, :keep])
+
+
+def path_cat(space: Space, archs: Ints) -> NDArray[np.float32]:
+    """Return the positions of ones in ``path`` in ascending order, (n, ``space.path_slots``), padded with -1.
+
+    Zero is no padding because it is the number of the path without operations.
+    """
+    return _listed(space, path(space, archs))
+
+
+def trunc_path_cat(space: Space, archs: Ints, *, cutoff: int | None = None) -> NDArray[np.float32]:
+    """Return the positions of ones in ``trunc_path`` as ``path_cat`` does."""
+    return _listed(space, trunc_path(space, archs, cutoff=cutoff))
+
+
+def path_cont(space: Space, archs: Ints) -> NDArray[np.float32]:
+    """Return ``path`` followed by the number of paths, (n, d + 1)."""
+    return _counted(path(space, archs))
+
+
+def trunc_path_cont(space: Space, archs: Ints, *, cutoff: int | None = None) -> NDArray[np.float32]:
+    """Return ``trunc_path`` followed by its number of paths, (n, d + 1)."""
+    return _counted(trunc_path(space, archs, cutoff=cutoff))
+
+
+def from_path(space: Space, rows: NDArray[np.integer]) -> Ints:
+    """Return an architecture with exactly the paths of each row, where the space has a table of them (NB101).
+
+    Different architectures may have the same paths, so this does not always give back what was encoded.
+    """
+    return space.from_path_bits(rows)
+
+
+def _listed(space: Space, bits: NDArray[np.uint8]) -> NDArray[np.float32]:
+    listed = positions(bits, -1)[:, : space.path_slots]
+    return np.pad(listed, ((0, 0), (0, space.path_slots - listed.shape[1])), constant_values=-1).astype(
+        np.float32
+    )
+
+
+def _counted(bits: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return np.concatenate([bits, bits.sum(1, keepdims=True)], axis=1).astype(np.float32)
