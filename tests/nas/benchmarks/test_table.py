@@ -1,5 +1,6 @@
 """The compact form, the query contract and the ledger."""
 
+import doctest
 import json
 
 import numpy as np
@@ -290,3 +291,26 @@ def test_an_unknown_benchmark_is_named():
     with pytest.raises(InputError, match="unknown key"):
         load_benchmark("uniform-nb201", epochs=3)
     assert len(BENCHMARKS) >= 9
+
+
+def test_the_example_of_load_benchmark_runs():
+    from sevenfold.nas import benchmarks
+
+    results = doctest.testmod(benchmarks)
+    assert results.attempted == 2 and results.failed == 0
+
+
+@pytest.mark.parametrize("name", ["synthetic-nb201", "uniform-nb201", "synthetic-nb101"])
+def test_benchmarks_without_files_keep_the_contract(name):
+    bench = load_benchmark(name)
+    archs = bench.space.sample(np.random.default_rng(0), 5)
+    for key, epochs in bench.series.items():
+        split, metric = key.split("/")
+        for seed in (*bench.seeds, "mean"):
+            values = bench.query(archs, split=split, metric=metric, epoch=epochs[-1], seed=seed)
+            assert values.shape == (5,) and values.dtype == np.float64
+            last = bench.query(archs, split=split, metric=metric, epoch="last", seed=seed)
+            assert np.array_equal(values, last)
+        curves = bench.curves(archs, split=split, metric=metric, seed="mean")
+        assert curves.values.shape == (5, 1, len(epochs)) and np.array_equal(curves.values[:, 0, -1], last)
+        assert bench.query(archs[:0], split=split, metric=metric, epoch="last", seed="mean").shape == (0,)
