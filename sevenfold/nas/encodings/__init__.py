@@ -27,6 +27,7 @@ DECODERS: dict[str, str] = {
     "adj_onehot": "sevenfold.nas.encodings.adjacency:from_adj_onehot",
     "adj_cat": "sevenfold.nas.encodings.adjacency:from_adj_cat",
     "adj_cont": "sevenfold.nas.encodings.adjacency:from_adj_cont",
+    "path": "sevenfold.nas.encodings.path:from_path",
 }
 
 DISTANCES: dict[str, str] = {

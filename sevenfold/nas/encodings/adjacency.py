@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sevenfold.errors import InputError
-from sevenfold.nas.spaces.base import Ints, Part, Space, one_hot
+from sevenfold.nas.spaces.base import Ints, Part, Space, flat, one_hot
 
 Floats = NDArray[np.floating]
 
@@ -124,7 +124,7 @@ def _expand(part: Part) -> NDArray[np.uint8]:
     if part.members:
         vectors[:, :, 0] = 0
         return vectors.max(axis=1)
-    return vectors.reshape(len(vectors), part.values.shape[1] * part.levels)
+    return flat(vectors)
 
 
 def _with_edges(space: Space, archs: Ints) -> list[Part]:

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sevenfold.errors import InputError
-from sevenfold.nas.spaces.base import Graph, Ints, Space
+from sevenfold.nas.spaces.base import Graph, Ints, Space, flat
 
 
 def gcn(space: Space, archs: Ints) -> NDArray[np.uint8]:
@@ -13,9 +13,7 @@ def gcn(space: Space, archs: Ints) -> NDArray[np.uint8]:
     Reshaped to (n, V, V + labels + 1) each vertex holds its adjacency row, its one-hot label and its mask.
     """
     graph = space.graph(archs)
-    return np.concatenate([graph.adjacency, graph.nodes, graph.mask[:, :, None]], axis=2).reshape(
-        len(graph.mask), -1
-    )
+    return flat(np.concatenate([graph.adjacency, graph.nodes, graph.mask[:, :, None]], axis=2))
 
 
 def to_graph(rows: NDArray[np.uint8], *, vertices: int) -> Graph:

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from sevenfold.errors import InputError
 from sevenfold.nas.encodings.adjacency import positions
-from sevenfold.nas.spaces.base import Ints, Space
+from sevenfold.nas.spaces.base import Ints, Space, flat
 
 
 def path(space: Space, archs: Ints) -> NDArray[np.uint8]:
@@ -24,7 +24,7 @@ def trunc_path(space: Space, archs: Ints, *, cutoff: int | None = None) -> NDArr
     keep = space.path_cutoff if cutoff is None else cutoff
     if not 1 <= keep <= width:
         raise InputError(f"a path cutoff must be 1..{width} on {type(space).__name__}, got {keep}")
-    return bits.reshape(-1, space.path_blocks, width)[:, :, :keep].reshape(len(bits), -1)
+    return flat(bits.reshape(len(bits), space.path_blocks, width)[:, :, :keep])
 
 
 def path_cat(space: Space, archs: Ints) -> NDArray[np.float32]:
@@ -48,6 +48,14 @@ def path_cont(space: Space, archs: Ints) -> NDArray[np.float32]:
 def trunc_path_cont(space: Space, archs: Ints, *, cutoff: int | None = None) -> NDArray[np.float32]:
     """Return ``trunc_path`` followed by its number of paths, (n, d + 1)."""
     return _counted(trunc_path(space, archs, cutoff=cutoff))
+
+
+def from_path(space: Space, rows: NDArray[np.integer]) -> Ints:
+    """Return an architecture with exactly the paths of each row, where the space has a table of them (NB101).
+
+    Different architectures may have the same paths, so this does not always give back what was encoded.
+    """
+    return space.from_path_bits(rows)
 
 
 def _listed(space: Space, bits: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -1,5 +1,6 @@
 """What a search space is: the contract of every file of the folder."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -121,6 +122,13 @@ class Space(ABC):
             f"a path encoding is not defined on {type(self).__name__}; use an adjacency encoding"
         )
 
+    def from_path_bits(self, bits: NDArray[np.integer]) -> Ints:
+        """Return an architecture with exactly these paths for each row, (n, width).
+
+        Raises ``InputError`` where none has them, and on a space without a table from paths to architectures.
+        """
+        raise InputError(f"paths cannot be turned into architectures of {type(self).__name__}")
+
     def checked(self, archs: ArrayLike) -> Ints:
         """Return a population as an array, refusing any other shape or type than (n, width) integers."""
         array = np.asarray(archs)
@@ -153,6 +161,11 @@ def choose(name: str, known: Sequence[str], what: str) -> str:
     if name not in known:
         raise InputError(f"{what} '{name}' is not known. {suggest(name, known)}")
     return name
+
+
+def flat(array: NDArray) -> NDArray:
+    """Return (n, ...) as rows (n, d), for n = 0 too."""
+    return array.reshape(len(array), math.prod(array.shape[1:]))
 
 
 def one_hot(codes: Ints, levels: int) -> NDArray[np.uint8]:

@@ -71,7 +71,7 @@ def test_truncation_takes_the_first_coordinates(name):
     assert (trunc_adj_onehot(space, archs, cutoff=9) == adj_onehot(space, archs)[:, :9]).all()
 
 
-@pytest.mark.parametrize("encoding", list(DECODERS))
+@pytest.mark.parametrize("encoding", [name for name in DECODERS if name != "path"])
 @pytest.mark.parametrize("name", list(SPACES))
 def test_decoding_inverts_encoding(name, encoding):
     space, archs = population(name)

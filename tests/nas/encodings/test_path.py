@@ -10,6 +10,7 @@ from sevenfold.config import locate
 from sevenfold.errors import InputError
 from sevenfold.nas.encodings import ENCODINGS
 from sevenfold.nas.encodings.path import (
+    from_path,
     path,
     path_cat,
     path_cont,
@@ -78,6 +79,16 @@ def test_nb201_trunc_path_collapses_as_measured():
     space = NB201()
     rows = trunc_path(space, space.archs(np.arange(15625)))
     assert len(np.unique(rows, axis=0)) == 1625
+
+
+def test_paths_decode_to_a_cell_that_has_them():
+    space = NB101()
+    bits = path(space, space.sample(np.random.default_rng(3), 300))
+    assert (path(space, from_path(space, bits)) == bits).all()
+    with pytest.raises(InputError, match="row 1"):
+        from_path(space, np.stack([bits[0], np.ones(364, np.uint8)]))
+    with pytest.raises(InputError, match="architectures of NB201"):
+        from_path(NB201(), np.ones((1, 155), np.uint8))
 
 
 def test_truncation_theory_few_cells_hold_long_paths():

@@ -112,6 +112,16 @@ def test_exact_darts_11204_path_bits_equal_the_naive_walk():
         assert np.flatnonzero(found).tolist() == expected and len(expected) <= SPACE.path_slots
 
 
+def test_the_eighth_edge_is_on_paths():
+    """Regression: a loop over seven operations left the last of the eight edges out."""
+    archs = SPACE.sample(np.random.default_rng(11), 100)
+    for last in (15, 31):
+        others = archs.copy()
+        others[:, last] = (others[:, last] + 1) % 7
+        # all but the few where the same operations are found on another way, too
+        assert (SPACE.path_bits(others) != SPACE.path_bits(archs)).any(1).mean() > 0.8
+
+
 def test_truncation_keeps_short_paths_of_every_block():
     """Regression: the first coordinates alone are paths of one cell and one input."""
     archs = SPACE.sample(np.random.default_rng(8), 300)
@@ -132,6 +142,26 @@ def test_golden_genotypes_in_every_notation():
         assert (
             np.flatnonzero(SPACE.path_bits(arch)[0]).tolist() == cell["paths"] == naive_paths(cell["pairs"])
         )
+
+
+def test_eight_operations_with_none():
+    space, rng = DARTS(none=True), np.random.default_rng(12)
+    archs = space.sample(rng, 500)
+    assert space.size == 180**2 * 8**16 < 2**63 and (archs[:, 1::2] == 0).any() and archs[:, 1::2].max() == 7
+    assert (space.keys(archs) >= 0).all() and len(space.neighbors(archs[0])) == 16 * 7 + 24
+    last = np.array(sum(([p, 7, q, 7] for p, q in [(0, 1), (1, 2), (2, 3), (3, 4)]), []) * 2)[None]
+    assert space.keys(last) == [space.size - 1]
+    assert space.path_bits(archs).shape == (500, 18724) and trunc_path(space, archs).shape == (500, 4 * 73)
+    texts = space.to_strings(archs)
+    assert "'none'" in texts[0] and (space.from_strings(texts) == archs).all()
+    assert space.is_valid(space.mutate(archs, rng)).all()
+    for call in (
+        lambda: space.config_vectors(archs),
+        lambda: space.to_strings(archs, notation="configspace"),
+        lambda: SPACE.from_strings([next(text for text in texts if "'none'" in text)]),
+    ):
+        with pytest.raises(InputError, match="none|Known: darts, naslib"):
+            call()
 
 
 @pytest.mark.parametrize("notation", DARTS.notations)
