@@ -1,7 +1,7 @@
 """Train and evaluate optical-flow networks."""
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytorch_lightning as pl
@@ -14,13 +14,13 @@ from sevenfold.deq.jacobian import jacobian_penalty
 from sevenfold.flow import NETWORKS
 from sevenfold.flow.checkpoints import load_weights
 from sevenfold.flow.losses import sequence_loss
-from sevenfold.flow.metrics import end_point_error
-from sevenfold.flow.network import Estimate
 from sevenfold.flow.padding import Amounts, pad, unpad
 from sevenfold.flow.scores import Scores
-from sevenfold.flow.training import StaleStart, draw_iterations, rate_factor
+from sevenfold.flow.training import StaleStart, draw_iterations, measures, rate_factor
 from sevenfold.flow.video import Carry, Video
 from sevenfold.seeding import torch_generator
+
+LATE = 0.8  # the share of training after which late weights hold
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,14 @@ class Training:
     ``iterations``: steps of f, drawn anew for each training step where there are several. ``stale_start``:
     share of each batch that starts from the final states of the batch before. ``step_penalty``: weight of the
     mean length, in px, of the flow's last step, which pulls training towards a fixed point (0.1 helps; 1 from
-    the first step on keeps the network at zero flow).
+    the first step on keeps the network at zero flow). ``late_step_penalty``: its weight in the last fifth of
+    training, where it may be 1; null keeps it.
     """
 
     iterations: list[int] = field(default_factory=lambda: [12])
     stale_start: float = 0.0
     step_penalty: float = 0.0
+    late_step_penalty: float | None = None
     jacobian_penalty: float = 0.0
 
     def __post_init__(self) -> None:
@@ -43,8 +45,8 @@ class Training:
             raise ConfigError("iterations", "needs at least one number of steps")
         if not 0 <= self.stale_start <= 1:
             raise ConfigError("stale_start", f"must be a share from 0 to 1, got {self.stale_start}")
-        for name in ("step_penalty", "jacobian_penalty"):
-            if getattr(self, name) < 0:
+        for name in ("step_penalty", "late_step_penalty", "jacobian_penalty"):
+            if (getattr(self, name) or 0) < 0:
                 raise ConfigError(name, f"must not be negative, got {getattr(self, name)}")
 
 
@@ -137,17 +139,21 @@ class FlowModule(pl.LightningModule):
         self.stale.keep(estimate.state)
         flow, valid = batch["flow"], batch["valid"]
         loss = sequence_loss(estimate.flows, flow, valid, gamma=self.network.gamma)
-        loss = loss + self.rules.step_penalty * estimate.last_step
+        loss = loss + self._step_penalty(step) * estimate.last_step
         if self.rules.jacobian_penalty:
             stream = torch_generator(self.seed, "flow jacobian", step, device=loss.device)
             loss = loss + self.rules.jacobian_penalty * jacobian_penalty(f, estimate.state, stream)
-        error = end_point_error(estimate.flows[-1].detach(), flow)
         self.log("train/loss", loss, prog_bar=True)
-        self.log("train/epe", error[valid].mean() if valid.any() else error.new_zeros(()), prog_bar=True)
-        self.log("train/last_step", estimate.last_step)
-        if estimate.solution is not None:
-            self.log("train/residual", estimate.solution.residual_rel.mean())
+        for name, value in measures(estimate, flow, valid).items():
+            self.log(f"train/{name}", value, prog_bar=name == "epe")
         return loss
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Log the gradient's norm before clipping, and how far a backward solve came."""
+        gradients = [p.grad for p in self.parameters() if p.grad is not None]
+        self.log("train/grad_norm", torch.nn.utils.get_total_norm(gradients))
+        for name, value in self.network.backward_measures().items():
+            self.log(f"train/{name}", value)
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> dict:
         """Score a batch."""
@@ -159,9 +165,10 @@ class FlowModule(pl.LightningModule):
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> dict:
         """Return the flow of a batch; of a pair of a video also how many evaluations of f it took."""
-        if "sequence" not in batch:
-            return {"flow": self._estimates(batch, [])[0].flows[0]}
         image1, image2, added = self._padded(batch)
+        if "sequence" not in batch:
+            estimate = self.network(image1, image2, iterations=self._steps(batch))
+            return {"flow": unpad(estimate.flows[-1], added)}
         steps, place = self._steps(batch), {"sequence": batch["sequence"][0], "index": int(batch["index"][0])}
         estimate = self.video.estimate(image1, image2, iterations=steps, **place)
         taken = estimate.solution.steps if estimate.solution is not None else torch.tensor([steps])
@@ -192,19 +199,16 @@ class FlowModule(pl.LightningModule):
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def _estimates(self, batch: dict[str, Any], budgets: list[int]) -> list[Estimate]:
-        """Estimate the flow of a batch with its data set's number of steps, then with each of ``budgets``."""
-        image1, image2, added = self._padded(batch)
-        f = self.network.recurrence(image1, image2)
-        usual = self._steps(batch)
-        estimates = [self.network.estimate(f, iterations=steps) for steps in (usual, *budgets)]
-        return [replace(each, flows=[unpad(each.flows[-1], added)]) for each in estimates]
-
     def _padded(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor, Amounts]:
         """Return both images padded as the batch's data set wants it, and what was added."""
         rule = batch["padding"][0]
         image1, added = pad(batch["image1"], self.network.stride, rule)
         return image1, pad(batch["image2"], self.network.stride, rule)[0], added
+
+    def _step_penalty(self, step: int) -> float:
+        """Return the weight of the flow's last step in training step ``step``."""
+        late, total = self.rules.late_step_penalty, self.trainer.estimated_stepping_batches
+        return self.rules.step_penalty if late is None or step < LATE * total else late
 
     def _steps(self, batch: dict[str, Any]) -> int:
         """Return how many steps the batch's data set is evaluated with."""
@@ -212,9 +216,12 @@ class FlowModule(pl.LightningModule):
 
     def _evaluate(self, batch: dict[str, Any], stage: str, budgets: list[int]) -> dict[str, Tensor]:
         """Add a batch's measures to the scores; return its flow."""
-        estimate, *others = self._estimates(batch, budgets)
-        flow = estimate.flows[0]
-        at_budget = {steps: each.flows[0] for steps, each in zip(budgets, others, strict=True)}
+        image1, image2, added = self._padded(batch)
+        f = self.network.recurrence(image1, image2)
+        estimate = self.network.estimate(f, iterations=self._steps(batch))
+        flow = unpad(estimate.flows[-1], added)
+        others = self.network.flows_at(f, budgets) if budgets else []
+        at_budget = {steps: unpad(each, added) for steps, each in zip(budgets, others, strict=True)}
         self.scores.add_flow(stage, batch, flow, at_budget)
         if estimate.solution is not None:
             self.scores.add_solution(stage, batch, estimate.solution)

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -148,9 +149,14 @@ class Results:
 
 
 def _sorted(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Order by name; what is no finite number becomes null, since JSON has no word for it."""
+    """Order by name, numbers in names by value; what is no finite number becomes null, which JSON can say."""
     finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
-    return dict(sorted(finite.items()))
+    return dict(sorted(finite.items(), key=lambda item: _natural(item[0])))
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Split a name into words and numbers, so that epe_at_4 comes before epe_at_16."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 @contextmanager

@@ -89,3 +89,12 @@ def test_results_are_written_whatever_happens(tmp_path: Path, error: type | None
     content = json.loads((tmp_path / "results.json").read_text())
     assert content["status"] == status and content["metrics"] == {"a": None, "b": 2.0}
     assert content["reference"] == {"zero": 3.0} and content["seconds"] >= 0
+
+
+def test_numbers_in_names_are_ordered_by_value(tmp_path: Path) -> None:
+    results = Results(tmp_path, CONFIG)
+    results.update({"epe_at_16": 1.0, "epe_at_4": 1.0, "epe": 1.0, "12": 1.0})
+    results.write("finished")
+    assert list(json.loads((tmp_path / "results.json").read_text())["metrics"]) == [
+        "12", "epe", "epe_at_4", "epe_at_16"
+    ]  # fmt: skip

@@ -59,7 +59,7 @@ _atomic_save({"state_dict": {"a": torch.ones(10_000)}}, path)
 
 
 @pytest.mark.slow
-def test_a_killed_demo_resumes_to_the_weights_of_an_uninterrupted_run(tmp_path: Path) -> None:
+def test_check_18_a_killed_demo_resumes_to_the_weights_of_an_uninterrupted_run(tmp_path: Path) -> None:
     settings = ["--config", str(ROOT / "configs/flow/demo.yaml"), *SMALL]
     subprocess.run(command(*settings, "name=whole"), cwd=tmp_path, env=environment(), check=True, timeout=600)
 

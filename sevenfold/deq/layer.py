@@ -1,6 +1,6 @@
 """The layer users put in a network: solve, then give the supervised states their gradients."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any, Literal
@@ -72,15 +72,17 @@ class DEQ(nn.Module):
         z0: State,
         *,
         max_iter: int | None = None,
+        at: Sequence[int] = (),
         compact: bool = False,
         measure: Measure | None = None,
     ) -> Corrected:
         """Return the supervised states, in order, and the record of the solve.
 
-        In training mode with gradients enabled the list holds the corrected states with their gradients; else
-        the solution alone. ``max_iter`` replaces the layer's for this call; ``compact`` and ``measure`` are
-        those of :func:`sevenfold.deq.solve.solve`. Tracked evaluations of f are not counted in the record's
-        ``steps``.
+        In training mode with gradients enabled the list holds the corrected states and their gradients; else
+        what the solution was after each of the steps ``at`` (increasing), and at the end.
+
+        ``max_iter`` replaces the layer's for this call; ``compact`` and ``measure`` are those of
+        :func:`sevenfold.deq.solve.solve`. Tracked evaluations of f are not counted in the record's ``steps``.
         """
         if max_iter is None:
             max_iter = self.max_iter if self.training else self.eval_max_iter
@@ -96,8 +98,8 @@ class DEQ(nn.Module):
             measure=measure,
         )
         if not (self.training and torch.is_grad_enabled()):
-            solution = run(z0, max_iter=max_iter)
-            return [solution.value], solution
+            solution = run(z0, max_iter=max_iter, indexing=at)
+            return [*solution.indexed, solution.value], solution
         steps = self.correction.at(max_iter)
         graph = self._sliced if self.correction.graph == "sliced" else self._indexing
         return graph(f, z0, run, steps)

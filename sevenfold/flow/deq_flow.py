@@ -1,6 +1,9 @@
 """Deep equilibrium optical flow (Bai et al., CVPR 2022): RAFT's update, solved for its fixed point."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
+
+from torch import Tensor
 
 from sevenfold.config import ConfigError
 from sevenfold.deq.base import Solution, Stop
@@ -69,10 +72,29 @@ class DEQFlow(FlowNetwork):
         super().check_iterations(iterations)
         self.deq.correction.at(iterations)
 
+    def backward_measures(self) -> dict[str, Tensor]:
+        """Return residual and evaluations of an implicit gradient's solve, means; a phantom one has none."""
+        solution = self.deq.rule.latest if isinstance(self.deq.rule, Implicit) else None
+        if solution is None:
+            return {}
+        return {
+            "backward_residual": solution.residual_rel.mean(),
+            "backward_evaluations": solution.steps.float().mean(),
+        }
+
+    def states_at(self, f: Recurrence, steps: Sequence[int]) -> list[State]:
+        """Solve once; return the solver's answer after each of ``steps``."""
+        return self._solve(f, f.start, steps[-1], at=steps[:-1])[0]
+
     def run(self, f: Recurrence, start: State, iterations: int) -> tuple[list[State], Solution]:
         """Solve for the fixed point of ``f`` with at most ``iterations`` evaluations."""
+        return self._solve(f, start, iterations)
+
+    def _solve(
+        self, f: Recurrence, start: State, iterations: int, at: Sequence[int] = ()
+    ) -> tuple[list[State], Solution]:
         # The state holds the flow, not the coordinates: they are that much further from the origin.
         origin = -pixel_grid(start[1]) if self.residual == "reference" else None
         measure = Displacement(coords=1, cell=self.stride, origin=origin)
-        states, solution = self.deq(f, start, max_iter=iterations, compact=True, measure=measure)
+        states, solution = self.deq(f, start, max_iter=iterations, at=at, compact=True, measure=measure)
         return [(hidden, flow) for hidden, flow in states], solution

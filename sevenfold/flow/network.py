@@ -165,9 +165,22 @@ class FlowNetwork(nn.Module):
         if iterations < 1:
             raise ValueError(f"a network takes at least one step, not {iterations}")
 
+    def backward_measures(self) -> dict[str, Tensor]:
+        """Return what the last backward pass shows of itself, scalars by name."""
+        return {}
+
     def run(self, f: Recurrence, start: State, iterations: int) -> tuple[list[State], Any | None]:
         """Iterate ``f``; return the states to supervise (in evaluation the last) and the solver's record."""
         raise NotImplementedError
+
+    def states_at(self, f: Recurrence, steps: Sequence[int]) -> list[State]:
+        """Iterate ``f`` once; return what the estimate is after each of ``steps`` (increasing)."""
+        raise NotImplementedError
+
+    def flows_at(self, f: Recurrence, steps: Sequence[int]) -> list[Tensor]:
+        """Return the flow (B, 2, H, W) in px after each number of ``steps``, for the cost of the largest."""
+        states = dict(zip(ordered := sorted(set(steps)), self.states_at(f, ordered), strict=True))
+        return [self.decode(states[budget]) for budget in steps]
 
     def estimate(self, f: Recurrence, *, iterations: int, start: State | None = None) -> Estimate:
         """Iterate ``f`` and decode: in ``iterations`` steps, from ``start`` if given and not ``f.start``."""

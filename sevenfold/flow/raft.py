@@ -1,5 +1,6 @@
 """RAFT (Teed and Deng, ECCV 2020): the update is unrolled and every step is supervised."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from sevenfold.flow.network import Design, FlowNetwork, Recurrence, State
@@ -23,6 +24,14 @@ class RAFT(FlowNetwork):
     ):
         super().__init__(RAFT_VARIANTS[variant], design)
         self.gamma = gamma
+
+    def states_at(self, f: Recurrence, steps: Sequence[int]) -> list[State]:
+        """Apply ``f`` repeatedly; keep the states asked for."""
+        state, kept = f.start, []
+        for step in range(1, steps[-1] + 1):
+            state = f(state)
+            kept += [state] if step in steps else []
+        return kept
 
     def run(self, f: Recurrence, start: State, iterations: int) -> tuple[list[State], None]:
         """Apply ``f`` repeatedly; in training return the state after every step."""

@@ -70,6 +70,7 @@ class Scores:
     ) -> None:
         """Score a batch's flow (B, 2, H, W), and in testing that at each budget, zero flow and single pairs.
 
+        Sintel's scenes are scored one by one as well.
         ``batch`` holds ``flow``, ``valid``, ``dataset`` and ``name``, one of each per sample.
         """
         tested = {"epe": flow, **{f"epe_at_{steps}": each for steps, each in budgets.items()}}
@@ -93,6 +94,8 @@ class Scores:
                 add(f"reference/{stage}/{dataset}/zero_flow_epe", error, zero)
                 if single:
                     add(f"reference/{stage}/{pair}/zero_flow_epe", error, zero, dataset=dataset, pair=pair)
+                if dataset.startswith("sintel"):  # DATASET/SCENE/frame_NNNN
+                    add(f"{stage}/{pair.rpartition('/')[0]}/epe", error, flow[i : i + 1])
             for name, metric in BENCHMARKS.get(dataset, {}).items():
                 add(f"{stage}/{dataset}/{name}", metric, flow[i : i + 1])
 

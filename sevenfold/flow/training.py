@@ -1,4 +1,4 @@
-"""What a training step of a flow network decides besides the loss: depth, starting state, learning rate.
+"""What a training step of a flow network decides besides the loss, and what it shows of itself.
 
 Draws depend on (seed, step) alone, so that a run that is cut off and resumed makes the same ones.
 """
@@ -6,8 +6,11 @@ Draws depend on (seed, step) alone, so that a run that is cut off and resumed ma
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
-from sevenfold.flow.network import State
+from sevenfold.deq.base import Status
+from sevenfold.flow.metrics import end_point_error
+from sevenfold.flow.network import Estimate, State
 from sevenfold.seeding import torch_generator
 
 
@@ -57,3 +60,25 @@ def rate_factor(step: int, total: float, warmup: float) -> float:
     if step < top:
         return 1 / 25 + (1 - 1 / 25) * step / top
     return max(0.0, (total - step) / (total - top))
+
+
+@torch.no_grad()
+def measures(estimate: Estimate, flow: Tensor, valid: Tensor) -> dict[str, Tensor]:
+    """Return what a training step shows of itself, scalars by name.
+
+    Of the last state's flow: the mean end-point error over ``valid`` pixels (``epe``, px) and the shares of
+    them with an error below 1, 3 and 5 px; the length of the last step (px). Where a solver ran: mean and
+    largest relative and mean absolute residual, evaluations of f, and the shares of samples that converged
+    and that failed.
+    """
+    error, count = end_point_error(estimate.flows[-1], flow), valid.sum().clamp(min=1)
+    found = {"epe": torch.where(valid, error, 0).sum() / count, "last_step": estimate.last_step}
+    for limit in (1, 3, 5):
+        found[f"{limit}px"] = ((error < limit) & valid).sum() / count
+    solution = estimate.solution
+    if solution is not None:
+        found |= {"residual": solution.residual_rel.mean(), "residual_max": solution.residual_rel.max()}
+        found |= {"residual_abs": solution.residual_abs.mean(), "evaluations": solution.steps.float().mean()}
+        found["converged"] = (solution.status == Status.converged).float().mean()
+        found["failed"] = (solution.status >= Status.diverged).float().mean()
+    return found

@@ -133,7 +133,7 @@ def outputs(network):
 
 
 @pytest.mark.parametrize("gma", [False, True])
-def test_official_names_of_both_versions_and_torchvisions_give_one_flow(gma, tmp_path):
+def test_check_09_official_names_of_both_versions_and_torchvisions_give_one_flow(gma, tmp_path):
     def tiny():
         return DEQFlow(variant="tiny", design=Design(gma=gma), stop=Stop(mode="rel", tol=0.0)).double()
 
@@ -169,13 +169,13 @@ def test_official_rafts_weights_start_an_equilibrium_network(tmp_path):
     torch.testing.assert_close(network.context_encoder.conv.bias, weights["context_encoder.conv.bias"][128:])
 
 
-def test_version_1_heads_are_recognized(tmp_path):
+def test_check_09_version_1_heads_are_recognized(tmp_path):
     weights = official_names(DEQFlow(variant="L_v1").state_dict())
     with pytest.raises(InputError, match="look like DEQ-Flow L_v1.*this network .DEQ-Flow L, weight norm"):
         load_weights(DEQFlow(variant="L"), save(weights, tmp_path))
 
 
-def test_the_wrong_variant_is_named_with_every_difference(tmp_path):
+def test_check_09_the_wrong_variant_is_named_with_every_difference(tmp_path):
     path = save(official_names(raft_large(weights=None).state_dict()), tmp_path)
     with pytest.raises(InputError) as caught:
         load_weights(RAFT(variant="small"), path)

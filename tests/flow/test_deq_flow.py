@@ -44,7 +44,7 @@ SIZES = {
 
 
 @pytest.mark.parametrize(("variant", "gma"), SIZES)
-def test_parameter_counts_are_the_published_ones(variant, gma):
+def test_check_09_parameter_counts_are_the_published_ones(variant, gma):
     network = DEQFlow(variant=variant, design=Design(gma=gma))
     count = sum(p.numel() for p in network.parameters())
     assert round(count / 1e6, 3) == SIZES[variant, gma]
@@ -114,12 +114,12 @@ def kept(saved_bytes, network, iterations):
 
 
 @pytest.mark.parametrize("backward", ["phantom", "implicit"])
-def test_saved_bytes_do_not_grow_with_the_steps(saved_bytes, backward):
+def test_check_07_saved_bytes_do_not_grow_with_the_steps(saved_bytes, backward):
     network = demo(backward={"name": backward})
     assert kept(saved_bytes, network, 36) == pytest.approx(kept(saved_bytes, network, 6), rel=0.01)
 
 
-def test_saved_bytes_grow_by_as_much_with_every_unrolled_step(saved_bytes):
+def test_check_07_saved_bytes_grow_by_as_much_with_every_unrolled_step(saved_bytes):
     network = RAFT(variant="demo", design=Design())
     sizes = [kept(saved_bytes, network, steps) for steps in (6, 12, 18)]
     assert sizes[2] - sizes[1] == pytest.approx(sizes[1] - sizes[0], rel=0.01)
@@ -158,7 +158,7 @@ def test_implicit_gradient_of_the_flow_equals_a_long_tracked_unroll():
 
 
 @pytest.mark.parametrize("detach", [True, False])
-def test_gradient_through_the_flow_on_entry_is_cut_exactly_where_asked(detach):
+def test_check_17_gradient_through_the_flow_on_entry_is_cut_exactly_where_asked(detach):
     f = demo(detach_coords=detach).recurrence(*pair())
     hidden, flow = (part.clone().requires_grad_() for part in f.start)
     sum(part.square().sum() for part in f((hidden, flow))).backward()
@@ -234,3 +234,19 @@ def test_starting_from_its_own_end_goes_on():
         second = network(*images, iterations=2, start=first.state)
         whole = network(*images, iterations=5)
     torch.testing.assert_close(second.flows, whole.flows)
+
+
+@pytest.mark.parametrize("network", ["raft", "plain", "anderson"])
+def test_budgets_share_one_solve_and_change_no_answer(network):
+    torch.manual_seed(0)
+    if network == "raft":
+        model = RAFT(variant="demo").eval()
+    else:
+        solver = {"name": "fixed_point" if network == "plain" else "anderson"}
+        model = DEQFlow(variant="demo", solver=solver, stop=Stop(mode="rel", tol=0.0)).eval()
+    images = torch.rand(2, 2, 3, 32, 32)
+    with torch.no_grad():
+        f = model.recurrence(*images)
+        budgets = [7, 2, 4]
+        for steps, flow in zip(budgets, model.flows_at(f, budgets), strict=True):
+            assert torch.equal(flow, model.estimate(f, iterations=steps).flows[-1])

@@ -23,7 +23,7 @@ NORMS = {"instance": nn.InstanceNorm2d, "batch": nn.BatchNorm2d, "none": None}
     ],
     ids=["residual", "bottleneck"],
 )
-def test_equals_torchvision(widths, block, layers, norm, training):
+def test_check_10_equals_torchvision(widths, block, layers, norm, training):
     torch.manual_seed(0)
     reference = raft.FeatureEncoder(block=block, layers=layers, strides=(2, 1, 2, 2), norm_layer=NORMS[norm])
     encoder = Encoder(widths, outputs=40, norm=norm)

@@ -27,7 +27,7 @@ def some_flow(height=5, width=7):
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("size", [(5, 7), (1, 1), (3, 64)])
-def test_round_trip(tmp_path, suffix, size):
+def test_check_12_round_trip(tmp_path, suffix, size):
     flow, valid = some_flow(*size) if size == (5, 7) else (torch.rand(2, *size), torch.ones(size).bool())
     write_flow(tmp_path / f"a{suffix}", flow, valid)
     again, mask = read_flow(tmp_path / f"a{suffix}")
@@ -67,7 +67,7 @@ def test_torchvision_reads_the_same(tmp_path, suffix, reader):
     np.testing.assert_array_equal(reader(str(tmp_path / f"a{suffix}")), flow.numpy())
 
 
-def test_kitti_png_rounds_and_clips(tmp_path):
+def test_check_12_kitti_png_rounds_and_clips(tmp_path):
     """Truncating, as the public code does, would bias the flow by up to 1/64 px."""
     flow = torch.tensor([[[0.0155, -0.0155, 1e4]], [[-1e4, 0.0079, 0.0]]])
     write_flow(tmp_path / "a.png", flow)
@@ -88,7 +88,7 @@ def test_kitti_png_is_a_plain_png(tmp_path):
 
 
 @needs_real
-def test_real_kitti_file():
+def test_check_12_real_kitti_file():
     flow, valid = read_flow(REAL / "kitti2015/flow_occ_000000_10.png")
     assert flow.shape == (2, 375, 1242)
     assert valid.double().mean().item() == pytest.approx(0.162, abs=5e-4)

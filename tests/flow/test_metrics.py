@@ -46,7 +46,7 @@ def batch(seed, count=3, height=6, width=9):
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_agrees_with_naive_loops(name):
+def test_check_11_agrees_with_naive_loops(name):
     metric = METRICS[name]()
     batches = [batch(seed) for seed in range(3)]
     batches[1][2][2] = False  # an image without a valid pixel
@@ -83,7 +83,7 @@ def test_batches_and_processes_do_not_matter(name):
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_nothing_valid_is_nan_and_adds_nothing(name):
+def test_check_11_nothing_valid_is_nan_and_adds_nothing(name):
     pred, target, valid = batch(0)
     metric = METRICS[name]()
     metric.update(pred, target, torch.zeros_like(valid))
@@ -112,14 +112,14 @@ def one_pixel(metric, pred, target):
         ((float("nan"), 0.0), (10.0, 0.0), True),
     ],
 )
-def test_fl_all_by_hand(pred, target, outlier):
+def test_check_11_fl_all_by_hand(pred, target, outlier):
     assert one_pixel(FlAll(), pred, target) == 100.0 * outlier
 
 
 @pytest.mark.parametrize(
     ("error", "inside"), [(0.0, True), (0.999, True), (1.0, False), (float("nan"), False)]
 )
-def test_threshold_is_strict(error, inside):
+def test_check_11_threshold_is_strict(error, inside):
     assert one_pixel(WithinPixels(threshold=1.0), (error, 0.0), (0.0, 0.0)) == 100.0 * inside
 
 

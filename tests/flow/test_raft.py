@@ -29,7 +29,7 @@ def demo(**options):
 
 
 @pytest.mark.parametrize("variant", REFERENCES)
-def test_equals_torchvision_in_names_size_and_flow(variant):
+def test_check_10_equals_torchvision_in_names_size_and_flow(variant):
     torch.manual_seed(0)
     build, size = REFERENCES[variant]
     reference = build(weights=None).eval()
@@ -156,13 +156,13 @@ def golden_error(name, **options):
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * name.startswith("kitti")) for name in GOLDEN]
 )
-def test_official_small_weights_give_the_official_errors(name):
+def test_check_08_official_small_weights_give_the_official_errors(name):
     found, expected = golden_error(name)
     assert found == pytest.approx(expected, abs=2e-3)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not DATA.is_dir(), reason="the shared flow data are absent")
-def test_correlation_on_demand_gives_the_same_error():
+def test_check_08_correlation_on_demand_gives_the_same_error():
     errors = [golden_error("middlebury/Venus", correlation=kind)[0] for kind in ("all_pairs", "on_demand")]
     assert errors[0] == pytest.approx(errors[1], abs=1e-4)

@@ -115,6 +115,21 @@ def test_pairs_of_large_data_sets_are_not_listed():
     assert {"test/chairs/epe", "test/middlebury/0/epe", "test/middlebury/1/epe"} <= set(means)
 
 
+def test_sintels_scenes_are_scored_one_by_one():
+    scores, errors = Scores(), {}
+    for i in range(FEW_PAIRS + 1):
+        items, flow = batch([f"sintel_clean/scene_{i % 2}/frame_{i:04}"], "sintel_clean", seed=i)
+        items["valid"][:] = True
+        scores.add_flow("test", items, flow, {})
+        errors.setdefault(f"test/sintel_clean/scene_{i % 2}/epe", []).append(
+            (flow - items["flow"]).norm(dim=1)
+        )
+    means = scores.means()
+    for name, values in errors.items():
+        assert means[name] == pytest.approx(float(torch.stack(values).mean()), rel=1e-5)
+    assert "test/sintel_clean/scene_0/frame_0000/epe" not in means
+
+
 def test_samples_without_truth_are_left_out():
     scores = Scores()
     items, flow = batch(["a"])

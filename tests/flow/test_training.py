@@ -1,7 +1,10 @@
 import pytest
 import torch
 
-from sevenfold.flow.training import StaleStart, draw_iterations, rate_factor
+from sevenfold.deq.fixed_point import FixedPoint
+from sevenfold.deq.solve import solve
+from sevenfold.flow.network import Estimate
+from sevenfold.flow.training import StaleStart, draw_iterations, measures, rate_factor
 
 
 def state(value, batch=4, size=3):
@@ -71,3 +74,23 @@ def test_the_rate_ends_at_zero_and_stays_there():
     assert rate_factor(100, 100, 0.05) == 0
     assert rate_factor(120, 100, 0.05) == 0
     assert rate_factor(0, 100, 0.0) == 1
+
+
+def test_measures_are_those_of_valid_pixels_and_of_every_sample():
+    flow = torch.zeros(2, 2, 1, 4)
+    flow[1, 0] = float("nan")  # nothing is known there
+    valid = torch.tensor([[[1, 1, 1, 0]], [[0, 0, 0, 0]]], dtype=torch.bool)
+    flows = [torch.zeros(2, 2, 1, 4)]
+    flows[0][0, 0, 0] = torch.tensor([0.5, 2.0, 4.0, 100.0])
+    solution = solve(
+        lambda z: (torch.tensor([[0.5], [2.0]]) * z[0],), (torch.ones(2, 1),), FixedPoint(), max_iter=3
+    )
+    found = measures(Estimate(flows, state(0, 2), torch.tensor(0.25), solution), flow, valid)
+    assert float(found["epe"]) == pytest.approx(6.5 / 3) and float(found["last_step"]) == 0.25
+    assert [float(found[f"{n}px"]) for n in (1, 3, 5)] == pytest.approx([1 / 3, 2 / 3, 1])
+    assert float(found["residual"]) == pytest.approx(0.75, abs=1e-6)
+    assert float(found["residual_max"]) == pytest.approx(1, abs=1e-6)
+    assert float(found["evaluations"]) == 3 and float(found["converged"]) == float(found["failed"]) == 0
+    assert set(measures(Estimate(flows, state(0, 2), torch.tensor(0.25)), flow, valid)) == {
+        "epe", "last_step", "1px", "3px", "5px"
+    }  # fmt: skip

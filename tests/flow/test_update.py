@@ -44,7 +44,7 @@ def reference_block(widths):
 
 
 @pytest.mark.parametrize("widths", [BASE, SMALL, TOY], ids=["base", "small", "toy"])
-def test_equals_torchvision(widths):
+def test_check_10_equals_torchvision(widths):
     torch.manual_seed(0)
     reference = reference_block(widths)
     block = UpdateBlock(widths, norm="none", gma=False)

@@ -7,18 +7,18 @@ from sevenfold.flow.upsample import MaskPredictor, bilinear_upsample, convex_ups
 
 
 @pytest.mark.parametrize("factor", [8, 4])
-def test_convex_equals_torchvision(factor):
+def test_check_10_convex_equals_torchvision(factor):
     flow, mask = torch.randn(2, 2, 5, 7), torch.randn(2, 9 * factor**2, 5, 7)
     expected = upsample_flow(flow, mask, factor)
     torch.testing.assert_close(convex_upsample(flow, mask, factor), expected, rtol=0, atol=1e-5)
 
 
-def test_bilinear_equals_torchvision():
+def test_check_10_bilinear_equals_torchvision():
     flow = torch.randn(2, 2, 5, 7)
     torch.testing.assert_close(bilinear_upsample(flow, 8), upsample_flow(flow), rtol=0, atol=1e-5)
 
 
-def test_mask_head_equals_torchvision():
+def test_check_10_mask_head_equals_torchvision():
     reference = Reference(in_channels=6, hidden_size=10)
     ours = MaskPredictor(6, 10, 8)
     ours.load_state_dict(reference.state_dict())

@@ -81,12 +81,28 @@ def test_training_logs_and_changes_every_parameter(options, tmp_path):
     run.fit(model, loader(items(4)), loader(items(2)))
     assert all(not torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True))
     logged = run.callback_metrics
-    assert {"train/loss", "train/epe", "train/last_step", "val/synthetic/epe"} <= set(logged)
+    assert {"train/loss", "train/epe", "train/last_step", "train/grad_norm"} <= set(logged)
+    assert "val/synthetic/epe" in logged and logged["train/1px"] <= logged["train/3px"] <= logged["train/5px"]
     assert all(torch.isfinite(value) for value in logged.values())
-    assert ("train/residual" in logged) == (options is DEMO)
+    assert ("train/residual" in logged) == ("train/failed" in logged) == (options is DEMO)
 
 
-def test_resuming_at_an_epochs_end_is_exact(tmp_path):
+def test_an_implicit_gradient_reports_its_own_solve(tmp_path):
+    network = {**DEMO["network"], "backward": {"name": "implicit", "max_iter": 3}}
+    run = trainer(tmp_path, max_epochs=1, enable_checkpointing=False)
+    run.fit(module(network=network), loader(items(2)), loader(items(1)))
+    assert float(run.callback_metrics["train/backward_evaluations"]) == 3
+    assert torch.isfinite(run.callback_metrics["train/backward_residual"])
+
+
+def test_the_late_weight_of_the_step_penalty_holds_in_the_last_fifth(tmp_path):
+    model = module(training={**DEMO["training"], "late_step_penalty": 1.0})
+    trainer(tmp_path, max_steps=10, enable_checkpointing=False).fit(model, loader(items(4)), loader(items(1)))
+    weights = [model._step_penalty(step) for step in range(10)]
+    assert weights == [0.1] * 8 + [1.0] * 2
+
+
+def test_check_18_resuming_at_an_epochs_end_is_exact(tmp_path):
     data, options = (loader(items(6)), loader(items(1))), {"max_epochs": 4}
     whole, half, resumed = module(), module(), module()
     trainer(tmp_path, **options, enable_checkpointing=False).fit(whole, *data)
@@ -154,6 +170,7 @@ def test_weights_are_read_before_anything_else(tmp_path):
         ("network", {"name": "deq_flow", "correction": {"n": 9}}, "model.training.iterations: .*supervise"),
         ("training", {"iterations": []}, "model.training.iterations: needs at least one"),
         ("training", {"stale_start": 1.5}, "model.training.stale_start: must be a share"),
+        ("training", {"late_step_penalty": -1}, "model.training.late_step_penalty: must not be negative"),
         ("evaluation", {"budgets": [0]}, "model.evaluation.iterations: .*at least one step"),
         ("optim", {"learning_rate": 1}, "model.optim.learning_rate: "),
     ],

@@ -1,9 +1,11 @@
 """Write a benchmark's official files in the compact form.
 
-``python -m sevenfold.nas.benchmarks.convert FORMAT SOURCE OUT [--strict | --trust] [--no-compression]``
+``python -m sevenfold.nas.benchmarks.convert FORMAT SOURCE OUT [--no-compression]``
+with ``--strict``, ``--trust`` or ``--description FILE`` where the format has that option.
 
-Sources are read without TensorFlow and without running what a pickle says. ``--trust`` does run it, in a
-process of its own, for files that the allow-list refuses and whose origin you know.
+What the file then holds, what is missing in it and the optimum of every split is printed. Sources are read
+without TensorFlow and without running what a pickle says. ``--trust`` does run it, in a process of its own,
+for files that the allow-list refuses and whose origin you know.
 """
 
 import argparse
@@ -18,6 +20,7 @@ from typing import Any
 from sevenfold.config import build
 from sevenfold.errors import InputError
 from sevenfold.nas.benchmarks import CONVERTERS
+from sevenfold.nas.benchmarks.summary import report
 from sevenfold.nas.benchmarks.table import Table, write_table
 
 
@@ -34,6 +37,7 @@ def convert(format: str, source: str, out: str, *, compressed: bool = True, **op
         raise InputError(f"the folder of '{out}' does not exist; make it first")
     description, arrays = build(CONVERTERS, {"name": format, "path": source, **options}, "convert")
     provenance = {
+        **description.get("provenance", {}),
         "format": format,
         "source": path.name,
         "source_sha256": source_digest(path),
@@ -70,17 +74,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("out", help="the .npz to write")
     parser.add_argument("--strict", action="store_true", help="compare checksums of records (nb101)")
     parser.add_argument("--trust", action="store_true", help="run what pickles say, in a child process")
+    parser.add_argument("--description", help="a JSON file that describes the source (table)")
     parser.add_argument("--no-compression", action="store_true", help="a larger file that opens faster")
     parser.add_argument("--in-child", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args(argv)
-    options = {name: True for name in ("strict", "trust") if getattr(given, name)}
+    options = {name: v for name in ("strict", "trust", "description") if (v := getattr(given, name))}
     try:
         if given.trust and not given.in_child:
-            flags = [f"--{name}" for name in options] + ["--no-compression"] * given.no_compression
+            flags = ["--trust", *["--no-compression"] * given.no_compression]
             convert_in_child([given.format, given.source, given.out, *flags], given.out)
         else:
             compressed = not given.no_compression
             convert(given.format, given.source, given.out, compressed=compressed, **options)
+        if not given.in_child:
+            sys.stdout.writelines(f"{line}\n" for line in report(Table.open(given.out)))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -25,6 +25,16 @@ def nb201(*, root: str = "data/nas", dataset: str | None = None) -> TableBenchma
     return _open(root, "nb201", dataset)
 
 
+def nb301_logs(*, root: str = "data/nas", dataset: str | None = None) -> TableBenchmark:
+    """NAS-Bench-301's training logs: learning curves of DARTS architectures on CIFAR-10."""
+    return _open(root, "nb301-logs", dataset)
+
+
+def nlp_logs(*, root: str = "data/nas", dataset: str | None = None) -> TableBenchmark:
+    """NAS-Bench-NLP's training logs: learning curves of recurrent cells."""
+    return _open(root, "nlp-logs", dataset)
+
+
 def _open(root: str, name: str, dataset: str | None) -> TableBenchmark:
     path = Path(root) / f"{name}.npz"
     if not path.is_file():

@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,13 @@ def from_file(
     a ``.csv``, ``.csv.gz`` or ``.parquet`` whose columns are the arrays. In the latter, wherever the
     description names an array it may give a list of columns, which become the second axis.
     """
+    return TableBenchmark(open_table(path, description), dataset=dataset)
+
+
+def open_table(path: str | Path, description: Mapping[str, Any] | None = None) -> Table:
+    """Open the table of :func:`from_file`."""
     if description is None or Path(path).suffix == ".npz":
-        return TableBenchmark(Table.open(path, description), dataset=dataset)
+        return Table.open(path, description)
     columns, given = read_columns(path), json.loads(json.dumps(description))
     arrays = dict(columns)
     _stack(given, "archs", columns, arrays, path)
@@ -33,7 +39,19 @@ def from_file(
         parts = [*entry.get("series", {}).values(), *entry.get("properties", {}).values()]
         for column in [*parts, *([entry["seconds"]] if "seconds" in entry else [])]:
             _stack(column, "array", columns, arrays, path)
-    return TableBenchmark(Table(arrays, given, source=str(path)), dataset=dataset)
+    return Table(arrays, given, source=str(path))
+
+
+def pack(path: str | Path, *, description: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return description and arrays of a table in the compact form; ``description`` is a JSON file."""
+    try:
+        content = json.loads(Path(description).read_text())
+    except OSError as error:
+        raise InputError(f"'{description}' cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise InputError(f"'{description}' is no JSON: {error}") from None
+    table = open_table(path, content)
+    return asdict(table.layout), {name: table[name] for name in table.used()}
 
 
 def _stack(
@@ -41,7 +59,7 @@ def _stack(
     key: str,
     columns: Mapping[str, NDArray[Any]],
     arrays: dict[str, NDArray[Any]],
-    path: str,
+    path: str | Path,
 ) -> None:
     """Replace a list of columns by the name of a new array that holds them side by side."""
     names = entry.get(key)
@@ -88,8 +106,8 @@ def _typed(cells: tuple[str, ...]) -> NDArray[Any]:
 
 def _read_parquet(path: Path) -> dict[str, NDArray[Any]]:
     try:
+        import pyarrow  # noqa: F401, I001  (pandas reads parquet by it)
         import pandas
-        import pyarrow  # noqa: F401  (pandas reads parquet by it)
     except ImportError as error:
         raise InputError(f"'{path}': parquet needs pandas and pyarrow: pip install pandas pyarrow") from error
     frame = pandas.read_parquet(path)

@@ -9,7 +9,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from sevenfold.errors import InputError
 from sevenfold.nas.spaces.base import Enumerable, Graph, Ints, Part, choose
-from sevenfold.seeding import numpy_generator
 
 
 class Listed(Enumerable):
@@ -19,6 +18,7 @@ class Listed(Enumerable):
     (mean ``rate``) from neighbor to neighbor. The one notation is the codes with commas, ``"3,0,1"``.
     """
 
+    size: int
     samplings = ("uniform",)
     mutations = ("walk",)
     neighborhoods = ("adj",)
@@ -33,6 +33,8 @@ class Listed(Enumerable):
             )
         self.size, self.width = self._archs.shape
         self._levels = self._archs.max(axis=0).astype(int) + 1
+        from sevenfold.seeding import numpy_generator  # it imports torch, which no other table needs
+
         # One random weight a coordinate makes a hash that adds up; equality is checked where it is used.
         generator = numpy_generator(0, "listed space")
         self._weights = generator.integers(1, 2**63, size=self.width, dtype=np.uint64)

@@ -135,8 +135,9 @@ def _record(kind: Callable[..., Record], entry: Mapping[str, Any], where: str) -
 def digest(array: NDArray[Any]) -> str:
     """Return the SHA-256 of an array's type, shape and little-endian C-ordered bytes, in hexadecimal."""
     plain = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-    head = f"{plain.dtype.str}{plain.shape}".encode()
-    return hashlib.sha256(head + plain.tobytes()).hexdigest()
+    found = hashlib.sha256(f"{plain.dtype.str}{plain.shape}".encode())
+    found.update(plain.reshape(-1).view(np.uint8).data if plain.nbytes else b"")
+    return found.hexdigest()
 
 
 def write_table(
@@ -237,18 +238,31 @@ class Table:
             self._read[name] = array
         return self._read[name]
 
+    def columns(self) -> Iterator[tuple[str, Dataset, Column]]:
+        """Yield (name, data set, column) of everything that is measured."""
+        for name, dataset in self.layout.datasets.items():
+            seconds = {"seconds": dataset.seconds} if dataset.seconds else {}
+            for key, column in {**dataset.series, **dataset.properties, **seconds}.items():
+                yield f"{name}.{key}", dataset, column
+
+    def used(self) -> list[str]:
+        """Return the names of the arrays that the description refers to."""
+        given = self.layout
+        names = [given.archs, given.rows, given.keys, *(d.lengths for d in given.datasets.values())]
+        names += [column.array for _, _, column in self.columns()]
+        return list(dict.fromkeys(name for name in names if name))
+
     def check(self) -> None:
         """Read every array that the description names and compare their dimensions with it."""
-        given = self.layout
-        rows = len(self[given.rows] if given.rows else self[given.archs])
-        if rows != len(self[given.archs]):
-            raise InputError(f"'{self.source}': {rows} rows for {len(self[given.archs])} architectures")
-        for name, dataset in given.datasets.items():
-            columns = {**dataset.series, **dataset.properties}
-            if dataset.seconds:
-                columns["seconds"] = dataset.seconds
-            for key, column in columns.items():
-                self._check_column(f"{name}.{key}", dataset, column)
+        given, arrays = self.layout, {name: self[name] for name in self.used()}
+        for name in (given.rows, given.keys):
+            if name and len(arrays[name]) != len(arrays[given.archs]):
+                raise InputError(
+                    f"'{self.source}': array '{name}' has {len(arrays[name])} entries for "
+                    f"{len(arrays[given.archs])} architectures"
+                )
+        for name, dataset, column in self.columns():
+            self._check_column(name, dataset, column)
 
     def _check_column(self, where: str, dataset: Dataset, column: Column) -> None:
         array, sizes = self[column.array], {"r": len(dataset.seeds)}

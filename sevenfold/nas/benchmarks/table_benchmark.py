@@ -1,11 +1,14 @@
 """A benchmark whose answers stand in a table."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from sevenfold.config import build
 from sevenfold.errors import InputError
-from sevenfold.nas.benchmarks.base import Benchmark, Epoch, find, only
+from sevenfold.nas.benchmarks.base import Benchmark, Epoch, average, find, only
 from sevenfold.nas.benchmarks.listed import Listed
 from sevenfold.nas.benchmarks.table import Column, Table
 from sevenfold.nas.spaces import SPACES
@@ -48,9 +51,10 @@ class TableBenchmark(Benchmark):
         return tuple(self.columns.properties)
 
     def property_of(self, archs: Ints, name: str) -> NDArray[np.float64]:
-        """Return one of ``properties`` (parameters, operations, scores), (n,)."""
+        """Return one of ``properties`` (parameters, operations, scores), (n,), its mean where runs differ."""
         find(name, self.properties, f"property of {self.dataset}")
-        return self._values(self.columns.properties[name], archs, slice(None), slice(None))[:, 0, 0]
+        values = self._values(self.columns.properties[name], archs, slice(None), slice(None))
+        return average(values[:, :, 0], axis=1)
 
     def positions(self, archs: Ints) -> NDArray[np.integer]:
         """Return where architectures stand in the table, (n,); the first of those with equal keys."""
@@ -119,7 +123,13 @@ def table_space(table: Table) -> tuple[Space, Ints]:
         archs = np.strings.zfill(strings, width).view("<U1").reshape(-1, width).astype(np.int8)
     if given.space.get("name") == "listed":
         return Listed(archs), archs
-    space: Space = build(SPACES, given.space, "space")
+    space = build_space(given.space)
     if given.notation not in ("", "digits"):
         archs = space.from_strings(archs.tolist(), notation=given.notation)
     return space, archs
+
+
+def build_space(node: Mapping[str, Any]) -> Space:
+    """Build the component of ``SPACES`` that ``node`` names."""
+    space: Space = build(SPACES, node, "space")
+    return space

@@ -38,46 +38,51 @@ _CONDITIONAL = range(2, 14)  # edges that exist only if inputs_node_... says so
 Pairs = list[list[list[int]]]
 """Two cells of eight [predecessor, operation] pairs."""
 
+Names = tuple[str, ...]
+"""The operations that codes stand for."""
 
-def to_genotype(pairs: Pairs) -> str:
+
+def to_genotype(pairs: Pairs, ops: Names) -> str:
     """Write the text of a ``Genotype`` tuple, as DARTS prints it."""
-    normal, reduce = ([(OPS[op], source) for source, op in cell] for cell in pairs)
+    normal, reduce = ([(ops[op], source) for source, op in cell] for cell in pairs)
     return f"Genotype(normal={normal}, normal_concat=range(2, 6), reduce={reduce}, reduce_concat=range(2, 6))"
 
 
-def to_naslib(pairs: Pairs) -> str:
+def to_naslib(pairs: Pairs, ops: Names) -> str:
     """Write two tuples of (predecessor, operation code) pairs."""
     return str(tuple(tuple((source, op) for source, op in cell) for cell in pairs))
 
 
-def to_config(pairs: Pairs) -> str:
+def to_config(pairs: Pairs, ops: Names) -> str:
     """Write the architecture's part of a configuration as a JSON object."""
     config: dict[str, str] = {}
     for name, cell in zip(_CELLS, pairs, strict=True):
         for node in range(4):
             chosen = sorted(cell[2 * node : 2 * node + 2])
             for source, op in chosen:
-                config[f"{_PREFIX}edge_{name}_{_FIRST_EDGE[node] + source}"] = OPS[op]
+                config[f"{_PREFIX}edge_{name}_{_FIRST_EDGE[node] + source}"] = ops[op]
             if node:
                 config[f"{_PREFIX}inputs_node_{name}_{node + 2}"] = "_".join(str(s) for s, _ in chosen)
     return json.dumps(config)
 
 
-WRITERS: dict[str, Callable[[Pairs], str]] = {
+WRITERS: dict[str, Callable[[Pairs, Names], str]] = {
     "darts": to_genotype,
     "naslib": to_naslib,
     "configspace": to_config,
 }
 
 
-def read(text: str, notation: str) -> list[int]:
+def read(text: str, notation: str, ops: Names) -> list[int]:
     """Read one architecture as the 32 codes of a row; whether they are valid is not checked."""
     try:
-        pairs = {"darts": _from_genotype, "naslib": ast.literal_eval, "configspace": _from_config}[notation](
-            text
-        )
+        pairs = READERS[notation](text, ops)
         codes = [int(code) for cell in pairs for pair in cell for code in pair]
-        if [len(cell) for cell in pairs] == [8, 8] and len(codes) == 32 and all(-1 < c < 7 for c in codes):
+        if (
+            [len(cell) for cell in pairs] == [8, 8]
+            and len(codes) == 32
+            and all(-1 < c < len(ops) for c in codes)
+        ):
             return codes
     except InputError:
         raise
@@ -86,26 +91,33 @@ def read(text: str, notation: str) -> list[int]:
     raise InputError(f"{text!r} is no DARTS architecture in the notation '{notation}'")
 
 
-def _code(name: str) -> int:
-    return OPS.index(choose(name, OPS, "operation"))
+def _code(name: str, ops: Names) -> int:
+    return ops.index(choose(name, ops, "operation"))
 
 
-def _from_genotype(text: str) -> Any:
+def _from_genotype(text: str, ops: Names) -> Any:
     lists = [re.search(rf"\b{name}\s*=\s*(\[[^\]]*\])", text) for name in _CELLS]
     cells = [ast.literal_eval(found.group(1)) for found in lists if found]
-    return [[(source, _code(name)) for name, source in cell] for cell in cells]
+    return [[(source, _code(name, ops)) for name, source in cell] for cell in cells]
 
 
-def _from_config(text: str) -> Any:
+def _from_config(text: str, ops: Names) -> Any:
     config = json.loads(text)
     cells = []
     for name in _CELLS:
         pairs = []
         for node, first in enumerate(_FIRST_EDGE):
             chosen = config[f"{_PREFIX}inputs_node_{name}_{node + 2}"].split("_") if node else ["0", "1"]
-            pairs += [(int(s), _code(config[f"{_PREFIX}edge_{name}_{first + int(s)}"])) for s in chosen]
+            pairs += [(int(s), _code(config[f"{_PREFIX}edge_{name}_{first + int(s)}"], ops)) for s in chosen]
         cells.append(pairs)
     return cells
+
+
+READERS: dict[str, Callable[[str, Names], Any]] = {
+    "darts": _from_genotype,
+    "naslib": lambda text, ops: ast.literal_eval(text),
+    "configspace": _from_config,
+}
 
 
 def _unit(value: float, low: float, high: float) -> float:

@@ -52,10 +52,10 @@ class NB101(Enumerable):
     def sample(self, rng: Generator, n: int, *, method: str = "adj", cutoff: int | None = None) -> Ints:
         """Draw ``n`` valid cells, (n, 26)."""
         choose(method, self.samplings, "sampling")
+        paths = self._path_kind(method, cutoff)
         if method == "uniform":
             return all_cells().archs[rng.integers(self.size, size=n)]
         if method.endswith("path"):
-            paths = self._path_kind(method, cutoff)
             return until_valid(n, partial(nb101_moves.random_paths, rng, kind=paths))
         continuous = method == "cont_adj"
         return until_valid(n, partial(nb101_moves.random_edges, rng, continuous=continuous))
@@ -70,19 +70,20 @@ class NB101(Enumerable):
             paths = self._path_kind(kind, cutoff)
             propose = partial(nb101_moves.change_paths, rng=rng, rate=rate, kind=paths)
             return change(parents, propose)
+        keep = self._cutoff(kind, cutoff, 21, 26)
         if kind == "cont_adj":
             return change(parents, partial(nb101_moves.move_edge, rng=rng, rate=rate))
-        keep = 26 if kind == "adj" else self._cutoff(cutoff, 21, 26)
         return change(parents, partial(nb101_moves.flip_edges, rng=rng, rate=rate, cutoff=keep))
 
     def neighbors(self, arch: ArrayLike, *, kind: str = "adj", cutoff: int | None = None) -> Ints:
         """Return the cells one step away: ``adj`` by one operation or edge, ``path`` by one path."""
         choose(kind, self.neighborhoods, "neighborhood")
         row = self._valid(np.atleast_2d(arch))
+        keep = self._path_kind(kind, cutoff).cutoff
         if kind == "adj":
             rows, chosen = nb101_moves.edge_neighbors(row)
             return rows[chosen]
-        return nb101_moves.path_neighbors(row[0], self._path_kind(kind, cutoff).cutoff)
+        return nb101_moves.path_neighbors(row[0], keep)
 
     def keys(self, archs: Ints) -> NDArray[np.int64]:
         """Return a 64-bit hash of each pruned cell, (n,), equal for isomorphic ones."""
@@ -123,7 +124,11 @@ class NB101(Enumerable):
         """Read cells, (n, 26); those with fewer than 7 vertices get idle ones before the output."""
         choose(notation, self.notations, "notation")
         read = _from_naslib if notation == "naslib" else _from_nasbench
-        return np.array([read(text) for text in strings], np.int8).reshape(-1, 26)
+        texts = list(strings)
+        archs = np.array([read(text) for text in texts], np.int8).reshape(-1, 26)
+        if not (valid := self.is_valid(archs)).all():
+            raise InputError(f"{texts[int(np.argmin(valid))]!r} is no cell: not connected, or above 9 edges")
+        return archs
 
     def parts(self, archs: Ints) -> list[Part]:
         """Return the 21 edge bits and 5 operations."""
@@ -160,13 +165,14 @@ class NB101(Enumerable):
         return array.astype(np.int8)
 
     def _path_kind(self, name: str, cutoff: int | None) -> PathKind:
-        keep = self._cutoff(cutoff, self.path_cutoff, 364) if "trunc" in name else 364
+        keep = self._cutoff(name, cutoff, self.path_cutoff, 364)
         return PathKind(continuous="cont" in name, weighted="wtd" in name, cutoff=keep)
 
-    def _cutoff(self, cutoff: int | None, default: int, most: int) -> int:
-        if cutoff is not None and not 1 <= cutoff <= most:
-            raise InputError(f"a cutoff must be 1..{most} here, got {cutoff}")
-        return default if cutoff is None else cutoff
+    def _cutoff(self, name: str, cutoff: int | None, default: int, most: int) -> int:
+        """Return how many coordinates to use: all of them if the name does not begin with ``trunc_``."""
+        if cutoff is not None and ("trunc" not in name or not 1 <= cutoff <= most):
+            raise InputError(f"a cutoff is 1..{most} of a 'trunc_' form; got {cutoff} for '{name}'")
+        return (default if cutoff is None else cutoff) if "trunc" in name else most
 
 
 def _neighbor_numbers(archs: Ints) -> NDArray[np.int32]:
@@ -221,8 +227,8 @@ def _row(bits: Sequence[int], labels: Sequence[str], text: str) -> list[int]:
     if not 2 <= n <= 7 or labels[0] != "input" or labels[-1] != "output":
         raise InputError(f"{text!r} is no cell; expected 2 to 7 vertices from 'input' to 'output'")
     small = np.array(bits).reshape(n, n)
-    if np.tril(small).any():
-        raise InputError(f"{text!r} is no cell; its matrix is not strictly upper triangular")
+    if np.tril(small).any() or not set(bits) <= {0, 1}:
+        raise InputError(f"{text!r} is no cell; its matrix is not strictly upper triangular bits")
     place = [*range(n - 1), 6]
     matrix = np.zeros((7, 7), int)
     matrix[np.ix_(place, place)] = small

@@ -87,7 +87,8 @@ def functional_key(row: tuple[int, ...]) -> tuple[object, ...]:
     a node that is not empty); a skip adds its source's multiset. Operations that do not reach the output are
     left out, and the key is the smallest description over all numberings of operations that have equal
     expressions. Every operation counts as one of its own, so conv(x) + conv(x) by one edge twice and by two
-    edges differ.
+    edges differ. Pooling is no exception although it has no parameters: taking equal poolings together would
+    leave 5,260 classes, and using that pooling is linear 5,044.
     """
     inputs: dict[int, list[int]] = {}  # operation (its edge) -> multiset it is applied to; -1 is the input
     nodes: list[list[int]] = [[-1], [], [], []]

@@ -80,6 +80,8 @@ def from_compact(text: str, slots: int) -> list[int]:
 
 
 def _row(vertices: list[tuple[int, list[int]]], hidden: list[int], slots: int, text: str) -> list[int]:
+    if not all(0 <= code <= slots + 3 for op, inputs in vertices for code in (op, *inputs)):
+        raise InputError(f"{text!r} names operations or vertices that do not exist")
     if len(vertices) > slots or len(hidden) > 3 or any(len(inputs) > 3 for _, inputs in vertices):
         raise InputError(
             f"{text!r} has {len(vertices)} nodes and {len(hidden)} hidden states; at most {slots} "

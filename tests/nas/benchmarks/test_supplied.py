@@ -137,3 +137,69 @@ def test_an_absent_file_is_named():
         load_benchmark("nb201-cifar", root="nowhere", dataset="cifar10/200")
     with pytest.raises(InputError, match="nasbench_graph_coral"):
         opened("graph", dataset="coral")
+
+
+def test_a23_nlp_runs_that_broke_off_are_masked():
+    bench = opened("nlp-wikitext2")
+    told = bench.table.layout.provenance
+    assert told == {"logs": 250, "cells": len(bench.archs), "broken_off": 4} and len(bench.archs) == 202
+    curves = bench.curves(bench.archs, split="val", metric="loss", seed="all")
+    known = curves.mask.sum(axis=2)
+    assert curves.values.shape[2] == 50
+    assert sorted(known[(known > 0) & (known < 50)]) == [18, 22]  # of 1, 1, 19 and 23 epochs the last is NaN
+    # two runs of one epoch that is no number leave nothing, like seeds that do not exist
+    assert (known > 0).sum() == 248 and (known == 50).sum() == 246
+    last = bench.query(bench.archs, split="val", metric="loss", epoch="last", seed="mean")
+    best = bench.optimum(split="val", metric="loss", epoch="last", seed="mean")
+    assert best.value == np.nanmin(last) and best.value < 4.6
+    cost = bench.cost(bench.archs, epoch="last", seed="mean")
+    assert (cost[~np.isnan(last)] > 0).all()
+    assert "x" in bench.space.to_strings(best.archs)[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset", "cells", "properties"),
+    [
+        ("zc-nb201", "cifar10-valid/200", 725, 12),
+        ("zc-nb201", "cifar100/200", 725, 12),
+        ("zc-nb101", "cifar10", 292, 11),
+        ("zc-nb301", "cifar10", 725, 12),
+        ("zc-tnb-micro", "class_scene", 711, 11),
+        ("zc-tnb-micro", "room_layout", 711, 11),
+    ],
+)
+def test_zero_cost_tables(name, dataset, cells, properties):
+    bench = opened(name, dataset=dataset)
+    assert len(bench.archs) == cells and len(bench.properties) == properties
+    values = bench.query(bench.archs, split="val", metric="acc", **FINAL)
+    assert not np.isnan(values).any()
+    assert not np.isnan(bench.property_of(bench.archs, "flops")).any()
+    with pytest.raises(InputError, match=f"property of {dataset} 'speed' is not known; known: epe_nas"):
+        bench.property_of(bench.archs, "speed")
+
+
+def test_zero_cost_accuracies_belong_to_the_right_cells():
+    """Its validation accuracies rank cells like the other source's test accuracies (README: 0.978)."""
+    some, full = opened("zc-nb201", dataset="cifar10-valid/200"), opened("nb201-cifar", dataset="cifar10/200")
+    val = some.query(some.archs, split="val", metric="acc", epoch=200, seed="mean")
+    test = full.query(some.archs, split="test", metric="acc", epoch=200, seed="mean")
+    ranks = [np.argsort(np.argsort(v)) for v in (val, test)]
+    assert np.corrcoef(*ranks)[0, 1] == pytest.approx(0.978, abs=0.003)
+    cell = some.space.from_strings(["(0, 2, 3, 2, 3, 1)"], notation="naslib")
+    assert some.query(cell, split="val", metric="acc", **FINAL) == [86.06]
+    assert some.property_of(cell, "params") == [0.615386]
+
+
+def test_zero_cost_nb101_draws_are_at_most_three_runs():
+    bench = opened("zc-nb101")
+    assert bench.seeds == (0, 1, 2)
+    runs = bench.curves(bench.archs, split="val", metric="acc", seed="all").values[:, :, 0]
+    assert (runs[:, 0] != runs[:, 1]).all() and (np.isnan(runs).sum(axis=1) < 3).all()
+
+
+def test_other_content_is_refused(tmp_path):
+    (tmp_path / "naslib_zc_nb201.json.gz").write_bytes(b"nothing")
+    with pytest.raises(InputError, match="cannot be read"):
+        load_benchmark("zc-nb201", root=str(tmp_path), dataset="cifar100/200")
+    with pytest.raises(InputError, match="does not exist"):
+        load_benchmark("zc-nb301", root=str(tmp_path))

@@ -144,6 +144,26 @@ def test_golden_genotypes_in_every_notation():
         )
 
 
+def test_eight_operations_with_none():
+    space, rng = DARTS(none=True), np.random.default_rng(12)
+    archs = space.sample(rng, 500)
+    assert space.size == 180**2 * 8**16 < 2**63 and (archs[:, 1::2] == 0).any() and archs[:, 1::2].max() == 7
+    assert (space.keys(archs) >= 0).all() and len(space.neighbors(archs[0])) == 16 * 7 + 24
+    last = np.array(sum(([p, 7, q, 7] for p, q in [(0, 1), (1, 2), (2, 3), (3, 4)]), []) * 2)[None]
+    assert space.keys(last) == [space.size - 1]
+    assert space.path_bits(archs).shape == (500, 18724) and trunc_path(space, archs).shape == (500, 4 * 73)
+    texts = space.to_strings(archs)
+    assert "'none'" in texts[0] and (space.from_strings(texts) == archs).all()
+    assert space.is_valid(space.mutate(archs, rng)).all()
+    for call in (
+        lambda: space.config_vectors(archs),
+        lambda: space.to_strings(archs, notation="configspace"),
+        lambda: SPACE.from_strings([next(text for text in texts if "'none'" in text)]),
+    ):
+        with pytest.raises(InputError, match="none|Known: darts, naslib"):
+            call()
+
+
 @pytest.mark.parametrize("notation", DARTS.notations)
 def test_notations_round_trip(notation):
     archs = SPACE.sample(np.random.default_rng(9), 100)

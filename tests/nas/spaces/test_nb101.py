@@ -300,7 +300,7 @@ def _on_paths(row):
 @pytest.mark.parametrize("kind", ["path", "trunc_path"])
 def test_path_neighbors_have_one_path_more_or_less(kind):
     for row in SPACE.sample(np.random.default_rng(14), 20):
-        others = SPACE.neighbors(row, kind=kind, cutoff=13)
+        others = SPACE.neighbors(row, kind=kind, **({"cutoff": 13} if kind == "trunc_path" else {}))
         changed = SPACE.path_bits(others) != SPACE.path_bits(row[None])
         assert (changed.sum(1) == 1).all() and len(np.unique(path_sets(others))) == len(others)
         assert kind == "path" or not changed[:, 13:].any()
@@ -365,7 +365,9 @@ def test_real_rows_with_one_key_are_one_network():
     assert [texts[k] for k in whole] == SPACE.to_strings(archs[whole], notation="naslib")
 
 
-@pytest.mark.parametrize("text", ["0110|input,output", "", "01|x", "0100|input,output|x", "0000|input,conv"])
+@pytest.mark.parametrize(
+    "text", ["0110|input,output", "", "01|x", "0100|input,output|x", "0000|input,conv", "0000|input,output"]
+)
 def test_a_wrong_string_is_named(text):
     with pytest.raises(InputError, match="is no cell"):
         SPACE.from_strings([text])
@@ -378,5 +380,13 @@ def test_invalid_parents_and_unknown_kinds_are_refused():
         )
     with pytest.raises(InputError, match="trunc_path"):
         SPACE.sample(np.random.default_rng(0), 1, method="trunc_pth")
-    with pytest.raises(InputError, match="cutoff"):
-        SPACE.neighbors(all_cells().archs[0], kind="trunc_path", cutoff=0)
+    cell, rng = all_cells().archs[:1], np.random.default_rng(0)
+    for call in (
+        lambda: SPACE.neighbors(cell, kind="trunc_path", cutoff=0),
+        lambda: SPACE.neighbors(cell, kind="adj", cutoff=5),
+        lambda: SPACE.mutate(cell, rng, kind="trunc_adj", cutoff=27),
+        lambda: SPACE.mutate(cell, rng, kind="path", cutoff=40),
+        lambda: SPACE.sample(rng, 1, cutoff=40),
+    ):
+        with pytest.raises(InputError, match="a cutoff is 1.."):
+            call()

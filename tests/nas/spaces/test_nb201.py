@@ -1,17 +1,20 @@
 """NAS-Bench-201: numbering, keys against independent references, neighbors, notations."""
 
+import gzip
 import itertools
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from sevenfold.errors import InputError
 from sevenfold.nas.spaces.nb201 import NB201
 from sevenfold.nas.spaces.nb201_keys import EDGES, OPS, classes
 
 TABLE = Path(__file__).resolve().parents[3] / "../shared/data/nas/nb201_cifar.npz"
+SCORES = TABLE.with_name("naslib_zc_nb201.json.gz")
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden/nb201.json").read_text())
 needs_table = pytest.mark.skipif(not TABLE.is_file(), reason="the shared benchmark tables are absent")
 
@@ -42,11 +45,23 @@ def test_a1_order_and_official_partition_equal_the_benchmarks(cells: np.ndarray)
         assert same_partition(classes("zero"), table["iso_class"])
 
 
-def numeric_functions(cells: np.ndarray) -> np.ndarray:
+@pytest.mark.skipif(not SCORES.is_file(), reason="the shared benchmark tables are absent")
+def test_real_naslib_tuples_mean_the_same_cells() -> None:
+    with gzip.open(SCORES, "rt") as file:
+        scores = json.load(file)["cifar10"]
+    archs = NB201().from_strings(scores, notation="naslib")
+    assert len(archs) == 725
+    with np.load(TABLE, allow_pickle=False) as table:
+        accuracy = table["cifar10_test_ep200"][NB201().index(archs)]
+    assert spearmanr(accuracy, [entry["val_accuracy"] for entry in scores.values()]).statistic > 0.97
+
+
+def numeric_functions(cells: np.ndarray, free_pooling: bool = False, linear: bool = False) -> np.ndarray:
     """Name what each cell computes by trying all namings of its parameters in a tiny numeric network.
 
     Every operation is a nonlinear function with f(0) = 0 and its own parameters out of six sets; the smallest
     output over the 720 ways to hand the sets to the edges does not depend on how parameters are called.
+    Pooling may be made free of parameters, and linear.
     """
     rng = np.random.default_rng(3)
     scale, square = rng.uniform(0.5, 2, (2, 5, 6))
@@ -55,7 +70,9 @@ def numeric_functions(cells: np.ndarray) -> np.ndarray:
         nodes = [np.full(len(cells), 0.7), *np.zeros((3, len(cells)))]
         for edge, (source, target) in enumerate(EDGES):
             op, x = cells[:, edge], nodes[source]
-            y = np.sin(scale[op, names[edge]] * x) + square[op, names[edge]] * x * x
+            name = np.where((op == 4) & free_pooling, 0, names[edge])
+            y = np.sin(scale[op, name] * x) + square[op, name] * x * x
+            y = np.where((op == 4) & linear, 0.37 * x, y)
             nodes[target] = nodes[target] + np.select([op == 0, op == 1], [np.zeros_like(x), x], y)
         smallest = np.minimum(smallest, nodes[3])
     return np.unique(smallest.round(9), return_inverse=True)[1]
@@ -63,6 +80,15 @@ def numeric_functions(cells: np.ndarray) -> np.ndarray:
 
 def test_functional_keys_are_equal_exactly_where_the_functions_are(cells: np.ndarray) -> None:
     assert same_partition(classes("functional"), numeric_functions(cells))
+
+
+@pytest.mark.slow
+def test_poolings_taken_together_leave_fewer_functions(cells: np.ndarray) -> None:
+    for linear, count in ((False, 5260), (True, 5044)):
+        functions = numeric_functions(cells, free_pooling=True, linear=linear)
+        assert len(np.unique(functions)) == count
+        # they only merge functional classes
+        assert len(np.unique(np.stack([classes("functional"), functions]), axis=1).T) == 5425
 
 
 def test_exact_nb201_24_neighbors_and_symmetric(cells: np.ndarray) -> None:

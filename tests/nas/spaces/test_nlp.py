@@ -193,7 +193,9 @@ def test_mutation_is_one_edit_a_time_and_reaches_every_neighbor():
     assert (SPACE.mutate(row, np.random.default_rng(0), rate=0) == row).all()
 
 
-@pytest.mark.parametrize(("nodes", "plain", "vectors"), [(12, 185, 286), (25, 26**2 + 26 + 3, 910)])
+@pytest.mark.parametrize(
+    ("nodes", "plain", "vectors"), [(8, 93, 162), (12, 185, 286), (25, 26**2 + 26 + 3, 910)]
+)
 def test_dimensions_of_both_sizes(nodes, plain, vectors):
     space = NLP(max_nodes=nodes)
     archs = space.sample(np.random.default_rng(6), 20)
@@ -273,6 +275,8 @@ def test_wrong_recipes_are_named(recipe, message):
 def test_wrong_tuples_options_and_encodings_are_refused():
     with pytest.raises(InputError, match="expected \\(edges"):
         SPACE.from_strings(["(1, 2)"], notation="naslib")
+    with pytest.raises(InputError, match="do not exist"):
+        SPACE.from_strings(["(((0, 4), (500, 4)), (0, 0, 0, 0, 6), (4,))"], notation="naslib")
     with pytest.raises(ConfigError, match="max_nodes"):
         NLP(max_nodes=3)
     with pytest.raises(InputError, match="not defined on NLP"):
