@@ -158,4 +158,4 @@ class EncodingTrials(Items):
 
 def _first(split: Split, n: int) -> Split:
     """Return the split with the first ``n`` training cells only; the test cells stay the same."""
-    return split._replace(train=Cells(*(part[:n] for part in split.train)))
+    return split._replace(train=split.train.part(slice(n)))

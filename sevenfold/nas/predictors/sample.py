@@ -22,6 +22,10 @@ class Cells(NamedTuple):
     archs: Ints
     targets: NDArray[np.float64]
 
+    def part(self, which: slice) -> "Cells":
+        """Return some of the cells."""
+        return Cells(self.archs[which], self.targets[which])
+
 
 class Split(NamedTuple):
     """Cells of pairwise different networks; ``removed`` counts the drawn ones that repeated a network."""
@@ -60,7 +64,7 @@ def draw_split(
     removed = int(kept[train + test - 1]) + 1 - train - test
     chosen = order[kept[: train + test]]
     cells = Cells(archs[chosen], 100 - values[chosen])
-    return Split(Cells(*(p[:train] for p in cells)), Cells(*(p[train:] for p in cells)), removed)
+    return Split(cells.part(slice(train)), cells.part(slice(train, None)), removed)
 
 
 def encode(space: Space, archs: Ints, encoding: str) -> Tensor:
