@@ -10,20 +10,22 @@ from sevenfold.errors import InputError
 
 
 class BenchmarkFigures(pl.Callback):
-    """Report what a module leaves in ``description``; draw it as ``images/benchmark.png``."""
+    """Report the description that a prediction returns; draw it as ``images/benchmark.png``."""
 
     def __init__(self) -> None:
         self._numbers: dict[str, float] = {}
 
-    def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_predict_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: int
+    ) -> None:
         """Draw on rank zero."""
-        if not hasattr(pl_module, "description"):
+        if not hasattr(outputs, "epoch_taus"):
             raise InputError("benchmark_figures needs the model benchmark_description")
-        if pl_module.description is not None and trainer.is_global_zero:
+        self._numbers = outputs.numbers()
+        if trainer.is_global_zero:
             folder = Path(trainer.default_root_dir) / "images"
             folder.mkdir(exist_ok=True)
-            self._numbers = pl_module.description.numbers()
-            draw(pl_module.description, folder / "benchmark.png")
+            draw(outputs, folder / "benchmark.png")
 
     def results(self) -> dict[str, float]:
         """Return the headline numbers, for ``results.json``."""

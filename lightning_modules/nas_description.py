@@ -9,14 +9,9 @@ from sevenfold.nas.benchmarks.description import Description, describe
 class BenchmarkDescription(pl.LightningModule):
     """Measure a benchmark's spread of accuracies and the stability of its ranking.
 
-    Items are benchmarks (``datamodules.nas.Benchmarks``). The last description stays in ``description``, for
-    the callback that reports and draws it.
+    Items are benchmarks (``datamodules.nas.Benchmarks``).
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.description: Description | None = None
-
-    def predict_step(self, benchmark: Benchmark, batch_idx: int) -> None:
-        """Describe a benchmark."""
-        self.description = describe(benchmark)
+    def predict_step(self, benchmark: Benchmark, batch_idx: int) -> Description:
+        """Return the description, which the callback ``benchmark_figures`` reports and draws."""
+        return describe(benchmark)
