@@ -1,0 +1,151 @@
+"""The space of a table that has no better one: the listed architectures and nothing else."""
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import ArrayLike, NDArray
+
+from sevenfold.errors import InputError
+from sevenfold.nas.spaces.base import Enumerable, Graph, Ints, Part, choose
+
+
+class Listed(Enumerable):
+    """Rows of codes, each coordinate a choice among the codes that occur there; only listed rows are valid.
+
+    Neighbors are the listed rows that differ in one coordinate. A mutation walks a Poisson number of steps
+    (mean ``rate``) from neighbor to neighbor. The one notation is the codes with commas, ``"3,0,1"``.
+    """
+
+    size: int
+    samplings = ("uniform",)
+    mutations = ("walk",)
+    neighborhoods = ("adj",)
+    notations = ("codes",)
+
+    def __init__(self, archs: Ints) -> None:
+        self._archs = np.asarray(archs)
+        if self._archs.ndim != 2 or not len(self._archs) or self._archs.dtype.kind not in "iu":
+            raise InputError(
+                f"a listed space needs integer rows of shape (n, width), got {self._archs.dtype} of shape "
+                f"{self._archs.shape}"
+            )
+        self.size, self.width = self._archs.shape
+        self._levels = self._archs.max(axis=0).astype(int) + 1
+        from sevenfold.seeding import numpy_generator  # it imports torch, which no other table needs
+
+        # One random weight a coordinate makes a hash that adds up; equality is checked where it is used.
+        generator = numpy_generator(0, "listed space")
+        self._weights = generator.integers(1, 2**63, size=self.width, dtype=np.uint64)
+        self._order = np.argsort(self._hash(self._archs), kind="stable")
+        self._hashes = self._hash(self._archs)[self._order]
+        if (same := np.flatnonzero(self._hashes[1:] == self._hashes[:-1])).size:
+            row = self.to_strings(self._archs[self._order[same[:1]]])[0]
+            raise InputError(f"architectures are listed twice, the first is {row}; remove {same.size} rows")
+
+    def _hash(self, archs: Ints) -> NDArray[np.uint64]:
+        return (archs.astype(np.uint64) * self._weights).sum(axis=1, dtype=np.uint64)
+
+    def _find(self, archs: Ints) -> NDArray[np.int64]:
+        """Return the number of each row, -1 where it is not listed."""
+        places = np.searchsorted(self._hashes, self._hash(archs)).clip(max=self.size - 1)
+        numbers = self._order[places]
+        return np.where((self._archs[numbers] == archs).all(axis=1), numbers, -1)
+
+    def sample(self, rng: Generator, n: int, *, method: str = "uniform") -> Ints:
+        """Draw listed architectures, with repeats."""
+        choose(method, self.samplings, "sampling")
+        return self._archs[rng.integers(self.size, size=n)]
+
+    def mutate(self, archs: Ints, rng: Generator, *, rate: float = 1.0, kind: str = "walk") -> Ints:
+        """Return one child of each row; a row without neighbors is its own child."""
+        choose(kind, self.mutations, "mutation")
+        numbers, steps = self.index(archs), rng.poisson(rate, size=len(archs))
+        table = self.neighbor_table()
+        degrees = (table >= 0).sum(axis=1)
+        for step in range(steps.max(initial=0)):
+            pick = table[numbers, (rng.random(len(numbers)) * degrees[numbers]).astype(int)]
+            numbers = np.where((step < steps) & (degrees[numbers] > 0), pick, numbers)
+        return self._archs[numbers]
+
+    def neighbors(self, arch: ArrayLike, *, kind: str = "adj") -> Ints:
+        """Return the listed rows that differ in one coordinate."""
+        choose(kind, self.neighborhoods, "neighborhood")
+        row = self.checked(np.atleast_2d(arch))
+        self.index(row)
+        return self._archs[(self._archs != row).sum(axis=1) == 1]
+
+    def keys(self, archs: Ints) -> NDArray[np.int64]:
+        """Return the number of each row, -1 where it is not listed."""
+        return self._find(self.checked(archs))
+
+    def is_valid(self, archs: Ints) -> NDArray[np.bool_]:
+        """Return which rows are listed."""
+        return self.keys(archs) >= 0
+
+    def index(self, archs: Ints) -> NDArray[np.int64]:
+        """Return the number of each row; ``InputError`` names the first that is not listed."""
+        numbers = self.keys(archs)
+        if (absent := np.flatnonzero(numbers < 0)).size:
+            raise InputError(
+                f"{absent.size} of {len(numbers)} architectures are not among the {self.size} listed, the "
+                f"first is {self.to_strings(archs[absent[:1]])[0]}"
+            )
+        return numbers
+
+    def archs(self, indices: ArrayLike) -> Ints:
+        """Return the rows with these numbers."""
+        numbers = np.asarray(indices)
+        if numbers.size and (numbers.min() < 0 or numbers.max() >= self.size):
+            raise InputError(f"rows are 0..{self.size - 1}, asked for {numbers.min()}..{numbers.max()}")
+        return self._archs[numbers]
+
+    def neighbor_table(self) -> NDArray[np.int32]:
+        """Return the numbers of all neighbors, padded with -1."""
+        return self._neighbors
+
+    @cached_property
+    def _neighbors(self) -> NDArray[np.int32]:
+        columns = []
+        for place, levels in enumerate(self._levels):
+            for code in range(levels):
+                changed = self._archs.copy()
+                changed[:, place] = code
+                found = self._find(changed)
+                columns.append(np.where(found == np.arange(self.size), -1, found))
+        table = -np.sort(-np.stack(columns, axis=1), axis=1)
+        return table[:, : max(1, (table >= 0).sum(axis=1).max())].astype(np.int32)
+
+    def to_strings(self, archs: Ints, *, notation: str = "codes") -> list[str]:
+        """Write the codes with commas."""
+        choose(notation, self.notations, "notation")
+        return [",".join(map(str, row)) for row in self.checked(archs).tolist()]
+
+    def from_strings(self, strings: Iterable[str], *, notation: str = "codes") -> Ints:
+        """Read rows; every one must be listed."""
+        choose(notation, self.notations, "notation")
+        rows = []
+        for text in strings:
+            try:
+                rows.append([int(code) for code in text.split(",")])
+            except ValueError:
+                raise InputError(f"{text!r} is no row; expected {self.width} codes such as 3,0,1") from None
+            if len(rows[-1]) != self.width:
+                raise InputError(f"{text!r} is no row; expected {self.width} codes, got {len(rows[-1])}")
+        archs = np.array(rows, np.int64).reshape(-1, self.width)
+        self.index(archs)
+        return archs.astype(self._archs.dtype)
+
+    def parts(self, archs: Ints) -> list[Part]:
+        """Return one code for each coordinate."""
+        archs = self.checked(archs)
+        return [Part(archs[:, i : i + 1], int(levels)) for i, levels in enumerate(self._levels)]
+
+    def from_parts(self, values: Sequence[Ints]) -> Ints:
+        """Return the rows with these codes."""
+        return np.concatenate([np.asarray(value) for value in values], axis=1)
+
+    def graph(self, archs: Ints) -> Graph:
+        """Refuse: a list of codes says nothing about a graph."""
+        raise InputError("a listed space has no graphs; use an adjacency encoding")

@@ -1,0 +1,105 @@
+"""Tables of zero-cost proxies with a trained accuracy: JSON {data set: {architecture: {name: value}}}.
+
+The accuracy is the series ``val/acc``, everything else a property. An architecture that is listed in several
+forms with different accuracies has several runs, as far as these differ.
+"""
+
+import ast
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sevenfold.errors import InputError
+from sevenfold.nas.benchmarks.runs import Runs
+from sevenfold.nas.benchmarks.table import Table
+from sevenfold.nas.benchmarks.table_benchmark import TableBenchmark, build_space
+from sevenfold.nas.spaces.base import Ints
+
+SCORE = "val_accuracy"
+
+
+def zc_nb201(*, root: str = "data/nas", dataset: str | None = None) -> TableBenchmark:
+    """NAS-Bench-201: 725 cells, validation accuracy after 200 epochs, 12 proxies (13 with synflow)."""
+    names = {"cifar10": "cifar10-valid/200", "cifar100": "cifar100/200"}
+    return _open(root, "naslib_zc_nb201.json.gz", {"name": "nb201"}, names, dataset, epochs=[200])
+
+
+def zc_nb101(*, root: str = "data/nas", dataset: str | None = None) -> TableBenchmark:
+    """NAS-Bench-101: 292 different cells in 500 forms, validation accuracy after 108 epochs, 1 to 3 runs."""
+    names = {"cifar10": "cifar10"}
+    return _open(root, "naslib_zc_nb101.json.gz", {"name": "nb101"}, names, dataset, epochs=[108])
+
+
+def zc_nb301(*, root: str = "data/nas", dataset: str | None = None) -> TableBenchmark:
+    """DARTS space: 725 architectures with a trained validation accuracy and 12 proxies."""
+    names = {"cifar10": "cifar10"}
+    return _open(root, "naslib_zc_nb301.json.gz", {"name": "darts"}, names, dataset)
+
+
+def zc_tnb_micro(*, dataset: str, root: str = "data/nas") -> TableBenchmark:
+    """TransNAS-Bench-101 micro: 711 cells on seven tasks; ``val/acc`` is each task's own score.
+
+    ``dataset`` is the task. More is better in all of them: accuracies in percent, similarities, and for
+    ``room_layout`` a negative loss.
+    """
+    tasks = ("class_scene", "class_object", "autoencoder", "normal", "jigsaw", "room_layout")
+    names = {task: task for task in (*tasks, "segmentsemantic")}
+    return _open(root, "naslib_zc_tnb_micro.json.gz", {"name": "listed"}, names, dataset)
+
+
+def _open(
+    root: str,
+    file: str,
+    space: dict[str, Any],
+    names: dict[str, str],
+    dataset: str | None,
+    *,
+    epochs: list[int] | None = None,
+) -> TableBenchmark:
+    """Open a file whose architectures are in NASLib's notation, its data sets called by ``names``."""
+    path = Path(root) / file
+    try:
+        with gzip.open(path, "rt") as stream:
+            content: dict[str, dict[str, dict[str, float]]] = json.load(stream)
+    except FileNotFoundError:
+        raise InputError(f"benchmark file '{path}' does not exist") from None
+    except (OSError, EOFError, ValueError) as error:
+        raise InputError(f"'{path}' cannot be read: {error}") from None
+    texts = list(dict.fromkeys(text for table in content.values() for text in table))
+    archs, keys = _architectures(texts, space)
+    kept: dict[tuple[Any, ...], int] = {}
+    for row, (text, key) in enumerate(zip(texts, keys.tolist(), strict=True)):
+        kept.setdefault((key, *(table.get(text, {}).get(SCORE) for table in content.values())), row)
+    texts, rows = [texts[row] for row in kept.values()], list(kept.values())
+    runs = Runs(keys[rows])
+    arrays: dict[str, Any] = {"archs": archs[rows][runs.first]}
+    datasets = {}
+    for name, table in content.items():
+        entries = [table.get(text, {}) for text in texts]
+        columns = {}
+        for quantity in sorted({quantity for entry in entries for quantity in entry}):
+            array = f"{names[name]}/{quantity}"
+            arrays[array] = runs.table([entry.get(quantity, np.nan) for entry in entries])
+            columns[quantity] = {"array": array, "axes": "nr", "at_end": epochs is None}
+        score = columns.pop(SCORE)
+        datasets[names[name]] = {
+            "seeds": runs.seeds,
+            "epochs": epochs or [],
+            "series": {"val/acc": score},
+            "properties": columns,
+        }
+    description = {"space": space, "archs": "archs", "datasets": datasets}
+    return TableBenchmark(Table(arrays, description, source=str(path)), dataset=dataset)
+
+
+def _architectures(texts: list[str], space: dict[str, Any]) -> tuple[Ints, np.ndarray[Any, Any]]:
+    """Return rows of the space, (n, width), and keys, (n,); listed ones are tuples of codes."""
+    if space["name"] == "listed":
+        codes = np.array([ast.literal_eval(text) for text in texts], np.int8)
+        return codes, np.arange(len(codes))
+    built = build_space(space)
+    rows = built.from_strings(texts, notation="naslib")
+    return rows, built.keys(rows)
