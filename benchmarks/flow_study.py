@@ -61,6 +61,21 @@ def step_seconds(rounds: int = 6) -> dict[str, float]:
     return {recipe: statistics.median(each[1:]) for recipe, each in times.items()}
 
 
+def kept_mib(recipe: str) -> dict[int, float]:
+    """Return the MiB that one training step keeps for its backward pass, by the number of steps of f."""
+    import torch
+    from flow_memory import saved
+
+    from sevenfold.config import build, compose, read_file
+    from sevenfold.flow import NETWORKS
+
+    config = compose([{"name": recipe}, read_file(ROOT / f"configs/flow/{recipe}.yaml")], [])
+    network = build(NETWORKS, config["model"]["network"], "network").train()
+    side, batch = config["data"]["crop"], config["data"]["batch_size"]
+    images = torch.rand(2, batch, 3, side, side)
+    return {steps: saved(network, images, steps)["whole"] / 2**20 for steps in (9, 12, 24)}
+
+
 def train_py(*words: Any) -> None:
     """Run the suite with one thread; its words go to the run's folder only."""
     settings = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -88,7 +103,7 @@ def run(recipe: str, seed: int, steps: int, out: Path, pairs: str | None) -> dic
         earlier = sorted((out / name).glob("version_*/checkpoints/last.ckpt"), key=os.path.getmtime)
         state = ["--ckpt", earlier[-1]] if earlier else []
         length = ["trainer.max_epochs=-1", f"trainer.max_steps={steps}", "trainer.limit_val_batches=0"]
-        others = ["test_after_fit=false", "callbacks.checkpoint.monitor=null", "callbacks.cost={}"]
+        others = ["test_after_fit=false", "callbacks.checkpoint.monitor=null"]
         train_py("fit", *config, *state, *seeds, *length, *others, f"name={name}", f"data.seed={seed + 1}")
     trained = sorted((out / name).glob("version_*/checkpoints/last.ckpt"), key=os.path.getmtime)[-1]
     found = {"fit": finished(out / name)}
@@ -171,15 +186,12 @@ def main() -> None:
             found[recipe].append(future.result())
             print(f"done: {recipe}, seed {seed}", flush=True)
     numbers = show(found)
-    cost = {
-        recipe: {
-            key: statistics.mean(each["fit"]["metrics"][f"cost/train/{key}"] for each in runs)
-            for key in ("seconds_per_batch", "peak_mib")
-        }
-        for recipe, runs in found.items()
-    }
-    print("\ncost of training (wall-clock of a busy machine; largest size of the process):", cost)
-    print(json.dumps({"steps": steps, "step_seconds": step, "epe": numbers, "cost": cost}))
+    cost = {recipe: {"kept_mib": kept_mib(recipe), "step_seconds": step[recipe]} for recipe in RECIPES}
+    print("\nMiB kept for the backward pass at 9, 12 and 24 steps, CPU seconds of a step:")
+    for recipe, each in cost.items():
+        kept = "".join(f"{mib:8.1f}" for mib in each["kept_mib"].values())
+        print(f"{recipe:18}{kept}{each['step_seconds']:8.3f}")
+    print(json.dumps({"steps": steps, "epe": numbers, "cost": cost}))
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
 ``python -m sevenfold.nas.benchmarks.convert FORMAT SOURCE OUT [--no-compression]``
 with ``--strict``, ``--trust`` or ``--description FILE`` where the format has that option.
 
-Sources are read without TensorFlow and without running what a pickle says. ``--trust`` does run it, in a
-process of its own, for files that the allow-list refuses and whose origin you know.
+What the file then holds, what is missing in it and the optimum of every split is printed. Sources are read
+without TensorFlow and without running what a pickle says. ``--trust`` does run it, in a process of its own,
+for files that the allow-list refuses and whose origin you know.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from typing import Any
 from sevenfold.config import build
 from sevenfold.errors import InputError
 from sevenfold.nas.benchmarks import CONVERTERS
+from sevenfold.nas.benchmarks.summary import report
 from sevenfold.nas.benchmarks.table import Table, write_table
 
 
@@ -84,6 +86,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             compressed = not given.no_compression
             convert(given.format, given.source, given.out, compressed=compressed, **options)
+        if not given.in_child:
+            sys.stdout.writelines(f"{line}\n" for line in report(Table.open(given.out)))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -46,6 +46,8 @@ class Ledger:
         )
         costs = self.benchmark.cost(archs, epoch=epoch, seed=self.seed)
         keys = self.benchmark.space.keys(archs)
+        if epoch == "last" and self.benchmark.separate_runs:
+            epoch = self.benchmark.epochs[-1]  # the same run by its other name
         for key, value, cost in zip(keys.tolist(), values.tolist(), costs.tolist(), strict=True):
             self._book(key, epoch, value, cost)
         self.missing += int(np.isnan(values).sum())

@@ -8,7 +8,7 @@ from sevenfold.errors import InputError
 from sevenfold.nas.benchmarks.base import Benchmark
 from sevenfold.nas.spaces.base import Ints
 from sevenfold.nas.spaces.nb101 import NB101
-from sevenfold.nas.spaces.nb101_graph import prune
+from sevenfold.nas.spaces.nb101_graph import mix, prune
 
 EPOCHS: tuple[int, ...] = (4, 12, 36, 108)
 SEEDS: tuple[int, ...] = (0, 1, 2)
@@ -82,13 +82,5 @@ def normal(keys: NDArray[np.uint64], *names: int) -> NDArray[np.float64]:
     """Return standard Normal numbers that depend on the key and the names only, (n,)."""
     words = keys.copy()
     for name in (*names, 0):
-        words = _mix(words ^ np.uint64(name + 1))
+        words = mix(words ^ np.uint64(name + 1))
     return ndtri(((words >> np.uint64(11)).astype(np.float64) + 0.5) / 2.0**53)
-
-
-def _mix(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Scramble 64-bit words (the finalizer of SplitMix64; Steele et al. 2014)."""
-    words = words + np.uint64(0x9E3779B97F4A7C15)
-    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return words ^ (words >> np.uint64(31))

@@ -111,23 +111,24 @@ def test_a5_the_converted_benchmark_has_the_curves_of_200_epochs(folder, truth, 
 
 @needs_files
 def test_both_pth_forms_give_the_same_table(folder, tmp_path):
-    contents = [pickle.loads(bz2.decompress(file.read_bytes())) for file in sorted(folder.iterdir())]
-    numbers = [int(file.name[:6]) for file in sorted(folder.iterdir())]
+    files = sorted(folder.iterdir())[1:]
+    contents = [pickle.loads(bz2.decompress(file.read_bytes())) for file in files]
+    numbers, expected = [int(file.name[:6]) for file in files], list(cells(folder))[1:]
     words = [OrderedDict(less=content["12"], full=content["200"]) for content in contents]
     whole = {
         "meta_archs": [content["less"]["arch_str"] for content in words],
-        "total_archs": 3,
+        "total_archs": 2,
         "arch2infos": dict(zip(numbers, words, strict=True)),
         "evaluated_indexes": numbers,
     }
     for legacy in (False, True):
         torch.save(whole, tmp_path / "all.pth", _use_new_zipfile_serialization=not legacy)
-        assert list(cells(tmp_path / "all.pth")) == list(cells(folder))
+        assert list(cells(tmp_path / "all.pth")) == expected
     single = tmp_path / "archive"
     single.mkdir()
     for number, content in zip(numbers, words, strict=True):
         torch.save(content, single / f"{number:06d}-FULL.pth")
-    assert list(cells(single)) == list(cells(folder))
+    assert list(cells(single)) == expected
 
 
 class Call:

@@ -10,6 +10,7 @@ from sevenfold.errors import InputError
 from sevenfold.nas.benchmarks import BENCHMARKS, load_benchmark
 from sevenfold.nas.benchmarks.base import average
 from sevenfold.nas.benchmarks.ledger import Ledger
+from sevenfold.nas.benchmarks.summary import report, summarize
 from sevenfold.nas.benchmarks.table import Table, write_table
 from sevenfold.nas.benchmarks.table_benchmark import TableBenchmark
 from sevenfold.nas.spaces.nb201 import NB201
@@ -269,9 +270,9 @@ def test_separate_runs_are_paid_in_full():
     description, arrays = example()
     description["datasets"]["toy"] |= {"separate_runs": True}
     ledger = Ledger(TableBenchmark(Table(arrays, description)), split="val", metric="acc", seed=5)
-    for epoch in (4, 2, 2):
+    for epoch in (4, 2, 2, "last"):
         ledger.query(CELLS[:1], epoch=epoch)
-    assert ledger.summary() == {"spent": 1, "duplicates": 1, "missing": 0, "seconds": 6.0}
+    assert ledger.summary() == {"spent": 1, "duplicates": 2, "missing": 0, "seconds": 6.0}
 
 
 def test_a_ledger_resumes_from_plain_values(bench):
@@ -314,3 +315,32 @@ def test_benchmarks_without_files_keep_the_contract(name):
         curves = bench.curves(archs, split=split, metric=metric, seed="mean")
         assert curves.values.shape == (5, 1, len(epochs)) and np.array_equal(curves.values[:, 0, -1], last)
         assert bench.query(archs[:0], split=split, metric=metric, epoch="last", seed="mean").shape == (0,)
+
+
+def test_a23_a_summary_reports_optima_and_what_is_missing(bench):
+    records = {record["series"]: record for record in summarize(bench)}
+    assert set(records) == set(bench.series)
+    record = records["val/loss"]
+    assert {key: record[key] for key in ("dataset", "values", "missing", "runs", "empty", "partial")} == {
+        "dataset": "toy",
+        "values": 48,
+        "missing": 16,
+        "runs": 12,
+        "empty": 1,
+        "partial": 6,
+    }
+    best = bench.optimum(split="val", metric="loss", epoch="last", seed="mean")
+    assert record["best"] == best.value and record["arch"] == bench.space.to_strings(best.archs)[0]
+    lines = list(report(bench.table))
+    assert lines[0] == "toy: 6 architectures, 4 epochs, seeds 5, 7" and len(lines) == 7
+    assert "16 of 48 values missing, 1 of 12 runs empty, 6 partial" in lines[1]
+
+
+def test_a_series_without_a_value_is_summarized():
+    description, arrays = example()
+    arrays["loss"][:] = np.nan
+    bench = TableBenchmark(Table(arrays, description))
+    record = next(record for record in summarize(bench) if record["series"] == "val/loss")
+    assert record["best"] is None and record["empty"] == 12
+    with pytest.raises(InputError, match="no value was measured"):
+        bench.optimum(split="val", metric="loss", epoch="last", seed="mean")
