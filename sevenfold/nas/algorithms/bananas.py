@@ -36,10 +36,10 @@ PICK = {"name": "random"}
 class Bananas(Algorithm):
     """Evaluate the candidates that the surrogate scores lowest.
 
-    ``num_init`` random evaluations come first, then ``k`` at a time unless asked for others. Every ask makes candidates by the space's mutation
-    ``mutation`` (its first by default) and lets ``surrogate``, a component of ``SURROGATES``, choose; many
-    trials at once share one call of it (``ask_together``). The surrogate ``random`` is the ablation without
-    a model.
+    ``num_init`` random evaluations come first, then ``k`` at a time unless asked for others. Every ask makes
+    candidates by the space's mutation ``mutation`` (its first by default) and lets ``surrogate``, a component
+    of ``SURROGATES``, choose; many trials at once share one call of it (``ask_together``). The surrogate
+    ``random`` is the ablation without a model.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """What a search minimizes, and what is reported of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -30,6 +30,11 @@ class Objective:
         )
         return self._loss(values)
 
+    def runs(self, archs: Archs) -> NDArray[np.float64]:
+        """Return the losses of all trainings of each architecture at the objective's epoch, (n, seeds)."""
+        each = [replace(self, seed=seed).losses(archs) for seed in self.benchmark.seeds]
+        return np.stack(each, axis=1)
+
     @cached_property
     def optimum(self) -> Optimum | None:
         """Return the lowest loss and every architecture that has it; None where none can be listed."""
@@ -55,14 +60,16 @@ def trial_record(trace: Trace, objective: Objective, test: Objective | None) -> 
     ``test`` says of it, which searching never saw; regrets are their distances from the lowest of all, where
     architectures are listed. ``at_optimum`` is 1 if the search found the lowest objective and
     ``queries_to_optimum`` after how many evaluations, else absent. ``val_curve`` and ``test_curve`` are the
-    incumbent's losses after 10, 20, ... evaluations. ``spent`` counts different architectures, ``duplicates``
-    repeats, ``missing`` answers that the table does not have, ``simulated_seconds`` the training time where
-    it is known.
+    incumbent's losses after ``queries`` evaluations: 10, 20, .... ``spent`` counts different architectures,
+    ``duplicates`` repeats, ``missing`` answers that the table does not have, ``simulated_seconds`` the
+    training time where it is known.
     """
-    curve = trace.incumbents()[[*range(STEP - 1, len(trace.losses), STEP)] or [-1]]
+    queries = [*range(STEP, len(trace.losses) + 1, STEP)] or [len(trace.losses)]
+    curve = trace.incumbents()[np.array(queries) - 1]
     last = trace.incumbents()[-1]
     record = {
         "incumbent": objective.benchmark.space.to_strings(trace.archs[[last]])[0],
+        "queries": queries,
         "val_loss": float(trace.losses[last]),
         "val_curve": trace.losses[curve].tolist(),
         **_against(objective.optimum, float(trace.losses[last]), "val"),
@@ -85,9 +92,7 @@ def _against(optimum: Optimum | None, loss: float, split: str) -> dict[str, floa
 
 def _account(trace: Trace, objective: Objective) -> dict[str, float]:
     """Return queries, repeats and simulated time as the benchmark's ledger counts them."""
-    ledger = Ledger(
-        objective.benchmark, split=objective.split, metric=objective.metric, seed=objective.seed
-    )
+    ledger = Ledger(objective.benchmark, split=objective.split, metric=objective.metric, seed=objective.seed)
     ledger.query(trace.archs, epoch=objective.epoch)
     account = ledger.summary()
     seconds = account.pop("seconds")

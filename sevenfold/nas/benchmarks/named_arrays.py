@@ -45,10 +45,10 @@ def description(path: str) -> dict[str, Any] | None:
         raise InputError(f"'{path}' is no readable .npz without objects: {error}") from None
     if "meta" in names:
         return None
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, Any] = {}
     for name in names:
         if match := NAME.fullmatch(name):
-            entry = {"seeds": ["mean"], "epochs": [int(match["epochs"])], "series": {}}
+            entry: dict[str, Any] = {"seeds": ["mean"], "epochs": [int(match["epochs"])], "series": {}}
             entry = found.setdefault(f"{match['data']}/{match['epochs']}", entry)
             entry["series"][f"{match['split']}/acc"] = {"array": name, "axes": "n"}
     if "ops" not in names or not found:
