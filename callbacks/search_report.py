@@ -13,19 +13,18 @@ from callbacks.records import RecordsWriter, records_folder
 from sevenfold.report import aligned, format_value
 from sevenfold.results import append_record, merge_shards, read_folder, write_text
 
-FIELDS = (
-    "val_loss", "val_regret", "test_loss", "test_regret", "at_optimum", "spent", "duplicates", "missing",
-    "simulated_seconds",
-)  # fmt: skip
+QUALITY = ("val_loss", "val_regret", "test_loss", "test_regret", "at_optimum")
+ACCOUNT = ("spent", "duplicates", "missing", "simulated_seconds")
 
 
 class SearchReport(RecordsWriter):
-    """Write the records of trials, a table of ``FIELDS`` and the incumbents' curves.
+    """Write the records of trials, a table of them and the incumbents' curves.
 
-    Results are, by label of the algorithm: mean and standard error of every field, the median of
+    Results are, by label of the algorithm: mean and standard error of losses, regrets and the share at the
+    optimum, means of the account (queries, repeats, missing answers, seconds), the median of
     ``queries_to_optimum`` (infinite where half of the trials did not get there) and the number of trials.
-    What depends on the machine, the searcher's own seconds, is kept out of the records in ``timing/``.
-    Curves are means of the incumbents' losses with the 95 % interval of the mean.
+    What depends on the machine, the searcher's own seconds, stands in ``timing/`` and the table alone, so
+    that records and results are the same on every machine and number of devices. Curves are means of the incumbents' losses with the 95 % interval of the mean.
     """
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -77,10 +76,12 @@ class SearchReport(RecordsWriter):
         """Return means, standard errors and medians."""
         found: dict[str, float] = {}
         for label, records in self.groups().items():
-            for field in (*FIELDS, "searcher_seconds"):
+            for field in QUALITY + ACCOUNT:
                 values = np.array([record[field] for record in records if field in record], float)
                 if len(values):
-                    found[f"{label}/{field}/mean"], found[f"{label}/{field}/sem"] = _mean(values)
+                    mean, error = _mean(values)
+                    found[f"{label}/{field}/mean"] = mean
+                    found |= {f"{label}/{field}/sem": error} if field in QUALITY else {}
             if "at_optimum" in records[0]:
                 reached = [record.get("queries_to_optimum", math.inf) for record in records]
                 found[f"{label}/queries_to_optimum/median"] = float(np.median(reached))
@@ -89,17 +90,16 @@ class SearchReport(RecordsWriter):
 
     def table(self) -> str:
         """Return one row an algorithm: means with standard errors."""
-        results, labels = self.results(), list(self.groups())
-        fields = (*FIELDS, "searcher_seconds")
-        used = [f for f in fields if any(f"{label}/{f}/mean" in results for label in labels)]
-        rows = [["algorithm", "trials", *used, "median queries to optimum"]]
-        for label in labels:
-            cells = [
-                f"{format_value(results.get(f'{label}/{f}/mean'))} ({results.get(f'{label}/{f}/sem', 0):.2g})"
-                for f in used
-            ]
+        results, groups = self.results(), self.groups()
+        used = [f for f in QUALITY + ACCOUNT if any(f"{label}/{f}/mean" in results for label in groups)]
+        rows = [["algorithm", "trials", *used, "median queries to optimum", "searcher seconds"]]
+        for label, records in groups.items():
+            cells = [format_value(results.get(f"{label}/{field}/mean")) for field in used]
+            errors = [results.get(f"{label}/{field}/sem") for field in used]
+            cells = [f"{c} ({e:.2g})" if e is not None else c for c, e in zip(cells, errors, strict=True)]
             median = format_value(results.get(f"{label}/queries_to_optimum/median"))
-            rows.append([label, format_value(results[f"{label}/trials"]), *cells, median])
+            seconds = format_value(_mean(np.array([record["searcher_seconds"] for record in records]))[0])
+            rows.append([label, format_value(results[f"{label}/trials"]), *cells, median, seconds])
         return aligned(rows)
 
     def _draw(self, path: Path) -> None:

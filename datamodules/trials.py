@@ -23,7 +23,6 @@ from sevenfold.results import read_folder
 from sevenfold.seeding import numpy_generator
 
 BENCHMARK = {"name": "synthetic-nb201"}
-ALGORITHMS = {name: {"name": name} for name in ("random", "evolution", "local_search")}
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ class NASTrials(Items):
     def __init__(
         self,
         *,
-        algorithms: dict[str, Any] = ALGORITHMS,
+        algorithms: dict[str, Any],
         trials: int = 40,
         trials_of: dict[str, int] = {},  # noqa: B006
         block: int = 50,
@@ -129,7 +128,8 @@ class NASTrials(Items):
         if not self.algorithms or trials_of.keys() - self.algorithms.keys():
             raise ConfigError("trials_of", f"labels of algorithms are {', '.join(self.algorithms) or 'none'}")
         opened = _open(benchmark, path, dataset)
-        self.objective, self.test = objective.of(opened), self._reported(opened, test_path, dataset)
+        self.objective = objective.of(opened)
+        self.test = self._reported(opened, test_path, dataset)
         for label, node in self.algorithms.items():
             start_trials(node, opened.space, [np.random.default_rng(0)], f"algorithms.{label}")
         self.counts = {label: trials_of.get(label, trials) for label in self.algorithms}
