@@ -24,7 +24,8 @@ class SearchReport(RecordsWriter):
     optimum, means of the account (queries, repeats, missing answers, seconds), the median of
     ``queries_to_optimum`` (infinite where half of the trials did not get there) and the number of trials.
     What depends on the machine, the searcher's own seconds, stands in ``timing/`` and the table alone, so
-    that records and results are the same on every machine and number of devices. Curves are means of the incumbents' losses with the 95 % interval of the mean.
+    that records and results are the same on every machine and number of devices. Curves are means of the
+    incumbents' losses with the 95 % interval of the mean.
     """
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:

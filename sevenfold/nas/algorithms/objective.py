@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,7 @@ class Objective:
 
     def runs(self, archs: Archs) -> NDArray[np.float64]:
         """Return the losses of all trainings of each architecture at the objective's epoch, (n, seeds)."""
-        each = [replace(self, seed=seed).losses(archs) for seed in self.benchmark.seeds]
+        each = [replace(self, seed=cast(Seed, seed)).losses(archs) for seed in self.benchmark.seeds]
         return np.stack(each, axis=1)
 
     @cached_property
