@@ -31,6 +31,8 @@ SMALL = {
         "model.training.epochs=3",
     ],
     "predictor_cells": [SYNTHETIC, "data.train=20", "data.val=50", "data.test=50"],
+    "nas_tables": [SYNTHETIC],
+    "nas_trials": [SYNTHETIC, "data.trials=2", "model.budget=20"],
 }  # by data module, what makes a recipe of architecture search small
 
 
