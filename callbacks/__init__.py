@@ -4,6 +4,7 @@ The run folder is no entry of the table: every run has it, so ``train.py`` adds 
 """
 
 CALLBACKS: dict[str, str] = {
+    "benchmark_figures": "callbacks.benchmark_figures:BenchmarkFigures",
     "checkpoint": "pytorch_lightning.callbacks:ModelCheckpoint",
     "cost": "callbacks.cost:Cost",
     "device_stats": "pytorch_lightning.callbacks:DeviceStatsMonitor",
@@ -13,9 +14,11 @@ CALLBACKS: dict[str, str] = {
     "flow_images": "callbacks.flow_images:FlowImages",
     "flow_speed": "callbacks.flow_speed:FlowSpeed",
     "flow_writer": "callbacks.flow_writer:FlowWriter",
+    "landscape_report": "callbacks.landscape_report:LandscapeReport",
     "lr": "pytorch_lightning.callbacks:LearningRateMonitor",
     "progress": "pytorch_lightning.callbacks:TQDMProgressBar",
     "records": "callbacks.records:RecordsWriter",
+    "search_report": "callbacks.search_report:SearchReport",
     "throughput": "pytorch_lightning.callbacks:ThroughputMonitor",
     "timer": "pytorch_lightning.callbacks:Timer",
 }

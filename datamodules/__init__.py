@@ -1,8 +1,14 @@
 """Data modules, by the name a configuration calls them."""
 
 DATAMODULES: dict[str, str] = {
+    "benchmarks": "datamodules.nas:Benchmarks",
+    "digits_shards": "datamodules.nas:DigitsShards",
+    "encoding_trials": "datamodules.nas_predictor:EncodingTrials",
     "flow_stage": "datamodules.flow.stage:FlowStage",
+    "nas_tables": "datamodules.trials:NASTables",
+    "nas_trials": "datamodules.trials:NASTrials",
     "pairs": "datamodules.flow.pairs:FlowPairs",
+    "predictor_cells": "datamodules.nas_predictor:PredictorCells",
     "synthetic": "datamodules.flow.synthetic:SyntheticFlow",
     "video": "datamodules.flow.video:FlowVideo",
 }

@@ -1,5 +1,11 @@
 """Lightning modules, by the name a configuration calls them."""
 
 MODELS: dict[str, str] = {
+    "benchmark_description": "lightning_modules.nas_description:BenchmarkDescription",
+    "digits_build": "lightning_modules.nas_build:DigitsBuild",
+    "encoding_study": "lightning_modules.nas_predictor:EncodingStudy",
     "flow": "lightning_modules.flow:FlowModule",
+    "nas_landscape": "lightning_modules.nas_landscape:NASLandscape",
+    "nas_predictor": "lightning_modules.nas_predictor:NASPredictor",
+    "nas_trials": "lightning_modules.nas_trials:NASTrials",
 }

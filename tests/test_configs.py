@@ -19,6 +19,22 @@ CPU = ["trainer.accelerator=cpu", "trainer.devices=1"]
 TINY = ["data.evaluation.size=64", "data.evaluation.val_pairs=1", "data.evaluation.test_pairs=1",
         "data.crop=64", "data.train_pairs=4", "data.batch_size=2", "data.workers=0"]  # fmt: skip
 
+SYNTHETIC = "data.benchmark.name=synthetic-nb201"
+SMALL = {
+    "benchmarks": [SYNTHETIC],
+    "digits_shards": ["data.classes=2", "data.seeds=1", "data.recipe.epochs=1"],
+    "encoding_trials": [
+        SYNTHETIC,
+        "data.train=[20]",
+        "data.test=50",
+        "data.seeds=2",
+        "model.training.epochs=3",
+    ],
+    "predictor_cells": [SYNTHETIC, "data.train=20", "data.val=50", "data.test=50"],
+    "nas_tables": [SYNTHETIC],
+    "nas_trials": [SYNTHETIC, "data.trials=2", "model.budget=20"],
+}  # by data module, what makes a recipe of architecture search small
+
 
 def is_recipe(path: Path) -> bool:
     """Tell a configuration that stands alone from one that only serves as a base or an addition."""
@@ -62,6 +78,8 @@ def real_pairs(tmp_path: Path) -> Path:
 def offline(path: Path, tmp_path: Path, pairs: Path) -> list[str]:
     """Return the settings under which a recipe needs no download and next to no time."""
     config = read_file(path)
+    if config["data"]["name"] in SMALL:
+        return SMALL[config["data"]["name"]]
     real = config["data"]["name"] == "pairs"
     settings = [f"data.root={pairs}"] if real else ["data.name=synthetic", *TINY]
     if config["model"].get("weights") == "???":

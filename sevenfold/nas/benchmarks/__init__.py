@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 BENCHMARKS: dict[str, str] = {
     "file": "sevenfold.nas.benchmarks.files:from_file",
+    "digits-nb201": "sevenfold.nas.benchmarks.digits:digits_nb201",
     "nb101": "sevenfold.nas.benchmarks.converted:nb101",
     "nb201": "sevenfold.nas.benchmarks.converted:nb201",
     "nats-tss": "sevenfold.nas.benchmarks.converted:nats_tss",

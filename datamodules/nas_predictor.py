@@ -1,0 +1,161 @@
+"""Cells with known accuracies for predictors, and the trials of a study of encodings."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from datamodules.nas import Items
+from datamodules.sampling import EpochSampler
+from sevenfold.config import ConfigError, build
+from sevenfold.errors import InputError
+from sevenfold.nas.benchmarks import BENCHMARKS
+from sevenfold.nas.encodings import ENCODINGS
+from sevenfold.nas.predictors.sample import Cells, Split, draw_split
+from sevenfold.nas.predictors.training import draw_order
+from sevenfold.results import read_folder
+
+DIGITS = {"name": "digits-nb201"}
+
+
+class TrainingBatches(Dataset):
+    """Batch ``index`` of ``epoch``, for all members of an ensemble, each in an order of its own.
+
+    Items, asked for as ``(epoch, index)``, are ``archs`` (members, B, width) and ``targets`` (members, B).
+    """
+
+    def __init__(self, cells: Cells, *, seed: int, members: int, batch_size: int) -> None:
+        self.cells, self.seed, self.members, self.size = cells, seed, members, batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self.cells.targets) // self.size)
+
+    def __getitem__(self, place: tuple[int, int]) -> dict[str, torch.Tensor]:
+        epoch, index = place
+        order = draw_order([self.seed], epoch, len(self.cells.targets), members=self.members)
+        return tensors(self.cells, order[:, index * self.size : (index + 1) * self.size].numpy())
+
+
+def tensors(cells: Cells, rows: Any = slice(None)) -> dict[str, torch.Tensor]:
+    """Return ``archs`` and ``targets`` of some cells."""
+    targets = cells.targets[rows].astype(np.float32)
+    return {"archs": torch.as_tensor(cells.archs[rows].astype(np.int64)), "targets": torch.as_tensor(targets)}
+
+
+class PredictorCells(pl.LightningDataModule):
+    """Cells of a benchmark with the final error of each, for one predictor; no network is in two splits.
+
+    Args:
+        benchmark: its name and options.
+        train, val, test: cells in each split; validation and test come as one batch each, with ``removed``,
+            the number of drawn cells that were left out because their network had come up before.
+        run: number of a run, or null for the mean of all.
+        members: copies of the predictor, each with an order of its own.
+        batch_size: cells in a training batch.
+        seed: of the draw and the orders.
+    """
+
+    def __init__(
+        self,
+        *,
+        benchmark: dict[str, Any] = DIGITS,
+        train: int = 200,
+        val: int = 500,
+        test: int = 2000,
+        run: int | None = None,
+        members: int = 1,
+        batch_size: int = 32,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        for name, value in {"train": train, "val": val, "test": test, "batch_size": batch_size}.items():
+            if value < 2:
+                raise ConfigError(name, f"is {value}; expected at least 2")
+        self.table = build(BENCHMARKS, benchmark, "benchmark")
+        self.sizes, self.run, self.seed = (train, val, test), run, seed
+        self.members, self.batch_size = members, batch_size
+        self.cells: Split | None = None
+
+    def setup(self, stage: str) -> None:
+        """Draw the cells."""
+        train, val, test = self.sizes
+        run = "mean" if self.run is None else self.run
+        self.cells = draw_split(self.table, train=train, test=val + test, seed=self.seed, run=run)
+
+    def training_targets(self) -> torch.Tensor:
+        """Return the targets of all training cells, (train,)."""
+        return tensors(self.cells.train)["targets"]
+
+    def train_dataloader(self) -> DataLoader:
+        """Load batches in an order that depends on seed and epoch alone."""
+        data = TrainingBatches(
+            self.cells.train, seed=self.seed, members=self.members, batch_size=self.batch_size
+        )
+        return DataLoader(data, batch_size=None, sampler=EpochSampler(data, seed=self.seed, shuffle=False))
+
+    def _whole(self, part: slice) -> DataLoader:
+        item = tensors(self.cells.test, part)
+        return DataLoader([{**item, "removed": torch.tensor(self.cells.removed)}], batch_size=None)
+
+    def val_dataloader(self) -> DataLoader:
+        """Load all validation cells at once."""
+        return self._whole(slice(None, self.sizes[1]))
+
+    def test_dataloader(self) -> DataLoader:
+        """Load all test cells at once."""
+        return self._whole(slice(self.sizes[1], None))
+
+
+class EncodingTrials(Items):
+    """The trials of a study: every encoding with every size of training set, all seeds of it at once.
+
+    Items hold ``encoding``, ``train``, the seeds, the space and one split for each seed. For one seed all
+    encodings see the same cells. Trials whose records are in the run's folder are left out.
+    """
+
+    def __init__(
+        self,
+        *,
+        benchmark: dict[str, Any] = DIGITS,
+        encodings: list[str] = ["adj", "adj_onehot", "path", "trunc_path"],  # noqa: B006 (never changed)
+        train: list[int] = [50, 200],  # noqa: B006
+        test: int = 2000,
+        seeds: int = 5,
+        run: int | None = None,
+    ) -> None:
+        super().__init__()
+        for name in encodings:
+            if name not in ENCODINGS:
+                raise InputError(f"encoding '{name}' is not known; expected some of {', '.join(ENCODINGS)}")
+        self.table = build(BENCHMARKS, benchmark, "benchmark")
+        self.encodings, self.train, self.test, self.seeds, self.run = encodings, train, test, seeds, run
+
+    def setup(self, stage: str) -> None:
+        """List the trials that are still to do."""
+        done = set()
+        if self.trainer is not None:
+            done = {record["key"] for record in read_folder(Path(self.trainer.default_root_dir) / "records")}
+        run, largest = "mean" if self.run is None else self.run, max(self.train)
+        whole = [
+            draw_split(self.table, train=largest, test=self.test, seed=seed, run=run)
+            for seed in range(self.seeds)
+        ]
+        self.items = [
+            {
+                "encoding": encoding,
+                "train": n,
+                "space": self.table.space,
+                "splits": [_first(s, n) for s in whole],
+            }
+            for encoding in self.encodings
+            for n in self.train
+            if any(f"{encoding}/{n}/{seed}" not in done for seed in range(self.seeds))
+        ]
+
+
+def _first(split: Split, n: int) -> Split:
+    """Return the split with the first ``n`` training cells only; the test cells stay the same."""
+    return split._replace(train=split.train.part(slice(n)))

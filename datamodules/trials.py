@@ -1,0 +1,191 @@
+"""What a search runs on: trials of algorithms on a benchmark, and whole tables."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+
+from datamodules.nas import Items
+from datamodules.sampling import placement
+from sevenfold.config import ConfigError
+from sevenfold.nas.algorithms.objective import Objective
+from sevenfold.nas.algorithms.run import start_trials
+from sevenfold.nas.benchmarks import load_benchmark
+from sevenfold.nas.benchmarks.base import Benchmark
+from sevenfold.nas.benchmarks.named_arrays import datasets, open_path
+from sevenfold.nas.spaces.base import Enumerable
+from sevenfold.results import read_folder
+from sevenfold.seeding import numpy_generator
+
+BENCHMARK = {"name": "synthetic-nb201"}
+
+
+@dataclass(frozen=True)
+class Block:
+    """Trials of one algorithm that run side by side: ``label`` names it, ``node`` is its configuration."""
+
+    label: str
+    node: dict[str, Any]
+    trials: list[int]
+    streams: list[Generator]
+    objective: Objective
+    test: Objective | None
+
+    @property
+    def keys(self) -> list[str]:
+        """Return the keys of the trials' records."""
+        return [f"{self.label}/{trial:05d}" for trial in self.trials]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Say what of a benchmark is the loss: by default the validation split, or the only one there is, and
+    its accuracy, or the only metric; after the last epoch, averaged over the trainings.
+
+    ``seed``: one training instead.
+    """
+
+    split: str | None = None
+    metric: str | None = None
+    epoch: int | None = None
+    seed: int | None = None
+
+    def of(self, benchmark: Benchmark) -> Objective:
+        """Return the loss."""
+        split = self.split or ("val" if "val" in benchmark.splits else benchmark.splits[0])
+        metrics = [key.partition("/")[2] for key in benchmark.series if key.startswith(f"{split}/")]
+        metric = self.metric or ("acc" if "acc" in metrics or not metrics else metrics[0])
+        objective = Objective(
+            benchmark,
+            split,
+            metric,
+            "last" if self.epoch is None else self.epoch,
+            "mean" if self.seed is None else self.seed,
+        )
+        if isinstance(benchmark.space, Enumerable):
+            objective.losses(benchmark.space.archs(np.arange(1)))  # refuses what it does not have
+        return objective
+
+
+class NASTrials(Items):
+    """Trials of several algorithms on one benchmark.
+
+    Args:
+        algorithms: components of ``sevenfold.nas.algorithms.ALGORITHMS`` by the label they are reported
+            under; null removes one that a base file brought in.
+        trials: how many of each algorithm.
+        trials_of: other numbers, by label.
+        block: trials that run side by side in one item; results do not depend on it.
+        benchmark: name and options of the benchmark that is searched.
+        path: a table file instead, in the shape of NAS-Bench-201 (``benchmarks.named_arrays``) or compact.
+        dataset: which data set of the file.
+        objective: what of it is minimized.
+        test_path: a file whose test split is reported beside; by default the benchmark's own, if any.
+        seed: of all trials: trial i of every algorithm has the stream (seed, i), so that they begin alike.
+
+    Trials with a record in the run's folder are done and left out.
+    """
+
+    def __init__(
+        self,
+        *,
+        algorithms: dict[str, Any],
+        trials: int = 40,
+        trials_of: dict[str, int] = {},  # noqa: B006
+        block: int = 50,
+        benchmark: dict[str, Any] = BENCHMARK,
+        path: str | None = None,
+        dataset: str | None = None,
+        objective: Asked = Asked(),
+        test_path: str | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.algorithms = {label: node for label, node in algorithms.items() if node is not None}
+        for option, value in {"trials": min([trials, *trials_of.values()]), "block": block}.items():
+            if value < 1:
+                raise ConfigError(option, f"must be at least 1, got {value}")
+        if not self.algorithms or trials_of.keys() - self.algorithms.keys():
+            raise ConfigError("trials_of", f"labels of algorithms are {', '.join(self.algorithms) or 'none'}")
+        opened = _open(benchmark, path, dataset)
+        self.objective = objective.of(opened)
+        self.test = self._reported(opened, test_path, dataset)
+        for label, node in self.algorithms.items():
+            start_trials(node, opened.space, [np.random.default_rng(0)], f"algorithms.{label}")
+        self.counts = {label: trials_of.get(label, trials) for label in self.algorithms}
+        self.block, self.seed = block, seed
+
+    def _reported(self, opened: Benchmark, path: str | None, dataset: str | None) -> Objective | None:
+        """Return what is reported beside; nothing where no test split is known or it is the objective."""
+        beside = opened if path is None else open_path(path, dataset)
+        if "test" not in beside.splits or (beside is opened and self.objective.split == "test"):
+            return None
+        return Asked(split="test").of(beside)
+
+    def setup(self, stage: str) -> None:
+        """List the trials that are still to run, in blocks; every device gets at least an empty one."""
+        done = set()
+        if self.trainer is not None:
+            done = {record["key"] for record in read_folder(Path(self.trainer.default_root_dir) / "records")}
+        blocks = []
+        for label, count in self.counts.items():
+            rest = [trial for trial in range(count) if f"{label}/{trial:05d}" not in done]
+            blocks += [
+                self._block(label, rest[at : at + self.block]) for at in range(0, len(rest), self.block)
+            ]
+        idle = self._block(next(iter(self.counts)), [])
+        self.items = blocks + [idle] * (placement(self)["world_size"] - len(blocks))
+
+    def _block(self, label: str, trials: list[int]) -> Block:
+        streams = [numpy_generator(self.seed, "nas trial", trial) for trial in trials]
+        return Block(label, self.algorithms[label], trials, streams, self.objective, self.test)
+
+
+@dataclass(frozen=True)
+class TableItem:
+    """One landscape: a loss on a listed space, and the stream of its noise."""
+
+    name: str
+    objective: Objective
+    stream: Generator = field(repr=False)
+
+
+class NASTables(Items):
+    """Whole tables, each a landscape of its own.
+
+    Args:
+        benchmark: name and options of a benchmark whose space is listed.
+        path: a table file instead, in the shape of NAS-Bench-201 (``benchmarks.named_arrays``) or compact.
+        dataset: one data set of the file; by default all of them.
+        objective: what is the loss.
+        seed: of the noise that is added.
+    """
+
+    def __init__(
+        self,
+        *,
+        benchmark: dict[str, Any] = BENCHMARK,
+        path: str | None = None,
+        dataset: str | None = None,
+        objective: Asked = Asked(),
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        names = [dataset] if path is None or dataset is not None else datasets(path)
+        self.items = []
+        for name in names:
+            opened = _open(benchmark, path, name)
+            loss = objective.of(opened)
+            if not isinstance(opened.space, Enumerable):
+                raise ConfigError("benchmark", "a landscape needs a space that can be listed")
+            stream = numpy_generator(seed, "nas landscape noise")
+            self.items.append(TableItem(f"{opened.dataset}/{loss.split}", loss, stream))
+
+
+def _open(benchmark: dict[str, Any], path: str | None, dataset: str | None) -> Benchmark:
+    if path is not None:
+        return open_path(path, dataset)
+    options = {key: value for key, value in benchmark.items() if key != "name"}
+    return load_benchmark(benchmark["name"], **options, **({"dataset": dataset} if dataset else {}))

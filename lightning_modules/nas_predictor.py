@@ -1,0 +1,156 @@
+"""Train and compare predictors of architectures' accuracy."""
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+
+from sevenfold.config import ConfigError, build
+from sevenfold.nas.encodings import ENCODINGS
+from sevenfold.nas.predictors import PREDICTORS
+from sevenfold.nas.predictors.sample import encode
+from sevenfold.nas.predictors.scores import score
+from sevenfold.nas.predictors.training import (
+    Training,
+    fit,
+    initial_generators,
+    make_optimizer,
+    objective,
+    predict,
+    rate_factor,
+)
+from sevenfold.nas.spaces import SPACES
+from sevenfold.seeding import numpy_generator
+
+NETWORK = {"name": "mlp"}
+NB201 = {"name": "nb201"}
+
+
+class NASPredictor(pl.LightningModule):
+    """Predict the final error (100 - accuracy) of architectures from an encoding.
+
+    Args:
+        network: a network of ``sevenfold.nas.predictors.PREDICTORS`` and its options.
+        encoding: one of ``sevenfold.nas.encodings.ENCODINGS``.
+        space: the search space and its options.
+        training: loss and optimizer; the trainer decides how many epochs.
+        members: networks in the ensemble, trained side by side; the prediction is their mean.
+        k: of precision at k, the share of the ``k`` cells predicted best that are among the ``k`` best.
+        seed: of the initial weights.
+
+    Batches are those of ``datamodules.nas_predictor.PredictorCells``.
+    """
+
+    def __init__(
+        self,
+        *,
+        network: dict[str, Any] = NETWORK,
+        encoding: str = "trunc_path",
+        space: dict[str, Any] = NB201,
+        training: Training = Training(),
+        members: int = 1,
+        k: int = 100,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if encoding not in ENCODINGS:
+            raise ConfigError("encoding", f"'{encoding}' is not known; one of {', '.join(ENCODINGS)}")
+        self.space, self.encoding = build(SPACES, space, "space"), encoding
+        self.rules, self.members, self.k = training, members, k
+        example = encode(self.space, self.space.sample(numpy_generator(0, "example"), 1), encoding)
+        self.predictor = build(PREDICTORS, network, "network", features=example.shape[1], copies=members)
+        self.predictor.initialize(initial_generators([seed], members=members))
+
+    def setup(self, stage: str) -> None:
+        """Take the unit of the targets from the training cells, where that is wanted."""
+        if stage == "fit" and self.rules.standardize:
+            targets = self.trainer.datamodule.training_targets().to(self.device)
+            self.predictor.standardize(targets.expand(self.members, -1))
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """Return the loss, summed over members; log its mean."""
+        flat = self._encoded(batch["archs"].flatten(0, 1))
+        x = flat.view(*batch["archs"].shape[:2], -1)
+        loss = objective(self.predictor, x, batch["targets"], self.rules)
+        self.log("train/loss", loss / self.members, prog_bar=True, batch_size=x.shape[1])
+        return loss
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Score the validation cells."""
+        self._score("val", batch)
+
+    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Score the test cells."""
+        self._score("test", batch)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Return Adam, its rate constant or a cosine over the epochs."""
+        epochs = self.trainer.max_epochs or 0
+        if epochs < 1:
+            raise ConfigError("trainer.max_epochs", "is not set; the learning rate follows it")
+        optimizer = make_optimizer(self.predictor, self.rules)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda epoch: rate_factor(epoch, epochs, self.rules)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def _encoded(self, archs: Tensor) -> Tensor:
+        return encode(self.space, archs.cpu().numpy(), self.encoding).to(self.device)
+
+    def _score(self, stage: str, batch: dict[str, Tensor]) -> None:
+        predictions = predict(self.predictor, self._encoded(batch["archs"]), members=self.members)[0]
+        scores = score(predictions, batch["targets"], k=min(self.k, len(predictions)))
+        scores["removed_duplicates"] = batch["removed"].float()
+        self.log_dict(
+            {f"{stage}/{name}": value for name, value in scores.items()}, batch_size=len(predictions)
+        )
+
+
+class EncodingStudy(pl.LightningModule):
+    """Train predictors on every encoding and size of training set and score them on unseen cells.
+
+    Items are those of ``datamodules.nas_predictor.EncodingTrials``; all seeds and ensemble members of an
+    item are trained in one stack. Options as in :class:`NASPredictor`; networks must take any encoding.
+    """
+
+    def __init__(
+        self,
+        *,
+        network: dict[str, Any] = NETWORK,
+        training: Training = Training(),
+        members: int = 5,
+        k: int = 100,
+    ) -> None:
+        super().__init__()
+        build(PREDICTORS, network, "network", features=1)  # so that a wrong option is met at once
+        self.network, self.rules, self.members, self.k = network, training, members, k
+
+    def predict_step(self, item: dict[str, Any], batch_idx: int) -> list[dict[str, Any]]:
+        """Return one record for each seed."""
+        splits, space, encoding = item["splits"], item["space"], item["encoding"]
+        parts = [[encode(space, part.archs, encoding) for part in split[:2]] for split in splits]
+        x, unseen = (torch.stack([part[k] for part in parts]).to(self.device) for k in (0, 1))
+        targets = torch.stack([torch.as_tensor(s.train.targets, dtype=torch.float32) for s in splits])
+        seeds = list(range(len(splits)))
+        with torch.inference_mode(False), torch.enable_grad():  # a prediction that trains
+            predictor = build(
+                PREDICTORS, self.network, "network", features=x.shape[2], copies=len(seeds) * self.members
+            ).to(self.device)
+            fit(
+                predictor,
+                x.clone(),
+                targets.to(self.device).clone(),
+                training=self.rules,
+                seeds=seeds,
+                members=self.members,
+            )
+        predictions = predict(predictor, unseen, members=self.members).cpu()
+        group = f"{encoding}/{item['train']}"
+        records = []
+        for seed, (split, values) in enumerate(zip(splits, predictions, strict=True)):
+            scores = score(values, torch.as_tensor(split.test.targets), k=min(self.k, len(values)))
+            numbers = {name: float(value) for name, value in scores.items()}
+            records.append({"key": f"{group}/{seed}", "group": group, "seed": seed, **numbers})
+        return records

@@ -1,0 +1,55 @@
+"""Regularized evolution (Real et al. 2019)."""
+
+import numpy as np
+from numpy.random import Generator
+
+from sevenfold.config import ConfigError
+from sevenfold.nas.algorithms.base import Algorithm, chosen
+from sevenfold.nas.spaces.base import Ints, Space
+
+
+class RegularizedEvolution(Algorithm):
+    """Mutate the best of a random few among the youngest.
+
+    The population is the latest ``population`` evaluations (all die of age). A parent is the best of
+    ``tournament`` members drawn with replacement; its child comes from the space's mutation ``mutation`` (its
+    first by default) at ``rate``. A child that was asked before is replaced by that of another tournament;
+    with ``allow_repeats`` it is asked again and counts again, as in the papers' code.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        rng: Generator,
+        *,
+        num_init: int = 10,
+        population: int = 30,
+        tournament: int = 10,
+        rate: float = 1.0,
+        mutation: str | None = None,
+        sampling: str | None = None,
+        allow_repeats: bool = False,
+    ) -> None:
+        super().__init__(space, rng, num_init=num_init, sampling=sampling)
+        if min(population, tournament) < 1:
+            raise ConfigError("population", "population and tournament need at least one member")
+        self.population, self.tournament, self.rate = population, tournament, rate
+        self.mutation = chosen(mutation, space.mutations, "mutation")
+        self.allow_repeats = allow_repeats
+
+    def propose(self, k: int) -> Ints:
+        """Return the initial design, then children."""
+        if (design := self.design(k)) is not None:
+            return design
+        if self.allow_repeats:
+            return self._children(k)
+        children = self.collect(k, self._children)
+        return children if len(children) == k else self.around(self.archs[self.best(1)[0]][None], k, children)
+
+    def _children(self, n: int) -> Ints:
+        losses = np.array(self.losses[-self.population :])
+        archs = self.archs[-self.population :]
+        drawn = self.rng.integers(len(losses), size=(n, self.tournament))
+        winners = drawn[np.arange(n), losses[drawn].argmin(axis=1)]
+        parents = np.stack([archs[winner] for winner in winners])
+        return self.space.mutate(parents, self.rng, rate=self.rate, kind=self.mutation)

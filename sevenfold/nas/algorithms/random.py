@@ -1,0 +1,19 @@
+"""Random search."""
+
+from numpy.random import Generator
+
+from sevenfold.nas.algorithms.base import Algorithm
+from sevenfold.nas.spaces.base import Ints, Space
+
+
+class RandomSearch(Algorithm):
+    """Draw architectures without repeats; ``sampling`` is one of the space's, by default its first."""
+
+    k = 10
+
+    def __init__(self, space: Space, rng: Generator, *, sampling: str | None = None) -> None:
+        super().__init__(space, rng, sampling=sampling)
+
+    def propose(self, k: int) -> Ints:
+        """Return new random ones."""
+        return self.random(k)

@@ -1,0 +1,84 @@
+"""Many trials of a search side by side: every round is one question to the benchmark."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from sevenfold.config import build, validate
+from sevenfold.errors import InputError
+from sevenfold.nas.algorithms import ALGORITHMS
+from sevenfold.nas.algorithms.base import Algorithm
+from sevenfold.nas.spaces.base import Ints, Space
+
+Evaluate = Callable[[Ints], NDArray[np.float64]]
+"""Losses, (n,), of a population."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What one trial evaluated, in order: architectures (n, width) and losses (n,).
+
+    ``searcher_seconds`` is the time the algorithm itself took; trials that ran side by side share it evenly.
+    """
+
+    archs: Ints
+    losses: NDArray[np.float64]
+    searcher_seconds: float
+
+    def incumbents(self) -> NDArray[np.int64]:
+        """Return the place of the lowest loss so far after every evaluation, (n,); the first of equals."""
+        losses = np.where(np.isnan(self.losses), np.inf, self.losses)
+        lowest = np.minimum.accumulate(losses)
+        new = np.concatenate([[True], losses[1:] < lowest[:-1]])
+        return np.maximum.accumulate(np.where(new, np.arange(len(losses)), 0))
+
+
+def start_trials(
+    node: Mapping[str, Any], space: Space, rngs: Sequence[Generator], key: str = "algorithm"
+) -> list[Algorithm]:
+    """Build the component of ``ALGORITHMS`` that ``node`` names, once for each stream of random numbers.
+
+    Mistakes raise ``ConfigError`` with the full key below ``key``.
+    """
+    first: Algorithm = build(ALGORITHMS, node, key, space=space, rng=rngs[0])
+    options = {option: value for option, value in node.items() if option != "name"}
+    options = validate(type(first), options, key, ("space", "rng"))
+    return [first, *(type(first)(space, rng, **options) for rng in rngs[1:])]
+
+
+def run_trials(
+    trials: Sequence[Algorithm], evaluate: Evaluate, *, budget: int, k: int | None = None
+) -> list[Trace]:
+    """Give every trial exactly ``budget`` evaluations; fewer only where the space ends.
+
+    ``k`` are asked at a time, by default the whole initial design and then as many as the algorithm says.
+
+    An evaluation is what the algorithm asked for: one that repeats itself pays again. Trials are of one class
+    with the same options; they do not influence each other.
+    """
+    if budget < 1 or (k is not None and k < 1):
+        raise InputError(f"budget and k must be at least 1, got {budget} and {k}")
+    asked: list[list[Ints]] = [[] for _ in trials]
+    told: list[list[NDArray[np.float64]]] = [[] for _ in trials]
+    left, active, seconds = [budget] * len(trials), list(range(len(trials))), 0.0
+    while active:
+        began = time.perf_counter()
+        counts = [min(k or trials[i].at_once(), left[i]) for i in active]
+        answers = type(trials[0]).ask_together([trials[i] for i in active], counts)
+        seconds += time.perf_counter() - began
+        losses = np.split(evaluate(np.concatenate(answers)), np.cumsum([len(a) for a in answers])[:-1])
+        began = time.perf_counter()
+        type(trials[0]).tell_together([trials[i] for i in active], answers, losses)
+        for i, archs, values in zip(active, answers, losses, strict=True):
+            asked[i].append(archs)
+            told[i].append(values)
+            left[i] -= len(archs) if len(archs) else left[i]
+        seconds += time.perf_counter() - began
+        active = [i for i in active if left[i]]
+    share = seconds / max(len(trials), 1)
+    return [Trace(np.concatenate(a), np.concatenate(t), share) for a, t in zip(asked, told, strict=True)]

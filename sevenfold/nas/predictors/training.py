@@ -1,0 +1,117 @@
+"""How predictors are trained; shared by the plain loop here and by the Lightning module."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from sevenfold.config import ConfigError
+from sevenfold.nas.predictors.base import Predictor
+from sevenfold.seeding import torch_generator
+
+
+@dataclass(frozen=True)
+class Training:
+    """Say how predictors are trained; the defaults are those of BANANAS' perceptron.
+
+    ``epochs`` counts in the plain loop only. ``loss`` is taken in units of the targets, or with
+    ``standardize`` in units of their standard deviation. ``cosine`` lets the rate fall to zero.
+    """
+
+    epochs: int = 150
+    batch_size: int = 32
+    lr: float = 0.01
+    beta2: float = 0.99
+    eps: float = 1e-7
+    weight_decay: float = 0.0
+    loss: Literal["mae", "mse"] = "mae"
+    standardize: bool = False
+    cosine: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "lr"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(name, f"is {getattr(self, name)}; expected a positive number")
+
+
+def initial_generators(seeds: Sequence[int], *, members: int) -> list[torch.Generator]:
+    """Return the generators of initial weights for copies in order of seed, then of ensemble member."""
+    return [torch_generator(seed, "predictor", member) for seed in seeds for member in range(members)]
+
+
+def draw_order(seeds: Sequence[int], epoch: int, n: int, *, members: int) -> Tensor:
+    """Return the order of training cells in an epoch, (copies, n): every copy has its own."""
+    return torch.stack(
+        [
+            torch.randperm(n, generator=torch_generator(seed, "predictor order", member, epoch))
+            for seed in seeds
+            for member in range(members)
+        ]
+    )
+
+
+def objective(predictor: Predictor, x: Tensor, targets: Tensor, training: Training) -> Tensor:
+    """Return the sum over copies of their mean losses, so that copies do not touch each other's gradients."""
+    error = (predictor(x) - targets) / predictor.scale
+    return (error.abs() if training.loss == "mae" else error.square()).mean(1).sum()
+
+
+def make_optimizer(predictor: Predictor, training: Training) -> torch.optim.Adam:
+    """Return Adam over all copies."""
+    return torch.optim.Adam(
+        predictor.parameters(),
+        lr=training.lr,
+        betas=(0.9, training.beta2),
+        eps=training.eps,
+        weight_decay=training.weight_decay,
+    )
+
+
+def rate_factor(epoch: int, epochs: int, training: Training) -> float:
+    """Return the factor on the rate in an epoch that counts from 0."""
+    return (1 + math.cos(math.pi * epoch / epochs)) / 2 if training.cosine else 1.0
+
+
+def fit(
+    predictor: Predictor,
+    x: Tensor,
+    targets: Tensor,
+    *,
+    training: Training,
+    seeds: Sequence[int],
+    members: int = 1,
+) -> None:
+    """Train all copies from fresh weights on encodings (seeds, n, d) and targets (seeds, n).
+
+    Copy s * members + m is member m of the ensemble of ``seeds[s]``.
+    """
+    predictor.initialize(initial_generators(seeds, members=members))
+    x, targets = (part.repeat_interleave(members, dim=0) for part in (x, targets))
+    if training.standardize:
+        predictor.standardize(targets)
+    optimizer = make_optimizer(predictor, training)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda epoch: rate_factor(epoch, training.epochs, training)
+    )
+    copy = torch.arange(len(x))[:, None]
+    predictor.train()
+    for epoch in range(training.epochs):
+        order = draw_order(seeds, epoch, x.shape[1], members=members)
+        for rows in order.split(training.batch_size, dim=1):
+            optimizer.zero_grad()
+            objective(predictor, x[copy, rows], targets[copy, rows], training).backward()
+            optimizer.step()
+        schedule.step()
+    predictor.eval()
+
+
+@torch.no_grad()
+def predict(predictor: Predictor, x: Tensor, *, members: int = 1) -> Tensor:
+    """Return ensemble means (seeds, n) for encodings (n, d), the same for all, or (seeds, n, d)."""
+    if x.dim() == 2:
+        x = x.expand(predictor.copies // members, *x.shape)
+    predictions = predictor(x.repeat_interleave(members, dim=0))
+    return predictions.view(-1, members, predictions.shape[1]).mean(1)

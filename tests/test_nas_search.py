@@ -1,0 +1,178 @@
+"""Searches and landscapes as they are run: records, tables, resuming, devices."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sevenfold.nas.landscape.climb import climb, neighbors
+from sevenfold.nas.spaces.nb201 import NB201
+from sevenfold.results import read_folder
+from train import main
+
+ROOT = Path(__file__).resolve().parents[1]
+SEARCH = str(ROOT / "configs/nas/search_nb201.yaml")
+LANDSCAPE = str(ROOT / "configs/nas/landscape_nb201.yaml")
+QUIET = ["callbacks.progress=null", "trainer.enable_progress_bar=false"]
+SMALL = ["data.trials=4", "data.block=3", "model.budget=30", *QUIET]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SEVENFOLD_RUN_FOLDER", raising=False)
+    return tmp_path
+
+
+def results(folder):
+    return json.loads((folder / "results.json").read_text())
+
+
+def make_table(path):
+    """Write a table of named arrays: validation of the last epochs differs from its test."""
+    rng = np.random.default_rng(0)
+    ops = NB201().archs(np.arange(15625))
+    test = 60 + ops.sum(axis=1) + rng.random(15625)
+    arrays = {"pets_val_ep90": test + rng.random(15625), "pets_val_ep9": test / 2, "cars_val_ep9": test / 3}
+    np.savez(path, ops=ops, **{name: value.astype(np.float32) for name, value in arrays.items()})
+    np.savez(path.with_name("test.npz"), ops=ops, pets_test_ep90=test.astype(np.float32))
+    return {**arrays, "test": test}
+
+
+def test_a_search_on_a_table_file_with_test_accuracies_of_another(here):
+    arrays = make_table(here / "table.npz")
+    files = ["data.path=table.npz", "data.dataset=pets", "data.test_path=test.npz"]
+    assert main(["--config", SEARCH, *SMALL, *files]) == 0
+    folder = here / "runs/search_nb201/version_0"
+    records = read_folder(folder / "records")
+    labels = {record["group"] for record in records}
+    assert len(records) == 28 and {"random", "local_search_full", "bananas_no_surrogate"} < labels
+    val, test = (100 - arrays[name].astype(np.float32) for name in ("pets_val_ep90", "test"))
+    for record in records:
+        place = NB201().index(NB201().from_strings([record["incumbent"]]))[0]
+        assert record["val_loss"] == record["val_curve"][-1] == pytest.approx(val[place], abs=1e-4)
+        assert record["test_loss"] == record["test_curve"][-1] == pytest.approx(test[place], abs=1e-4)
+        assert record["val_regret"] == pytest.approx(val[place] - val.min(), abs=1e-4)
+        assert record["test_regret"] == pytest.approx(test[place] - test.min(), abs=1e-4)
+        assert record["queries"] == [10, 20, 30] and record["val_curve"] == sorted(record["val_curve"])[::-1]
+        assert record["spent"] + record["duplicates"] == 30 and "simulated_seconds" not in record
+    metrics = results(folder)["metrics"]
+    losses = [record["test_loss"] for record in records if record["group"] == "random"]
+    assert metrics["random/test_loss/mean"] == pytest.approx(np.mean(losses))
+    assert metrics["random/test_loss/sem"] == pytest.approx(np.std(losses, ddof=1) / 2)
+    assert metrics["random/trials"] == 4 and metrics["evolution/duplicates/mean"] == 0
+    table = (folder / "table.txt").read_text()
+    assert len(table.splitlines()) == 9 and "searcher seconds" in table
+    assert (folder / "images/incumbents.png").stat().st_size > 10_000
+    first = {record["group"]: record["val_curve"][0] for record in records if record["trial"] == 0}
+    assert len(set(first.values())) == 1  # all begin with the same ten
+
+    for block in (1, 100):  # the number of trials side by side changes nothing
+        main(["--config", SEARCH, *SMALL, *files, f"data.block={block}", "data.trials=2", "name=other"])
+        others = read_folder(here / "runs/other" / f"version_{block // 100}" / "records")
+        assert others == [record for record in records if record["trial"] < 2]
+
+
+def test_a_search_knows_simulated_time_and_goes_on_from_its_records(here):
+    assert main(["--config", SEARCH, *SMALL]) == 0
+    folder = here / "runs/search_nb201/version_0"
+    lines = (folder / "records/records.jsonl").read_text().splitlines(keepends=True)
+    assert all(
+        json.loads(line)["simulated_seconds"] >= 30 * 20 for line in lines[:20] if '"missing": 0' in line
+    )
+    whole = results(folder)["metrics"]
+    (folder / "records/records.jsonl").write_text("".join(lines[::3]) + lines[1][:40])
+    (folder / "results.json").unlink()
+    assert main(["--config", SEARCH, *SMALL]) == 0
+    assert [path.name for path in (here / "runs/search_nb201").iterdir()] == ["version_0"]
+    assert (folder / "records/records.jsonl").read_text() == "".join(lines)
+    assert results(folder)["metrics"] == whole
+    (folder / "results.json").unlink()  # all done, only the end is missing
+    assert main(["--config", SEARCH, *SMALL]) == 0
+    assert results(folder)["metrics"] == whole
+
+
+def test_landscapes_of_a_file(here):
+    arrays = make_table(here / "table.npz")
+    assert main(["--config", LANDSCAPE, *QUIET, "data.path=table.npz", "data.dataset=pets"]) == 0
+    found = climb(100 - arrays["pets_val_ep90"].astype(np.float32).astype(float), neighbors(NB201()))
+    folder = here / "runs/landscape_nb201/version_0"
+    one = results(folder)
+    for name, value in found.measures().items():
+        assert one["metrics"][name] == pytest.approx(value)
+    assert one["reference"]["uniform_minima"] == 625
+    assert (folder / "images/landscape_pets_90_val.png").is_file()
+    assert main(["--config", LANDSCAPE, *QUIET, "data.path=table.npz", "model.noise_sigma=0.1"]) == 0
+    several = results(here / "runs/landscape_nb201/version_1")["metrics"]
+    assert several["pets/90/val/minima"] == one["metrics"]["minima"] and "cars/9/val/steps_mean" in several
+    details = json.loads(
+        (here / "runs/landscape_nb201/version_1/analysis/landscape_pets_90_val.json").read_text()
+    )
+    assert np.shape(details["noisy_minima"]) == (5, 5) and details["noise_sigma"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["data.path=absent.npz"], "table file 'absent.npz' does not exist"),
+        (["data.path=table.npz", "data.dataset=dogs"], "data set 'dogs' is not known"),
+        (["data.path=table.npz"], "say which data set: pets/90, pets/9, cars/9"),
+        (["data.path=table.npz", "data.dataset=cars", "data.objective.split=test"], "no 'test/acc'"),
+        (["data.algorithms.random.samplng=uniform"], "data.algorithms.random.samplng: unknown key"),
+        (["data.algorithms.mine={name: evoluton}"], "data.algorithms.mine.name: 'evoluton' is not known"),
+        (["data.trials_of={nobody: 3}"], "data.trials_of: labels of algorithms are random"),
+        (["data.trials=0"], "data.trials: must be at least 1"),
+        (["model.budget=0"], "model.budget: must be at least 1"),
+    ],
+)
+def test_mistakes_are_one_line_and_leave_nothing(settings, message, here, capsys):
+    make_table(here / "table.npz")
+    assert main(["--config", SEARCH, *settings]) == 2
+    assert message in capsys.readouterr().err and not (here / "runs").exists()
+
+
+def command(*settings):
+    return [sys.executable, str(ROOT / "train.py"), "--config", SEARCH, *settings]
+
+
+def environment():
+    kept = {key: value for key, value in os.environ.items() if key != "SEVENFOLD_RUN_FOLDER"}
+    return {**kept, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.mark.slow
+def test_a_killed_search_loses_the_running_trials_at_most(here):
+    settings = ["data.trials=20", "data.block=2", "model.budget=60", *QUIET]
+    killed = subprocess.Popen(command(*settings), cwd=here, env=environment())
+    shard = here / "runs/search_nb201/version_0/records/rank_0.jsonl"
+    end = time.monotonic() + 500
+    while not (shard.exists() and shard.read_bytes().count(b"\n") >= 6):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    kept = shard.read_text().splitlines()
+    assert 6 <= len(kept) < 140
+    subprocess.run(command(*settings), cwd=here, env=environment(), check=True, timeout=500)
+    lines = (here / "runs/search_nb201/version_0/records/records.jsonl").read_text().splitlines()
+    assert len(lines) == 140 and set(kept[:-1]) < set(lines)
+    assert main(["--config", SEARCH, *settings, "name=whole"]) == 0
+    whole = (here / "runs/whole/version_0/records/records.jsonl").read_text().splitlines()
+    assert lines == whole
+
+
+@pytest.mark.slow
+@pytest.mark.distributed
+def test_two_processes_write_the_records_of_one(here):
+    two = ["trainer.devices=2", "trainer.strategy=ddp", "name=two"]
+    subprocess.run(command(*SMALL, *two), cwd=here, env=environment(), check=True, timeout=500)
+    assert main(["--config", SEARCH, *SMALL, "name=one"]) == 0
+    one, two = (here / f"runs/{name}/version_0" for name in ("one", "two"))
+    assert (one / "records/records.jsonl").read_bytes() == (two / "records/records.jsonl").read_bytes()
+    assert results(one)["metrics"] == results(two)["metrics"]
