@@ -19,10 +19,8 @@ from sevenfold.nas.digits.training import Recipe, train_cells
 from sevenfold.nas.spaces.nb201_keys import classes, official_order
 
 ROOT = Path(__file__).resolve().parents[3]
-built = pytest.mark.skipif(not FILE.is_file(), reason="the table has not been built yet")
 
 
-@built
 def test_the_file_is_small_whole_and_answers_for_every_cell() -> None:
     assert FILE.stat().st_size < 10e6
     bench = load_benchmark("digits-nb201")
@@ -46,7 +44,6 @@ def test_the_file_is_small_whole_and_answers_for_every_cell() -> None:
         bench.query(strings[:1], split="val", metric="acc", epoch=21, seed=0)
 
 
-@built
 def test_one_run_ranks_cells_well() -> None:
     found = describe(load_benchmark("digits-nb201"))
     assert len(found.final) == 5425
@@ -54,7 +51,6 @@ def test_one_run_ranks_cells_well() -> None:
     assert found.split_tau >= 0.90
 
 
-@built
 def test_training_again_gives_the_stored_curves() -> None:
     bench, members = load_benchmark("digits-nb201"), np.arange(8) * 640 + 300
     correct, loss = train_cells(class_ops()[members], np.zeros(8, int), recipe=Recipe())
@@ -66,7 +62,6 @@ def test_training_again_gives_the_stored_curves() -> None:
         np.testing.assert_allclose(loss[:, :, place], stored, rtol=0.02)
 
 
-@built
 @pytest.mark.slow
 def test_it_loads_in_a_fifth_of_a_second() -> None:
     code = (
