@@ -66,6 +66,10 @@ class GCN(Predictor):
         hidden = self._drop(torch.baddbmm(self.hidden_bias, pooled, self.hidden))
         return torch.baddbmm(self.out_bias, hidden, self.out)[:, :, 0]
 
+    def last(self) -> Tensor:
+        """Return the weights of the output, (copies, head, 1)."""
+        return self.out
+
     def _drop(self, h: Tensor) -> Tensor:
         """Drop entries while training, by a generator of the network's own."""
         if not self.training or not self.dropout:
