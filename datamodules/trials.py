@@ -19,7 +19,7 @@ from sevenfold.nas.spaces.base import Enumerable
 from sevenfold.results import read_folder
 from sevenfold.seeding import numpy_generator
 
-BENCHMARK = {"name": "synthetic-nb201"}
+BENCHMARK = {"name": "digits-nb201"}
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,20 @@ class Block:
     streams: list[Generator]
     objective: Objective
     test: Objective | None
+    seed: int
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Return what the trials have in common, for their records."""
+        benchmark = self.objective.benchmark
+        return {
+            "algorithm": self.node["name"],
+            "preset": self.node.get("preset"),
+            "space": type(benchmark.space).__name__,
+            "dataset": benchmark.dataset,
+            "trainings": len(benchmark.seeds) if self.objective.seed == "mean" else 1,
+            "seed": self.seed,
+        }
 
     @property
     def keys(self) -> list[str]:
@@ -140,7 +154,7 @@ class NASTrials(Items):
 
     def _block(self, label: str, trials: list[int]) -> Block:
         streams = [numpy_generator(self.seed, "nas trial", trial) for trial in trials]
-        return Block(label, self.algorithms[label], trials, streams, self.objective, self.test)
+        return Block(label, self.algorithms[label], trials, streams, self.objective, self.test, self.seed)
 
 
 @dataclass(frozen=True)
