@@ -12,7 +12,7 @@ Groups = Mapping[str, Sequence[Mapping[str, Any]]]
 
 NUMBERED = re.compile(r"(?P<family>.+)_(?P<number>\d+)")
 COLORS = ("#1f77b4", "#d62728", "#2ca02c", "#ff7f0e", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22",
-          "#17becf", "#000000", "#6a3d9a", "#b15928", "#33a02c")  # fmt: skip
+          "#17becf", "#000000", "#c5b0d5", "#ffbb78", "#003f5c")  # fmt: skip
 DASHES = ("-", "--", ":")
 
 
@@ -58,7 +58,7 @@ def draw_curves(groups: Groups, path: Path, xlabel: str, abscissa: Callable[[Any
 
 
 def draw_ends(groups: Groups, path: Path) -> None:
-    """Draw one bar for each label: the loss at the end and the 95 % interval of its mean."""
+    """Draw one row for each label: the mean loss at the end and its 95 % interval."""
     from matplotlib.figure import Figure
 
     first = next(iter(groups.values()))[0]
@@ -69,12 +69,10 @@ def draw_ends(groups: Groups, path: Path) -> None:
         ends = [_along(np.array([[record[field]] for record in rows])) for rows in groups.values()]
         means, errors = (np.concatenate([end[k] for end in ends]) for k in (0, 1))
         places = np.arange(len(groups))
-        axes.barh(places, means, xerr=1.96 * errors, color="#9ecae1", ecolor="#333333", capsize=2)
+        axes.errorbar(means, places, xerr=1.96 * errors, fmt="o", color="#1f77b4", capsize=2)
         axes.set_yticks(places, list(groups))
-        spread = max(float(np.ptp(means)), 1e-3)
-        axes.set_xlim(means.min() - 0.4 * spread, (means + 2 * errors).max() + 0.1 * spread)
         axes.set_xlabel(f"{field.replace('_', ' ')} at the end")
-        axes.grid(alpha=0.3, axis="x")
+        axes.grid(alpha=0.3)
     axes_row[0].invert_yaxis()
     figure.savefig(path, dpi=110)
 

@@ -27,6 +27,10 @@ class Features:
             raise ConfigError("cutoff", f"belongs to a truncated encoding, not to '{encoding}'")
         self.encoding, self.cutoff = encoding, cutoff
 
+    def check(self, space: Space) -> None:
+        """Raise ``ConfigError`` where the space has no such encoding."""
+        self._encode(space, space.sample(np.random.default_rng(0), 1))
+
     def of(self, space: Space, archs: Ints) -> NDArray[np.float32]:
         """Return the rows of a population, (n, d)."""
         if not isinstance(space, Enumerable) or (space.size or LISTED + 1) > LISTED:

@@ -38,6 +38,10 @@ class BayesianRidge(Model):
         super().__init__(targets=targets, acquisition=acquisition)
         self.features, self.ratios = Features(encoding, cutoff), _positive(ratios, "ratios")
 
+    def check(self, space: Space) -> None:
+        """Refuse a space without the encoding."""
+        self.features.check(space)
+
     def predictions(
         self, space: Space, rounds: Sequence[Round], targets: NDArray[np.float64]
     ) -> list[Prediction]:
@@ -86,6 +90,11 @@ class GaussianProcess(Model):
         self.node = {"name": distance} | ({} if cutoff is None else {"cutoff": cutoff})
         self.scales, self.ratios = _positive(scales, "scales"), _positive(ratios, "ratios")
         self.signal = signal
+
+    def check(self, space: Space) -> None:
+        """Refuse a space without the distance."""
+        archs = space.sample(np.random.default_rng(0), 1)
+        self._distances(space, archs, archs)
 
     def predictions(
         self, space: Space, rounds: Sequence[Round], targets: NDArray[np.float64]

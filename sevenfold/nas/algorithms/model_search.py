@@ -56,6 +56,10 @@ class ModelSearch(Algorithm):
             raise ConfigError(f"candidates.{error.key.removeprefix('candidates.')}", error.message) from None
         self.mutation = chosen(mutation or base.get("mutation"), space.mutations, "mutation")
         self.surrogate: Surrogate = build(SURROGATES, overlay(base["surrogate"], surrogate), "surrogate")
+        try:
+            self.surrogate.check(space)
+        except ConfigError as error:
+            raise ConfigError(f"surrogate.{error.key}", error.message) from None
 
     @classmethod
     def preset(cls, name: str, space: Space) -> dict[str, Any]:

@@ -51,6 +51,10 @@ class Ensemble(Model):
         self.networks, self.members, self.features = networks, members, Features(encoding, cutoff)
         self.training, self.scale_inputs = training, scale_inputs
 
+    def check(self, space: Space) -> None:
+        """Refuse a space without the encoding."""
+        self.features.check(space)
+
     def predictions(
         self, space: Space, rounds: Sequence[Round], targets: NDArray[np.float64]
     ) -> list[Prediction]:
@@ -102,6 +106,10 @@ class DNGO(Model):
         super().__init__(targets=targets, acquisition=acquisition)
         self.features, self.training, self.ratios = Features(encoding, cutoff), training, ratios
         self.layers, self.width = layers, width
+
+    def check(self, space: Space) -> None:
+        """Refuse a space without the encoding."""
+        self.features.check(space)
 
     def predictions(
         self, space: Space, rounds: Sequence[Round], targets: NDArray[np.float64]

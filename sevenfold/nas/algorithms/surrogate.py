@@ -36,6 +36,9 @@ class Surrogate(ABC):
     def scores(self, space: Space, rounds: Sequence[Round]) -> list[NDArray[np.floating]]:
         """Return one score for each candidate of each trial, (m,); the lowest are evaluated."""
 
+    def check(self, space: Space) -> None:  # noqa: B027  (a pick at random suits any space)
+        """Raise ``ConfigError`` where the options do not fit a space."""
+
 
 class RandomPick(Surrogate):
     """Choose at random: the ablation that leaves the model out."""
