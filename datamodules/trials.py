@@ -90,7 +90,7 @@ class NASTrials(Items):
         algorithms: components of ``sevenfold.nas.algorithms.ALGORITHMS`` by the label they are reported
             under; null removes one that a base file brought in.
         trials: how many of each algorithm.
-        trials_of: other numbers, by label.
+        trials_of: other numbers, by label; those of removed labels are passed over.
         block: trials that run side by side in one item; results do not depend on it.
         benchmark: name and options of the benchmark that is searched.
         path: a table file instead, in the shape of NAS-Bench-201 (``benchmarks.named_arrays``) or compact.
@@ -107,7 +107,7 @@ class NASTrials(Items):
         *,
         algorithms: dict[str, Any],
         trials: int = 40,
-        trials_of: dict[str, int] = {},  # noqa: B006
+        trials_of: dict[str, int] | None = None,
         block: int = 50,
         benchmark: dict[str, Any] = BENCHMARK,
         path: str | None = None,
@@ -118,10 +118,11 @@ class NASTrials(Items):
     ) -> None:
         super().__init__()
         self.algorithms = {label: node for label, node in algorithms.items() if node is not None}
+        trials_of = trials_of or {}
         for option, value in {"trials": min([trials, *trials_of.values()]), "block": block}.items():
             if value < 1:
                 raise ConfigError(option, f"must be at least 1, got {value}")
-        if not self.algorithms or trials_of.keys() - self.algorithms.keys():
+        if not self.algorithms or trials_of.keys() - algorithms.keys():
             raise ConfigError("trials_of", f"labels of algorithms are {', '.join(self.algorithms) or 'none'}")
         opened = _open(benchmark, path, dataset)
         self.objective = objective.of(opened)
