@@ -108,7 +108,17 @@ class SearchReport(RecordsWriter):
     def reproduction(self) -> str:
         """Return one row an algorithm: what was run, 95 % intervals, the published test error, a verdict."""
         results, groups = self.results(), self.groups()
-        head = ["space", "dataset", "algorithm", "preset", "budget", "trials", "seed", "val loss", "test loss"]
+        head = [
+            "space",
+            "dataset",
+            "algorithm",
+            "preset",
+            "budget",
+            "trials",
+            "seed",
+            "val loss",
+            "test loss",
+        ]
         tail = ["median queries to optimum", "searcher seconds", "published", "mark", "verdict"]
         rows = [["label", *head, *tail]]
         for label, records in groups.items():

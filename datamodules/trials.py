@@ -91,7 +91,8 @@ class NASTrials(Items):
             under; null removes one that a base file brought in.
         trials: how many of each algorithm.
         trials_of: other numbers, by label; those of removed labels are passed over.
-        block: trials that run side by side in one item; results do not depend on it.
+        block: trials that run side by side in one item; results do not depend on it but for the rounding
+            of networks.
         benchmark: name and options of the benchmark that is searched.
         path: a table file instead, in the shape of NAS-Bench-201 (``benchmarks.named_arrays``) or compact.
         dataset: which data set of the file.
@@ -140,16 +141,18 @@ class NASTrials(Items):
         return Asked(split="test").of(beside)
 
     def setup(self, stage: str) -> None:
-        """List the trials that are still to run, in blocks; every device gets at least an empty one."""
+        """List the blocks with trials still to run; every device gets at least an empty one.
+
+        A block that was cut off runs whole again, so that its networks are trained in the same stack.
+        """
         done = set()
         if self.trainer is not None:
             done = {record["key"] for record in read_folder(Path(self.trainer.default_root_dir) / "records")}
         blocks = []
         for label, count in self.counts.items():
-            rest = [trial for trial in range(count) if f"{label}/{trial:05d}" not in done]
-            blocks += [
-                self._block(label, rest[at : at + self.block]) for at in range(0, len(rest), self.block)
-            ]
+            for at in range(0, count, self.block):
+                block = self._block(label, list(range(at, min(at + self.block, count))))
+                blocks += [] if set(block.keys) <= done else [block]
         idle = self._block(next(iter(self.counts)), [])
         self.items = blocks + [idle] * (placement(self)["world_size"] - len(blocks))
 

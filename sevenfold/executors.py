@@ -44,7 +44,7 @@ class RayCluster:
     def run(self, work: Work, *given: Any, last: bool) -> list[dict[str, Any]]:
         """Hand ``work(*given)`` on; return results that are ready, all that are open after the ``last``."""
         if not self.ray.is_initialized():
-            local = {"num_cpus": self.workers} if self.address is None else {}
+            local: dict[str, Any] = {"num_cpus": self.workers} if self.address is None else {}
             self.ray.init(address=self.address, include_dashboard=False, log_to_driver=False, **local)
         remote = self.ray.remote(num_cpus=1, max_retries=-1)(work)
         self.running.append(remote.remote(*given))

@@ -179,3 +179,26 @@ def test_two_processes_write_the_records_of_one(here):
     one, two = (here / f"runs/{name}/version_0" for name in ("one", "two"))
     assert (one / "records/records.jsonl").read_bytes() == (two / "records/records.jsonl").read_bytes()
     assert results(one)["metrics"] == results(two)["metrics"]
+
+
+@pytest.mark.slow
+def test_a_ray_run_with_a_killed_worker_writes_the_same_records(here):
+    ray = pytest.importorskip("ray", reason="Ray is not installed (extra 'scale')")
+    psutil = pytest.importorskip("psutil", reason="psutil is needed to find Ray's workers")
+    assert ray.__version__
+    settings = [*SMALL, "data.trials=40", "data.block=2", "model.budget=100"]
+    assert main(["--config", SEARCH, *settings, "name=here"]) == 0
+    cluster = ["model.executor={name: ray, workers: 2}", "name=cluster"]
+    driver = subprocess.Popen(command(*settings, *cluster), cwd=here, env=environment())
+    killed, end = [], time.monotonic() + 300
+    while driver.poll() is None and not killed:
+        assert time.monotonic() < end
+        for process in psutil.Process(driver.pid).children(recursive=True):
+            if "ray::search" in " ".join(process.cmdline()[:1]):
+                process.kill()
+                killed.append(process.pid)
+                break
+        time.sleep(0.01)
+    assert killed and driver.wait(timeout=400) == 0
+    one, two = (here / f"runs/{name}/version_0/records/records.jsonl" for name in ("here", "cluster"))
+    assert one.read_bytes() == two.read_bytes() and one.read_bytes().count(b"\n") == 320

@@ -16,8 +16,9 @@ class RegularizedEvolution(Algorithm):
 
     The population is the latest ``population`` evaluations (all die of age). A parent is the best of
     ``tournament`` members drawn with replacement; its child comes from the space's mutation ``mutation`` (its
-    first by default) at ``rate``; a truncated mutation changes the first ``cutoff`` coordinates only. A child that was asked before is replaced by that of another tournament;
-    with ``allow_repeats`` it is asked again and counts again, as in the papers' code.
+    first by default) at ``rate``; a truncated mutation changes the first ``cutoff`` coordinates only. A child
+    that was asked before is replaced by that of another tournament; with ``allow_repeats`` it is asked again
+    and counts again, as in the papers' code.
     """
 
     def __init__(

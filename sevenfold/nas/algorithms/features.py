@@ -38,7 +38,7 @@ class Features:
         tables = _TABLES.setdefault(space, {})
         key = (self.encoding, self.cutoff)
         if key not in tables:
-            tables[key] = self._encode(space, space.archs(np.arange(space.size)))
+            tables[key] = self._encode(space, space.archs(np.arange(space.size or 0)))
         return tables[key][space.index(archs)]
 
     def each(self, space: Space, populations: Sequence[Ints]) -> list[NDArray[np.float32]]:
@@ -49,9 +49,7 @@ class Features:
     def _encode(self, space: Space, archs: Ints) -> NDArray[np.float32]:
         cut = {} if self.cutoff is None else {"cutoff": self.cutoff}
         try:
-            rows = build(
-                ENCODINGS, {"name": self.encoding, **cut}, "encoding", space=space, archs=archs
-            )
+            rows = build(ENCODINGS, {"name": self.encoding, **cut}, "encoding", space=space, archs=archs)
         except InputError as error:
             raise ConfigError("encoding", str(error)) from None
         return np.asarray(rows, np.float32)

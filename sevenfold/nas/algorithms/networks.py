@@ -116,9 +116,7 @@ class DNGO(Model):
     ) -> list[Prediction]:
         """Train all trials' networks as one stack, then solve their last layers."""
         x, unseen = inputs(self.features, space, rounds, True)
-        network = MLP(
-            x.shape[2], copies=len(rounds), layers=self.layers, width=self.width, activation="tanh"
-        )
+        network = MLP(x.shape[2], copies=len(rounds), layers=self.layers, width=self.width, activation="tanh")
         y = torch.as_tensor(targets, dtype=torch.float32)
         fit(network, x, y, training=self.training, seeds=draw_seeds(rounds))
         with torch.no_grad():
@@ -127,9 +125,7 @@ class DNGO(Model):
         return linear(known, each, targets, self.ratios)
 
 
-def inputs(
-    features: Features, space: Space, rounds: Sequence[Round], scaled: bool
-) -> tuple[Tensor, Tensor]:
+def inputs(features: Features, space: Space, rounds: Sequence[Round], scaled: bool) -> tuple[Tensor, Tensor]:
     """Return evaluations (T, n, d) and candidates (T, longest, d) as networks take them."""
     x = np.stack(features.each(space, [r.archs for r in rounds]))
     unseen = padded(features.each(space, [r.candidates for r in rounds]))

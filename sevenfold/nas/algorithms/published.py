@@ -71,4 +71,7 @@ def compare(
     if dataset == "cifar10" and single:
         return value, DIFFERS
     off = error - value.error
-    return value, f"{'within' if abs(off) <= TOLERANCE[dataset] else 'outside'} {TOLERANCE[dataset]} ({off:+.2f})"
+    return (
+        value,
+        f"{'within' if abs(off) <= TOLERANCE[dataset] else 'outside'} {TOLERANCE[dataset]} ({off:+.2f})",
+    )

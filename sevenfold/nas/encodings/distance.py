@@ -63,7 +63,9 @@ def nasbot(space: Space, first: Ints, second: Ints) -> Matrix:
     if all(part.levels for part in space.parts(first)):
         return found + adj(space, first, second)
     for axis in (1, 2):
-        degrees = [np.sort(space.graph(archs).adjacency.sum(axis, dtype=float), 1) for archs in (first, second)]
+        degrees = [
+            np.sort(space.graph(archs).adjacency.sum(axis, dtype=float), 1) for archs in (first, second)
+        ]
         found += cdist(*degrees, "cityblock")
     return found
 

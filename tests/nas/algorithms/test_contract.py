@@ -43,6 +43,7 @@ SPACES = {
 }
 WEIGHTS = numpy_generator(0, "test weights").normal(size=(64, 16))
 
+
 def name_of(node):
     return "-".join(f"{key}={value}" for key, value in node.items() if not isinstance(value, dict))
 
@@ -183,9 +184,18 @@ def test_mistakes_are_explained():
         ({"name": "bananas", "num_init": 0}, r"a\.num_init: must be at least 1"),
         ({"name": "bananas", "candidates": {"num": 0}}, r"a\.candidates\.num: must be at least 1"),
         ({"name": "bananas", "surrogate": {"name": "oracle"}}, r"surrogate\.name: 'oracle' is not known"),
-        ({"name": "bananas", "preset": "pape"}, r"a\.preset: preset 'pape' is not known. Did you mean 'paper'"),
-        ({"name": "bananas", "surrogate": {"encoding": "pth"}}, r"a\.surrogate\.encoding: 'pth' is not known"),
-        ({"name": "bananas", "surrogate": {"cutoff": 0}}, r"a\.surrogate\.encoding: .*path cutoff must be 1..155"),
+        (
+            {"name": "bananas", "preset": "pape"},
+            r"a\.preset: preset 'pape' is not known. Did you mean 'paper'",
+        ),
+        (
+            {"name": "bananas", "surrogate": {"encoding": "pth"}},
+            r"a\.surrogate\.encoding: 'pth' is not known",
+        ),
+        (
+            {"name": "bananas", "surrogate": {"cutoff": 0}},
+            r"a\.surrogate\.encoding: .*path cutoff must be 1..155",
+        ),
         ({"name": "bananas", "surrogate": {"members": 0}}, r"a\.surrogate\.members"),
         ({"name": "gp", "surrogate": {"distance": "far"}}, r"a\.surrogate\.distance: 'far' is not known"),
         ({"name": "gp", "surrogate": {"acquisition": {"name": "ts"}}}, "'ts' needs an ensemble of networks"),
