@@ -1,5 +1,6 @@
 """Searches and landscapes as they are run: records, tables, resuming, devices."""
 
+import contextlib
 import json
 import os
 import signal
@@ -193,11 +194,12 @@ def test_a_ray_run_with_a_killed_worker_writes_the_same_records(here):
     killed, end = [], time.monotonic() + 300
     while driver.poll() is None and not killed:
         assert time.monotonic() < end
-        for process in psutil.Process(driver.pid).children(recursive=True):
-            if "ray::search" in " ".join(process.cmdline()[:1]):
-                process.kill()
-                killed.append(process.pid)
-                break
+        with contextlib.suppress(psutil.Error):
+            workers = psutil.Process(driver.pid).children(recursive=True)
+            busy = [worker for worker in workers if "ray::search" in " ".join(worker.cmdline())]
+            if busy:
+                busy[0].kill()
+                killed.append(busy[0].pid)
         time.sleep(0.01)
     assert killed and driver.wait(timeout=400) == 0
     one, two = (here / f"runs/{name}/version_0/records/records.jsonl" for name in ("here", "cluster"))

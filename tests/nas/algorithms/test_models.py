@@ -31,6 +31,7 @@ MEAN, STD = RNG.normal(size=40), RNG.random(40) + 0.1
 MEMBERS = RNG.normal(size=(5, 40))
 
 
+SHALLOW = [{"name": "mlp", "layers": 2}]
 TRUST = Acquisition("mean")
 
 
@@ -158,7 +159,7 @@ def test_ridge_is_the_likeliest_linear_posterior():
 @pytest.mark.parametrize(
     "surrogate",
     [
-        Ensemble(training=Training(epochs=20), acquisition=TRUST, networks=[{"name": "mlp", "layers": 2}]),
+        Ensemble(training=Training(epochs=20), acquisition=TRUST, encoding="adj_onehot", networks=SHALLOW),
         BayesianRidge(acquisition=TRUST),
         DNGO(training=Training(epochs=30, loss="mse", standardize=True), acquisition=TRUST),
         GaussianProcess(acquisition=TRUST),
