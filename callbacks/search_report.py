@@ -10,19 +10,24 @@ import pytorch_lightning as pl
 from numpy.typing import NDArray
 
 from callbacks.records import RecordsWriter, records_folder
+from callbacks.search_figures import draw_all
+from sevenfold.nas.algorithms.published import compare
 from sevenfold.report import aligned, format_value
 from sevenfold.results import append_record, merge_shards, read_folder, write_text
 
 QUALITY = ("val_loss", "val_regret", "test_loss", "test_regret", "at_optimum")
+POINTS = (50, 100, 150, 300)
 ACCOUNT = ("spent", "duplicates", "missing", "simulated_seconds")
 
 
 class SearchReport(RecordsWriter):
     """Write the records of trials, a table of them and the incumbents' curves.
 
-    Results are, by label of the algorithm: mean and standard error of losses, regrets and the share at the
-    optimum, means of the account (queries, repeats, missing answers, seconds), the median of
+    Results are, by label of the algorithm: mean, standard error, standard deviation, median and
+    interquartile range of losses, regrets and the share at the optimum; the former two also after 50, 100,
+    150 and 300 queries; means of the account (queries, repeats, missing answers, seconds), the median of
     ``queries_to_optimum`` (infinite where half of the trials did not get there) and the number of trials.
+    ``reproduction.txt`` has the published values beside, where there are any.
     What depends on the machine, the searcher's own seconds, stands in ``timing/`` and the table alone, so
     that records and results are the same on every machine and number of devices. Curves are means of the
     incumbents' losses with the 95 % interval of the mean.
@@ -60,11 +65,10 @@ class SearchReport(RecordsWriter):
             record["searcher_seconds"] = seconds.get(record["key"], math.nan)
         if trainer.is_global_zero and self._records:
             folder = records_folder(trainer).parent
-            text = self.table()
-            write_text(folder / "table.txt", text + "\n")
-            trainer.print(f"\n{text}")
-            (folder / "images").mkdir(exist_ok=True)
-            self._draw(folder / "images/incumbents.png")
+            for name, text in {"table": self.table(), "reproduction": self.reproduction()}.items():
+                write_text(folder / f"{name}.txt", text + "\n")
+                trainer.print(f"\n{text}")
+            draw_all(self.groups(), folder / "images")
 
     def groups(self) -> dict[str, list[dict[str, Any]]]:
         """Return the records by label."""
@@ -74,18 +78,17 @@ class SearchReport(RecordsWriter):
         return found
 
     def results(self) -> dict[str, float]:
-        """Return means, standard errors and medians."""
+        """Return means, spreads and medians."""
         found: dict[str, float] = {}
         for label, records in self.groups().items():
             for field in QUALITY + ACCOUNT:
                 values = np.array([record[field] for record in records if field in record], float)
                 if len(values):
-                    mean, error = _mean(values)
-                    found[f"{label}/{field}/mean"] = mean
-                    found |= {f"{label}/{field}/sem": error} if field in QUALITY else {}
+                    found |= _spread(f"{label}/{field}", values)
             if "at_optimum" in records[0]:
                 reached = [record.get("queries_to_optimum", math.inf) for record in records]
                 found[f"{label}/queries_to_optimum/median"] = float(np.median(reached))
+                found |= _on_the_way(label, records)
             found[f"{label}/trials"] = len(records)
         return found
 
@@ -99,38 +102,84 @@ class SearchReport(RecordsWriter):
             errors = [results.get(f"{label}/{field}/sem") for field in used]
             cells = [f"{c} ({e:.2g})" if e is not None else c for c, e in zip(cells, errors, strict=True)]
             median = format_value(results.get(f"{label}/queries_to_optimum/median"))
-            seconds = format_value(_mean(np.array([record["searcher_seconds"] for record in records]))[0])
-            rows.append([label, format_value(results[f"{label}/trials"]), *cells, median, seconds])
+            rows.append([label, format_value(results[f"{label}/trials"]), *cells, median, _seconds(records)])
         return aligned(rows)
 
-    def _draw(self, path: Path) -> None:
-        from matplotlib.figure import Figure
-
-        curves = [curve for curve in ("val_curve", "test_curve") if curve in self._records[0]]
-        figure = Figure(figsize=(5 * len(curves), 3.8), layout="constrained")
-        for axes, curve in zip(figure.subplots(1, len(curves), squeeze=False)[0], curves, strict=True):
-            settled = []
-            for label, records in self.groups().items():
-                length = min(len(record[curve]) for record in records)
-                queries = records[0]["queries"][:length]
-                mean, error = np.apply_along_axis(_mean, 0, [record[curve][:length] for record in records])
-                axes.plot(queries, mean, label=label)
-                axes.fill_between(queries, mean - 1.96 * error, mean + 1.96 * error, alpha=0.2)
-                settled += mean[length // 5 :].tolist()  # the first fall would flatten all the rest
-            axes.set(xlabel="queries", ylabel=f"{curve.partition('_')[0]} loss of the incumbent")
-            margin = 0.05 * np.ptp(settled) + 1e-6
-            axes.set_ylim(min(settled) - margin, max(settled) + margin)
-            axes.grid(alpha=0.3)
-            axes.legend(fontsize=8)
-        figure.suptitle("mean over trials and 95 % interval of the mean")
-        figure.savefig(path, dpi=110)
+    def reproduction(self) -> str:
+        """Return one row an algorithm: what was run, 95 % intervals, the published test error, a verdict."""
+        results, groups = self.results(), self.groups()
+        head = [
+            "space",
+            "dataset",
+            "algorithm",
+            "preset",
+            "budget",
+            "trials",
+            "seed",
+            "val loss",
+            "test loss",
+        ]
+        tail = ["median queries to optimum", "searcher seconds", "published", "mark", "verdict"]
+        rows = [["label", *head, *tail]]
+        for label, records in groups.items():
+            first = records[0]
+            facts = [format_value(first[field]) for field in head[:5]]
+            error = results.get(f"{label}/test_loss/mean")
+            name, preset = first["algorithm"], first["preset"]
+            if preset not in (None, "paper"):
+                name += f" {preset}"  # of variants nothing is published
+            value, verdict = compare(
+                first["space"],
+                first["dataset"],
+                name,
+                first["budget"],
+                error,
+                single=first["trainings"] == 1,
+            )
+            known = ["-", "-"] if value is None else [f"{value.error:.2f}", value.mark]
+            losses = [_interval(results, f"{label}/{field}_loss") for field in ("val", "test")]
+            median = format_value(results.get(f"{label}/queries_to_optimum/median"))
+            seeds = f"{first['seed']}: {min(r['trial'] for r in records)}-{max(r['trial'] for r in records)}"
+            row = [label, *facts, str(len(records)), seeds, *losses, median, _seconds(records)]
+            rows.append([*row, *known, verdict])
+        return aligned(rows)
 
 
 def _timing(trainer: pl.Trainer) -> Path:
     return records_folder(trainer).parent / "timing"
 
 
-def _mean(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Return mean and standard error, 0 for a single value."""
-    error = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else 0.0
-    return float(values.mean()), float(error)
+def _seconds(records: Sequence[dict[str, Any]]) -> str:
+    return f"{np.mean([record['searcher_seconds'] for record in records]):.3g}"
+
+
+def _interval(results: dict[str, float], name: str) -> str:
+    if f"{name}/mean" not in results:
+        return "-"
+    return f"{results[f'{name}/mean']:.3f} +- {1.96 * results[f'{name}/sem']:.3f}"
+
+
+def _spread(name: str, values: NDArray[np.float64]) -> dict[str, float]:
+    """Return a field's mean; of losses and such the standard error (0 for one value) and more beside."""
+    found, field = {"mean": values.mean()}, name.rpartition("/")[2]
+    if field in QUALITY:
+        std = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+        found["sem"] = std / math.sqrt(len(values))
+        if field != "at_optimum":
+            low, median, high = np.percentile(values, [25, 50, 75])
+            found |= {"std": std, "median": median, "iqr": high - low}
+    return {f"{name}/{part}": float(value) for part, value in found.items()}
+
+
+def _on_the_way(label: str, records: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Return regret and share at the optimum after numbers of queries that papers report."""
+    found: dict[str, float] = {}
+    for point in POINTS:
+        if point in records[0]["queries"]:
+            place = records[0]["queries"].index(point)
+            optimum = records[0]["val_loss"] - records[0]["val_regret"]
+            regrets = np.array([record["val_curve"][place] for record in records]) - optimum
+            found[f"{label}/val_regret_at_{point}/mean"] = float(regrets.mean())
+            reached = [record.get("queries_to_optimum", math.inf) <= point for record in records]
+            found[f"{label}/at_optimum_at_{point}/mean"] = float(np.mean(reached))
+    return found

@@ -19,7 +19,7 @@ from sevenfold.nas.spaces.base import Enumerable
 from sevenfold.results import read_folder
 from sevenfold.seeding import numpy_generator
 
-BENCHMARK = {"name": "synthetic-nb201"}
+BENCHMARK = {"name": "digits-nb201"}
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,20 @@ class Block:
     streams: list[Generator]
     objective: Objective
     test: Objective | None
+    seed: int
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Return what the trials have in common, for their records."""
+        benchmark = self.objective.benchmark
+        return {
+            "algorithm": self.node["name"],
+            "preset": self.node.get("preset"),
+            "space": type(benchmark.space).__name__,
+            "dataset": benchmark.dataset,
+            "trainings": len(benchmark.seeds) if self.objective.seed == "mean" else 1,
+            "seed": self.seed,
+        }
 
     @property
     def keys(self) -> list[str]:
@@ -76,8 +90,9 @@ class NASTrials(Items):
         algorithms: components of ``sevenfold.nas.algorithms.ALGORITHMS`` by the label they are reported
             under; null removes one that a base file brought in.
         trials: how many of each algorithm.
-        trials_of: other numbers, by label.
-        block: trials that run side by side in one item; results do not depend on it.
+        trials_of: other numbers, by label; those of removed labels are passed over.
+        block: trials that run side by side in one item; results do not depend on it but for the rounding
+            of networks.
         benchmark: name and options of the benchmark that is searched.
         path: a table file instead, in the shape of NAS-Bench-201 (``benchmarks.named_arrays``) or compact.
         dataset: which data set of the file.
@@ -93,7 +108,7 @@ class NASTrials(Items):
         *,
         algorithms: dict[str, Any],
         trials: int = 40,
-        trials_of: dict[str, int] = {},  # noqa: B006
+        trials_of: dict[str, int] | None = None,
         block: int = 50,
         benchmark: dict[str, Any] = BENCHMARK,
         path: str | None = None,
@@ -104,10 +119,11 @@ class NASTrials(Items):
     ) -> None:
         super().__init__()
         self.algorithms = {label: node for label, node in algorithms.items() if node is not None}
+        trials_of = trials_of or {}
         for option, value in {"trials": min([trials, *trials_of.values()]), "block": block}.items():
             if value < 1:
                 raise ConfigError(option, f"must be at least 1, got {value}")
-        if not self.algorithms or trials_of.keys() - self.algorithms.keys():
+        if not self.algorithms or trials_of.keys() - algorithms.keys():
             raise ConfigError("trials_of", f"labels of algorithms are {', '.join(self.algorithms) or 'none'}")
         opened = _open(benchmark, path, dataset)
         self.objective = objective.of(opened)
@@ -125,22 +141,24 @@ class NASTrials(Items):
         return Asked(split="test").of(beside)
 
     def setup(self, stage: str) -> None:
-        """List the trials that are still to run, in blocks; every device gets at least an empty one."""
+        """List the blocks with trials still to run; every device gets at least an empty one.
+
+        A block that was cut off runs whole again, so that its networks are trained in the same stack.
+        """
         done = set()
         if self.trainer is not None:
             done = {record["key"] for record in read_folder(Path(self.trainer.default_root_dir) / "records")}
         blocks = []
         for label, count in self.counts.items():
-            rest = [trial for trial in range(count) if f"{label}/{trial:05d}" not in done]
-            blocks += [
-                self._block(label, rest[at : at + self.block]) for at in range(0, len(rest), self.block)
-            ]
+            for at in range(0, count, self.block):
+                block = self._block(label, list(range(at, min(at + self.block, count))))
+                blocks += [] if set(block.keys) <= done else [block]
         idle = self._block(next(iter(self.counts)), [])
         self.items = blocks + [idle] * (placement(self)["world_size"] - len(blocks))
 
     def _block(self, label: str, trials: list[int]) -> Block:
         streams = [numpy_generator(self.seed, "nas trial", trial) for trial in trials]
-        return Block(label, self.algorithms[label], trials, streams, self.objective, self.test)
+        return Block(label, self.algorithms[label], trials, streams, self.objective, self.test, self.seed)
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ SMALL = {
     ],
     "predictor_cells": [SYNTHETIC, "data.train=20", "data.val=50", "data.test=50"],
     "nas_tables": [SYNTHETIC],
-    "nas_trials": [SYNTHETIC, "data.trials=2", "model.budget=20"],
+    "nas_trials": ["data.trials=2", "data.trials_of=null", "model.budget=20"],
 }  # by data module, what makes a recipe of architecture search small
 
 

@@ -1,5 +1,6 @@
 """Searches and landscapes as they are run: records, tables, resuming, devices."""
 
+import contextlib
 import json
 import os
 import signal
@@ -20,7 +21,9 @@ ROOT = Path(__file__).resolve().parents[1]
 SEARCH = str(ROOT / "configs/nas/search_nb201.yaml")
 LANDSCAPE = str(ROOT / "configs/nas/landscape_nb201.yaml")
 QUIET = ["callbacks.progress=null", "trainer.enable_progress_bar=false"]
-SMALL = ["data.trials=4", "data.block=3", "model.budget=30", *QUIET]
+SLOW = ("bananas_paper", "bananas_fast", "gp", "nasbot", "dngo", "neural_predictor")
+WITHOUT = [f"data.algorithms.{label}=null" for label in SLOW]
+SMALL = ["data.trials=4", "data.trials_of=null", "data.block=3", "model.budget=30", *WITHOUT, *QUIET]
 
 
 @pytest.fixture
@@ -52,7 +55,7 @@ def test_a_search_on_a_table_file_with_test_accuracies_of_another(here):
     folder = here / "runs/search_nb201/version_0"
     records = read_folder(folder / "records")
     labels = {record["group"] for record in records}
-    assert len(records) == 28 and {"random", "local_search_full", "bananas_no_surrogate"} < labels
+    assert len(records) == 32 and {"random", "local_search_full", "bananas_no_surrogate"} < labels
     val, test = (100 - arrays[name].astype(np.float32) for name in ("pets_val_ep90", "test"))
     for record in records:
         place = NB201().index(NB201().from_strings([record["incumbent"]]))[0]
@@ -68,7 +71,7 @@ def test_a_search_on_a_table_file_with_test_accuracies_of_another(here):
     assert metrics["random/test_loss/sem"] == pytest.approx(np.std(losses, ddof=1) / 2)
     assert metrics["random/trials"] == 4 and metrics["evolution/duplicates/mean"] == 0
     table = (folder / "table.txt").read_text()
-    assert len(table.splitlines()) == 9 and "searcher seconds" in table
+    assert len(table.splitlines()) == 10 and "searcher seconds" in table
     assert (folder / "images/incumbents.png").stat().st_size > 10_000
     first = {record["group"]: record["val_curve"][0] for record in records if record["trial"] == 0}
     assert len(set(first.values())) == 1  # all begin with the same ten
@@ -80,7 +83,8 @@ def test_a_search_on_a_table_file_with_test_accuracies_of_another(here):
 
 
 def test_a_search_knows_simulated_time_and_goes_on_from_its_records(here):
-    assert main(["--config", SEARCH, *SMALL]) == 0
+    small = [*SMALL, "data.benchmark.name=synthetic-nb201"]
+    assert main(["--config", SEARCH, *small]) == 0
     folder = here / "runs/search_nb201/version_0"
     lines = (folder / "records/records.jsonl").read_text().splitlines(keepends=True)
     assert all(
@@ -89,12 +93,12 @@ def test_a_search_knows_simulated_time_and_goes_on_from_its_records(here):
     whole = results(folder)["metrics"]
     (folder / "records/records.jsonl").write_text("".join(lines[::3]) + lines[1][:40])
     (folder / "results.json").unlink()
-    assert main(["--config", SEARCH, *SMALL]) == 0
+    assert main(["--config", SEARCH, *small]) == 0
     assert [path.name for path in (here / "runs/search_nb201").iterdir()] == ["version_0"]
     assert (folder / "records/records.jsonl").read_text() == "".join(lines)
     assert results(folder)["metrics"] == whole
     (folder / "results.json").unlink()  # all done, only the end is missing
-    assert main(["--config", SEARCH, *SMALL]) == 0
+    assert main(["--config", SEARCH, *small]) == 0
     assert results(folder)["metrics"] == whole
 
 
@@ -148,7 +152,7 @@ def environment():
 
 @pytest.mark.slow
 def test_a_killed_search_loses_the_running_trials_at_most(here):
-    settings = ["data.trials=20", "data.block=2", "model.budget=60", *QUIET]
+    settings = ["data.trials=20", "data.trials_of=null", "data.block=2", "model.budget=60", *WITHOUT, *QUIET]
     killed = subprocess.Popen(command(*settings), cwd=here, env=environment())
     shard = here / "runs/search_nb201/version_0/records/rank_0.jsonl"
     end = time.monotonic() + 500
@@ -158,10 +162,10 @@ def test_a_killed_search_loses_the_running_trials_at_most(here):
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     kept = shard.read_text().splitlines()
-    assert 6 <= len(kept) < 140
+    assert 6 <= len(kept) < 160
     subprocess.run(command(*settings), cwd=here, env=environment(), check=True, timeout=500)
     lines = (here / "runs/search_nb201/version_0/records/records.jsonl").read_text().splitlines()
-    assert len(lines) == 140 and set(kept[:-1]) < set(lines)
+    assert len(lines) == 160 and set(kept[:-1]) < set(lines)
     assert main(["--config", SEARCH, *settings, "name=whole"]) == 0
     whole = (here / "runs/whole/version_0/records/records.jsonl").read_text().splitlines()
     assert lines == whole
@@ -176,3 +180,27 @@ def test_two_processes_write_the_records_of_one(here):
     one, two = (here / f"runs/{name}/version_0" for name in ("one", "two"))
     assert (one / "records/records.jsonl").read_bytes() == (two / "records/records.jsonl").read_bytes()
     assert results(one)["metrics"] == results(two)["metrics"]
+
+
+@pytest.mark.slow
+def test_a_ray_run_with_a_killed_worker_writes_the_same_records(here):
+    ray = pytest.importorskip("ray", reason="Ray is not installed (extra 'scale')")
+    psutil = pytest.importorskip("psutil", reason="psutil is needed to find Ray's workers")
+    assert ray.__version__
+    settings = [*SMALL, "data.trials=40", "data.block=2", "model.budget=100"]
+    assert main(["--config", SEARCH, *settings, "name=here"]) == 0
+    cluster = ["model.executor={name: ray, workers: 2}", "name=cluster"]
+    driver = subprocess.Popen(command(*settings, *cluster), cwd=here, env=environment())
+    killed, end = [], time.monotonic() + 300
+    while driver.poll() is None and not killed:
+        assert time.monotonic() < end
+        with contextlib.suppress(psutil.Error):
+            workers = psutil.Process(driver.pid).children(recursive=True)
+            busy = [worker for worker in workers if "ray::search" in " ".join(worker.cmdline())]
+            if busy:
+                busy[0].kill()
+                killed.append(busy[0].pid)
+        time.sleep(0.01)
+    assert killed and driver.wait(timeout=400) == 0
+    one, two = (here / f"runs/{name}/version_0/records/records.jsonl" for name in ("here", "cluster"))
+    assert one.read_bytes() == two.read_bytes() and one.read_bytes().count(b"\n") == 320

@@ -1,9 +1,12 @@
 """Regularized evolution (Real et al. 2019)."""
 
+from typing import Any
+
 import numpy as np
 from numpy.random import Generator
 
 from sevenfold.config import ConfigError
+from sevenfold.errors import InputError
 from sevenfold.nas.algorithms.base import Algorithm, chosen
 from sevenfold.nas.spaces.base import Ints, Space
 
@@ -13,8 +16,9 @@ class RegularizedEvolution(Algorithm):
 
     The population is the latest ``population`` evaluations (all die of age). A parent is the best of
     ``tournament`` members drawn with replacement; its child comes from the space's mutation ``mutation`` (its
-    first by default) at ``rate``. A child that was asked before is replaced by that of another tournament;
-    with ``allow_repeats`` it is asked again and counts again, as in the papers' code.
+    first by default) at ``rate``; a truncated mutation changes the first ``cutoff`` coordinates only. A child
+    that was asked before is replaced by that of another tournament; with ``allow_repeats`` it is asked again
+    and counts again, as in the papers' code.
     """
 
     def __init__(
@@ -27,6 +31,7 @@ class RegularizedEvolution(Algorithm):
         tournament: int = 10,
         rate: float = 1.0,
         mutation: str | None = None,
+        cutoff: int | None = None,
         sampling: str | None = None,
         allow_repeats: bool = False,
     ) -> None:
@@ -36,6 +41,9 @@ class RegularizedEvolution(Algorithm):
         self.population, self.tournament, self.rate = population, tournament, rate
         self.mutation = chosen(mutation, space.mutations, "mutation")
         self.allow_repeats = allow_repeats
+        self.cut: dict[str, Any] = {} if cutoff is None else {"cutoff": cutoff}
+        if self.cut:
+            self._check_cutoff()
 
     def propose(self, k: int) -> Ints:
         """Return the initial design, then children."""
@@ -52,4 +60,14 @@ class RegularizedEvolution(Algorithm):
         drawn = self.rng.integers(len(losses), size=(n, self.tournament))
         winners = drawn[np.arange(n), losses[drawn].argmin(axis=1)]
         parents = np.stack([archs[winner] for winner in winners])
-        return self.space.mutate(parents, self.rng, rate=self.rate, kind=self.mutation)
+        return self.space.mutate(parents, self.rng, rate=self.rate, kind=self.mutation, **self.cut)
+
+    def _check_cutoff(self) -> None:
+        example = np.random.default_rng(0)
+        try:
+            self.space.mutate(self.space.sample(example, 1), example, kind=self.mutation, **self.cut)
+        except TypeError:
+            message = f"{type(self.space).__name__} has no truncated mutation with a cutoff"
+            raise ConfigError("cutoff", message) from None
+        except InputError as error:
+            raise ConfigError("cutoff", str(error)) from None

@@ -60,7 +60,8 @@ def trial_record(trace: Trace, objective: Objective, test: Objective | None) -> 
     ``test`` says of it, which searching never saw; regrets are their distances from the lowest of all, where
     architectures are listed. ``at_optimum`` is 1 if the search found the lowest objective and
     ``queries_to_optimum`` after how many evaluations, else absent. ``val_curve`` and ``test_curve`` are the
-    incumbent's losses after ``queries`` evaluations: 10, 20, .... ``spent`` counts different architectures,
+    incumbent's losses after ``queries`` evaluations: 10, 20, ..., and ``seconds_curve`` the simulated time
+    until then, where it is known. ``spent`` counts different architectures,
     ``duplicates`` repeats, ``missing`` answers that the table does not have, ``simulated_seconds`` the
     training time where it is known.
     """
@@ -72,6 +73,7 @@ def trial_record(trace: Trace, objective: Objective, test: Objective | None) -> 
         "queries": queries,
         "val_loss": float(trace.losses[last]),
         "val_curve": trace.losses[curve].tolist(),
+        **_times(trace, objective, np.array(queries)),
         **_against(objective.optimum, float(trace.losses[last]), "val"),
         **_account(trace, objective),
     }
@@ -97,3 +99,16 @@ def _account(trace: Trace, objective: Objective) -> dict[str, float]:
     account = ledger.summary()
     seconds = account.pop("seconds")
     return account if np.isnan(seconds) else {**account, "simulated_seconds": seconds}
+
+
+def _times(trace: Trace, objective: Objective, queries: NDArray[np.int64]) -> dict[str, list[float]]:
+    """Return the simulated time until each point of a curve; a repeated architecture costs nothing."""
+    bench = objective.benchmark
+    epoch: Epoch = objective.epoch if objective.epoch in (*bench.epochs, "last") else "last"
+    seconds = bench.cost(trace.archs, epoch=epoch, seed=objective.seed)
+    if np.isnan(seconds).all():
+        return {}
+    _, first = np.unique(bench.space.keys(trace.archs), return_index=True)
+    paid = np.zeros(len(seconds))
+    paid[first] = np.nan_to_num(seconds[first])
+    return {"seconds_curve": paid.cumsum()[queries - 1].tolist()}

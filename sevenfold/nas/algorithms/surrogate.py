@@ -1,14 +1,20 @@
-"""How BANANAS chooses among candidates: the contract of ``SURROGATES``, and choosing without a model."""
+"""How candidates are chosen among: the contract of ``SURROGATES``, and choosing without a model."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
+from scipy.stats import norm, rankdata
 
+from sevenfold.config import ConfigError
+from sevenfold.nas.algorithms.acquisition import Acquisition, Prediction
 from sevenfold.nas.spaces.base import Ints, Space
+
+Targets = Literal["raw", "standard", "rank", "log"]
 
 
 @dataclass(frozen=True)
@@ -27,13 +33,63 @@ class Surrogate(ABC):
     """Scores candidates of many trials at once, each from its own evaluations and its own stream only."""
 
     @abstractmethod
-    def scores(self, space: Space, rounds: Sequence[Round]) -> list[NDArray[np.float64]]:
+    def scores(self, space: Space, rounds: Sequence[Round]) -> list[NDArray[np.floating]]:
         """Return one score for each candidate of each trial, (m,); the lowest are evaluated."""
+
+    def check(self, space: Space) -> None:  # noqa: B027  (a pick at random suits any space)
+        """Raise ``ConfigError`` where the options do not fit a space."""
 
 
 class RandomPick(Surrogate):
     """Choose at random: the ablation that leaves the model out."""
 
-    def scores(self, space: Space, rounds: Sequence[Round]) -> list[NDArray[np.float64]]:
+    def scores(self, space: Space, rounds: Sequence[Round]) -> list[NDArray[np.floating]]:
         """Return uniform random numbers."""
         return [given.rng.random(len(given.candidates)) for given in rounds]
+
+
+class Model(Surrogate):
+    """A model of the loss, fitted anew in every round to ``targets`` of the losses, and an acquisition."""
+
+    with_members = False
+    """Whether predictions have members, which some acquisitions need."""
+
+    def __init__(self, *, targets: Targets = "raw", acquisition: Acquisition = Acquisition()) -> None:
+        if acquisition.name in ("ts", "percentile") and not self.with_members:
+            raise ConfigError("acquisition.name", f"'{acquisition.name}' needs an ensemble of networks")
+        self.targets, self.acquisition = targets, acquisition
+
+    @abstractmethod
+    def predictions(
+        self, space: Space, rounds: Sequence[Round], targets: NDArray[np.float64]
+    ) -> list[Prediction]:
+        """Predict the candidates of trials with equally many evaluations, given their targets, (T, n)."""
+
+    def scores(self, space: Space, rounds: Sequence[Round]) -> list[NDArray[np.floating]]:
+        """Return the acquisition's scores; trials with equally many evaluations share one fit."""
+        found: dict[int, NDArray[np.floating]] = {}
+        sizes = np.array([len(given.losses) for given in rounds])
+        for size in np.unique(sizes):
+            places = np.flatnonzero(sizes == size).tolist()
+            targets = np.stack([transform(rounds[p].losses, self.targets) for p in places])
+            predicted = self.predictions(space, [rounds[p] for p in places], targets)
+            for place, prediction, row in zip(places, predicted, targets, strict=True):
+                rng = rounds[place].rng
+                found[place] = self.acquisition.scores(prediction, float(row.min()), rng)
+        return [found[place] for place in range(len(rounds))]
+
+
+def transform(losses: NDArray[np.float64], targets: Targets) -> NDArray[np.float64]:
+    """Return losses as targets, (n,); a failed evaluation (infinite) counts like the worst that did not fail.
+
+    ``rank`` gives normal scores, the inverse normal of (rank + 1/2)/n, equal losses sharing theirs.
+    """
+    finite = np.isfinite(losses)
+    values = np.where(finite, losses, losses[finite].max() if finite.any() else 0.0)
+    if targets == "rank":
+        return np.asarray(norm.ppf((rankdata(values) - 0.5) / len(values)))
+    if targets == "log":
+        return np.log(np.maximum(values, 1e-3))
+    if targets == "standard":
+        return (values - values.mean()) / max(values.std(), 1e-9)
+    return values

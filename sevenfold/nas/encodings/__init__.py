@@ -33,6 +33,7 @@ DECODERS: dict[str, str] = {
 DISTANCES: dict[str, str] = {
     "adj": "sevenfold.nas.encodings.distance:adj",
     "adj_cont": "sevenfold.nas.encodings.distance:adj_cont",
+    "nasbot": "sevenfold.nas.encodings.distance:nasbot",
     "path": "sevenfold.nas.encodings.distance:path",
     "path_cont": "sevenfold.nas.encodings.distance:path_cont",
     "trunc_path": "sevenfold.nas.encodings.distance:trunc_path",

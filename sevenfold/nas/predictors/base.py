@@ -25,6 +25,10 @@ class Predictor(nn.Module, ABC):
     def outputs(self, x: Tensor) -> Tensor:
         """Return the networks' outputs, (copies, n)."""
 
+    @abstractmethod
+    def last(self) -> Tensor:
+        """Return the weights of the output layer, (copies, units, 1)."""
+
     def forward(self, x: Tensor) -> Tensor:
         """Predict, (copies, n)."""
         return torch.addcmul(self.shift, self.outputs(x), self.scale)

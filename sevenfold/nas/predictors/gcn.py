@@ -42,12 +42,13 @@ class GCN(Predictor):
         self.back = nn.ParameterList(weight(copies, ins, outs) for ins, outs in pairs)
         self.hidden, self.hidden_bias = weight(copies, width, head), bias(copies, head)
         self.out, self.out_bias = weight(copies, head, 1), bias(copies, 1)
-        self.noise = torch.Generator()
+        self.noise = [torch.Generator() for _ in range(copies)]
 
     def initialize(self, generators: list[torch.Generator]) -> None:
-        """Draw the weights; the dropout that follows depends on the same generators."""
+        """Draw the weights; the dropout of each copy depends on its generator too."""
         super().initialize(generators)
-        self.noise.manual_seed(generators[0].initial_seed())
+        for noise, generator in zip(self.noise, generators, strict=True):
+            noise.manual_seed(generator.initial_seed())
 
     def outputs(self, x: Tensor) -> Tensor:
         """Return the outputs for rows (copies, n, features), (copies, n)."""
@@ -66,9 +67,13 @@ class GCN(Predictor):
         hidden = self._drop(torch.baddbmm(self.hidden_bias, pooled, self.hidden))
         return torch.baddbmm(self.out_bias, hidden, self.out)[:, :, 0]
 
+    def last(self) -> Tensor:
+        """Return the weights of the output, (copies, head, 1)."""
+        return self.out
+
     def _drop(self, h: Tensor) -> Tensor:
-        """Drop entries while training, by a generator of the network's own."""
+        """Drop entries while training, by generators of the network's own."""
         if not self.training or not self.dropout:
             return h
-        kept = torch.rand(h.shape, generator=self.noise) >= self.dropout
+        kept = torch.stack([torch.rand(h.shape[1:], generator=noise) for noise in self.noise]) >= self.dropout
         return h * kept.to(h) / (1 - self.dropout)

@@ -27,9 +27,11 @@ class Training:
     beta2: float = 0.99
     eps: float = 1e-7
     weight_decay: float = 0.0
-    loss: Literal["mae", "mse"] = "mae"
+    loss: Literal["mae", "mse", "mape"] = "mae"
+    lower_bound: float = 0.0
     standardize: bool = False
     cosine: bool = False
+    l1: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "lr"):
@@ -44,19 +46,19 @@ def initial_generators(seeds: Sequence[int], *, members: int) -> list[torch.Gene
 
 def draw_order(seeds: Sequence[int], epoch: int, n: int, *, members: int) -> Tensor:
     """Return the order of training cells in an epoch, (copies, n): every copy has its own."""
-    return torch.stack(
-        [
-            torch.randperm(n, generator=torch_generator(seed, "predictor order", member, epoch))
-            for seed in seeds
-            for member in range(members)
-        ]
-    )
+    generators = [torch_generator(seed, "predictor order", epoch) for seed in seeds]
+    return torch.cat([torch.rand(members, n, generator=generator) for generator in generators]).argsort(1)
 
 
 def objective(predictor: Predictor, x: Tensor, targets: Tensor, training: Training) -> Tensor:
     """Return the sum over copies of their mean losses, so that copies do not touch each other's gradients."""
-    error = (predictor(x) - targets) / predictor.scale
-    return (error.abs() if training.loss == "mae" else error.square()).mean(1).sum()
+    if training.loss == "mape":
+        loss = ((predictor(x) - training.lower_bound) / (targets - training.lower_bound) - 1).abs()
+    else:
+        error = (predictor(x) - targets) / predictor.scale
+        loss = error.abs() if training.loss == "mae" else error.square()
+    total = loss.mean(1).sum()
+    return total + training.l1 * predictor.last().abs().sum() if training.l1 else total
 
 
 def make_optimizer(predictor: Predictor, training: Training) -> torch.optim.Adam:
@@ -67,6 +69,7 @@ def make_optimizer(predictor: Predictor, training: Training) -> torch.optim.Adam
         betas=(0.9, training.beta2),
         eps=training.eps,
         weight_decay=training.weight_decay,
+        fused=True,
     )
 
 
@@ -108,10 +111,15 @@ def fit(
     predictor.eval()
 
 
-@torch.no_grad()
 def predict(predictor: Predictor, x: Tensor, *, members: int = 1) -> Tensor:
     """Return ensemble means (seeds, n) for encodings (n, d), the same for all, or (seeds, n, d)."""
+    return predict_members(predictor, x, members=members).mean(1)
+
+
+@torch.no_grad()
+def predict_members(predictor: Predictor, x: Tensor, *, members: int = 1) -> Tensor:
+    """Return what each member predicts, (seeds, members, n), for encodings as in :func:`predict`."""
     if x.dim() == 2:
         x = x.expand(predictor.copies // members, *x.shape)
     predictions = predictor(x.repeat_interleave(members, dim=0))
-    return predictions.view(-1, members, predictions.shape[1]).mean(1)
+    return predictions.view(-1, members, predictions.shape[1])

@@ -92,6 +92,7 @@ def test_a_tournament_draws_with_replacement():
 
 def test_bananas_chooses_mutants_of_the_best():
     node = {"name": "bananas", "candidates": {"num": 20, "parents": 2}, "mutation": "one"}
+    node |= {"preset": "no_surrogate"}
     [order] = orders(node, budget=40, trials=1, k=10)
     archs = SPACE.archs(order)
     for begin in (10, 20, 30):

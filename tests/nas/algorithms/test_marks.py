@@ -49,7 +49,7 @@ ROWS = {  # regret and its band on CIFAR-10, CIFAR-100
     "local_search_full": (FULL, (0.21, 0.045), (0.18, 0.095)),
     "local_search_first": (LOCAL, (0.16, 0.04), (0.07, 0.045)),
     "local_search_continue": ({**LOCAL, "continue_at_min": True}, (0.18, 0.05), (0.04, 0.045)),
-    "no_surrogate": ({"name": "bananas"}, (0.25, 0.045), (0.21, 0.08)),
+    "no_surrogate": ({"name": "bananas", "preset": "no_surrogate"}, (0.25, 0.045), (0.21, 0.08)),
 }
 SHARES = {  # at the optimum
     "local_search_first": ((0.39, 0.12), (0.78, 0.10)),
@@ -92,3 +92,24 @@ def test_queries_to_the_optimum_of_the_test_table(node, mark, band):
     queries = queries_to(losses, start(node, 400))
     print(f"{node}: {queries.mean():.1f} ({queries.std() / 20:.1f}) queries to the optimum")
     assert queries.mean() == pytest.approx(mark, abs=band)
+
+
+MODELS = {  # regret at 50 and 150 queries, share at the optimum: what 100 trials must reach on each data set
+    "paper": ((0.66, 0.22, 0.45), (1.05, 0.075, 0.68)),
+    "fast": ((0.60, 0.20, 0.55), (1.0, 0.10, 0.78)),
+    "closed_form": ((0.60, 0.20, 0.55), (1.0, 0.10, 0.78)),
+}
+
+
+@pytest.mark.parametrize("place", [0, 1], ids=["cifar10", "cifar100"])
+@pytest.mark.parametrize("preset", MODELS)
+def test_bananas_reaches_its_marks_with_100_trials(preset, place):
+    losses = table("val_one_seed", ["cifar10_val_ep200", "cifar100_val_ep200"][place])
+    trials = start({"name": "bananas", "preset": preset}, 100)
+    traces = run_trials(trials, lambda archs: losses[SPACE.index(archs)], budget=150)
+    curves = np.minimum.accumulate([trace.losses for trace in traces], axis=1) - losses.min()
+    early, late, share = curves[:, 49].mean(), curves[:, 149].mean(), (curves[:, 149] == 0).mean()
+    print(f"{preset}: regret {early:.3f} at 50, {late:.3f} at 150, at the optimum {share:.2f}")
+    most_early, most_late, least = MODELS[preset][place]
+    assert early <= most_early and late <= most_late and share >= least
+    assert all(len(np.unique(SPACE.keys(trace.archs))) == 150 for trace in traces)

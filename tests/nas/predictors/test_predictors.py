@@ -20,7 +20,7 @@ from sevenfold.nas.spaces.nb201 import NB201
 from sevenfold.seeding import numpy_generator
 
 SPACE = NB201()
-SMALL = {"mlp": {"layers": 3, "width": 6}, "gcn": {"layers": 2, "width": 5, "head": 4, "dropout": 0.0}}
+SMALL = {"mlp": {"layers": 3, "width": 6}, "gcn": {"layers": 2, "width": 5, "head": 4, "dropout": 0.2}}
 
 
 def cells(n: int, stream: int = 0) -> np.ndarray:
@@ -74,7 +74,7 @@ def test_the_perceptron_is_trained_as_by_the_library() -> None:
 
 def test_the_graph_network_is_its_formula() -> None:
     rows = encode(SPACE, cells(6), "gcn")
-    network = GCN(rows.shape[1], copies=2, **SMALL["gcn"])
+    network = GCN(rows.shape[1], copies=2, **SMALL["gcn"]).eval()
     network.initialize(initial_generators([1, 2], members=1))
     graph = SPACE.graph(cells(6))
     for copy in range(2):
@@ -96,7 +96,7 @@ def normalized(a: Tensor) -> Tensor:
 def test_dropout_is_unbiased_and_of_training_only() -> None:
     network = GCN(encode(SPACE, cells(1), "gcn").shape[1], dropout=0.3)
     network.initialize(initial_generators([0], members=1))
-    h = torch.ones(200, 500)
+    h = torch.ones(1, 200, 500)
     dropped = network._drop(h)
     assert dropped.mean().item() == pytest.approx(1, abs=0.02)
     assert (dropped == 0).float().mean().item() == pytest.approx(0.3, abs=0.02)

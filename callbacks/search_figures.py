@@ -1,0 +1,113 @@
+"""Pictures of searches: curves of incumbents, the end of each search, sweeps over a number."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Groups = Mapping[str, Sequence[Mapping[str, Any]]]
+
+NUMBERED = re.compile(r"(?P<family>.+)_(?P<number>\d+)")
+COLORS = ("#1f77b4", "#d62728", "#2ca02c", "#ff7f0e", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22",
+          "#17becf", "#000000", "#c5b0d5", "#ffbb78", "#003f5c")  # fmt: skip
+DASHES = ("-", "--", ":")
+
+
+def draw_all(groups: Groups, folder: Path) -> None:
+    """Draw what the records allow into a folder."""
+    folder.mkdir(exist_ok=True)
+    records = [record for rows in groups.values() for record in rows]
+    draw_curves(groups, folder / "incumbents.png", "queries", lambda record: record["queries"])
+    if all("seconds_curve" in record for record in records):
+        hours = "simulated hours"
+        draw_curves(groups, folder / "time.png", hours, lambda r: np.array(r["seconds_curve"]) / 3600)
+    if len(groups) > 1:
+        draw_ends(groups, folder / "final.png")
+    families = sweeps(groups)
+    if families:
+        draw_sweeps(groups, families, folder / "sweep.png")
+
+
+def draw_curves(groups: Groups, path: Path, xlabel: str, abscissa: Callable[[Any], Any]) -> None:
+    """Draw means of the incumbents' losses with the 95 % interval of the mean."""
+    from matplotlib.figure import Figure
+
+    first = next(iter(groups.values()))[0]
+    curves = [curve for curve in ("val_curve", "test_curve") if curve in first]
+    figure = Figure(figsize=(5.2 * len(curves), 4.4), layout="constrained")
+    for axes, curve in zip(figure.subplots(1, len(curves), squeeze=False)[0], curves, strict=True):
+        settled: list[float] = []
+        for place, (label, records) in enumerate(groups.items()):
+            length = min(len(record[curve]) for record in records)
+            x = np.mean([abscissa(record)[:length] for record in records], axis=0)
+            mean, error = _along(np.array([record[curve][:length] for record in records]))
+            style = {"color": COLORS[place % len(COLORS)], "ls": DASHES[place // len(COLORS) % len(DASHES)]}
+            axes.plot(x, mean, label=label, **style)
+            axes.fill_between(x, mean - 1.96 * error, mean + 1.96 * error, alpha=0.15, color=style["color"])
+            settled += mean[length // 5 :].tolist()  # the first fall would flatten all the rest
+        axes.set(xlabel=xlabel, ylabel=f"{curve.partition('_')[0]} loss of the incumbent")
+        _limits(axes, settled)
+        axes.grid(alpha=0.3)
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, fontsize=8, loc="outside lower center", ncols=min(4, len(labels)))
+    figure.suptitle("mean over trials and 95 % interval of the mean")
+    figure.savefig(path, dpi=110)
+
+
+def draw_ends(groups: Groups, path: Path) -> None:
+    """Draw one row for each label: the mean loss at the end and its 95 % interval."""
+    from matplotlib.figure import Figure
+
+    first = next(iter(groups.values()))[0]
+    fields = [field for field in ("val_loss", "test_loss") if field in first]
+    figure = Figure(figsize=(4.6 * len(fields) + 1.5, 0.3 * len(groups) + 1.4), layout="constrained")
+    axes_row = figure.subplots(1, len(fields), squeeze=False, sharey=True)[0]
+    for axes, field in zip(axes_row, fields, strict=True):
+        ends = [_along(np.array([[record[field]] for record in rows])) for rows in groups.values()]
+        means, errors = (np.concatenate([end[k] for end in ends]) for k in (0, 1))
+        places = np.arange(len(groups))
+        axes.errorbar(means, places, xerr=1.96 * errors, fmt="o", color="#1f77b4", capsize=2)
+        axes.set_yticks(places, list(groups))
+        axes.set_xlabel(f"{field.replace('_', ' ')} at the end")
+        axes.grid(alpha=0.3)
+    axes_row[0].invert_yaxis()
+    figure.savefig(path, dpi=110)
+
+
+def sweeps(groups: Groups) -> dict[str, list[tuple[int, str]]]:
+    """Return the families of labels that differ in a number at their end, three or more of a kind."""
+    found: dict[str, list[tuple[int, str]]] = {}
+    for label in groups:
+        if match := NUMBERED.fullmatch(label):
+            found.setdefault(match["family"], []).append((int(match["number"]), label))
+    return {family: sorted(members) for family, members in found.items() if len(members) > 2}
+
+
+def draw_sweeps(groups: Groups, families: Mapping[str, list[tuple[int, str]]], path: Path) -> None:
+    """Draw the loss at the end against the number in the label."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.5, 3.8), layout="constrained")
+    axes = figure.add_subplot()
+    for family, members in families.items():
+        ends = [_along(np.array([[record["val_loss"]] for record in groups[label]])) for _, label in members]
+        means, errors = (np.concatenate([end[k] for end in ends]) for k in (0, 1))
+        axes.errorbar([n for n, _ in members], means, 1.96 * errors, marker="o", capsize=2, label=family)
+    axes.set(xlabel="number in the label (cutoff)", ylabel="val loss at the end")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    figure.savefig(path, dpi=110)
+
+
+def _along(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return means over trials and their standard errors, (n,) each."""
+    errors = values.std(axis=0, ddof=1) / len(values) ** 0.5 if len(values) > 1 else 0 * values[0]
+    return values.mean(axis=0), errors
+
+
+def _limits(axes: Any, settled: Sequence[float]) -> None:
+    margin = 0.05 * float(np.ptp(settled)) + 1e-6
+    axes.set_ylim(min(settled) - margin, max(settled) + margin)

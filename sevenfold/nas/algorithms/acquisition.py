@@ -1,0 +1,105 @@
+"""Acquisitions: from predictions of a loss to scores, the lowest of which are evaluated."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from sevenfold.config import ConfigError
+
+Floats = NDArray[np.floating]
+Name = Literal["its", "ucb", "ei", "pi", "ts", "mean", "confidence", "percentile"]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of candidates: mean (m,), standard deviation (m,) and, of an ensemble, what each of
+    its members says (members, m).
+    """
+
+    mean: Floats
+    std: Floats
+    members: Floats | None = None
+
+
+@dataclass(frozen=True)
+class Acquisition:
+    """Say how predictions become scores.
+
+    ``its`` draws every candidate's loss from its own normal distribution (independent Thompson sampling);
+    ``ucb`` is mean - ``beta`` std; ``ei`` and ``pi`` are expected and probable improvement, with the standard
+    deviation divided by ``ei_scale`` in the former; ``ts`` is what one random member says, ``percentile`` the
+    lowest of them; ``mean`` trusts the model, ``confidence`` is mean + 2 std.
+    """
+
+    name: Name = "its"
+    beta: float = 0.5
+    ei_scale: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.ei_scale <= 0:
+            raise ConfigError("ei_scale", f"must be positive, got {self.ei_scale}")
+
+    def scores(self, given: Prediction, best: float, rng: Generator) -> Floats:
+        """Return one score a candidate, (m,); ``best`` is the lowest loss so far in the model's unit."""
+        return RULES[self.name](self, given, best, rng)
+
+
+Rule = Callable[[Acquisition, Prediction, float, Generator], Floats]
+
+
+def _its(rule: Acquisition, given: Prediction, best: float, rng: Generator) -> Floats:
+    return given.mean + given.std * rng.standard_normal(len(given.mean))
+
+
+def _ucb(rule: Acquisition, given: Prediction, best: float, rng: Generator) -> Floats:
+    return given.mean - rule.beta * given.std
+
+
+def _ei(rule: Acquisition, given: Prediction, best: float, rng: Generator) -> Floats:
+    std = np.maximum(given.std / rule.ei_scale, 1e-12)
+    gap = best - given.mean
+    return -(gap * norm.cdf(gap / std) + std * norm.pdf(gap / std))
+
+
+def _pi(rule: Acquisition, given: Prediction, best: float, rng: Generator) -> Floats:
+    return -norm.cdf((best - given.mean) / np.maximum(given.std, 1e-12))
+
+
+def _ts(rule: Acquisition, given: Prediction, best: float, rng: Generator) -> Floats:
+    members = _members(given)
+    return members[rng.integers(len(members))]
+
+
+def _percentile(rule: Acquisition, given: Prediction, best: float, rng: Generator) -> Floats:
+    return _members(given).min(axis=0)
+
+
+def _mean(rule: Acquisition, given: Prediction, best: float, rng: Generator) -> Floats:
+    return given.mean
+
+
+def _confidence(rule: Acquisition, given: Prediction, best: float, rng: Generator) -> Floats:
+    return given.mean + 2 * given.std
+
+
+def _members(given: Prediction) -> Floats:
+    if given.members is None:
+        raise ConfigError("acquisition.name", "ts and percentile need an ensemble of networks")
+    return given.members
+
+
+RULES: dict[str, Rule] = {
+    "its": _its,
+    "ucb": _ucb,
+    "ei": _ei,
+    "pi": _pi,
+    "ts": _ts,
+    "mean": _mean,
+    "confidence": _confidence,
+    "percentile": _percentile,
+}

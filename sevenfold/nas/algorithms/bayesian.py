@@ -1,0 +1,75 @@
+"""Bayesian optimization beside BANANAS: Gaussian processes, DNGO, and BONAS' graph network."""
+
+from typing import Any
+
+from sevenfold.nas.algorithms.model_search import ModelSearch
+
+EDITS = {"mode": "edits"}
+
+
+def fixed_process(distance: str) -> dict[str, Any]:
+    """Return the papers' process: signal 1.5, squared length scale 9, noise 1e-5, standardized losses."""
+    return {
+        "name": "gp",
+        "distance": distance,
+        "scales": [9.0],
+        "ratios": [(1e-5 / 1.5) ** 2],
+        "signal": 1.5,
+        "targets": "standard",
+        "acquisition": {"name": "ucb"},
+    }
+
+
+class GPBayesOpt(ModelSearch):
+    """Bayesian optimization by a Gaussian process on distances of encodings, one evaluation at a time.
+
+    Presets: ``paper``, fixed hyper-parameters and an upper confidence bound; ``fitted``, length and noise by
+    marginal likelihood on ranks, independent Thompson sampling among BANANAS' candidates, ten at a time.
+    ``surrogate: {distance: ...}`` chooses the encoding.
+    """
+
+    presets = {
+        "paper": {"k": 1, "candidates": EDITS, "surrogate": fixed_process("adj")},
+        "fitted": {"surrogate": {"name": "gp"}},
+    }
+
+
+class Nasbot(ModelSearch):
+    """GP-BO with a distance of degrees and operation counts, the papers' stand-in for NASBOT.
+
+    It is not the optimal transport distance of the original (Kandasamy et al. 2018).
+    """
+
+    presets = {"paper": {"k": 1, "candidates": EDITS, "surrogate": fixed_process("nasbot")}}
+
+
+class DNGOSearch(ModelSearch):
+    """Bayesian optimization with DNGO: a Bayesian linear layer on a trained network (Snoek et al. 2015)."""
+
+    presets = {"paper": {"num_init": 20, "surrogate": {"name": "dngo"}}}
+
+
+class Bonas(ModelSearch):
+    """BANANAS' loop with the graph network of the Neural Predictor, after BONAS (Shi et al. 2020)."""
+
+    presets = {
+        "paper": {
+            "surrogate": {
+                "name": "ensemble",
+                "networks": [{"name": "gcn"}],
+                "members": 1,
+                "encoding": "gcn",
+                "training": {
+                    "epochs": 100,
+                    "lr": 1e-3,
+                    "beta2": 0.999,
+                    "eps": 1e-8,
+                    "weight_decay": 3e-4,
+                    "loss": "mse",
+                    "standardize": True,
+                    "cosine": True,
+                },
+                "acquisition": {"name": "mean"},
+            }
+        }
+    }

@@ -1,0 +1,68 @@
+"""What a search with a model chooses from."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from sevenfold.config import ConfigError
+from sevenfold.nas.algorithms.base import Algorithm
+from sevenfold.nas.spaces.base import Enumerable, Ints
+
+Mode = Literal["mutation", "mutation_random", "random", "edits", "all"]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Say what is chosen from; what is known already is left out.
+
+    ``mutation``: ``num`` mutants of each of the ``parents`` best in turn, at ``rate``, until there are
+    ``num``; ``mutation_random`` adds ``num`` random ones; ``random`` has only those. ``edits``: of each of
+    the ``parents`` best, ``repeats`` mutants at every rate 1..``edits``. ``all``: the whole space, where it
+    can be listed.
+    """
+
+    mode: Mode = "mutation"
+    num: int = 100
+    parents: int = 5
+    rate: float = 1.0
+    edits: int = 19
+    repeats: int = 5
+    allow_repeats: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("num", "parents", "edits", "repeats"):
+            if getattr(self, name) < 1:
+                raise ConfigError(name, f"must be at least 1, got {getattr(self, name)}")
+
+    def draw(self, trial: Algorithm, mutation: str) -> Ints:
+        """Return the candidates of a trial, each once; none where mutation brings nothing new."""
+        found: Ints = np.empty((0, trial.space.width), np.int8)
+        if self.mode == "all":
+            if not isinstance(trial.space, Enumerable):
+                raise ConfigError("candidates.mode", "'all' needs a space that can be listed")
+            return trial.unseen(trial.space.archs(np.arange(trial.space.size or 0)))
+        if self.mode == "edits":
+            found = self._edited(trial, mutation)
+        elif self.mode != "random":
+            found = self._mutated(trial, mutation)
+        if self.mode in ("random", "mutation_random"):
+            found = trial.random(len(found) + self.num, found)
+        return found
+
+    def _mutated(self, trial: Algorithm, mutation: str) -> Ints:
+        found: Ints = np.empty((0, trial.space.width), np.int8)
+        for place in trial.best(self.parents):
+            if len(found) >= self.num:
+                break
+            mutants = np.repeat(trial.archs[place][None], self.num, axis=0)
+            mutants = trial.space.mutate(mutants, trial.rng, rate=self.rate, kind=mutation)
+            found = np.concatenate([found, mutants if self.allow_repeats else trial.unseen(mutants, found)])
+        return found
+
+    def _edited(self, trial: Algorithm, mutation: str) -> Ints:
+        parents = np.stack([trial.archs[place] for place in trial.best(self.parents)])
+        parents = np.repeat(parents, self.repeats, axis=0)
+        rates = range(1, self.edits + 1)
+        mutants = [trial.space.mutate(parents, trial.rng, rate=rate, kind=mutation) for rate in rates]
+        return trial.unseen(np.concatenate(mutants))

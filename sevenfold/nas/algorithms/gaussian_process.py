@@ -1,0 +1,128 @@
+"""Surrogates in closed form: Bayesian ridge regression, and Gaussian processes on distances."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sevenfold.config import ConfigError, build, suggest
+from sevenfold.errors import InputError
+from sevenfold.nas.algorithms.acquisition import Acquisition, Prediction
+from sevenfold.nas.algorithms.features import Features, padded
+from sevenfold.nas.algorithms.posterior import posterior
+from sevenfold.nas.algorithms.surrogate import Model, Round, Targets
+from sevenfold.nas.encodings import DISTANCES
+from sevenfold.nas.spaces.base import Ints, Space
+
+RIDGE = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+NOISE = (0.001, 0.01, 0.03, 0.1, 0.3)
+SCALES = (0.5, 1.0, 2.0, 4.0, 8.0)
+
+
+class BayesianRidge(Model):
+    """A linear function of an encoding with a normal prior on its weights.
+
+    The variance of the noise over that of the weights is one of ``ratios``, by marginal likelihood; on a
+    one-hot adjacency encoding the kernel counts what two architectures have in common.
+    """
+
+    def __init__(
+        self,
+        *,
+        encoding: str = "adj_onehot",
+        cutoff: int | None = None,
+        ratios: list[float] = list(RIDGE),  # noqa: B006
+        targets: Targets = "rank",
+        acquisition: Acquisition = Acquisition(),
+    ) -> None:
+        super().__init__(targets=targets, acquisition=acquisition)
+        self.features, self.ratios = Features(encoding, cutoff), _positive(ratios, "ratios")
+
+    def check(self, space: Space) -> None:
+        """Refuse a space without the encoding."""
+        self.features.check(space)
+
+    def predictions(
+        self, space: Space, rounds: Sequence[Round], targets: NDArray[np.float64]
+    ) -> list[Prediction]:
+        """Predict from the linear posterior."""
+        rows = np.stack(self.features.each(space, [r.archs for r in rounds])).astype(float)
+        new = self.features.each(space, [r.candidates for r in rounds])
+        return linear(rows, new, targets, self.ratios)
+
+
+def linear(
+    rows: NDArray[np.float64],
+    new: Sequence[NDArray[np.floating]],
+    targets: NDArray[np.float64],
+    ratios: list[float],
+) -> list[Prediction]:
+    """Return the posterior of a linear function of features, rows (T, n, d), at new ones, T times (m, d)."""
+    unseen = padded(new).astype(float)
+    kernel, cross = rows @ rows.transpose(0, 2, 1), rows @ unseen.transpose(0, 2, 1)
+    found = posterior(kernel[None], cross[None], (unseen**2).sum(axis=2)[None], targets, ratios, None)
+    return [Prediction(m[: len(x)], s[: len(x)]) for m, s, x in zip(*found, new, strict=True)]
+
+
+class GaussianProcess(Model):
+    """A process with covariance exp(-d / scale) of a distance d of ``DISTANCES``.
+
+    The scale is one of ``scales`` and the variance of the noise one of ``ratios`` times that of the signal,
+    both by marginal likelihood; the signal's standard deviation is ``signal`` or, if null, in closed form.
+    """
+
+    def __init__(
+        self,
+        *,
+        distance: str = "adj",
+        cutoff: int | None = None,
+        scales: list[float] = list(SCALES),  # noqa: B006
+        ratios: list[float] = list(NOISE),  # noqa: B006
+        signal: float | None = None,
+        targets: Targets = "rank",
+        acquisition: Acquisition = Acquisition(),
+    ) -> None:
+        super().__init__(targets=targets, acquisition=acquisition)
+        if distance not in DISTANCES:
+            raise ConfigError("distance", f"'{distance}' is not known. {suggest(distance, DISTANCES)}")
+        if cutoff is not None and not distance.startswith("trunc_"):
+            raise ConfigError("cutoff", f"belongs to a truncated distance, not to '{distance}'")
+        self.node = {"name": distance} | ({} if cutoff is None else {"cutoff": cutoff})
+        self.scales, self.ratios = _positive(scales, "scales"), _positive(ratios, "ratios")
+        self.signal = signal
+
+    def check(self, space: Space) -> None:
+        """Refuse a space without the distance."""
+        archs = space.sample(np.random.default_rng(0), 1)
+        self._distances(space, archs, archs)
+
+    def predictions(
+        self, space: Space, rounds: Sequence[Round], targets: NDArray[np.float64]
+    ) -> list[Prediction]:
+        """Predict from the posterior of the process."""
+        within = np.stack([self._distances(space, r.archs, r.archs) for r in rounds])
+        across = padded([self._distances(space, r.candidates, r.archs) for r in rounds])
+        scales = np.array(self.scales)[:, None, None, None]
+        found = posterior(
+            np.exp(-within / scales),
+            np.exp(-across.transpose(0, 2, 1) / scales),
+            np.ones((len(scales), *across.shape[:2])),
+            targets,
+            self.ratios,
+            self.signal,
+        )
+        sizes = [len(r.candidates) for r in rounds]
+        return [Prediction(m[:size], s[:size]) for m, s, size in zip(*found, sizes, strict=True)]
+
+    def _distances(self, space: Space, first: Ints, second: Ints) -> NDArray[np.float64]:
+        try:
+            found = build(DISTANCES, self.node, "distance", space=space, first=first, second=second)
+        except InputError as error:
+            raise ConfigError("distance", str(error)) from None
+        return np.asarray(found, float)
+
+
+def _positive(values: list[float], option: str) -> list[float]:
+    if not values or min(values) <= 0:
+        raise ConfigError(option, f"needs positive numbers, got {values}")
+    return values

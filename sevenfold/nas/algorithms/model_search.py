@@ -1,0 +1,105 @@
+"""The loop of every search with a model: random ones first, then candidates that the model prefers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.random import Generator
+
+from sevenfold.config import ConfigError, build, overlay, validate
+from sevenfold.nas.algorithms import SURROGATES
+from sevenfold.nas.algorithms.base import Algorithm, chosen
+from sevenfold.nas.algorithms.candidates import Candidates
+from sevenfold.nas.algorithms.surrogate import Round, Surrogate
+from sevenfold.nas.spaces.base import Ints, Space, choose
+
+
+class ModelSearch(Algorithm):
+    """Evaluate the candidates that the surrogate scores lowest.
+
+    ``num_init`` random evaluations come first, drawn by ``sampling`` of the space, then ``k`` at a time
+    unless asked for others. Every ask makes ``candidates`` (options of :class:`candidates.Candidates`) by
+    ``mutation`` of the space and lets ``surrogate``, a component of ``SURROGATES``, choose: sampling,
+    mutation and model have an encoding each. Many trials at once share one call of it (``ask_together``).
+
+    A subclass is a set of ``presets``; ``preset`` names one, by default the first. What is left out is the
+    preset's, then the space's first. Options of ``surrogate`` are laid over the preset's as long as it is
+    the same component.
+    """
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]]
+
+    def __init__(
+        self,
+        space: Space,
+        rng: Generator,
+        *,
+        preset: str | None = None,
+        num_init: int | None = None,
+        k: int | None = None,
+        candidates: dict[str, Any] = {},  # noqa: B006
+        surrogate: dict[str, Any] = {},  # noqa: B006
+        mutation: str | None = None,
+        sampling: str | None = None,
+    ) -> None:
+        base = {"num_init": 10, "k": 10, **self.preset(chosen(preset, list(self.presets), "preset"), space)}
+        super().__init__(
+            space, rng, num_init=base["num_init"] if num_init is None else num_init, sampling=sampling
+        )
+        self.k = base["k"] if k is None else k
+        if self.k < 1:
+            raise ConfigError("k", f"must be at least 1, got {self.k}")
+        options = {**base.get("candidates", {}), **candidates}
+        try:
+            self.candidates = Candidates(**validate(Candidates, options, "candidates"))
+        except ConfigError as error:
+            raise ConfigError(f"candidates.{error.key.removeprefix('candidates.')}", error.message) from None
+        self.mutation = chosen(mutation or base.get("mutation"), space.mutations, "mutation")
+        self.surrogate: Surrogate = build(SURROGATES, overlay(base["surrogate"], surrogate), "surrogate")
+        try:
+            self.surrogate.check(space)
+        except ConfigError as error:
+            raise ConfigError(f"surrogate.{error.key}", error.message) from None
+
+    @classmethod
+    def preset(cls, name: str, space: Space) -> dict[str, Any]:
+        """Return the options of a preset on a space: a mutation that the space lacks is left out."""
+        options = dict(cls.presets[choose(name, list(cls.presets), "preset")])
+        if options.get("mutation") not in space.mutations:
+            options.pop("mutation", None)
+        return options
+
+    def propose(self, k: int) -> Ints:
+        """Return the initial design, then what the surrogate chooses."""
+        return self.propose_together([self], [k])[0]
+
+    @classmethod
+    def propose_together(cls, trials: Sequence[Self], counts: Sequence[int]) -> list[Ints]:
+        """Propose for several trials, all models of a round as one training."""
+        designs = [trial.design(k) for trial, k in zip(trials, counts, strict=True)]
+        searching = [place for place, design in enumerate(designs) if design is None]
+        picked = iter(cls._picked([trials[p] for p in searching], [counts[p] for p in searching]))
+        return [next(picked) if design is None else design for design in designs]
+
+    @staticmethod
+    def _picked(trials: Sequence["ModelSearch"], counts: Sequence[int]) -> list[Ints]:
+        """Return the ``k`` candidates of each trial with the lowest scores."""
+        rounds = [trial._round(k) for trial, k in zip(trials, counts, strict=True)]
+        open_rounds = [given for given in rounds if len(given.candidates)]
+        if not open_rounds:
+            return [given.candidates for given in rounds]
+        scores = iter(trials[0].surrogate.scores(trials[0].space, open_rounds))
+        return [
+            given.candidates[np.argsort(next(scores), kind="stable")[:k]]
+            if len(given.candidates)
+            else given.candidates
+            for given, k in zip(rounds, counts, strict=True)
+        ]
+
+    def _round(self, k: int) -> Round:
+        """Return evaluations and at least ``k`` candidates, as far as the space goes."""
+        found = self.candidates.draw(self, self.mutation)
+        if len(found) < k and self.candidates.mode != "all":
+            parents = np.stack([self.archs[place] for place in self.best(self.candidates.parents)])
+            found = self.around(parents, k, found)
+        return Round(np.stack(self.archs), np.array(self.losses), found, self.rng)
