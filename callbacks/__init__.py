@@ -15,6 +15,7 @@ CALLBACKS: dict[str, str] = {
     "flow_speed": "callbacks.flow_speed:FlowSpeed",
     "flow_writer": "callbacks.flow_writer:FlowWriter",
     "landscape_report": "callbacks.landscape_report:LandscapeReport",
+    "lce_report": "callbacks.lce_report:LCEReport",
     "lr": "pytorch_lightning.callbacks:LearningRateMonitor",
     "progress": "pytorch_lightning.callbacks:TQDMProgressBar",
     "records": "callbacks.records:RecordsWriter",

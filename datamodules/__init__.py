@@ -5,6 +5,8 @@ DATAMODULES: dict[str, str] = {
     "digits_shards": "datamodules.nas:DigitsShards",
     "encoding_trials": "datamodules.nas_predictor:EncodingTrials",
     "flow_stage": "datamodules.flow.stage:FlowStage",
+    "lce_searches": "datamodules.lce:LCESearches",
+    "lce_studies": "datamodules.lce:LCEStudies",
     "nas_tables": "datamodules.trials:NASTables",
     "nas_trials": "datamodules.trials:NASTrials",
     "pairs": "datamodules.flow.pairs:FlowPairs",

@@ -5,6 +5,8 @@ MODELS: dict[str, str] = {
     "digits_build": "lightning_modules.nas_build:DigitsBuild",
     "encoding_study": "lightning_modules.nas_predictor:EncodingStudy",
     "flow": "lightning_modules.flow:FlowModule",
+    "lce_search": "lightning_modules.lce:LCESearch",
+    "lce_study": "lightning_modules.lce:LCEStudy",
     "nas_landscape": "lightning_modules.nas_landscape:NASLandscape",
     "nas_predictor": "lightning_modules.nas_predictor:NASPredictor",
     "nas_trials": "lightning_modules.nas_trials:NASTrials",

@@ -31,6 +31,13 @@ SMALL = {
         "model.training.epochs=3",
     ],
     "predictor_cells": [SYNTHETIC, "data.train=20", "data.val=50", "data.test=50"],
+    "lce_searches": [
+        "data.benchmark={name: digits-nb201}",
+        "data.filter.seen=4",
+        "data.seeds=2",
+        "model.budget=800",
+    ],
+    "lce_studies": ["data.seen=[4]", "data.seeds=1", "data.test=100"],
     "nas_tables": [SYNTHETIC],
     "nas_trials": ["data.trials=2", "data.trials_of=null", "model.budget=20"],
 }  # by data module, what makes a recipe of architecture search small

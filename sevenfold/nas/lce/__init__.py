@@ -1,0 +1,11 @@
+"""Learning-curve extrapolation: what a training will come to, from its first epochs."""
+
+EXTRAPOLATORS: dict[str, str] = {
+    "best": "sevenfold.nas.lce.baselines:Best",
+    "last": "sevenfold.nas.lce.baselines:Last",
+    "mean_last": "sevenfold.nas.lce.baselines:MeanOfLast",
+    "pow3": "sevenfold.nas.lce.pow3:Pow3",
+    "ridge": "sevenfold.nas.lce.ridge:Ridge",
+    "svr": "sevenfold.nas.lce.svr:LcSVR",
+    "tse": "sevenfold.nas.lce.baselines:TSE",
+}

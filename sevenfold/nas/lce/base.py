@@ -1,0 +1,38 @@
+"""What an extrapolator is: the contract of every entry of ``EXTRAPOLATORS``."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The first T epochs of n trainings: accuracies in percent and, if known, training losses, (n, T)."""
+
+    values: Floats
+    losses: Floats | None = None
+
+    def part(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> "Seen":
+        """Return some of the trainings."""
+        return Seen(self.values[rows], None if self.losses is None else self.losses[rows])
+
+
+class Extrapolator(ABC):
+    """Predicts the accuracy at epoch ``end`` from the epochs before it, for many trainings at once."""
+
+    ranks_only = False
+    """Whether predictions order trainings but are no accuracies."""
+
+    @abstractmethod
+    def fit(self, curves: Floats, losses: Floats | None, *, seen: int, end: int, stream: Generator) -> Self:
+        """Learn from whole curves (n, E), E >= ``end``, to predict epoch ``end`` after ``seen`` epochs."""
+
+    @abstractmethod
+    def predict(self, seen: Seen) -> Floats:
+        """Return one prediction for each training, (n,)."""

@@ -1,0 +1,74 @@
+"""Extrapolators that learn nothing; every report must contain them."""
+
+from typing import Self
+
+import numpy as np
+from numpy.random import Generator
+
+from sevenfold.config import ConfigError
+from sevenfold.errors import InputError
+from sevenfold.nas.lce.base import Extrapolator, Floats, Seen
+
+
+class Baseline(Extrapolator):
+    """An extrapolator without anything to learn."""
+
+    def fit(self, curves: Floats, losses: Floats | None, *, seen: int, end: int, stream: Generator) -> Self:
+        """Learn nothing."""
+        return self
+
+
+class Last(Baseline):
+    """Predict the last value that was seen."""
+
+    def __init__(self) -> None:
+        """There is nothing to choose."""
+
+    def predict(self, seen: Seen) -> Floats:
+        """Return it."""
+        return seen.values[:, -1]
+
+
+class Best(Baseline):
+    """Predict the best value that was seen."""
+
+    def __init__(self) -> None:
+        """There is nothing to choose."""
+
+    def predict(self, seen: Seen) -> Floats:
+        """Return it."""
+        return np.asarray(seen.values.max(axis=1))
+
+
+class MeanOfLast(Baseline):
+    """Predict the mean of the last ``count`` values (of all, where fewer were seen)."""
+
+    def __init__(self, *, count: int = 5) -> None:
+        if count < 1:
+            raise ConfigError("count", f"must be at least 1, got {count}")
+        self.count = count
+
+    def predict(self, seen: Seen) -> Floats:
+        """Return it."""
+        return np.asarray(seen.values[:, -self.count :].mean(axis=1))
+
+
+class TSE(Baseline):
+    """Rank by the training speed: less of the summed training loss is better (Ru et al. 2021).
+
+    Losses of earlier epochs count less by ``decay`` an epoch (TSE-EMA); 1 is the plain sum.
+    """
+
+    ranks_only = True
+
+    def __init__(self, *, decay: float = 0.9) -> None:
+        if not 0 < decay <= 1:
+            raise ConfigError("decay", f"must be in (0, 1], got {decay}")
+        self.decay = decay
+
+    def predict(self, seen: Seen) -> Floats:
+        """Return the negative sum."""
+        if seen.losses is None:
+            raise InputError("tse needs training losses; this table has no train/loss")
+        weights = self.decay ** np.arange(seen.losses.shape[1])[::-1]
+        return np.asarray(-(seen.losses @ weights))
