@@ -10,6 +10,7 @@ CALLBACKS: dict[str, str] = {
     "device_stats": "pytorch_lightning.callbacks:DeviceStatsMonitor",
     "early_stopping": "pytorch_lightning.callbacks:EarlyStopping",
     "ema": "pytorch_lightning.callbacks:EMAWeightAveraging",
+    "fairness_report": "callbacks.fairness_report:FairnessReport",
     "flow_convergence": "callbacks.flow_convergence:FlowConvergence",
     "flow_images": "callbacks.flow_images:FlowImages",
     "flow_speed": "callbacks.flow_speed:FlowSpeed",

@@ -4,6 +4,8 @@ DATAMODULES: dict[str, str] = {
     "benchmarks": "datamodules.nas:Benchmarks",
     "digits_shards": "datamodules.nas:DigitsShards",
     "encoding_trials": "datamodules.nas_predictor:EncodingTrials",
+    "fairness_rows": "datamodules.fairness:FairnessRows",
+    "fairness_trials": "datamodules.fairness:FairnessTrials",
     "flow_stage": "datamodules.flow.stage:FlowStage",
     "nas_tables": "datamodules.trials:NASTables",
     "nas_trials": "datamodules.trials:NASTrials",

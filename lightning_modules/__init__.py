@@ -2,10 +2,12 @@
 
 MODELS: dict[str, str] = {
     "benchmark_description": "lightning_modules.nas_description:BenchmarkDescription",
+    "debias_trials": "lightning_modules.debias:DebiasTrials",
     "digits_build": "lightning_modules.nas_build:DigitsBuild",
     "encoding_study": "lightning_modules.nas_predictor:EncodingStudy",
     "flow": "lightning_modules.flow:FlowModule",
     "nas_landscape": "lightning_modules.nas_landscape:NASLandscape",
     "nas_predictor": "lightning_modules.nas_predictor:NASPredictor",
     "nas_trials": "lightning_modules.nas_trials:NASTrials",
+    "tabular_classifier": "lightning_modules.tabular:TabularClassifier",
 }

@@ -48,7 +48,9 @@ class Objective:
         if not good:
             raise ConfigError("margin", f"must be 'auto' or in [0, epsilon), got {self.margin!r}")
 
-    def value(self, positives: Tensor, totals: Tensor, *, search: bool = True) -> tuple[Tensor, Tensor, Tensor]:
+    def value(
+        self, positives: Tensor, totals: Tensor, *, search: bool = True
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Return phi, rho and mu, (...), of counts; ``search`` applies the margin."""
         rho = performance(self.performance, positives, totals)
         mu = bias(self.measure, positives, totals, empty=self.empty)

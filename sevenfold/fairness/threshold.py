@@ -77,9 +77,7 @@ def _argbest(phi: Tensor, mu: Tensor) -> Tensor:
     return distance.masked_fill(~equal, torch.inf).argmin(1)
 
 
-def sweep(
-    scores: Tensor, y: Tensor, a: Tensor, objective: Objective, weights: Tensor | None = None
-) -> Sweep:
+def sweep(scores: Tensor, y: Tensor, a: Tensor, objective: Objective, weights: Tensor | None = None) -> Sweep:
     """Evaluate ``objective`` at every distinct score of every candidate.
 
     ``scores`` (K, n); ``weights`` (B, n), whole numbers, make phi the mean over B weighted samples. Thresholds
@@ -91,7 +89,9 @@ def sweep(
     phi, rho, mu = objective.value(positives, member.sum(0).view(2, 2))
     if weights is not None:
         sampled = [
-            objective.value(_cumulative(member * w[:, None], order), (member * w[:, None]).sum(0).view(2, 2))[0]
+            objective.value(_cumulative(member * w[:, None], order), (member * w[:, None]).sum(0).view(2, 2))[
+                0
+            ]
             for w in weights.double()
         ]
         phi = torch.stack(sampled).mean(0)

@@ -49,13 +49,17 @@ class Own:
     def load(self) -> Table:
         """Read the file."""
         if not Path(self.path).is_file():
-            raise InputError(f"'{self.path}' does not exist; give a CSV file with a header as data.source.path")
+            raise InputError(
+                f"'{self.path}' does not exist; give a CSV file with a header as data.source.path"
+            )
         with open(self.path, newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file, delimiter=self.delimiter))
         used = [self.label, *self.protected, *self.numeric, *self.categorical]
         for name in used:
             if not rows or name not in rows[0]:
-                raise InputError(f"'{self.path}' has no column '{name}'. {suggest(name, rows[0] if rows else [])}")
+                raise InputError(
+                    f"'{self.path}' has no column '{name}'. {suggest(name, rows[0] if rows else [])}"
+                )
         whole = [row for row in rows if not any(row[name].strip() in MISSING for name in used)]
         if len(whole) < len(rows) and self.missing == "refuse":
             raise InputError(

@@ -43,9 +43,13 @@ class Table:
 
     def __post_init__(self) -> None:
         check_labels(self.y, "the label")
-        bad = [name for name, column in zip(self.names, self.features.T, strict=True) if np.isnan(column).any()]
+        bad = [
+            name for name, column in zip(self.names, self.features.T, strict=True) if np.isnan(column).any()
+        ]
         if bad:
-            raise InputError(f"{self.name}: features with missing values: {', '.join(bad[:5])}; drop or fill them")
+            raise InputError(
+                f"{self.name}: features with missing values: {', '.join(bad[:5])}; drop or fill them"
+            )
         for name, values in self.attributes.items():
             check_groups(values, name)
 
@@ -82,7 +86,9 @@ def read_lines(root: str | Path, name: str, sha256: str) -> list[str]:
     """Return the lines of ``root/name`` or ``root/name.gz`` after comparing its checksum."""
     path = next((p for p in (Path(root) / f"{name}.gz", Path(root) / name) if p.is_file()), None)
     if path is None:
-        raise FileNotFoundError(f"'{Path(root) / name}' (or .gz) does not exist; point data.root at its folder")
+        raise FileNotFoundError(
+            f"'{Path(root) / name}' (or .gz) does not exist; point data.root at its folder"
+        )
     content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     if hashlib.sha256(content).hexdigest() != sha256:
         raise InputError(f"'{path}' is not the file that was published (its sha256 differs); get it again")

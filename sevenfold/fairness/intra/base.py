@@ -121,7 +121,10 @@ class Method(ABC):
         began = time.process_time()
         result = self.search(problem)
         result.seconds = time.process_time() - began
-        result.options = {"method": type(self).__name__, **{k: v for k, v in vars(self).items() if k[0] != "_"}}
+        result.options = {
+            "method": type(self).__name__,
+            **{k: v for k, v in vars(self).items() if k[0] != "_"},
+        }
         return result
 
     @abstractmethod
@@ -157,7 +160,9 @@ class Incumbent:
         self.note(best, what)
         i = best.argmax()
         one = Best(*(getattr(best, n)[i : i + 1] for n in ("threshold", "phi", "rho", "mu")))
-        both = Best(*(torch.cat([getattr(b, n) for b in (self.best, one)]) for n in ("threshold", "phi", "rho", "mu")))
+        both = Best(
+            *(torch.cat([getattr(b, n) for b in (self.best, one)]) for n in ("threshold", "phi", "rho", "mu"))
+        )
         if both.argmax() == 0:
             return False
         self.best = one

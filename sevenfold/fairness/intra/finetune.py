@@ -43,7 +43,9 @@ class Sgd:
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.check < 1 or self.lr <= 0 or self.batch < 4 or self.softness <= 0:
-            raise ConfigError("steps", f"needs positive steps, check, lr, softness and batch >= 4, got {self}")
+            raise ConfigError(
+                "steps", f"needs positive steps, check, lr, softness and batch >= 4, got {self}"
+            )
 
 
 def stratified(y: Tensor, a: Tensor, size: int, generator: torch.Generator) -> Tensor:

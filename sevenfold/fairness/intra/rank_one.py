@@ -99,7 +99,9 @@ class RankOne(Method):
         sgd: int = 0,
     ) -> None:
         if points < 2 or reach <= 0 or refine < 0 or ridge <= 0 or sgd < 0 or folds < -1 or folds == 1:
-            raise ConfigError("points", "needs at least 2 points, reach and ridge above 0, folds -1, 0 or >= 2")
+            raise ConfigError(
+                "points", "needs at least 2 points, reach and ridge above 0, folds -1, 0 or >= 2"
+            )
         self.layer, self.points, self.reach, self.refine = layer, points, reach, refine
         self.ridge, self.folds, self.cross_epsilon, self.sgd = ridge, folds, cross_epsilon, sgd
 
