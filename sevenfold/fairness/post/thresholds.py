@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from sevenfold.fairness.objective import Objective
@@ -12,11 +13,12 @@ from sevenfold.fairness.objective import Objective
 CONSTRAINTS = {"spd": "demographic_parity", "eod": "true_positive_rate_parity"}
 
 
-class Scores:
+class Scores(BaseEstimator):
     """An estimator whose prediction is its input, for fairlearn."""
 
     def fit(self, x: Any, y: Any) -> "Scores":
         """Learn nothing."""
+        self.fitted_ = True
         return self
 
     def predict(self, x: Any) -> NDArray[np.float64]:
@@ -39,7 +41,7 @@ class FairlearnThresholds:
 
         constraint = CONSTRAINTS.get(objective.measure, "equalized_odds")
         self._optimizer = ThresholdOptimizer(
-            estimator=Scores(),
+            estimator=Scores().fit(None, None),
             constraints=constraint,
             objective="balanced_accuracy_score",
             prefit=True,
