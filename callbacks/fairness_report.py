@@ -43,7 +43,9 @@ def _plain(section: dict[str, Any]) -> str:
 
 
 def draw(records: dict[str, list[dict[str, Any]]], title: str, path: Path) -> None:
-    """Draw test balanced accuracy against |bias|: every seed small, means large, the bound and the constant."""
+    """Draw test balanced accuracy against |bias|: every seed small, means large, the bound and the
+    constant.
+    """
     from matplotlib import colormaps
     from matplotlib.figure import Figure
 

@@ -1,5 +1,6 @@
 """People for debiasing: rows to train a base network on, and the trials of a comparison."""
 
+import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -150,8 +151,6 @@ class FairnessTrials(Items):
             prepare(known, node, f"methods.{label}")()
         if not self.methods or not seeds:
             raise ConfigError("methods", "needs at least one method, and seeds at least one number")
-        import dataclasses
-
         self.objectives = [
             dataclasses.replace(objective, measure=measure, epsilon=epsilon)
             for measure in measures

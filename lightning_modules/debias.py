@@ -97,7 +97,7 @@ class DebiasTrials(pl.LightningModule):
         path = Path(self.trainer.default_root_dir) / "bases" / f"{setting.name}.pt"
         splits = [setting.split(seed) for seed in setting.seeds]
         shape = {"width": self.base.width, "depth": self.base.depth, "dropout": self.base.dropout}
-        networks = [new_network(len(splits[0].names) if not setting.min_count else s.train.x.shape[1], seed, **shape)
+        networks = [new_network(s.train.x.shape[1], seed, **shape)
                     for seed, s in zip(setting.seeds, splits, strict=True)]  # fmt: skip
         if path.is_file():
             for network, state in zip(networks, torch.load(path, weights_only=True), strict=True):

@@ -105,7 +105,9 @@ def curve_figures(runs: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def html_report(folders: Sequence[str | Path]) -> str:
-    """Return a self-contained page: the runs' own sections, the table, every curve as inline SVG, pictures."""
+    """Return a self-contained page: the runs' own sections, the table, every curve as inline SVG,
+    pictures.
+    """
     runs = [read_run(folder) for folder in folders]
     sections = [section for run in runs for section in read_sections(run["folder"])]
     return page(
@@ -155,7 +157,8 @@ def page(
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Sevenfold report</title>
 <style>
-body { font: 14px/1.4 system-ui, sans-serif; margin: 2em auto; max-width: 1100px; padding: 0 1em; color: #222 }
+body { font: 14px/1.4 system-ui, sans-serif; margin: 2em auto; max-width: 1100px; padding: 0 1em;
+  color: #222 }
 table { border-collapse: collapse } div.table { overflow-x: auto }
 td, th { padding: .25em .8em; text-align: right; border-bottom: 1px solid #ddd }
 td:first-child, th:first-child { text-align: left }
@@ -163,7 +166,8 @@ figure { display: inline-block; margin: .5em } img { max-width: 100% }
 figcaption { font-size: 12px; color: #555 }
 </style></head><body>
 {% macro table(rows) %}<div class="table"><table>{% for row in rows %}{% set header = loop.first %}<tr>
-{% for cell in row %}{% if header %}<th>{{ cell }}</th>{% else %}<td>{{ cell }}</td>{% endif %}{% endfor %}</tr>
+{% for cell in row %}{% if header %}<th>{{ cell }}</th>{% else %}<td>{{ cell }}</td>{% endif %}{% endfor
+%}</tr>
 {% endfor %}</table></div>{% endmacro %}
 <h1>{{ title }}</h1>
 {% for section in sections %}<h2>{{ section.title }}</h2>

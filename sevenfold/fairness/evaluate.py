@@ -15,7 +15,9 @@ Z95 = 1.96
 
 
 def decide(node: dict[str, Any], problem: Problem, test: Part) -> tuple[dict[str, float], Tensor, Tensor]:
-    """Run the method that ``node`` names; return its figures, and P(decision 1) on validation and test rows."""
+    """Run the method that ``node`` names; return its figures, and P(decision 1) on validation and test
+    rows.
+    """
     if node["name"] in METHODS:
         result: Debiased = build(METHODS, node, "method").fit(problem)
         val = (problem.scores(result.state).double() > result.threshold).double()

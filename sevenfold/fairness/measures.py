@@ -16,7 +16,9 @@ Empty = Literal["nan", "zero"]
 
 
 def cells(y: Tensor, a: Tensor) -> Tensor:
-    """Return one-hot membership in the four cells (a, y), (n, 4), in the order (0, 0), (0, 1), (1, 0), (1, 1)."""
+    """Return one-hot membership in the four cells (a, y), (n, 4), in the order (0, 0), (0, 1), (1, 0), (1,
+    1).
+    """
     return torch.nn.functional.one_hot((2 * a + y).long(), 4).double()
 
 
@@ -60,7 +62,8 @@ MEASURES: dict[str, Callable[[Rates], Tensor]] = {
     "aaod": lambda rates: (_gap(rates.fpr).abs() + _gap(rates.tpr).abs()) / 2,
     "eqodds": lambda rates: torch.maximum(_gap(rates.fpr).abs(), _gap(rates.tpr).abs()),
 }
-"""Statistical parity, equal opportunity and average odds difference (signed); mean and largest absolute gap of
+"""Statistical parity, equal opportunity and average odds difference (signed); mean and largest absolute gap
+of
 FPR and TPR, which, unlike AOD, are not 0 by cancellation."""
 
 
@@ -102,7 +105,9 @@ def _error(rate: Tensor, n: Tensor) -> Tensor:
 
 
 def soft_bias(measure: str, decisions: Tensor, y: Tensor, a: Tensor) -> Tensor:
-    """Return a differentiable measure of soft decisions (..., n) in their own type; an empty rate counts 0."""
+    """Return a differentiable measure of soft decisions (..., n) in their own type; an empty rate counts
+    0.
+    """
     member = cells(y, a).to(decisions.dtype)
     positives = (decisions @ member).unflatten(-1, (2, 2))
     totals = member.sum(0).view(2, 2)

@@ -95,7 +95,8 @@ class Logits(nn.Module):
         if not isinstance(out, Tensor) or out.ndim > 2 or (out.ndim == 2 and out.shape[1] not in (1, 2)):
             shape = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
             raise InputError(
-                f"the module returns {shape}; expected one value a row, (n,) or (n, 1), or two logits, (n, 2). "
+                f"the module returns {shape}; expected one value a row, (n,) or (n, 1), or two logits, "
+                f"(n, 2). "
                 "Wrap the module so that its forward returns one of these"
             )
         if out.ndim == 2 and out.shape[1] == 2:

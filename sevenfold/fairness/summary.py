@@ -1,4 +1,6 @@
-"""From records of trials to sections of a report: what was unfair, what was done, what it cost, what is unsure."""
+"""From records of trials to sections of a report: what was unfair, what was done, what it cost, what is
+unsure.
+"""
 
 import math
 from collections.abc import Sequence
@@ -48,7 +50,9 @@ def spread(values: NDArray[np.float64]) -> str:
 
 
 def sections(records: Records) -> list[dict[str, Any]]:
-    """Return all sections: an introduction, one table per setting and measure, by-group tables, a model card."""
+    """Return all sections: an introduction, one table per setting and measure, by-group tables, a model
+    card.
+    """
     found, card = groups(records), []
     for setting, by_label in found.items():
         card += [story(setting, by_label), table(setting, by_label)]
@@ -60,12 +64,16 @@ def introduction(records: Records) -> dict[str, Any]:
     """Say how to read the page."""
     seeds = len({record["seed"] for record in records})
     text = [
-        "A classifier decides 1 (favorable) or 0 for every person. Bias is the rate in the unprivileged group minus "
+        "A classifier decides 1 (favorable) or 0 for every person. Bias is the rate in the unprivileged "
+        "group minus "
         "the rate in the privileged one: 0 is even-handed, negative means that the unprivileged get less.",
-        "Balanced accuracy is the mean of the shares of right decisions among those who should get 1 and those who "
+        "Balanced accuracy is the mean of the shares of right decisions among those who should get 1 "
+        "and those who "
         "should get 0; 0.5 is what treating everybody alike gives.",
-        f"All figures are of test people whom no method has seen, as mean ± standard deviation over {seeds} trained "
-        "networks. Tuning and threshold saw validation people only. 'Within' counts networks whose bias on test "
+        f"All figures are of test people whom no method has seen, as mean ± standard deviation over "
+        f"{seeds} trained "
+        "networks. Tuning and threshold saw validation people only. 'Within' counts networks whose bias "
+        "on test "
         "is inside the bound. A bias that only just meets it on validation will often break it on test: "
         "that is sampling error, and the intervals say how large it is.",
     ]
@@ -81,7 +89,8 @@ def story(setting: str, by_label: dict[str, Records]) -> dict[str, Any]:
         mu, se = column(by_label["base"], "mu"), column(by_label["base"], "standard_error")
         who = "less" if mu.mean() < 0 else "more"
         text.append(
-            f"What was unfair: {WORDS[measure]} differs by {mu.mean():+.3f} between the groups (the unprivileged "
+            f"What was unfair: {WORDS[measure]} differs by {mu.mean():+.3f} between the groups (the "
+            f"unprivileged "
             f"get {who}; sampling error of one network's figure about {np.nanmean(se):.3f})."
         )
     candidates = {
@@ -95,7 +104,8 @@ def story(setting: str, by_label: dict[str, Records]) -> dict[str, Any]:
         cost -= column(by_label[best], "balanced_accuracy").mean()
         note = "needs" if by_label[best][0]["uses_attribute"] else "does not need"
         text.append(
-            f"Of the methods whose mean |bias| is within {bound}, {best} keeps most: it costs {cost:.3f} of balanced "
+            f"Of the methods whose mean |bias| is within {bound}, {best} keeps most: it costs "
+            f"{cost:.3f} of balanced "
             f"accuracy and {note} the attribute at prediction. It was picked after the fact from "
             f"{len(candidates)}, so its figure flatters it a little."
         )
@@ -131,8 +141,10 @@ def table(setting: str, by_label: dict[str, Records]) -> dict[str, Any]:
         ]
         rows.append(row + ([spread(column(own, "fair_label_balanced_accuracy"))] if fair else []))
     text = [
-        f"'Holds': mean balanced accuracy at least {REFERENCE}'s - {ACCURACY_GAP} and mean |bias| at most its "
-        f"+ {BIAS_GAP}, on test; a miss is given. 'Against threshold only': mean difference of balanced accuracy "
+        f"'Holds': mean balanced accuracy at least {REFERENCE}'s - {ACCURACY_GAP} and mean |bias| at "
+        f"most its "
+        f"+ {BIAS_GAP}, on test; a miss is given. 'Against threshold only': mean difference of balanced "
+        f"accuracy "
         "with its 95 % interval from paired networks (their splits overlap, so it is somewhat narrow). "
         "'95 %': bootstrap within cells of one test set, mean of the ends.",
     ]
@@ -200,11 +212,14 @@ def model_card(records: Records) -> dict[str, Any]:
     text = [
         f"Data: {records[0]['table']}; {said}. Protected: {coding['protected']}.",
         "Real tables describe real people and are for research on methods and tests only.",
-        "Who may be harmed: whoever is denied the favorable decision wrongly; a smaller gap on average does not "
+        "Who may be harmed: whoever is denied the favorable decision wrongly; a smaller gap on average "
+        "does not "
         "say that any one person is judged rightly, nor that groups which were not looked at are.",
-        "Attribute needed at prediction: by post-processors always; by weight-changing methods only as an input "
+        "Attribute needed at prediction: by post-processors always; by weight-changing methods only as "
+        "an input "
         "of the network, where it is one.",
-        "Uncertain: labels may carry the bias themselves; small groups have wide intervals; new people may differ "
+        "Uncertain: labels may carry the bias themselves; small groups have wide intervals; new people "
+        "may differ "
         "from these.",
     ]
     return {"title": "Model card", "text": text, "rows": []}

@@ -80,7 +80,8 @@ def _argbest(phi: Tensor, mu: Tensor) -> Tensor:
 def sweep(scores: Tensor, y: Tensor, a: Tensor, objective: Objective, weights: Tensor | None = None) -> Sweep:
     """Evaluate ``objective`` at every distinct score of every candidate.
 
-    ``scores`` (K, n); ``weights`` (B, n), whole numbers, make phi the mean over B weighted samples. Thresholds
+    ``scores`` (K, n); ``weights`` (B, n), whole numbers, make phi the mean over B weighted samples.
+    Thresholds
     lie midway between neighboring scores; the ends are infinite.
     """
     ordered, order = scores.double().sort(dim=1, descending=True)

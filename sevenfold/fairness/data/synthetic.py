@@ -1,7 +1,8 @@
 """A structural causal generator: labels and features of the unprivileged group are shifted by known amounts.
 
 a ~ Bernoulli(share), merit u ~ N(0, 1); the fair label is 1[u + s e > 0], the recorded one
-1[u + label_shift (1 - a) + s e > 0]; features are two noisy views of u (one shifted by feature_shift (1 - a)),
+1[u + label_shift (1 - a) + s e > 0]; features are two noisy views of u (one shifted by feature_shift (1 -
+a)),
 a proxy of a, and noise.
 """
 

@@ -154,7 +154,9 @@ class Split:
 def split_rows(
     n: int, seed: int, shares: tuple[float, float, float] = (0.6, 0.2, 0.2)
 ) -> list[NDArray[np.int64]]:
-    """Return the rows of train, validation and test: the first share of a permutation, the rest parted again."""
+    """Return the rows of train, validation and test: the first share of a permutation, the rest parted
+    again.
+    """
     stream = numpy_generator(seed, "fairness split")
     order = stream.permutation(n)
     cut = int(shares[0] * n)

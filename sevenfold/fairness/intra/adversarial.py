@@ -18,7 +18,9 @@ from sevenfold.seeding import stream_seed, torch_generator
 
 @dataclass(frozen=True)
 class Schedule:
-    """Say how long and how fast: ``epochs`` of ``critic`` and then ``actor`` steps on batches of ``batch``."""
+    """Say how long and how fast: ``epochs`` of ``critic`` and then ``actor`` steps on batches of
+    ``batch``.
+    """
 
     epochs: int = 8
     critic: int = 60
@@ -116,7 +118,7 @@ class Duel:
     """Actor and critic, their optimizers and the stream of batches."""
 
     def __init__(self, problem: Problem, how: Adversarial) -> None:
-        self.problem, self.how = problem, how
+        self.problem, self.how, self.material = problem, how, problem.material
         self.actor = problem.clone()
         self.generator = torch_generator(problem.seed, "adversarial batches")
         _, head = linear_layer(self.actor, "head")
@@ -132,7 +134,7 @@ class Duel:
 
     def batch(self) -> tuple[Tensor, Tensor, Tensor]:
         """Draw x, y, a of one batch, of exactly the schedule's size."""
-        p, size = self.problem, self.how.schedule.batch
+        p, size = self.material, self.how.schedule.batch
         if self.how.stratify:
             rows = stratified(p.y, p.a, size, self.generator)
             order = torch.randperm(len(rows), generator=self.generator)

@@ -1,6 +1,7 @@
 """What a method is given and what it returns; scoring of many candidates at once."""
 
 import copy
+import dataclasses
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -13,8 +14,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from sevenfold.config import ConfigError
+from sevenfold.fairness.measures import count
 from sevenfold.fairness.objective import Objective
 from sevenfold.fairness.threshold import Best, Search, best_threshold
+from sevenfold.seeding import torch_generator
 
 State = dict[str, Tensor]
 CHUNK_BYTES = 2**27
@@ -25,7 +28,8 @@ class Problem:
     """A trained network and the validation rows it is to be made fair on.
 
     ``network`` maps x to logits of the favorable label, (n,). Methods never change it: they work on states,
-    or on ``clone()``. Scoring is in eval mode whatever mode the network is in.
+    or on ``clone()``. Scoring is in eval mode whatever mode the network is in. Directions and gradients come
+    from ``material``: the rows themselves, or others where ``tune`` holds x, y, a of a tune/select split.
     """
 
     network: nn.Module
@@ -36,6 +40,25 @@ class Problem:
     search: Search = Search()
     seed: int = 0
     chunk: int = 32
+    tune: tuple[Tensor, Tensor, Tensor] | None = None
+
+    @property
+    def material(self) -> "Problem":
+        """Return the problem on the rows that a method may tune on."""
+        if self.tune is None:
+            return self
+        x, y, a = self.tune
+        return dataclasses.replace(self, x=x, y=y, a=a, tune=None)
+
+    def parted(self, share: float) -> "Problem":
+        """Tune on ``share`` of every cell (a, y), select on the rest."""
+        order = torch.randperm(len(self.y), generator=torch_generator(self.seed, "tune and select"))
+        cell, chosen = (2 * self.a + self.y)[order], torch.zeros(len(self.y), dtype=torch.bool)
+        for k in range(4):
+            own = order[cell == k]
+            chosen[own[: round(share * len(own))]] = True
+        x, y, a = ((v[chosen], v[~chosen]) for v in (self.x, self.y, self.a))
+        return dataclasses.replace(self, x=x[1], y=y[1], a=a[1], tune=(x[0], y[0], a[0]))
 
     def state(self) -> State:
         """Return copies of the network's parameters."""
@@ -153,7 +176,8 @@ class Incumbent:
             self.trace.append({"what": what, **numbers})
 
     def offer(self, best: Best, states: Any, what: str) -> bool:
-        """Compare candidates with figures ``best``; ``states(i)`` gives the parameters that candidate i changes.
+        """Compare candidates with figures ``best``; ``states(i)`` gives the parameters that candidate i
+        changes.
 
         Return whether one was taken.
         """
@@ -178,8 +202,6 @@ class Incumbent:
 
 def figures_at(problem: Problem, scores: Tensor, threshold: float) -> Best:
     """Return the figures of scores (n,) at a given threshold."""
-    from sevenfold.fairness.measures import count
-
     decisions = scores.double() > threshold
     values = problem.objective.value(*count(decisions, problem.y, problem.a))
     return Best(torch.tensor([threshold], dtype=torch.float64), *(v[None] for v in values))

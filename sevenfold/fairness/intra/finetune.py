@@ -1,5 +1,6 @@
 """Fine-tuning on the batch's own soft bias: gradient descent without an adversary."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,7 +24,8 @@ from sevenfold.seeding import torch_generator
 
 @dataclass(frozen=True)
 class Sgd:
-    """How a descent goes: full batch up to ``batch`` rows, the threshold's objective looked at every ``check``
+    """How a descent goes: full batch up to ``batch`` rows, the threshold's objective looked at every
+    ``check``
     steps; decisions are softened by a sigmoid of ``softness`` standard deviations of the base logits.
     """
 
@@ -85,7 +87,7 @@ def tune(problem: Problem, incumbent: Incumbent, start: State, how: Sgd, *, scop
     (L2-SP), ``distill`` the cross-entropy to the base's own probabilities, ``multiplier`` the step of an
     augmented Lagrangian on the bias. Everything stays in eval mode: no dropout, frozen statistics.
     """
-    base = problem.scores()
+    material, base = problem.material, problem.scores()
     center, spread = float(incumbent_threshold(problem, base)), how.softness * base.std().clamp(min=1e-6)
     weights = {n: start[n].detach().clone().requires_grad_(True) for n in scope_names(problem.network, scope)}
     fixed = {n: v for n, v in start.items() if n not in weights}
@@ -97,18 +99,18 @@ def tune(problem: Problem, incumbent: Incumbent, start: State, how: Sgd, *, scop
         else torch.optim.SGD(parameters, lr=how.lr, momentum=how.momentum)
     )
     generator, price = torch_generator(problem.seed, "fine-tuning"), 0.0
-    whole = len(problem.y) <= how.batch
+    whole, teacher = len(material.y) <= how.batch, material.scores()
     with evaluating(problem.network), torch.enable_grad():
         for step in range(1, how.steps + 1):
-            rows = slice(None) if whole else stratified(problem.y, problem.a, how.batch, generator)
-            logits = functional_call(problem.network, {**fixed, **weights}, (problem.x[rows],))
+            rows = slice(None) if whole else stratified(material.y, material.a, how.batch, generator)
+            logits = functional_call(problem.network, {**fixed, **weights}, (material.x[rows],))
             soft = torch.sigmoid((logits - center) / spread)
-            mu = soft_bias(problem.objective.measure, soft, problem.y[rows], problem.a[rows])
-            value = cross_entropy(logits, problem.y[rows], balanced=how.balanced)
+            mu = soft_bias(problem.objective.measure, soft, material.y[rows], material.a[rows])
+            value = cross_entropy(logits, material.y[rows], balanced=how.balanced)
             value = value + how.strength * (mu.abs() if not how.multiplier else mu.square()) + price * mu
             value = value + how.anchor * sum((w - anchors[n]).square().sum() for n, w in weights.items())
             if how.distill:
-                value = value + how.distill * cross_entropy_to(logits, base[rows])
+                value = value + how.distill * cross_entropy_to(logits, teacher[rows])
             optimizer.zero_grad()
             value.backward()
             torch.nn.utils.clip_grad_norm_(parameters, how.clip)
@@ -128,8 +130,6 @@ def cross_entropy_to(logits: Tensor, teacher: Tensor) -> Tensor:
 
 def incumbent_threshold(problem: Problem, base: Tensor) -> Tensor:
     """Return the threshold of best performance of the base network, without the constraint."""
-    import dataclasses
-
     free = dataclasses.replace(problem.objective, kind="constrained", epsilon=1e9, margin=0.0)
     return dataclasses.replace(problem, objective=free).best(base[None]).threshold[0].clamp(-1e6, 1e6)
 

@@ -111,7 +111,7 @@ class RankOne(Method):
         folds = (0 if sees_attribute(problem) else 4) if self.folds < 0 else self.folds
         if folds:
             return self._cross_fitted(problem, layer, folds)
-        incumbent, found = Incumbent(problem), direction(problem, layer, ridge=self.ridge)
+        incumbent, found = Incumbent(problem), direction(problem.material, layer, ridge=self.ridge)
         grid = torch.linspace(-self.reach, self.reach, self.points) * found.scale
         step = float(grid[1] - grid[0])
         for _ in range(1 + self.refine):

@@ -4,8 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from sevenfold.config import ConfigError
-from sevenfold.fairness.intra.adversarial import Adversarial as _Adversarial
-from sevenfold.fairness.intra.adversarial import Duel, Schedule
+from sevenfold.fairness.intra.adversarial import Adversarial, Duel, Schedule
 from sevenfold.fairness.intra.base import Debiased, Incumbent, Method, Problem
 from sevenfold.seeding import stream_seed
 
@@ -13,7 +12,8 @@ ZHANG = Schedule(epochs=6, critic=60, actor=60, lr_actor=1e-4)
 
 
 class Representation(Method):
-    """An adversary predicts the attribute from the features; the network descends on the task without helping it.
+    """An adversary predicts the attribute from the features; the network descends on the task without
+    helping it.
 
     The actor's gradient is g - (g . h / |h|^2) h - alpha h, g of the task and h of the adversary's loss.
 
@@ -30,7 +30,7 @@ class Representation(Method):
     def search(self, problem: Problem) -> Debiased:
         """Alternate adversary and network."""
         incumbent, how, step = Incumbent(problem), self.schedule, 0
-        duel = Duel(problem, _Adversarial(critic="none", schedule=how))
+        duel = Duel(problem, Adversarial(critic="none", schedule=how))
         duel.actor(problem.x[:2])
         with torch.enable_grad(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(problem.seed, "representation"))

@@ -1,4 +1,6 @@
-"""Calibrated equalized odds (Pleiss et al. 2017): the group with the lower cost is sometimes judged blindly."""
+"""Calibrated equalized odds (Pleiss et al. 2017): the group with the lower cost is sometimes judged
+blindly.
+"""
 
 from typing import Literal
 
@@ -12,7 +14,8 @@ class CalibratedEqualizedOdds:
     """Replace scores of the cheaper group by its base rate with the probability that equalizes the costs.
 
     Args:
-        cost: generalized false positive rate (``fpr``, the paper's), false negative rate, or both ``weighted``.
+        cost: generalized false positive rate (``fpr``, the paper's), false negative rate, or both
+        ``weighted``.
         cut: decided 1 from this score on.
     """
 
