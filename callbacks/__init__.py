@@ -15,6 +15,7 @@ CALLBACKS: dict[str, str] = {
     "flow_images": "callbacks.flow_images:FlowImages",
     "flow_speed": "callbacks.flow_speed:FlowSpeed",
     "flow_writer": "callbacks.flow_writer:FlowWriter",
+    "initial_report": "callbacks.initial_report:InitialReport",
     "landscape_report": "callbacks.landscape_report:LandscapeReport",
     "lr": "pytorch_lightning.callbacks:LearningRateMonitor",
     "progress": "pytorch_lightning.callbacks:TQDMProgressBar",

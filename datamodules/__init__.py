@@ -1,6 +1,7 @@
 """Data modules, by the name a configuration calls them."""
 
 DATAMODULES: dict[str, str] = {
+    "attribute_images": "datamodules.fairness_images:AttributeImages",
     "benchmarks": "datamodules.nas:Benchmarks",
     "digits_shards": "datamodules.nas:DigitsShards",
     "encoding_trials": "datamodules.nas_predictor:EncodingTrials",

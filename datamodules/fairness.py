@@ -56,6 +56,10 @@ class FairnessRows(pl.LightningDataModule):
             table, protected, seed_data, shares=split, drop_protected=drop_protected, min_count=min_count
         )
 
+    def example(self) -> torch.Tensor:
+        """Return one input."""
+        return self.split.train.x[0]
+
     def train_dataloader(self) -> DataLoader:
         """Load shuffled batches; the order depends on seed and epoch alone."""
         data = _rows(self.split.train)

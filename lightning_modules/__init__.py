@@ -6,6 +6,8 @@ MODELS: dict[str, str] = {
     "digits_build": "lightning_modules.nas_build:DigitsBuild",
     "encoding_study": "lightning_modules.nas_predictor:EncodingStudy",
     "flow": "lightning_modules.flow:FlowModule",
+    "image_classifier": "lightning_modules.tabular:ImageClassifier",
+    "initial_conditions": "lightning_modules.initial_conditions:InitialConditions",
     "nas_landscape": "lightning_modules.nas_landscape:NASLandscape",
     "nas_predictor": "lightning_modules.nas_predictor:NASPredictor",
     "nas_trials": "lightning_modules.nas_trials:NASTrials",

@@ -1,9 +1,12 @@
 """The paper's tabular network, one or many copies side by side."""
 
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 
 from sevenfold.errors import InputError
+from sevenfold.seeding import stream_seed
 
 
 class TabularNet(nn.Sequential):
@@ -107,3 +110,22 @@ class Logits(nn.Module):
         if self.output == "probability" or (self.output == "auto" and self.ends_in_sigmoid):
             return torch.logit(flat, eps=1e-7)
         return flat
+
+
+def resnet18(seed: int, weights: str | None = None) -> nn.Module:
+    """Return torchvision's ResNet-18 with one logit; ``weights`` names a file with a state to start from."""
+    from torchvision.models import resnet18 as network
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stream_seed(seed, "image network"))
+        found = network(num_classes=1)
+    if weights is not None:
+        if not Path(weights).is_file():
+            raise InputError(f"'{weights}' does not exist; give a ResNet-18 state file, or null")
+        state = torch.load(weights, map_location="cpu", weights_only=True)
+        missing = found.load_state_dict(
+            {k: v for k, v in state.items() if not k.startswith("fc.")}, strict=False
+        )
+        if missing.unexpected_keys or set(missing.missing_keys) - {"fc.weight", "fc.bias"}:
+            raise InputError(f"'{weights}' is no state of torchvision's ResNet-18")
+    return found

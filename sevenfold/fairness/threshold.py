@@ -151,5 +151,5 @@ def _on_grid(
     ascending = scores.double().sort(dim=1).values
     repeated = grid.expand(len(scores), -1).contiguous()
     place = scores.shape[1] - torch.searchsorted(ascending, repeated, right=True)
-    picked = [v.gather(1, place) for v in (full.phi, full.rho, full.mu)]
-    return Sweep(repeated, *picked, torch.ones_like(repeated, dtype=torch.bool)).best()
+    phi, rho, mu = (v.gather(1, place) for v in (full.phi, full.rho, full.mu))
+    return Sweep(repeated, phi, rho, mu, torch.ones_like(repeated, dtype=torch.bool)).best()

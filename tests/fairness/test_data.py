@@ -23,7 +23,8 @@ from sevenfold.fairness.data.table import (
     split_table,
 )
 
-FACTS = {  # rows, features, P(y = 1), by attribute: share privileged, P(y = 1) privileged and not, file's coding
+# rows, features, P(y = 1); by attribute share privileged, P(y = 1) of them, of the others; the file's coding
+FACTS = {
     "adult": (45222, 98, 0.2478, {"sex": (0.6750, 0.3125, 0.1136), "race": (0.8603, 0.2624, 0.1584)}),
     "bank": (30488, 57, 0.1266, {"age": (0.9717, 0.1235, 0.2303)}),
     "compas": (6167, 401, 0.4555, {"race": (0.3405, 0.3914, 0.4886), "sex": (0.1902, 0.3521, 0.4798)}),
@@ -60,7 +61,10 @@ def test_without_files_people_are_synthetic_and_that_is_said(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     table, protected = open_source({"name": "adult"}, str(tmp_path), "sex")
-    assert (table.name, protected) == ("synthetic", "a") and "synthetic people instead of adult" in caplog.text
+    assert (table.name, protected) == (
+        "synthetic",
+        "a",
+    ) and "synthetic people instead of adult" in caplog.text
 
 
 def test_check_13_the_label_gap_is_the_closed_form() -> None:
@@ -76,7 +80,7 @@ def test_check_13_the_label_gap_is_the_closed_form() -> None:
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_loads_and_repeats(preset: str) -> None:
-    one, two = (Synthetic(n=500, preset=preset).load() for _ in range(2))
+    one, two = (Synthetic(n=4000, preset=preset).load() for _ in range(2))
     assert np.array_equal(one.features, two.features) and one.truth is not None
     a = one.attributes["a"]
     gap = one.y[a == 0].mean() - one.y[a == 1].mean()
@@ -109,13 +113,23 @@ def write(path: Path, rows: list[str]) -> str:
 
 
 GOOD = ["31,cook,f,1", "22,none,m,2", "45,cook,m,1", "19,none,f,2"]
-OPTIONS = {"label": "risk", "favorable": "1", "protected": {"sex": "m", "age": ">= 25"}, "categorical": ["job"]}
+OPTIONS = {
+    "label": "risk",
+    "favorable": "1",
+    "protected": {"sex": "m", "age": ">= 25"},
+    "categorical": ["job"],
+}
 
 
 def test_own_files_with_german_credit_coding(tmp_path: Path) -> None:
     table = Own(path=write(tmp_path / "t.csv", GOOD), **OPTIONS).load()
     assert table.y.tolist() == [1, 0, 1, 0]
-    assert table.attributes["sex"].tolist() == [0, 1, 1, 0] and table.attributes["age"].tolist() == [1, 0, 1, 0]
+    assert table.attributes["sex"].tolist() == [0, 1, 1, 0] and table.attributes["age"].tolist() == [
+        1,
+        0,
+        1,
+        0,
+    ]
     assert table.names == ["sex", "age", "job=cook", "job=none"]
 
 

@@ -121,7 +121,11 @@ def test_bad_input_is_explained(problem: Problem) -> None:
         (InputError, "rows", lambda: fit(x, y[:-5], a)),
         (InputError, "sensitive_features is missing", lambda: fit(x, y)),
         (InputError, "two logits", lambda: Debiaser(nn.Linear(x.shape[1], 3)).fit(x, y, a)),
-        (ConfigError, "Did you mean 'rank_one'", lambda: Debiaser(problem.network, method="rankone").fit(x, y, a)),
+        (
+            ConfigError,
+            "Did you mean 'rank_one'",
+            lambda: Debiaser(problem.network, method="rankone").fit(x, y, a),
+        ),
         (ConfigError, "no linear or conv", lambda: Debiaser(Plain()).fit(x, y, a)),
         (ConfigError, "valid_split", lambda: Debiaser(problem.network, valid_split=2.0).fit(x, y, a)),
     ]

@@ -63,7 +63,9 @@ def test_training_alone_or_together_is_the_same_and_adam_is_torchs() -> None:
             optimizer.step()
         with torch.no_grad():
             logits = network.eval()(x[0])[None, :, 0]
-        kept.append((float(regret(logits, y[:1], "loss")[0]), [p.detach().clone() for p in network.parameters()]))
+        kept.append(
+            (float(regret(logits, y[:1], "loss")[0]), [p.detach().clone() for p in network.parameters()])
+        )
     best = min(kept, key=lambda entry: entry[0])[1]
     for one, two in zip(together[0].parameters(), best, strict=True):
         assert torch.allclose(one, two, atol=1e-5)

@@ -69,7 +69,7 @@ class Own:
         columns = {name: np.array([row[name].strip() for row in whole]) for name in used}
         values, counts = np.unique(columns[self.label], return_counts=True)
         if len(values) != 2 or self.favorable not in values:
-            found = ", ".join(f"{v!r} ({n})" for v, n in zip(values[:6], counts[:6], strict=True))
+            found = ", ".join(f"'{v}' ({n})" for v, n in zip(values[:6], counts[:6], strict=True))
             raise InputError(
                 f"label '{self.label}' must have two values, one of them the favorable '{self.favorable}'; "
                 f"found {found}. Set favorable to one of them, or map the column first"

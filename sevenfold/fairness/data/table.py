@@ -191,7 +191,8 @@ def split_table(
         truth = None if table.truth is None else torch.as_tensor(table.truth[part])
         x = torch.as_tensor(scaled[part], dtype=torch.float32)
         parts.append(Part(x, torch.as_tensor(table.y[part]), torch.as_tensor(a[part]), truth))
-    return Split(*parts, names, not drop_protected)
+    train, val, test = parts
+    return Split(train, val, test, names, not drop_protected)
 
 
 def attribute(table: Table, protected: str) -> NDArray[np.int64]:
@@ -211,7 +212,8 @@ def group_rare(
     features: Floats, names: list[str], rows: NDArray[np.int64], least: int
 ) -> tuple[Floats, list[str]]:
     """Add up the one-hot columns of a variable that occur fewer than ``least`` times in ``rows``."""
-    frequent, rare = [], {}
+    frequent: list[int] = []
+    rare: dict[str, list[int]] = {}
     for i, name in enumerate(names):
         if "=" in name and features[rows, i].sum() < least:
             rare.setdefault(name.partition("=")[0], []).append(i)

@@ -108,9 +108,7 @@ class Adversarial(Method):
                     duel.train_actor()
                     step += 1
                     if step % how.check == 0:
-                        state = {n: p.detach() for n, p in duel.actor.named_parameters()}
-                        best = problem.best(problem.scores(state)[None])
-                        incumbent.offer(best, lambda _, state=state: state, "actor step")
+                        duel.look(incumbent)
         return incumbent.result()
 
 
@@ -131,6 +129,12 @@ class Duel:
                 torch.manual_seed(stream_seed(problem.seed, "critic"))
                 self.critic = CRITICS[how.critic](head.in_features, how.schedule.batch).to(problem.x.device)
             self.critic_rates = torch.optim.Adam(self.critic.parameters(), lr=how.schedule.lr_critic)
+
+    def look(self, incumbent: Incumbent) -> None:
+        """Offer the actor as it is now."""
+        state = {name: value.detach() for name, value in self.actor.named_parameters()}
+        best = self.problem.best(self.problem.scores(state)[None])
+        incumbent.offer(best, lambda _: state, "actor step")
 
     def batch(self) -> tuple[Tensor, Tensor, Tensor]:
         """Draw x, y, a of one batch, of exactly the schedule's size."""

@@ -100,10 +100,10 @@ class Problem:
         self, state: State, best: Best, index: int = 0, *, trace: list[dict[str, Any]], **facts: Any
     ) -> "Debiased":
         """Return the record of one candidate; the state is copied."""
-        numbers = {n: float(getattr(best, n)[index]) for n in ("threshold", "phi", "rho", "mu")}
+        threshold, phi, rho, mu = (float(v[index]) for v in (best.threshold, best.phi, best.rho, best.mu))
         own = {name: value.detach().clone() for name, value in state.items()}
-        met = abs(numbers["mu"]) < self.objective.epsilon
-        return Debiased(own, **numbers, met=met, trace=trace, seed=self.seed, **facts)
+        met = abs(mu) < self.objective.epsilon
+        return Debiased(own, threshold, phi, rho, mu, met, trace, self.seed, **facts)
 
 
 @dataclass
@@ -221,7 +221,8 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 
 def weighted_layers(network: nn.Module) -> list[tuple[str, nn.Module]]:
     """Return layers with a weight matrix or kernel, in the order of definition."""
-    found = [(n, m) for n, m in network.named_modules() if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d)]
+    kinds = (nn.Linear, nn.Conv1d, nn.Conv2d)
+    found: list[tuple[str, nn.Module]] = [(n, m) for n, m in network.named_modules() if isinstance(m, kinds)]
     if not found:
         raise ConfigError("module", "has no linear or convolutional layer to work on")
     return found

@@ -54,13 +54,14 @@ class RandomPerturbation(Method):
 
     def draw(self, weights: State, seed: int, trial: int) -> State:
         """Return draw number ``trial`` of the given weights."""
-        generator, sigma = torch_generator(seed, "perturbation", trial), self.sigmas[trial % len(self.sigmas)]
-        found = {}
-        for name, value in weights.items():
-            z = torch.randn(value.shape, generator=generator).to(value)
-            scale = value if self.noise == "multiplicative" else _deviation(value)
-            found[name] = value + sigma * scale * z
-        return found
+        noise, sigma = self.noise_of(weights, seed, trial), self.sigmas[trial % len(self.sigmas)]
+        scale = {n: v if self.noise == "multiplicative" else _deviation(v) for n, v in weights.items()}
+        return {name: value + sigma * scale[name] * noise[name] for name, value in weights.items()}
+
+    def noise_of(self, weights: State, seed: int, trial: int) -> State:
+        """Return the standard normal numbers of a draw."""
+        generator = torch_generator(seed, "perturbation", trial)
+        return {name: torch.randn(v.shape, generator=generator).to(v) for name, v in weights.items()}
 
     def search(self, problem: Problem) -> Debiased:
         """Score draws in chunks."""

@@ -64,7 +64,8 @@ def group_difference(h: Tensor, y: Tensor, a: Tensor, measure: str) -> Tensor:
     """Return the mean of the unprivileged minus that of the privileged: of all for SPD, of y = 1 for EOD, the
     mean of the differences within y = 0 and y = 1 otherwise.
     """
-    labels = {"spd": [None], "eod": [1]}.get(measure, [0, 1])
+    choices: dict[str, list[int | None]] = {"spd": [None], "eod": [1]}
+    labels = choices.get(measure, [0, 1])
     found = []
     for label in labels:
         within = torch.ones_like(y, dtype=torch.bool) if label is None else y == label

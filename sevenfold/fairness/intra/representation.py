@@ -48,9 +48,7 @@ class Representation(Method):
                     self._step(duel, adversary.eval())
                     step += 1
                     if step % how.check == 0:
-                        state = {n: p.detach() for n, p in duel.actor.named_parameters()}
-                        best = problem.best(problem.scores(state)[None])
-                        incumbent.offer(best, lambda _, state=state: state, "actor step")
+                        duel.look(incumbent)
         return incumbent.result()
 
     def _guess(self, duel: Duel, adversary: nn.Module) -> tuple[Tensor, Tensor]:
