@@ -1,6 +1,8 @@
-"""Time debiasing on COMPAS-sized data: ``python benchmarks/debias_speed.py [ROOT]`` (CPU seconds, one thread).
+"""Time debiasing on COMPAS-sized data: ``python benchmarks/debias_speed.py [ROOT]`` (CPU seconds, one
+thread).
 
-ROOT is the folder of the real tables; without it rows of the same shape are drawn. Both sides of every ratio are
+ROOT is the folder of the real tables; without it rows of the same shape are drawn. Both sides of every ratio
+are
 measured in this run.
 """
 

@@ -1,4 +1,6 @@
-"""The report of the study of initial conditions: R^2, whether few weights carry the bias, shared directions."""
+"""The report of the study of initial conditions: R^2, whether few weights carry the bias, shared
+directions.
+"""
 
 import json
 from pathlib import Path
@@ -15,7 +17,9 @@ from sevenfold.results import write_text
 
 
 class InitialReport(RecordsWriter):
-    """Write records, ``table.txt``, ``sections.json``, ``images/initial_conditions.png`` and ``report.html``."""
+    """Write records, ``table.txt``, ``sections.json``, ``images/initial_conditions.png`` and
+    ``report.html``.
+    """
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Merge the records; write everything on rank zero."""
@@ -43,8 +47,10 @@ def section(records: list[dict[str, Any]]) -> dict[str, Any]:
                      f"{100 * r['concentration']:.1f} %"])  # fmt: skip
     r2 = np.array([r["r2"] for r in records])
     text = [
-        f"Noise on all weights at once; a ridge regression from the noise to the bias explains R2 = {r2.mean():.3f} "
-        f"(2.2 standard deviations: {2.2 * r2.std():.3f}, {len(r2)} networks) of its variance on draws held out. "
+        f"Noise on all weights at once; a ridge regression from the noise to the bias explains R2 = "
+        f"{r2.mean():.3f} "
+        f"(2.2 standard deviations: {2.2 * r2.std():.3f}, {len(r2)} networks) of its variance on draws "
+        f"held out. "
         "The last column is the share of weights that carries 90 % of the squared coefficients."
     ]
     return {"title": "How the bias depends on the weights", "text": text, "rows": rows}

@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from datamodules.nas import Items
-from datamodules.sampling import EpochSampler, placement
+from datamodules.sampling import EpochSampler, WithoutEpoch, placement
 from sevenfold.config import ConfigError, prepare
 from sevenfold.fairness import METHODS, POSTPROCESSORS
 from sevenfold.fairness.data.load import open_source
@@ -62,8 +62,8 @@ class FairnessRows(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         """Load shuffled batches; the order depends on seed and epoch alone."""
-        data = _rows(self.split.train)
-        sampler = EpochSampler(data, seed=self.seed, shuffle=True)
+        data = WithoutEpoch(_rows(self.split.train))
+        sampler = EpochSampler(data, seed=self.seed, **placement(self))
         return DataLoader(data, batch_size=self.batch_size, sampler=sampler, drop_last=True)
 
     def val_dataloader(self) -> DataLoader:

@@ -4,7 +4,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from datamodules.sampling import EpochSampler
+from datamodules.sampling import EpochSampler, WithoutEpoch, placement
 from sevenfold.config import ConfigError
 from sevenfold.fairness.data.images import AttributeFolder, Shapes
 from sevenfold.fairness.data.table import split_rows
@@ -56,8 +56,9 @@ class AttributeImages(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         """Load shuffled batches; the order depends on seed and epoch alone."""
-        sampler = EpochSampler(self.parts[0], seed=self.seed, shuffle=True)
-        return DataLoader(self.parts[0], sampler=sampler, drop_last=True, **self.options)
+        data = WithoutEpoch(self.parts[0])
+        sampler = EpochSampler(data, seed=self.seed, **placement(self))
+        return DataLoader(data, sampler=sampler, drop_last=True, **self.options)
 
     def val_dataloader(self) -> DataLoader:
         """Load the validation images."""

@@ -85,11 +85,15 @@ class BinaryClassifier(pl.LightningModule):
         self.auc.reset()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Return Adam, its rate falling on a plateau of the validation loss."""
+        """Return Adam, its rate falling on a plateau of what is monitored."""
         rules = self.training_rules
         optimizer = torch.optim.AdamW(self.parameters(), lr=rules.lr, weight_decay=rules.weight_decay)
-        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=rules.plateau)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "val/loss"}}
+        mode = "max" if rules.monitor == "auc" else "min"
+        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode, patience=rules.plateau)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": plateau, "monitor": f"val/{rules.monitor}"},
+        }
 
 
 class TabularClassifier(BinaryClassifier):

@@ -1,4 +1,6 @@
-"""How much the bias depends on the initial conditions: its sensitivity to every weight of a trained network."""
+"""How much the bias depends on the initial conditions: its sensitivity to every weight of a trained
+network.
+"""
 
 from dataclasses import dataclass
 
@@ -15,7 +17,8 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """A linear model of the soft bias in the noise: its R^2 on held-out draws, coefficients (weights,), and the
+    """A linear model of the soft bias in the noise: its R^2 on held-out draws, coefficients (weights,), and
+    the
     soft bias of every draw.
     """
 
@@ -55,6 +58,8 @@ def sensitivity(problem: Problem, *, draws: int = 1000, sigma: float = 0.1) -> S
 
 
 def shared_directions(coefficients: Floats) -> Floats:
-    """Return the singular values of coefficient vectors (models, weights) of unit length; all 1 if unrelated."""
+    """Return the singular values of coefficient vectors (models, weights) of unit length; all 1 if
+    unrelated.
+    """
     rows = coefficients / np.linalg.norm(coefficients, axis=1, keepdims=True).clip(1e-300)
     return np.linalg.svd(rows, compute_uv=False)

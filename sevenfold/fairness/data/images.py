@@ -26,7 +26,8 @@ def normalize(image: Tensor) -> Tensor:
 class AttributeFolder(Dataset[Item]):
     """Images of a folder with a CSV file: columns ``image``, the label and the protected attribute, 0/1.
 
-    Label 1 is favorable, attribute 1 privileged. Scores of a classifier (such as skin tone) may stand there as
+    Label 1 is favorable, attribute 1 privileged. Scores of a classifier (such as skin tone) may stand there
+    as
     well: values above ``threshold`` count 1. What an attribute measures is the user's to say.
     """
 
