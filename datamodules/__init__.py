@@ -1,9 +1,12 @@
 """Data modules, by the name a configuration calls them."""
 
 DATAMODULES: dict[str, str] = {
+    "attribute_images": "datamodules.fairness_images:AttributeImages",
     "benchmarks": "datamodules.nas:Benchmarks",
     "digits_shards": "datamodules.nas:DigitsShards",
     "encoding_trials": "datamodules.nas_predictor:EncodingTrials",
+    "fairness_rows": "datamodules.fairness:FairnessRows",
+    "fairness_trials": "datamodules.fairness:FairnessTrials",
     "flow_stage": "datamodules.flow.stage:FlowStage",
     "lce_searches": "datamodules.lce:LCESearches",
     "lce_studies": "datamodules.lce:LCEStudies",

@@ -1,7 +1,7 @@
 """Samplers under which a run does not depend on the number of devices or on having been resumed."""
 
 from collections.abc import Hashable, Iterator, Sequence, Sized
-from typing import TypedDict, cast
+from typing import Any, TypedDict, cast
 
 import pytorch_lightning as pl
 from pytorch_lightning.overrides.distributed import UnrepeatedDistributedSampler
@@ -41,6 +41,19 @@ class EpochSampler(DistributedSampler):
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         return ((self.epoch, index) for index in super().__iter__())
+
+
+class WithoutEpoch(Dataset):
+    """A data set whose items do not depend on the epoch, behind an ``EpochSampler``."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(cast(Sized, self.dataset))
+
+    def __getitem__(self, place: tuple[int, int]) -> Any:
+        return self.dataset[place[1]]
 
 
 def every_item_once(dataset: Sized, *, rank: int = 0, world_size: int = 1) -> DistributedSampler:

@@ -2,12 +2,16 @@
 
 MODELS: dict[str, str] = {
     "benchmark_description": "lightning_modules.nas_description:BenchmarkDescription",
+    "debias_trials": "lightning_modules.debias:DebiasTrials",
     "digits_build": "lightning_modules.nas_build:DigitsBuild",
     "encoding_study": "lightning_modules.nas_predictor:EncodingStudy",
     "flow": "lightning_modules.flow:FlowModule",
+    "image_classifier": "lightning_modules.tabular:ImageClassifier",
+    "initial_conditions": "lightning_modules.initial_conditions:InitialConditions",
     "lce_search": "lightning_modules.lce:LCESearch",
     "lce_study": "lightning_modules.lce:LCEStudy",
     "nas_landscape": "lightning_modules.nas_landscape:NASLandscape",
     "nas_predictor": "lightning_modules.nas_predictor:NASPredictor",
     "nas_trials": "lightning_modules.nas_trials:NASTrials",
+    "tabular_classifier": "lightning_modules.tabular:TabularClassifier",
 }

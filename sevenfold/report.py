@@ -105,35 +105,80 @@ def curve_figures(runs: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def html_report(folders: Sequence[str | Path]) -> str:
-    """Return a self-contained page: the table, every curve as inline SVG, and the runs' pictures."""
+    """Return a self-contained page: the runs' own sections, the table, every curve as inline SVG,
+    pictures.
+    """
+    runs = [read_run(folder) for folder in folders]
+    sections = [section for run in runs for section in read_sections(run["folder"])]
+    return page(
+        "Runs",
+        sections,
+        pictures=[picture for run in runs for picture in read_pictures(run["folder"])],
+        rows=table_rows(runs),
+        figures=curve_figures(runs),
+    )
+
+
+def read_sections(folder: Path) -> list[dict[str, Any]]:
+    """Return what a run has to say in ``sections.json``; nothing where it left none.
+
+    A section is a ``title`` with ``text``, a list of paragraphs, and ``rows``, a table with its header first.
+    """
+    path = folder / "sections.json"
+    return json.loads(path.read_text()) if path.is_file() else []
+
+
+def read_pictures(folder: Path) -> list[tuple[str, str]]:
+    """Return captions and base64 text of a run's first pictures."""
     import base64
 
+    paths = sorted((folder / "images").glob("*.png"))[:MAX_PICTURES]
+    caption = f"{folder.parent.name}/{folder.name}"
+    return [(f"{caption}: {p.stem}", base64.b64encode(p.read_bytes()).decode()) for p in paths]
+
+
+def page(
+    title: str,
+    sections: Sequence[dict[str, Any]],
+    *,
+    pictures: Sequence[tuple[str, str]] = (),
+    rows: Sequence[Sequence[str]] = (),
+    figures: Sequence[str] = (),
+) -> str:
+    """Return a self-contained page of sections, pictures, a table and figures (SVG)."""
     from jinja2 import Environment
     from markupsafe import Markup
 
-    runs = [read_run(folder) for folder in folders]
-    pictures = [
-        (f"{run['name']}/{run['folder'].name}: {path.stem}", base64.b64encode(path.read_bytes()).decode())
-        for run in runs
-        for path in sorted((run["folder"] / "images").glob("*.png"))[:MAX_PICTURES]
-    ]
     template = Environment(autoescape=True).from_string(_PAGE)
-    figures = [Markup(svg) for svg in curve_figures(runs)]
-    return template.render(rows=table_rows(runs), figures=figures, pictures=pictures)
+    svgs = [Markup(svg) for svg in figures]
+    return template.render(title=title, sections=sections, rows=rows, figures=svgs, pictures=pictures)
 
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Sevenfold report</title>
 <style>
-body { font: 14px/1.4 system-ui, sans-serif; margin: 2em auto; max-width: 1100px; color: #222 }
-table { border-collapse: collapse } td, th { padding: .25em .8em; text-align: right; border-bottom: 1px solid
-#ddd } td:first-child, th:first-child { text-align: left } figure { display: inline-block; margin: .5em } img
-{ max-width: 100% } figcaption { font-size: 12px; color: #555 } </style></head><body> <h1>Runs</h1> <table>{%
-for row in rows %}<tr>{% for cell in row %} {% if loop.index0 == 0 or loop.length == 0 %}<th>{{ cell }}</th>{%
-else %}<td>{{ cell }}</td>{% endif %} {% endfor %}</tr>{% endfor %}</table> {% if figures %}<h2>Curves</h2>{%
-for svg in figures %}<figure>{{ svg }}</figure>{% endfor %}{% endif %} {% if pictures %}<h2>Pictures</h2>{%
-for caption, data in pictures %} <figure><img src="data:image/png;base64,{{ data }}" alt="{{ caption }}">
-<figcaption>{{ caption }}</figcaption></figure>{% endfor %}{% endif %} </body></html>
+body { font: 14px/1.4 system-ui, sans-serif; margin: 2em auto; max-width: 1100px; padding: 0 1em;
+  color: #222 }
+table { border-collapse: collapse } div.table { overflow-x: auto }
+td, th { padding: .25em .8em; text-align: right; border-bottom: 1px solid #ddd }
+td:first-child, th:first-child { text-align: left }
+figure { display: inline-block; margin: .5em } img { max-width: 100% }
+figcaption { font-size: 12px; color: #555 }
+</style></head><body>
+{% macro table(rows) %}<div class="table"><table>{% for row in rows %}{% set header = loop.first %}<tr>
+{% for cell in row %}{% if header %}<th>{{ cell }}</th>{% else %}<td>{{ cell }}</td>{% endif %}{% endfor
+%}</tr>
+{% endfor %}</table></div>{% endmacro %}
+<h1>{{ title }}</h1>
+{% for section in sections %}<h2>{{ section.title }}</h2>
+{% for paragraph in section.text %}<p>{{ paragraph }}</p>{% endfor %}
+{% if section.rows %}{{ table(section.rows) }}{% endif %}{% endfor %}
+{% if rows %}{% if sections %}<h2>All numbers</h2>{% endif %}{{ table(rows) }}{% endif %}
+{% if figures %}<h2>Curves</h2>{% for svg in figures %}<figure>{{ svg }}</figure>{% endfor %}{% endif %}
+{% if pictures %}<h2>Pictures</h2>{% for caption, data in pictures %}
+<figure><img src="data:image/png;base64,{{ data }}" alt="{{ caption }}">
+<figcaption>{{ caption }}</figcaption></figure>{% endfor %}{% endif %}
+</body></html>
 """
 
 

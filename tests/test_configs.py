@@ -38,6 +38,15 @@ SMALL = {
         "model.budget=800",
     ],
     "lce_studies": ["data.seen=[4]", "data.seeds=1", "data.test=100"],
+    "attribute_images": ["data.shapes=96", "data.batch_size=16"],
+    "fairness_rows": ["data.source.name=synthetic", "data.source.n=600", "data.protected=a"],
+    "fairness_trials": [
+        "data.source.name=synthetic",
+        "data.source.n=600",
+        "data.protected=a",
+        "data.seeds=[1]",
+        "model.base.training.max_epochs=2",
+    ],
     "nas_tables": [SYNTHETIC],
     "nas_trials": ["data.trials=2", "data.trials_of=null", "model.budget=20"],
 }  # by data module, what makes a recipe of architecture search small
@@ -82,11 +91,20 @@ def real_pairs(tmp_path: Path) -> Path:
     return tmp_path / "pairs"
 
 
+def short_methods(config: dict[str, Any]) -> list[str]:
+    """Return the settings that make long debiasing methods short."""
+    methods = config["data"].get("methods", {})
+    long = [label for label, node in methods.items() if node["name"] in ("adversarial", "representation")]
+    few = {"epochs": 1, "critic": 4, "actor": 20}
+    cut = [f"data.methods.{label}.schedule.{key}={n}" for label in long for key, n in few.items()]
+    return cut + (["model.draws=30"] if config["model"]["name"] == "initial_conditions" else [])
+
+
 def offline(path: Path, tmp_path: Path, pairs: Path) -> list[str]:
     """Return the settings under which a recipe needs no download and next to no time."""
     config = read_file(path)
     if config["data"]["name"] in SMALL:
-        return SMALL[config["data"]["name"]]
+        return [*SMALL[config["data"]["name"]], *short_methods(config)]
     real = config["data"]["name"] == "pairs"
     settings = [f"data.root={pairs}"] if real else ["data.name=synthetic", *TINY]
     if config["model"].get("weights") == "???":

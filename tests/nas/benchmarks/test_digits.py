@@ -52,8 +52,8 @@ def test_one_run_ranks_cells_well() -> None:
 
 
 def test_training_again_gives_the_stored_curves() -> None:
-    """A20. Processors round differently, and training amplifies that from about the eighth epoch on: the first
-    six epochs are equal, later ones differ by a few images where two seeds differ by dozens.
+    """A20. Processors round differently, and training amplifies that from the eighth epoch on: the first six
+    epochs are equal, later ones differ by a few images where two seeds differ by dozens.
     """
     bench, members = load_benchmark("digits-nb201"), np.arange(8) * 640 + 300
     correct, loss = train_cells(class_ops()[members], np.zeros(8, int), recipe=Recipe())

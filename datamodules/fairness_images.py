@@ -1,0 +1,69 @@
+"""Images with a label and a protected attribute for base classifiers."""
+
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader, Dataset, Subset
+
+from datamodules.sampling import EpochSampler, WithoutEpoch, placement
+from sevenfold.config import ConfigError
+from sevenfold.fairness.data.images import AttributeFolder, Shapes
+from sevenfold.fairness.data.table import split_rows
+
+
+class AttributeImages(pl.LightningDataModule):
+    """Batches of images, labels and groups.
+
+    Args:
+        root: a folder of images; null draws shapes instead.
+        table: a CSV file with columns ``image``, ``label`` and ``protected``.
+        label, protected: those columns' names.
+        size: pixels on a side.
+        split: shares of train, validation and test.
+        batch_size, workers: of loading.
+        seed_data: of split and order.
+        shapes: how many are drawn.
+    """
+
+    def __init__(
+        self,
+        *,
+        root: str | None = None,
+        table: str = "attributes.csv",
+        label: str = "label",
+        protected: str = "protected",
+        size: int = 32,
+        split: tuple[float, float, float] = (0.6, 0.2, 0.2),
+        batch_size: int = 32,
+        workers: int = 0,
+        seed_data: int = 0,
+        shapes: int = 600,
+    ) -> None:
+        super().__init__()
+        if min(split) <= 0 or abs(sum(split) - 1) > 1e-9 or min(size, batch_size) < 1:
+            raise ConfigError("split", f"must be three shares that add up to 1, got {list(split)}")
+        images: Dataset = (
+            Shapes(shapes, size=size, seed=seed_data)
+            if root is None
+            else AttributeFolder(root, table, label, protected, size=size)
+        )
+        self.parts = [Subset(images, rows.tolist()) for rows in split_rows(len(images), seed_data, split)]
+        self.options = {"batch_size": batch_size, "num_workers": workers}
+        self.seed = seed_data
+
+    def example(self) -> torch.Tensor:
+        """Return one image."""
+        return self.parts[0][0][0]
+
+    def train_dataloader(self) -> DataLoader:
+        """Load shuffled batches; the order depends on seed and epoch alone."""
+        data = WithoutEpoch(self.parts[0])
+        sampler = EpochSampler(data, seed=self.seed, **placement(self))
+        return DataLoader(data, sampler=sampler, drop_last=True, **self.options)
+
+    def val_dataloader(self) -> DataLoader:
+        """Load the validation images."""
+        return DataLoader(self.parts[1], **self.options)
+
+    def test_dataloader(self) -> DataLoader:
+        """Load the test images."""
+        return DataLoader(self.parts[2], **self.options)

@@ -1,0 +1,53 @@
+"""COMPAS (ProPublica 2016): defendants in Broward County, Florida. The file's label 1, re-offended, is
+unfavorable; here 1 = did not re-offend.
+"""
+
+import csv
+
+import numpy as np
+
+from sevenfold.fairness.data.table import Table, assemble, read_lines
+
+SHA256 = "7e71a42b38fa06ad10b3f7894b629ce0bde351ebc529d21ab95f1b3a70a330d5"
+CODING = {
+    "y": "did not re-offend within two years",
+    "race": "Caucasian",
+    "sex": "female",
+}
+
+
+class Compas:
+    """ProPublica's filter, all charge descriptions one-hot: 6,167 rows, 401 features."""
+
+    def __init__(self, *, root: str = "data") -> None:
+        self.root = root
+
+    def load(self) -> Table:
+        """Read the file."""
+        lines = read_lines(self.root, "compas-two-years-deidentified.csv", SHA256)
+        rows = [row for row in csv.DictReader(lines) if _kept(row)]
+        columns = {key: np.array([row[key] for row in rows]) for key in rows[0]}
+        return assemble(
+            "compas",
+            columns,
+            numeric=["age", "juv_fel_count", "juv_misd_count", "juv_other_count", "priors_count"],
+            categorical=["age_cat", "c_charge_degree", "c_charge_desc"],
+            attributes={
+                "race": (columns["race"] == "Caucasian").astype(np.int64),
+                "sex": (columns["sex"] == "Female").astype(np.int64),
+            },
+            y=1 - columns["two_year_recid"].astype(np.int64),
+            coding=CODING,
+        )
+
+
+def _kept(row: dict[str, str]) -> bool:
+    days = row["days_b_screening_arrest"]
+    return (
+        days != ""
+        and abs(float(days)) <= 30
+        and row["is_recid"] != "-1"
+        and row["c_charge_degree"] != "O"
+        and row["score_text"] not in ("", "N/A")
+        and row["c_charge_desc"] != ""
+    )

@@ -1,0 +1,29 @@
+"""Open a source by name; without its files fall back to the generator, and say so."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from sevenfold.config import build, prepare
+from sevenfold.fairness.data import SOURCES
+from sevenfold.fairness.data.table import Table, attribute
+
+log = logging.getLogger(__name__)
+REAL = ("adult", "bank", "compas")
+
+
+def open_source(node: Mapping[str, Any], root: str, protected: str, key: str = "source") -> tuple[Table, str]:
+    """Return the table of a source and the protected attribute to use.
+
+    Real data sets are looked for in ``root``. Where a file is absent the synthetic generator takes their
+    place: the table's name tells, and a warning is logged.
+    """
+    prepare(SOURCES, node, key)
+    given = {"root": root} if node["name"] in REAL else {}
+    try:
+        table = build(SOURCES, {**given, **node}, key).load()
+    except FileNotFoundError as error:
+        log.warning("%s. Using synthetic people instead of %s.", error, node["name"])
+        table, protected = build(SOURCES, {"name": "synthetic"}, key).load(), "a"
+    attribute(table, protected)
+    return table, protected

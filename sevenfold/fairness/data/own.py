@@ -1,0 +1,92 @@
+"""One's own table: a CSV file with a header."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sevenfold.config import ConfigError, suggest
+from sevenfold.errors import InputError
+from sevenfold.fairness.data.table import Table, assemble
+
+MISSING = ("", "?", "NA", "nan", "NaN")
+
+
+class Own:
+    """Read a CSV file; every choice is said, nothing is guessed.
+
+    Args:
+        path: the file.
+        label: the column of the outcome.
+        favorable: its value that is good for the person (``"1"`` where 1 = good and 2 = bad).
+        protected: by column, the privileged value, or ``">= 25"`` for numbers.
+        numeric, categorical: columns that are features beside the protected ones.
+        missing: drop rows with a missing value among these columns, or refuse them.
+        delimiter: between fields.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: str,
+        label: str,
+        favorable: str,
+        protected: dict[str, str],
+        numeric: list[str] = [],  # noqa: B006 (never changed)
+        categorical: list[str] = [],  # noqa: B006
+        missing: str = "refuse",
+        delimiter: str = ",",
+    ) -> None:
+        if not protected or not (numeric or categorical):
+            raise ConfigError("protected", "needs at least one protected column and one feature")
+        if missing not in ("refuse", "drop"):
+            raise ConfigError("missing", f"must be 'refuse' or 'drop', got '{missing}'")
+        self.path, self.label, self.favorable = path, label, str(favorable)
+        self.protected, self.numeric, self.categorical = protected, numeric, categorical
+        self.missing, self.delimiter = missing, delimiter
+
+    def load(self) -> Table:
+        """Read the file."""
+        if not Path(self.path).is_file():
+            raise InputError(
+                f"'{self.path}' does not exist; give a CSV file with a header as data.source.path"
+            )
+        with open(self.path, newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file, delimiter=self.delimiter))
+        used = [self.label, *self.protected, *self.numeric, *self.categorical]
+        for name in used:
+            if not rows or name not in rows[0]:
+                raise InputError(
+                    f"'{self.path}' has no column '{name}'. {suggest(name, rows[0] if rows else [])}"
+                )
+        whole = [row for row in rows if not any(row[name].strip() in MISSING for name in used)]
+        if len(whole) < len(rows) and self.missing == "refuse":
+            raise InputError(
+                f"'{self.path}': {len(rows) - len(whole)} of {len(rows)} rows have missing values; "
+                "fill them, or set missing: drop"
+            )
+        columns = {name: np.array([row[name].strip() for row in whole]) for name in used}
+        values, counts = np.unique(columns[self.label], return_counts=True)
+        if len(values) != 2 or self.favorable not in values:
+            found = ", ".join(f"'{v}' ({n})" for v, n in zip(values[:6], counts[:6], strict=True))
+            raise InputError(
+                f"label '{self.label}' must have two values, one of them the favorable '{self.favorable}'; "
+                f"found {found}. Set favorable to one of them, or map the column first"
+            )
+        attributes = {name: self._privileged(columns[name], rule) for name, rule in self.protected.items()}
+        coding = {"y": f"{self.label} = {self.favorable}", **self.protected}
+        return assemble(
+            Path(self.path).stem,
+            columns,
+            numeric=self.numeric,
+            categorical=self.categorical,
+            attributes=attributes,
+            y=(columns[self.label] == self.favorable).astype(np.int64),
+            coding=coding,
+        )
+
+    def _privileged(self, values: NDArray[np.str_], rule: str) -> NDArray[np.int64]:
+        if rule.startswith(">="):
+            return (values.astype(float) >= float(rule.removeprefix(">="))).astype(np.int64)
+        return (values == str(rule)).astype(np.int64)

@@ -1,0 +1,78 @@
+"""A structural causal generator: labels and features of the unprivileged group are shifted by known amounts.
+
+a ~ Bernoulli(share), merit u ~ N(0, 1); the fair label is 1[u + s e > 0], the recorded one
+1[u + label_shift (1 - a) + s e > 0]; features are two noisy views of u (one shifted by feature_shift (1 -
+a)),
+a proxy of a, and noise.
+"""
+
+import math
+from typing import Literal
+
+import numpy as np
+
+from sevenfold.config import ConfigError
+from sevenfold.fairness.data.table import Table
+from sevenfold.seeding import numpy_generator
+
+PRESETS: dict[str, dict[str, float]] = {
+    "both": {},
+    "label_bias": {"feature_shift": 0.0},
+    "feature_bias": {"label_shift": 0.0},
+    "sample_bias": {"share": 0.95},
+    "intersectional": {},
+    "none": {"label_shift": 0.0, "feature_shift": 0.0, "proxy": 0.0},
+}
+
+
+class Synthetic:
+    """Draw ``n`` people.
+
+    Args:
+        n: how many.
+        preset: where the bias is: in labels, features, ``both``, in the ``sample`` (few unprivileged),
+            ``intersectional`` (two attributes, ``a`` and ``b``, whose shifts add), or ``none``.
+        seed: of the draw.
+    """
+
+    def __init__(
+        self,
+        *,
+        n: int = 4000,
+        preset: Literal[
+            "both", "label_bias", "feature_bias", "sample_bias", "intersectional", "none"
+        ] = "both",
+        seed: int = 0,
+    ) -> None:
+        if n < 100:
+            raise ConfigError("n", f"must be at least 100, got {n}")
+        self.n, self.preset, self.seed = n, preset, seed
+        self.parameters = {
+            "share": 0.65, "noise": 0.5, "label_shift": -0.8, "feature_shift": -0.5, "proxy": 1.0,
+            **PRESETS[preset],
+        }  # fmt: skip
+
+    def label_gap(self) -> float:
+        """Return the population's P(y = 1 | a = 0) - P(y = 1 | a = 1) in closed form (one attribute)."""
+        argument = self.parameters["label_shift"] / math.sqrt(1 + self.parameters["noise"] ** 2)
+        return math.erf(argument / math.sqrt(2)) / 2
+
+    def load(self) -> Table:
+        """Draw the table."""
+        p, stream, n = self.parameters, numpy_generator(self.seed, "causal generator", self.preset), self.n
+        groups = {"a": (stream.random(n) < p["share"]).astype(np.int64)}
+        if self.preset == "intersectional":
+            groups["b"] = (stream.random(n) < 0.5).astype(np.int64)
+        lacking = sum((1 - group for group in groups.values()), np.zeros(n))
+        merit, error = stream.standard_normal((2, n))
+        truth = merit + p["noise"] * error > 0
+        recorded = merit + p["label_shift"] * lacking + p["noise"] * error > 0
+        views = merit + 0.5 * stream.standard_normal((2, n))
+        views[1] += p["feature_shift"] * lacking
+        proxy = p["proxy"] * groups["a"] + stream.standard_normal(n)
+        noise = stream.standard_normal((3, n))
+        features = np.stack([*groups.values(), *views, proxy, *noise], axis=1).astype(float)
+        names = [*groups, "view_1", "view_2", "proxy", "noise_1", "noise_2", "noise_3"]
+        coding = {"y": "the favorable outcome (synthetic)", **dict.fromkeys(groups, "privileged (synthetic)")}
+        y, fair = recorded.astype(np.int64), truth.astype(np.int64)
+        return Table("synthetic", features, names, y, groups, coding, fair)

@@ -1,0 +1,224 @@
+"""A table of people: features, favorable labels, protected attributes; reading, encoding, splitting."""
+
+import gzip
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sevenfold.errors import InputError
+from sevenfold.seeding import numpy_generator
+
+Floats = NDArray[np.float64]
+Columns = Mapping[str, NDArray[Any]]
+SMALL_CELL = 30
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of people.
+
+    Attributes:
+        features, names: (n, d) and the d names; a one-hot column is called ``variable=level``.
+        y: (n,), 1 is the favorable outcome.
+        attributes: 0/1 by name, 1 is the privileged group; those in ``names`` are features too.
+        coding: what 1 means in ``y`` and in each attribute, in words.
+        truth: labels as they were before any bias, where a generator knows them.
+    """
+
+    name: str
+    features: Floats
+    names: list[str]
+    y: NDArray[np.int64]
+    attributes: dict[str, NDArray[np.int64]]
+    coding: dict[str, str] = field(default_factory=dict)
+    truth: NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        check_labels(self.y, "the label")
+        bad = [
+            name for name, column in zip(self.names, self.features.T, strict=True) if np.isnan(column).any()
+        ]
+        if bad:
+            raise InputError(
+                f"{self.name}: features with missing values: {', '.join(bad[:5])}; drop or fill them"
+            )
+        for name, values in self.attributes.items():
+            check_groups(values, name)
+
+
+def check_labels(y: NDArray[Any] | Tensor, what: str) -> None:
+    """Refuse labels that are not 0 and 1, both present; say what was found."""
+    found = sorted({float(v) for v in np.unique(np.asarray(y))})
+    if found != [0.0, 1.0]:
+        raise InputError(
+            f"{what} must be 0 and 1, both present, 1 being the favorable outcome; found {found[:6]}. "
+            "Map other codings first (csv: favorable='good', or favorable='1' where 1 = good and 2 = bad)"
+        )
+
+
+def check_groups(a: NDArray[Any] | Tensor, what: str) -> None:
+    """Refuse a protected attribute that is not 0/1 with both groups present."""
+    found = sorted({float(v) for v in np.unique(np.asarray(a))})
+    if not set(found) <= {0.0, 1.0}:
+        raise InputError(f"protected attribute '{what}' must be 0 or 1 (1 = privileged), found {found[:6]}")
+    if len(found) < 2:
+        raise InputError(
+            f"protected attribute '{what}' has one group only ({found}); nothing can be compared. "
+            "Choose another attribute or another definition of the privileged group"
+        )
+
+
+def small_cells(y: Tensor, a: Tensor, least: int = SMALL_CELL) -> list[str]:
+    """Name the cells (group, label) with fewer than ``least`` rows: estimates over them are unreliable."""
+    sizes = {(g, v): int(((a == g) & (y == v)).sum()) for g in (0, 1) for v in (0, 1)}
+    return [f"a={g}, y={v}: {n} rows" for (g, v), n in sizes.items() if n < least]
+
+
+def read_lines(root: str | Path, name: str, sha256: str) -> list[str]:
+    """Return the lines of ``root/name`` or ``root/name.gz`` after comparing its checksum."""
+    path = next((p for p in (Path(root) / f"{name}.gz", Path(root) / name) if p.is_file()), None)
+    if path is None:
+        raise FileNotFoundError(
+            f"'{Path(root) / name}' (or .gz) does not exist; point data.root at its folder"
+        )
+    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise InputError(f"'{path}' is not the file that was published (its sha256 differs); get it again")
+    return content.decode("utf-8").splitlines()
+
+
+def one_hot(columns: Columns, variables: Sequence[str]) -> tuple[list[Floats], list[str]]:
+    """Return all levels of categorical variables as columns and their names; no reference level."""
+    arrays, names = [], []
+    for variable in variables:
+        for level in np.unique(columns[variable]):
+            arrays.append((columns[variable] == level).astype(float))
+            names.append(f"{variable}={level}")
+    return arrays, names
+
+
+def assemble(
+    name: str,
+    columns: Columns,
+    *,
+    numeric: Sequence[str],
+    categorical: Sequence[str],
+    attributes: dict[str, NDArray[np.int64]],
+    y: NDArray[np.int64],
+    coding: dict[str, str],
+) -> Table:
+    """Encode columns of text as a table: protected attributes first, numbers, then one-hot columns."""
+    encoded, levels = one_hot(columns, categorical)
+    numbers = [number(columns[key], key) for key in numeric]
+    features = np.stack([*(v.astype(float) for v in attributes.values()), *numbers, *encoded], axis=1)
+    return Table(name, features, [*attributes, *numeric, *levels], y, attributes, coding)
+
+
+def number(values: NDArray[Any], name: str) -> Floats:
+    """Read a column of text as numbers; what is none raises ``InputError``."""
+    try:
+        return np.asarray(values, dtype=float)
+    except ValueError as error:
+        raise InputError(f"column '{name}' is not numeric ({error}); list it as categorical") from None
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of one part of a split: x (n, d) standardized, y, a (n,), and the fair labels if known."""
+
+    x: Tensor
+    y: Tensor
+    a: Tensor
+    truth: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Split:
+    """Train, validation and test rows of one table, one protected attribute."""
+
+    train: Part
+    val: Part
+    test: Part
+    names: list[str]
+    sees_attribute: bool
+
+
+def split_rows(
+    n: int, seed: int, shares: tuple[float, float, float] = (0.6, 0.2, 0.2)
+) -> list[NDArray[np.int64]]:
+    """Return the rows of train, validation and test: the first share of a permutation, the rest parted
+    again.
+    """
+    stream = numpy_generator(seed, "fairness split")
+    order = stream.permutation(n)
+    cut = int(shares[0] * n)
+    rest = stream.permutation(order[cut:])
+    half = int(len(rest) * shares[1] / (shares[1] + shares[2]))
+    return [order[:cut], rest[:half], rest[half:]]
+
+
+def split_table(
+    table: Table,
+    protected: str,
+    seed: int,
+    *,
+    shares: tuple[float, float, float] = (0.6, 0.2, 0.2),
+    drop_protected: bool = False,
+    min_count: int = 0,
+) -> Split:
+    """Split, drop the protected column if asked, group rare levels by their counts in train, standardize."""
+    a = attribute(table, protected)
+    rows = split_rows(len(table.y), seed, shares)
+    features, names = table.features, table.names
+    if drop_protected:
+        gone = set(re.split(" or | and ", protected))
+        keep = [i for i, name in enumerate(names) if name not in gone]
+        features, names = features[:, keep], [names[i] for i in keep]
+    if min_count:
+        features, names = group_rare(features, names, rows[0], min_count)
+    mean, deviation = features[rows[0]].mean(0), features[rows[0]].std(0)
+    scaled = (features - mean) / np.where(deviation > 0, deviation, 1)
+    parts = []
+    for part in rows:
+        truth = None if table.truth is None else torch.as_tensor(table.truth[part])
+        x = torch.as_tensor(scaled[part], dtype=torch.float32)
+        parts.append(Part(x, torch.as_tensor(table.y[part]), torch.as_tensor(a[part]), truth))
+    train, val, test = parts
+    return Split(train, val, test, names, not drop_protected)
+
+
+def attribute(table: Table, protected: str) -> NDArray[np.int64]:
+    """Return an attribute by name; ``x or y`` and ``x and y`` combine two (privileged in either, in both)."""
+    words = re.split(" (or|and) ", protected)
+    unknown = [word for word in words[::2] if word not in table.attributes]
+    if unknown or len(words) > 3:
+        known = ", ".join(table.attributes)
+        raise InputError(f"{table.name} has no protected attribute '{protected}'. Known: {known}")
+    first, *rest = (table.attributes[word] for word in words[::2])
+    if not rest:
+        return first
+    return first | rest[0] if words[1] == "or" else first & rest[0]
+
+
+def group_rare(
+    features: Floats, names: list[str], rows: NDArray[np.int64], least: int
+) -> tuple[Floats, list[str]]:
+    """Add up the one-hot columns of a variable that occur fewer than ``least`` times in ``rows``."""
+    frequent: list[int] = []
+    rare: dict[str, list[int]] = {}
+    for i, name in enumerate(names):
+        if "=" in name and features[rows, i].sum() < least:
+            rare.setdefault(name.partition("=")[0], []).append(i)
+        else:
+            frequent.append(i)
+    grouped = [features[:, columns].sum(1) for columns in rare.values()]
+    named = [names[i] for i in frequent] + [f"{variable}=(rare)" for variable in rare]
+    return np.stack([*features[:, frequent].T, *grouped], axis=1), named

@@ -1,0 +1,108 @@
+"""Figures of decisions on rows that no method has seen, with what is uncertain about them."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sevenfold.config import build
+from sevenfold.fairness import METHODS, POSTPROCESSORS
+from sevenfold.fairness.data.table import SMALL_CELL, Part
+from sevenfold.fairness.intra.base import Debiased, Problem
+from sevenfold.fairness.measures import MEASURES, bias, count, performance, standard_error
+
+Z95 = 1.96
+
+
+def decide(node: dict[str, Any], problem: Problem, test: Part) -> tuple[dict[str, float], Tensor, Tensor]:
+    """Run the method that ``node`` names; return its figures, and P(decision 1) on validation and test
+    rows.
+    """
+    if node["name"] in METHODS:
+        result: Debiased = build(METHODS, node, "method").fit(problem)
+        val = (problem.scores(result.state).double() > result.threshold).double()
+        unseen = (problem.scores(result.state, test.x).double() > result.threshold).double()
+        facts = {"seconds": result.seconds, "constant": float(result.constant)}
+        return facts, val, unseen
+    post = build(POSTPROCESSORS, node, "method")
+    seen, unseen = problem.scores().sigmoid(), problem.scores(x=test.x).sigmoid()
+    post.fit(seen, problem.y, problem.a, problem.objective)
+    return {}, post.predict_proba(seen, problem.a), post.predict_proba(unseen, test.a)
+
+
+def figures(decisions: Tensor, part: Part, measure: str, epsilon: float) -> dict[str, float]:
+    """Return balanced accuracy, accuracy, every measure, and whether ``measure`` is within ``epsilon``."""
+    positives, totals = count(decisions, part.y, part.a)
+    found = {name: float(performance(name, positives, totals)) for name in ("balanced_accuracy", "accuracy")}
+    found |= {name: float(bias(name, positives, totals)) for name in MEASURES}
+    found["mu"] = found[measure]
+    found["abs_mu"] = abs(found["mu"])
+    found["standard_error"] = float(standard_error(measure, positives, totals))
+    found["within"] = float(found["abs_mu"] < epsilon)
+    if part.truth is not None:
+        fair = Part(part.x, part.truth, part.a)
+        found["fair_label_balanced_accuracy"] = float(
+            performance("balanced_accuracy", *count(decisions, fair.y, fair.a))
+        )
+    return found
+
+
+def bootstrap_interval(
+    decisions: Tensor, part: Part, measure: str, *, generator: torch.Generator, draws: int = 500
+) -> tuple[float, float]:
+    """Return the 95 % interval of a measure over resamples that keep the size of every cell (a, y)."""
+    cell, shares = 2 * part.a + part.y, torch.zeros(draws, 4, dtype=torch.float64)
+    totals = torch.bincount(cell, minlength=4).double()
+    for k in range(4):
+        own = decisions[cell == k].double()
+        if len(own):
+            picks = torch.randint(len(own), (draws, len(own)), generator=generator)
+            shares[:, k] = own[picks].sum(1)
+    values = bias(measure, shares.view(draws, 2, 2), totals.view(2, 2))
+    low, high = values.quantile(torch.tensor([0.025, 0.975], dtype=values.dtype))
+    return float(low), float(high)
+
+
+def by_group(
+    decisions: Tensor, part: Part, groups: dict[str, Tensor], scores: Tensor | None = None
+) -> list[dict[str, Any]]:
+    """Return a row per group: n, base rate, selection rate, TPR, FPR, PPV, the selection rate's 95 % interval
+    (Wilson), and the calibration error of scores (mean score minus base rate).
+
+    ``groups`` maps names to masks; a group with fewer than 30 rows is flagged ``small``.
+    """
+    rows = []
+    for name, mask in groups.items():
+        d, y, n = decisions[mask].double(), part.y[mask].double(), int(mask.sum())
+        rate = float(d.mean()) if n else float("nan")
+        low, high = wilson(rate, n)
+        row: dict[str, Any] = {"group": name, "n": n, "base_rate": float(y.mean()), "selection_rate": rate}
+        row |= {"selection_low": low, "selection_high": high, "small": n < SMALL_CELL}
+        row |= {"tpr": float(d[y == 1].mean()), "fpr": float(d[y == 0].mean())}
+        row["ppv"] = float((d * y).sum() / d.sum())
+        if scores is not None:
+            row["calibration_error"] = float(scores[mask].double().mean() - y.mean())
+        rows.append(row)
+    return rows
+
+
+def wilson(rate: float, n: int) -> tuple[float, float]:
+    """Return Wilson's 95 % interval of a proportion."""
+    if n == 0:
+        return float("nan"), float("nan")
+    center = (rate + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
+    half = Z95 / (1 + Z95**2 / n) * (rate * (1 - rate) / n + Z95**2 / (4 * n**2)) ** 0.5
+    return max(0.0, center - half), min(1.0, center + half)
+
+
+def intersections(attributes: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the masks of every group of every attribute, and of all crossings of the first two."""
+    found = {f"{name} = {value}": a == value for name, a in attributes.items() for value in (0, 1)}
+    names = list(attributes)[:2]
+    if len(names) == 2:
+        first, second = names
+        for i in (0, 1):
+            for j in (0, 1):
+                label = f"{first} = {i}, {second} = {j}"
+                found[label] = (attributes[first] == i) & (attributes[second] == j)
+    return found

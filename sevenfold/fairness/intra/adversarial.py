@@ -1,0 +1,176 @@
+"""Adversarial fine-tuning: a critic learns the bias of a batch from its last hidden features; the network is
+tuned against the critic's estimate.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from sevenfold.config import ConfigError
+from sevenfold.errors import InputError
+from sevenfold.fairness.intra.base import Debiased, Incumbent, Method, Problem, linear_layer
+from sevenfold.fairness.intra.finetune import stratified
+from sevenfold.fairness.measures import soft_bias
+from sevenfold.seeding import stream_seed, torch_generator
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Say how long and how fast: ``epochs`` of ``critic`` and then ``actor`` steps on batches of
+    ``batch``.
+    """
+
+    epochs: int = 8
+    critic: int = 60
+    actor: int = 60
+    batch: int = 64
+    lr_critic: float = 1e-3
+    lr_actor: float = 1e-3
+    check: int = 20
+
+    def __post_init__(self) -> None:
+        if min(self.epochs, self.critic, self.actor, self.check) < 1 or self.batch < 4:
+            raise ConfigError("epochs", f"needs at least one of each step and batches of 4, got {self}")
+
+
+class FlattenCritic(nn.Module):
+    """The paper's: all features of a batch as one row; the size of the batch is fixed, its order matters."""
+
+    def __init__(self, features: int, batch: int) -> None:
+        super().__init__()
+        hidden = [layer for _ in range(3) for layer in (nn.Linear(32, 32), nn.ReLU(), nn.Dropout(0.2))]
+        self.net = nn.Sequential(nn.Linear(batch * features, 32), *hidden, nn.Linear(32, 1))
+
+    def forward(self, h: Tensor, y: Tensor, a: Tensor) -> Tensor:
+        """Estimate the batch's bias."""
+        return self.net(h.reshape(1, -1))[0, 0]
+
+
+class SetCritic(nn.Module):
+    """Indifferent to order and size: features of each row pooled by cell (a, y)."""
+
+    def __init__(self, features: int, batch: int, width: int = 32) -> None:
+        super().__init__()
+        self.each = nn.Sequential(nn.Linear(features, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
+        self.whole = nn.Sequential(nn.Linear(4 * width, width), nn.ReLU(), nn.Linear(width, 1))
+
+    def forward(self, h: Tensor, y: Tensor, a: Tensor) -> Tensor:
+        """Estimate the batch's bias."""
+        member = nn.functional.one_hot((2 * a + y).long(), 4).to(h.dtype)
+        pooled = member.T @ self.each(h) / member.sum(0).clamp(min=1)[:, None]
+        return self.whole(pooled.flatten())[0]
+
+
+CRITICS = {"flatten": FlattenCritic, "set": SetCritic}
+
+
+class Adversarial(Method):
+    """Fine-tune against a critic: the actor's loss is max(1, strength (|g| - eps + margin) + 1) x BCE.
+
+    Args:
+        critic: ``set`` (ours) or ``flatten`` (the paper); with ``none`` the actor sees the batch's own soft
+            bias.
+        schedule: how long. The paper's is 32 epochs of 201 and 301 steps, rates 1e-3 and 1e-4.
+        strength, margin: of the actor's loss.
+        stratify: every cell (a, y) in every batch; the paper draws uniformly.
+
+    Everything is tuned in eval mode (no dropout, frozen statistics); the best check by the objective is kept.
+    """
+
+    def __init__(
+        self,
+        *,
+        critic: Literal["set", "flatten", "none"] = "set",
+        schedule: Schedule = Schedule(),
+        strength: float = 20.0,
+        margin: float = 0.02,
+        stratify: bool = True,
+    ) -> None:
+        if strength < 0 or margin < 0:
+            raise ConfigError("strength", f"and margin must not be negative, got {strength} and {margin}")
+        self.critic, self.schedule, self.strength = critic, schedule, strength
+        self.margin, self.stratify = margin, stratify
+
+    def search(self, problem: Problem) -> Debiased:
+        """Alternate critic and actor."""
+        if self.critic == "flatten" and len(problem.y) < self.schedule.batch:
+            raise InputError(f"batches of {self.schedule.batch} need at least as many validation rows")
+        duel, incumbent = Duel(problem, self), Incumbent(problem)
+        how, step = self.schedule, 0
+        with torch.enable_grad(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(stream_seed(problem.seed, "critic dropout"))
+            for _ in range(how.epochs):
+                for _ in range(how.critic if self.critic != "none" else 0):
+                    duel.train_critic()
+                for _ in range(how.actor):
+                    duel.train_actor()
+                    step += 1
+                    if step % how.check == 0:
+                        duel.look(incumbent)
+        return incumbent.result()
+
+
+class Duel:
+    """Actor and critic, their optimizers and the stream of batches."""
+
+    def __init__(self, problem: Problem, how: Adversarial) -> None:
+        self.problem, self.how, self.material = problem, how, problem.material
+        self.actor = problem.clone()
+        self.generator = torch_generator(problem.seed, "adversarial batches")
+        _, head = linear_layer(self.actor, "head")
+        self.features: list[Tensor] = []
+        head.register_forward_pre_hook(lambda _, inputs: self.features.__setitem__(slice(None), inputs))
+        self.rates = torch.optim.Adam(self.actor.parameters(), lr=how.schedule.lr_actor)
+        self.critic: nn.Module | None = None
+        if how.critic != "none":
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(stream_seed(problem.seed, "critic"))
+                self.critic = CRITICS[how.critic](head.in_features, how.schedule.batch).to(problem.x.device)
+            self.critic_rates = torch.optim.Adam(self.critic.parameters(), lr=how.schedule.lr_critic)
+
+    def look(self, incumbent: Incumbent) -> None:
+        """Offer the actor as it is now."""
+        state = {name: value.detach() for name, value in self.actor.named_parameters()}
+        best = self.problem.best(self.problem.scores(state)[None])
+        incumbent.offer(best, lambda _: state, "actor step")
+
+    def batch(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Draw x, y, a of one batch, of exactly the schedule's size."""
+        p, size = self.material, self.how.schedule.batch
+        if self.how.stratify:
+            rows = stratified(p.y, p.a, size, self.generator)
+            order = torch.randperm(len(rows), generator=self.generator)
+            rows = rows[order].repeat(2)[:size] if self.how.critic == "flatten" else rows[order]
+        else:
+            rows = torch.randint(len(p.y), (size,), generator=self.generator)
+        return p.x[rows], p.y[rows], p.a[rows]
+
+    def train_critic(self) -> None:
+        """Teach the critic the soft bias of one batch."""
+        assert self.critic is not None
+        self.critic.train()
+        x, y, a = self.batch()
+        with torch.no_grad():
+            soft = torch.sigmoid(self.actor(x))
+        target = soft_bias(self.problem.objective.measure, soft, y, a)
+        value = (self.critic(self.features[0].detach(), y, a) - target).square()
+        self.critic_rates.zero_grad()
+        value.backward()
+        self.critic_rates.step()
+
+    def train_actor(self) -> None:
+        """Step the actor against the critic's estimate."""
+        x, y, a = self.batch()
+        logits = self.actor(x)
+        task = nn.functional.binary_cross_entropy_with_logits(logits, y.to(logits.dtype))
+        if self.critic is None:
+            estimate = soft_bias(self.problem.objective.measure, torch.sigmoid(logits), y, a)
+        else:
+            estimate = self.critic.eval()(self.features[0], y, a)
+        excess = estimate.abs() - self.problem.objective.epsilon + self.how.margin
+        value = (self.how.strength * excess + 1).clamp(min=1) * task
+        self.rates.zero_grad()
+        value.backward()
+        self.rates.step()

@@ -1,0 +1,257 @@
+"""What a method is given and what it returns; scoring of many candidates at once."""
+
+import copy
+import dataclasses
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from sevenfold.config import ConfigError
+from sevenfold.fairness.measures import count
+from sevenfold.fairness.objective import Objective
+from sevenfold.fairness.threshold import Best, Search, best_threshold
+from sevenfold.seeding import torch_generator
+
+State = dict[str, Tensor]
+CHUNK_BYTES = 2**27
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A trained network and the validation rows it is to be made fair on.
+
+    ``network`` maps x to logits of the favorable label, (n,). Methods never change it: they work on states,
+    or on ``clone()``. Scoring is in eval mode whatever mode the network is in. Directions and gradients come
+    from ``material``: the rows themselves, or others where ``tune`` holds x, y, a of a tune/select split.
+    """
+
+    network: nn.Module
+    x: Tensor
+    y: Tensor
+    a: Tensor
+    objective: Objective = Objective()
+    search: Search = Search()
+    seed: int = 0
+    chunk: int = 32
+    tune: tuple[Tensor, Tensor, Tensor] | None = None
+
+    @property
+    def material(self) -> "Problem":
+        """Return the problem on the rows that a method may tune on."""
+        if self.tune is None:
+            return self
+        x, y, a = self.tune
+        return dataclasses.replace(self, x=x, y=y, a=a, tune=None)
+
+    def parted(self, share: float) -> "Problem":
+        """Tune on ``share`` of every cell (a, y), select on the rest."""
+        order = torch.randperm(len(self.y), generator=torch_generator(self.seed, "tune and select"))
+        cell, chosen = (2 * self.a + self.y)[order], torch.zeros(len(self.y), dtype=torch.bool)
+        for k in range(4):
+            own = order[cell == k]
+            chosen[own[: round(share * len(own))]] = True
+        x, y, a = ((v[chosen], v[~chosen]) for v in (self.x, self.y, self.a))
+        return dataclasses.replace(self, x=x[1], y=y[1], a=a[1], tune=(x[0], y[0], a[0]))
+
+    def state(self) -> State:
+        """Return copies of the network's parameters."""
+        return {name: value.detach().clone() for name, value in self.network.named_parameters()}
+
+    def clone(self) -> nn.Module:
+        """Return a copy of the network in eval mode, all its parameters trainable."""
+        network = copy.deepcopy(self.network).eval()
+        for parameter in network.parameters():
+            parameter.requires_grad_(True)
+        return network
+
+    @torch.no_grad()
+    def scores(self, state: Mapping[str, Tensor] | None = None, x: Tensor | None = None) -> Tensor:
+        """Return logits, (n,), with some parameters replaced, computed in eval mode."""
+        with evaluating(self.network):
+            return functional_call(self.network, dict(state or {}), (self.x if x is None else x,))
+
+    @torch.no_grad()
+    def batched_scores(self, stack: Mapping[str, Tensor], x: Tensor | None = None) -> Tensor:
+        """Return logits, (K, n), of K candidates: ``stack`` holds what differs, (K, ...) each."""
+        x = self.x if x is None else x
+        with evaluating(self.network):
+
+            def one(state: State) -> Tensor:
+                return functional_call(self.network, state, (x,))
+
+            try:
+                return vmap(one)(dict(stack))
+            except RuntimeError:  # a module that vmap cannot take: one after another
+                count = len(next(iter(stack.values())))
+                return torch.stack([one({k: v[i] for k, v in stack.items()}) for i in range(count)])
+
+    def best(self, scores: Tensor) -> Best:
+        """Return the best threshold of each candidate, (K, n) scores of the validation rows."""
+        return best_threshold(scores, self.y, self.a, self.objective, self.search)
+
+    def result(
+        self, state: State, best: Best, index: int = 0, *, trace: list[dict[str, Any]], **facts: Any
+    ) -> "Debiased":
+        """Return the record of one candidate; the state is copied."""
+        threshold, phi, rho, mu = (float(v[index]) for v in (best.threshold, best.phi, best.rho, best.mu))
+        own = {name: value.detach().clone() for name, value in state.items()}
+        met = abs(mu) < self.objective.epsilon
+        return Debiased(own, threshold, phi, rho, mu, met, trace, self.seed, **facts)
+
+
+@dataclass
+class Debiased:
+    """New parameters and a threshold on the logit: decide 1 where the logit is above.
+
+    ``phi``, ``rho`` and ``mu`` are figures on the validation rows (which the method has seen: no estimate);
+    ``met`` tells whether |mu| < epsilon there; ``trace`` has one mapping per candidate or check.
+    """
+
+    state: State
+    threshold: float
+    phi: float
+    rho: float
+    mu: float
+    met: bool
+    trace: list[dict[str, Any]]
+    seed: int
+    evaluations: int = 1
+    seconds: float = 0.0
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def constant(self) -> bool:
+        """Tell whether everybody gets the same decision."""
+        return self.threshold in (float("inf"), float("-inf"))
+
+
+class Method(ABC):
+    """A way to change weights: ``fit(problem)`` returns the result, timed.
+
+    The base network with its own best threshold is always candidate 0, so that on the validation rows no
+    method is worse than moving the threshold.
+    """
+
+    def fit(self, problem: Problem) -> Debiased:
+        """Search; the network of ``problem`` is left as it was."""
+        began = time.process_time()
+        result = self.search(problem)
+        result.seconds = time.process_time() - began
+        result.options = {
+            "method": type(self).__name__,
+            **{k: v for k, v in vars(self).items() if k[0] != "_"},
+        }
+        return result
+
+    @abstractmethod
+    def search(self, problem: Problem) -> Debiased:
+        """Return the best candidate found."""
+
+
+@dataclass
+class Incumbent:
+    """The best candidate so far, beginning with the base network; its state is copied when it changes."""
+
+    problem: Problem
+    state: State = field(init=False)
+    best: Best = field(init=False)
+    trace: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.state = self.problem.state()
+        self.best = self.problem.best(self.problem.scores()[None])
+        self.note(self.best, "base")
+
+    def note(self, best: Best, what: str) -> None:
+        """Add candidates to the trace."""
+        for i in range(len(best.phi)):
+            numbers = {n: float(getattr(best, n)[i]) for n in ("phi", "rho", "mu")}
+            self.trace.append({"what": what, **numbers})
+
+    def offer(self, best: Best, states: Any, what: str) -> bool:
+        """Compare candidates with figures ``best``; ``states(i)`` gives the parameters that candidate i
+        changes.
+
+        Return whether one was taken.
+        """
+        self.note(best, what)
+        i = best.argmax()
+        one = Best(*(getattr(best, n)[i : i + 1] for n in ("threshold", "phi", "rho", "mu")))
+        both = Best(
+            *(torch.cat([getattr(b, n) for b in (self.best, one)]) for n in ("threshold", "phi", "rho", "mu"))
+        )
+        if both.argmax() == 0:
+            return False
+        self.best = one
+        self.state = {**self.problem.state(), **{k: v.detach().clone() for k, v in states(i).items()}}
+        return True
+
+    def result(self) -> Debiased:
+        """Return the record, rescored with the state as it is reported."""
+        rescored = self.problem.scores(self.state)
+        checked = figures_at(self.problem, rescored, float(self.best.threshold[0]))
+        return self.problem.result(self.state, checked, trace=self.trace, evaluations=len(self.trace))
+
+
+def figures_at(problem: Problem, scores: Tensor, threshold: float) -> Best:
+    """Return the figures of scores (n,) at a given threshold."""
+    decisions = scores.double() > threshold
+    values = problem.objective.value(*count(decisions, problem.y, problem.a))
+    return Best(torch.tensor([threshold], dtype=torch.float64), *(v[None] for v in values))
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Put every part in eval mode and restore each one's own mode after."""
+    modes = {module: module.training for module in network.modules()}
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def weighted_layers(network: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Return layers with a weight matrix or kernel, in the order of definition."""
+    kinds = (nn.Linear, nn.Conv1d, nn.Conv2d)
+    found: list[tuple[str, nn.Module]] = [(n, m) for n, m in network.named_modules() if isinstance(m, kinds)]
+    if not found:
+        raise ConfigError("module", "has no linear or convolutional layer to work on")
+    return found
+
+
+def linear_layer(network: nn.Module, which: str) -> tuple[str, nn.Linear]:
+    """Return a linear layer by name; ``first`` and ``head`` are the first and the last one."""
+    linear = [(n, m) for n, m in weighted_layers(network) if isinstance(m, nn.Linear)]
+    named = dict(linear)
+    if which in ("first", "head") and linear:
+        return linear[0 if which == "first" else -1]
+    name = which if which in named else f"module.{which}"
+    if name not in named:
+        raise ConfigError("layer", f"'{which}' is no linear layer. Known: first, head, {', '.join(named)}")
+    return name, named[name]
+
+
+def hooked(network: nn.Module, layer: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return a layer's input, its output (with gradient) and the logits, in eval mode."""
+    kept: list[Tensor] = []
+
+    def keep(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
+        kept[:] = [inputs[0].detach(), output.detach().requires_grad_(True)]
+        return kept[1]
+
+    handle = layer.register_forward_hook(keep)
+    try:
+        with evaluating(network), torch.enable_grad():
+            logits = network(x)
+    finally:
+        handle.remove()
+    return kept[0], kept[1], logits

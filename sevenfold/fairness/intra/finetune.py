@@ -1,0 +1,152 @@
+"""Fine-tuning on the batch's own soft bias: gradient descent without an adversary."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from sevenfold.config import ConfigError
+from sevenfold.fairness.intra.base import (
+    Debiased,
+    Incumbent,
+    Method,
+    Problem,
+    State,
+    evaluating,
+    weighted_layers,
+)
+from sevenfold.fairness.measures import soft_bias
+from sevenfold.seeding import torch_generator
+
+
+@dataclass(frozen=True)
+class Sgd:
+    """How a descent goes: full batch up to ``batch`` rows, the threshold's objective looked at every
+    ``check``
+    steps; decisions are softened by a sigmoid of ``softness`` standard deviations of the base logits.
+    """
+
+    lr: float = 0.05
+    steps: int = 150
+    momentum: float = 0.9
+    clip: float = 5.0
+    strength: float = 3.0
+    batch: int = 1024
+    check: int = 20
+    softness: float = 0.5
+    balanced: bool = True
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    anchor: float = 0.0
+    distill: float = 0.0
+    multiplier: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.check < 1 or self.lr <= 0 or self.batch < 4 or self.softness <= 0:
+            raise ConfigError(
+                "steps", f"needs positive steps, check, lr, softness and batch >= 4, got {self}"
+            )
+
+
+def stratified(y: Tensor, a: Tensor, size: int, generator: torch.Generator) -> Tensor:
+    """Draw rows with every cell (a, y) in proportion and at least one of each that exists."""
+    cell = 2 * a + y
+    drawn = []
+    for k in range(4):
+        members = (cell == k).nonzero()[:, 0]
+        take = max(1, round(size * len(members) / len(y))) if len(members) else 0
+        drawn.append(members[torch.randint(max(len(members), 1), (take,), generator=generator)])
+    return torch.cat(drawn)
+
+
+def cross_entropy(logits: Tensor, y: Tensor, *, balanced: bool) -> Tensor:
+    """Return the mean cross-entropy, the labels weighted to equal shares if ``balanced``."""
+    each = nn.functional.binary_cross_entropy_with_logits(logits, y.to(logits.dtype), reduction="none")
+    if not balanced:
+        return each.mean()
+    return sum((each[y == label].mean() for label in (0, 1)), logits.new_zeros(())) / 2
+
+
+def scope_names(network: nn.Module, scope: str | list[str]) -> list[str]:
+    """Return the parameters of a scope: ``all``, ``first``, ``head``, or layers by name."""
+    names = [name for name, _ in network.named_parameters()]
+    if scope == "all":
+        return names
+    layers = weighted_layers(network)
+    chosen = [layers[0][0]] if scope == "first" else [layers[-1][0]] if scope == "head" else list(scope)
+    return [name for name in names if any(name.startswith(f"{layer}.") for layer in chosen)]
+
+
+def tune(problem: Problem, incumbent: Incumbent, start: State, how: Sgd, *, scope: str | list[str]) -> None:
+    """Descend from ``start``; offer what comes to the incumbent every ``how.check`` steps.
+
+    The loss is cross-entropy + strength |soft bias - target| with the soft decision
+    sigmoid((logit - base threshold) / (softness sd)). ``anchor`` adds the squared distance to the start
+    (L2-SP), ``distill`` the cross-entropy to the base's own probabilities, ``multiplier`` the step of an
+    augmented Lagrangian on the bias. Everything stays in eval mode: no dropout, frozen statistics.
+    """
+    material, base = problem.material, problem.scores()
+    center, spread = float(incumbent_threshold(problem, base)), how.softness * base.std().clamp(min=1e-6)
+    weights = {n: start[n].detach().clone().requires_grad_(True) for n in scope_names(problem.network, scope)}
+    fixed = {n: v for n, v in start.items() if n not in weights}
+    anchors = {n: w.detach().clone() for n, w in weights.items()}
+    parameters = list(weights.values())
+    optimizer: torch.optim.Optimizer = (
+        torch.optim.Adam(parameters, lr=how.lr)
+        if how.optimizer == "adam"
+        else torch.optim.SGD(parameters, lr=how.lr, momentum=how.momentum)
+    )
+    generator, price = torch_generator(problem.seed, "fine-tuning"), 0.0
+    whole, teacher = len(material.y) <= how.batch, material.scores()
+    with evaluating(problem.network), torch.enable_grad():
+        for step in range(1, how.steps + 1):
+            rows = slice(None) if whole else stratified(material.y, material.a, how.batch, generator)
+            logits = functional_call(problem.network, {**fixed, **weights}, (material.x[rows],))
+            soft = torch.sigmoid((logits - center) / spread)
+            mu = soft_bias(problem.objective.measure, soft, material.y[rows], material.a[rows])
+            value = cross_entropy(logits, material.y[rows], balanced=how.balanced)
+            value = value + how.strength * (mu.abs() if not how.multiplier else mu.square()) + price * mu
+            value = value + how.anchor * sum((w - anchors[n]).square().sum() for n, w in weights.items())
+            if how.distill:
+                value = value + how.distill * cross_entropy_to(logits, teacher[rows])
+            optimizer.zero_grad()
+            value.backward()
+            torch.nn.utils.clip_grad_norm_(parameters, how.clip)
+            optimizer.step()
+            price += how.multiplier * float(mu.detach())
+            if step % how.check == 0 or step == how.steps:
+                now = {n: w.detach() for n, w in weights.items()}
+                state = {**fixed, **now}
+                best = problem.best(problem.scores(state)[None])
+                incumbent.offer(best, lambda _, state=state: state, "step")
+
+
+def cross_entropy_to(logits: Tensor, teacher: Tensor) -> Tensor:
+    """Return the cross-entropy to a teacher's probabilities."""
+    return nn.functional.binary_cross_entropy_with_logits(logits, torch.sigmoid(teacher))
+
+
+def incumbent_threshold(problem: Problem, base: Tensor) -> Tensor:
+    """Return the threshold of best performance of the base network, without the constraint."""
+    free = dataclasses.replace(problem.objective, kind="constrained", epsilon=1e9, margin=0.0)
+    return dataclasses.replace(problem, objective=free).best(base[None]).threshold[0].clamp(-1e6, 1e6)
+
+
+class FineTune(Method):
+    """Descend on cross-entropy plus the soft bias, from the base network.
+
+    Args:
+        scope: ``first`` layer, ``head`` or ``all`` parameters.
+        descent: how.
+    """
+
+    def __init__(self, *, scope: Literal["first", "head", "all"] = "first", descent: Sgd = Sgd()) -> None:
+        self.scope, self.descent = scope, descent
+
+    def search(self, problem: Problem) -> Debiased:
+        """Descend; keep the best check."""
+        incumbent = Incumbent(problem)
+        tune(problem, incumbent, problem.state(), self.descent, scope=self.scope)
+        return incumbent.result()

@@ -1,0 +1,140 @@
+"""Layer-wise optimization: derivative-free search over the entries of one tensor at a time."""
+
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sevenfold.config import ConfigError, build
+from sevenfold.fairness.intra.base import Debiased, Incumbent, Method, Problem, State, hooked, weighted_layers
+from sevenfold.fairness.threshold import Best
+from sevenfold.seeding import numpy_generator
+
+OPTIMIZERS: dict[str, str] = {
+    "cmaes": "sevenfold.fairness.intra.optimizers:CMAES",
+    "gbrt": "sevenfold.fairness.intra.optimizers:BoostedTrees",
+    "random": "sevenfold.fairness.intra.optimizers:Uniform",
+}
+CMA = {"name": "cmaes"}
+
+
+class LayerWise(Method):
+    """Search the entries of some tensors, one tensor after another, within a box around their values.
+
+    Args:
+        scope: ``tensors``, the last ``tensors`` parameter tensors (the paper); ``head``, the last layer's
+            weights and bias together, on cached features; ``first``, the first layer's.
+        tensors: how many, last first.
+        calls: evaluations per tensor.
+        optimizer: a component of ``OPTIMIZERS`` with its options.
+        box: half the width of the box in standard deviations of the tensor; one that does not vary takes
+            ``floor`` instead.
+        max_free: entries that are free, drawn at random.
+        greedy: keep what a tensor gained while the next ones are searched (the paper: false).
+    """
+
+    def __init__(
+        self,
+        *,
+        scope: Literal["tensors", "head", "first"] = "head",
+        tensors: int = 5,
+        calls: int = 300,
+        optimizer: dict[str, Any] = CMA,
+        box: float = 2.2,
+        floor: float = 0.1,
+        max_free: int = 100_000,
+        greedy: bool = False,
+    ) -> None:
+        if min(tensors, calls, max_free) < 1 or box <= 0 or floor <= 0:
+            raise ConfigError("calls", "tensors, calls, max_free, box and floor must be above 0")
+        build(OPTIMIZERS, optimizer, "optimizer", low=np.zeros(1), high=np.ones(1), stream=numpy_generator(0))
+        self.scope, self.tensors, self.calls, self.optimizer = scope, tensors, calls, optimizer
+        self.box, self.floor, self.max_free, self.greedy = box, floor, max_free, greedy
+
+    def groups(self, problem: Problem) -> list[list[str]]:
+        """Return the names searched together, in turn; more tensors than there are means all."""
+        names = [name for name, _ in problem.network.named_parameters()]
+        if self.scope == "tensors":
+            return [[name] for name in names[::-1][: self.tensors]]
+        layer = weighted_layers(problem.network)[-1 if self.scope == "head" else 0][0]
+        return [[name for name in names if name.startswith(f"{layer}.")]]
+
+    def search(self, problem: Problem) -> Debiased:
+        """Search each group of tensors."""
+        incumbent, base = Incumbent(problem), problem.state()
+        for names in self.groups(problem):
+            self._search(problem, incumbent, dict(incumbent.state) if self.greedy else base, names)
+        return incumbent.result()
+
+    def _search(self, problem: Problem, incumbent: Incumbent, start: State, names: list[str]) -> None:
+        box = Box(start, names, self)
+        stream = numpy_generator(problem.seed, "layer-wise", *names)
+        free = stream.permutation(len(box.center))[: self.max_free]
+        low, high = box.center - box.radius, box.center + box.radius
+        optimizer = build(
+            OPTIMIZERS, self.optimizer, "optimizer", low=low[free], high=high[free], stream=stream
+        )
+        score = Scorer(problem, start, names)
+        left = self.calls
+        while left > 0:
+            asked = optimizer.ask(left)
+            left -= len(asked)
+            points = np.repeat(box.center[None], len(asked), axis=0)
+            points[:, free] = asked
+            stack = box.unflatten(points)
+            best: Best = problem.best(score(stack))
+            optimizer.tell(asked, -best.phi.cpu().numpy())
+
+            def changed(i: int, stack: State = stack) -> State:
+                return {**start, **{name: value[i] for name, value in stack.items()}}
+
+            incumbent.offer(best, changed, names[0])
+
+
+class Box:
+    """The entries of some tensors as one vector, its center and the box's half widths."""
+
+    def __init__(self, start: State, names: list[str], how: LayerWise) -> None:
+        self.start, self.names = start, names
+        flat = [start[name].flatten().double().cpu().numpy() for name in names]
+        widths = [how.box * v.std() if len(v) > 1 and v.std() > 1e-9 else how.floor for v in flat]
+        self.center = np.concatenate(flat)
+        self.radius = np.concatenate([np.full(len(v), w) for v, w in zip(flat, widths, strict=True)])
+
+    def unflatten(self, points: Any) -> State:
+        """Return tensors, (K, ...), of points (K, entries)."""
+        sizes = [self.start[name].numel() for name in self.names]
+        parts = torch.as_tensor(points).split(sizes, dim=1)
+        return {
+            name: part.to(self.start[name]).reshape(-1, *self.start[name].shape)
+            for name, part in zip(self.names, parts, strict=True)
+        }
+
+
+class Scorer:
+    """Scores of candidates; where only the last linear layer changes, from its cached input."""
+
+    def __init__(self, problem: Problem, start: State, names: list[str]) -> None:
+        self.problem, self.start = problem, start
+        layer, module = weighted_layers(problem.network)[-1]
+        self.weight, self.bias = f"{layer}.weight", f"{layer}.bias"
+        only_head = set(names) <= {self.weight, self.bias} and isinstance(module, torch.nn.Linear)
+        self.features: Tensor | None = None
+        if only_head and self.weight in start and len(start[self.weight]) == 1:
+            features, output, logits = hooked(problem.network, module, problem.x)
+            if torch.equal(output.detach().flatten(), logits.detach()):  # nothing follows the layer
+                self.features = features
+
+    def __call__(self, stack: State) -> Tensor:
+        """Return logits, (K, n)."""
+        count = len(next(iter(stack.values())))
+        if self.features is None:
+            whole = {n: v.expand(count, *v.shape) for n, v in self.start.items() if n not in stack}
+            parts = range(0, count, self.problem.chunk)
+            joint = {**whole, **stack}
+            cut = [{n: v[i : i + self.problem.chunk] for n, v in joint.items()} for i in parts]
+            return torch.cat([self.problem.batched_scores(part) for part in cut])
+        weight = stack.get(self.weight, self.start[self.weight].expand(count, 1, -1))
+        bias = stack.get(self.bias, self.start.get(self.bias, torch.zeros(1)).expand(count, 1))
+        return weight[:, 0] @ self.features.T + bias

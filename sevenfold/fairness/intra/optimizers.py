@@ -1,0 +1,155 @@
+"""Minimizers in a box, by ask and tell: boosted trees, CMA-ES, uniform draws. ``ask(n)`` gives at most n."""
+
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from sevenfold.config import ConfigError
+
+Floats = NDArray[np.float64]
+
+
+class Uniform:
+    """Uniform draws, ``batch`` at a time."""
+
+    def __init__(self, low: Floats, high: Floats, stream: Generator, *, batch: int = 32) -> None:
+        if batch < 1:
+            raise ConfigError("batch", f"must be at least 1, got {batch}")
+        self.low, self.high, self.stream, self.batch = low, high, stream, batch
+
+    def ask(self, n: int) -> Floats:
+        """Draw points, (n, d)."""
+        return self.stream.uniform(self.low, self.high, (min(n, self.batch), len(self.low)))
+
+    def tell(self, points: Floats, values: Floats) -> None:
+        """Learn nothing."""
+
+
+class BoostedTrees(Uniform):
+    """An ensemble of boosted trees for the 16, 50 and 84 % quantiles proposes where improvement is expected.
+
+    Args:
+        initial: uniform draws before the first model.
+        pool: random points among which the best expected improvement is taken.
+        batch: proposals per model (1: the usual sequential search).
+    """
+
+    def __init__(
+        self,
+        low: Floats,
+        high: Floats,
+        stream: Generator,
+        *,
+        initial: int = 10,
+        pool: int = 1000,
+        batch: int = 1,
+    ) -> None:
+        super().__init__(low, high, stream, batch=batch)
+        if initial < 2 or pool < batch:
+            raise ConfigError("initial", f"needs at least 2, and pool >= batch, got {initial} and {pool}")
+        self.initial, self.pool = initial, pool
+        self.points, self.values = np.empty((0, len(low))), np.empty(0)
+
+    def ask(self, n: int) -> Floats:
+        """Propose points of the best expected improvement."""
+        if len(self.values) < self.initial:
+            count = min(n, self.initial - len(self.values))
+            return self.stream.uniform(self.low, self.high, (count, len(self.low)))
+        pool = self.stream.uniform(self.low, self.high, (self.pool, len(self.low)))
+        low, middle, high = (self._quantile(q).predict(pool) for q in (0.16, 0.5, 0.84))
+        gain = expected_improvement(self.values.min(), middle, np.maximum((high - low) / 2, 1e-9))
+        return pool[np.argsort(-gain, kind="stable")[: min(n, self.batch)]]
+
+    def tell(self, points: Floats, values: Floats) -> None:
+        """Remember."""
+        self.points = np.concatenate([self.points, points])
+        self.values = np.concatenate([self.values, values])
+
+    def _quantile(self, quantile: float) -> Any:
+        from sklearn.ensemble import GradientBoostingRegressor
+
+        seed = int(self.stream.integers(2**31))
+        model = GradientBoostingRegressor(
+            loss="quantile", alpha=quantile, n_estimators=30, max_features="sqrt", random_state=seed
+        )
+        return model.fit(self.points, self.values)
+
+
+def expected_improvement(best: float, mean: Floats, deviation: Floats) -> Floats:
+    """Return the expected fall below ``best`` of normal variables."""
+    from scipy.stats import norm
+
+    z = (best - mean) / deviation
+    return (best - mean) * norm.cdf(z) + deviation * norm.pdf(z)
+
+
+class CMAES:
+    """Covariance matrix adaptation (Hansen 2016), the covariance diagonal above ``full`` dimensions.
+
+    Variables are scaled by the box; the first step is ``sigma`` of its width; points are clipped to it.
+    """
+
+    def __init__(
+        self, low: Floats, high: Floats, stream: Generator, *, sigma: float = 0.15, full: int = 100
+    ) -> None:
+        if sigma <= 0:
+            raise ConfigError("sigma", f"must be above 0, got {sigma}")
+        self.low, self.width, self.stream, self.sigma = low, high - low, stream, sigma
+        d = len(low)
+        self.mean, self.diagonal = np.full(d, 0.5), d > full
+        self.size = 4 + int(3 * np.log(d))
+        weights = np.log(self.size / 2 + 0.5) - np.log(np.arange(1, self.size // 2 + 1))
+        self.weights = weights / weights.sum()
+        self.mu = 1 / (self.weights**2).sum()
+        self.c_sigma = (self.mu + 2) / (d + self.mu + 5)
+        self.damping = 1 + 2 * max(0.0, np.sqrt((self.mu - 1) / (d + 1)) - 1) + self.c_sigma
+        self.c_c = (4 + self.mu / d) / (d + 4 + 2 * self.mu / d)
+        speed = (d + 2) / 3 if self.diagonal else 1.0
+        self.c_1 = min(1.0, speed * 2 / ((d + 1.3) ** 2 + self.mu))
+        c_mu = speed * 2 * (self.mu - 2 + 1 / self.mu) / ((d + 2) ** 2 + self.mu)
+        self.c_mu = min(1 - self.c_1, c_mu)
+        self.covariance = np.ones(d) if self.diagonal else np.eye(d)
+        self.path_sigma, self.path_c = np.zeros(d), np.zeros(d)
+        self.length = np.sqrt(d) * (1 - 1 / (4 * d) + 1 / (21 * d**2))
+        self.generation = 0
+
+    def ask(self, n: int) -> Floats:
+        """Draw one generation; the last of a budget may be short and is not learned from."""
+        z = self.stream.standard_normal((min(n, self.size), len(self.mean)))
+        steps = z * np.sqrt(self.covariance) if self.diagonal else z @ self._root()[0].T
+        return self.low + self.width * np.clip(self.mean + self.sigma * steps, 0, 1)
+
+    def tell(self, points: Floats, values: Floats) -> None:
+        """Adapt mean, step and covariance."""
+        if len(values) < self.size:
+            return
+        self.generation += 1
+        order = np.argsort(values, kind="stable")[: len(self.weights)]
+        steps = ((points[order] - self.low) / self.width - self.mean) / self.sigma
+        mean_step = self.weights @ steps
+        self.mean = self.mean + self.sigma * mean_step
+        whitened = mean_step / np.sqrt(self.covariance) if self.diagonal else self._root()[1] @ mean_step
+        c, m = self.c_sigma, self.mu
+        self.path_sigma = (1 - c) * self.path_sigma + np.sqrt(c * (2 - c) * m) * whitened
+        norm = np.linalg.norm(self.path_sigma) / np.sqrt(1 - (1 - c) ** (2 * self.generation))
+        stalled = norm > (1.4 + 2 / (len(self.mean) + 1)) * self.length
+        fresh = 0.0 if stalled else np.sqrt(self.c_c * (2 - self.c_c) * m)
+        self.path_c = (1 - self.c_c) * self.path_c + fresh * mean_step
+        rank_one = self._outer(self.path_c[None], np.ones(1))
+        rank_mu = self._outer(steps, self.weights)
+        keep = 1 - self.c_1 - self.c_mu
+        self.covariance = keep * self.covariance + self.c_1 * rank_one + self.c_mu * rank_mu
+        growth = np.linalg.norm(self.path_sigma) / self.length - 1
+        self.sigma *= float(np.exp(min(1.0, c / self.damping * growth)))
+
+    def _outer(self, steps: Floats, weights: Floats) -> Floats:
+        """Return the weighted sum of outer products, or of squares where the covariance is diagonal."""
+        return weights @ steps**2 if self.diagonal else (steps.T * weights) @ steps
+
+    def _root(self) -> tuple[Floats, Floats]:
+        """Return the covariance's root and its inverse."""
+        values, vectors = np.linalg.eigh((self.covariance + self.covariance.T) / 2)
+        root = np.sqrt(np.maximum(values, 1e-14))
+        return (vectors * root) @ vectors.T, (vectors / root) @ vectors.T

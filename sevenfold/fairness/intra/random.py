@@ -1,0 +1,80 @@
+"""Random perturbation: noise around the trained weights, the best draw kept."""
+
+import re
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from sevenfold.config import ConfigError
+from sevenfold.fairness.intra.base import Debiased, Incumbent, Method, Problem, State, weighted_layers
+from sevenfold.seeding import torch_generator
+
+
+class RandomPerturbation(Method):
+    """Draw ``trials`` networks around the trained one; keep the best.
+
+    Args:
+        trials: draws.
+        sigmas: standard deviation of the noise; several take turns.
+        noise: ``multiplicative``, w (1 + sigma z), or ``additive``, w + sigma sd(w) z.
+        scope: ``all`` parameters (the paper), the ``first`` weighted layer, or the ``head``.
+        parameters: regular expression of the names to perturb instead.
+
+    A draw depends on (seed, its number) alone, not on how many are scored at a time.
+    """
+
+    def __init__(
+        self,
+        *,
+        trials: int = 101,
+        sigmas: list[float] = [0.3, 1.0],  # noqa: B006 (never changed)
+        noise: Literal["multiplicative", "additive"] = "multiplicative",
+        scope: Literal["all", "first", "head"] = "first",
+        parameters: str | None = None,
+    ) -> None:
+        if trials < 1 or not sigmas or min(sigmas) <= 0:
+            raise ConfigError("trials", "needs at least one trial and sigmas above 0")
+        self.trials, self.sigmas, self.noise = trials, list(sigmas), noise
+        self.scope, self.parameters = scope, parameters
+
+    def names(self, problem: Problem) -> list[str]:
+        """Return the parameters that are perturbed."""
+        known = [name for name, _ in problem.network.named_parameters()]
+        if self.parameters is not None:
+            chosen = [name for name in known if re.search(self.parameters, name)]
+        elif self.scope == "all":
+            chosen = known
+        else:
+            layer = weighted_layers(problem.network)[0 if self.scope == "first" else -1][0]
+            chosen = [name for name in known if name.startswith(f"{layer}.")]
+        if not chosen:
+            raise ConfigError("parameters", f"'{self.parameters}' matches none of {', '.join(known)}")
+        return chosen
+
+    def draw(self, weights: State, seed: int, trial: int) -> State:
+        """Return draw number ``trial`` of the given weights."""
+        noise, sigma = self.noise_of(weights, seed, trial), self.sigmas[trial % len(self.sigmas)]
+        scale = {n: v if self.noise == "multiplicative" else _deviation(v) for n, v in weights.items()}
+        return {name: value + sigma * scale[name] * noise[name] for name, value in weights.items()}
+
+    def noise_of(self, weights: State, seed: int, trial: int) -> State:
+        """Return the standard normal numbers of a draw."""
+        generator = torch_generator(seed, "perturbation", trial)
+        return {name: torch.randn(v.shape, generator=generator).to(v) for name, v in weights.items()}
+
+    def search(self, problem: Problem) -> Debiased:
+        """Score draws in chunks."""
+        weights = {k: v for k, v in problem.state().items() if k in self.names(problem)}
+        incumbent = Incumbent(problem)
+        for start in range(0, self.trials, problem.chunk):
+            trials = range(start, min(start + problem.chunk, self.trials))
+            draws = [self.draw(weights, problem.seed, trial) for trial in trials]
+            stack = {name: torch.stack([draw[name] for draw in draws]) for name in weights}
+            best = problem.best(problem.batched_scores(stack))
+            incumbent.offer(best, draws.__getitem__, "draw")
+        return incumbent.result()
+
+
+def _deviation(value: Tensor) -> Tensor:
+    return value.std() if value.numel() > 1 else value.abs()

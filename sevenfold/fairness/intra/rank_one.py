@@ -1,0 +1,175 @@
+"""Rank-one steering: one direction of a layer's input that tells the groups apart, one scalar.
+
+Let H be the input of a linear layer with weight W, m its mean, d the difference of the groups' means, S the
+covariance plus a ridge, q = S^-1 d with q'S q = 1, and u the mean gradient of the logit with respect to the
+layer's output, of unit length. Candidates are W + c u q', b - c (q'm) u for a grid of c, each with its exact
+best threshold. Where the attribute is among the inputs this is in effect a reject option written into the
+weights: no separate attribute at prediction, but the model uses it.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sevenfold.config import ConfigError
+from sevenfold.fairness.intra.base import Debiased, Incumbent, Method, Problem, State, hooked, linear_layer
+from sevenfold.fairness.intra.finetune import Sgd, tune
+from sevenfold.fairness.threshold import Best
+from sevenfold.seeding import torch_generator
+
+LARGE = 5000  # rows from which held-out selection and SGD bring nothing
+
+
+@dataclass(frozen=True)
+class Direction:
+    """An edit of size 1: the change of weight and bias; ``scale`` is the natural unit of c."""
+
+    weight: Tensor
+    bias: Tensor
+    scale: float
+
+    def stack(self, layer: str, state: State, c: Tensor) -> State:
+        """Return weights and biases edited by each c, (K, ...)."""
+        found = {f"{layer}.weight": state[f"{layer}.weight"] + c[:, None, None] * self.weight}
+        if f"{layer}.bias" in state:
+            found[f"{layer}.bias"] = state[f"{layer}.bias"] + c[:, None] * self.bias
+        return found
+
+
+def direction(problem: Problem, layer: str, *, ridge: float = 1.0, rows: Tensor | None = None) -> Direction:
+    """Find the direction from some validation rows (default all)."""
+    chosen = slice(None) if rows is None else rows
+    module = problem.network.get_submodule(layer)
+    inputs, output, logits = hooked(problem.network, module, problem.x[chosen])
+    if inputs.ndim != 2:
+        raise ConfigError("layer", f"'{layer}' takes inputs of shape {tuple(inputs.shape)}, expected rows")
+    (gradient,) = torch.autograd.grad(logits.sum(), output)
+    u = gradient.double().mean(0)
+    u = u / u.norm().clamp(min=1e-12)
+    h, m = inputs.double(), inputs.double().mean(0)
+    d = group_difference(h, problem.y[chosen], problem.a[chosen], problem.objective.measure)
+    covariance = torch.cov(h.T).reshape(len(m), len(m))
+    covariance += ridge * covariance.diagonal().mean() * torch.eye(len(m), dtype=h.dtype, device=h.device)
+    q = torch.linalg.solve(covariance, d)
+    q = q / (q @ covariance @ q).sqrt().clamp(min=1e-12)
+    kind = output.dtype
+    scale = float(output.detach().double().std(0).norm())
+    return Direction(torch.outer(u, q).to(kind), (-(q @ m) * u).to(kind), scale)
+
+
+def group_difference(h: Tensor, y: Tensor, a: Tensor, measure: str) -> Tensor:
+    """Return the mean of the unprivileged minus that of the privileged: of all for SPD, of y = 1 for EOD, the
+    mean of the differences within y = 0 and y = 1 otherwise.
+    """
+    choices: dict[str, list[int | None]] = {"spd": [None], "eod": [1]}
+    labels = choices.get(measure, [0, 1])
+    found = []
+    for label in labels:
+        within = torch.ones_like(y, dtype=torch.bool) if label is None else y == label
+        found.append(h[within & (a == 0)].mean(0) - h[within & (a == 1)].mean(0))
+    return torch.stack(found).mean(0)
+
+
+class RankOne(Method):
+    """Edit one layer by a rank-one matrix; search its size and the threshold.
+
+    Args:
+        layer: name of a linear layer, ``first`` or ``head``.
+        points, reach: the grid of c: so many points within ``reach`` times the layer's output scale.
+        refine: rounds of 21 more points around the best.
+        ridge: of the covariance, in units of its mean eigenvalue.
+        folds: of cross-fitting: c and threshold are chosen on rows that the direction has not seen; 0 for
+            none, -1 for: 4 where no input tells the attribute, else 0.
+        cross_epsilon: the bound of a cross-fitted search; null leaves the objective's.
+        sgd: continue with gradient descent on the layer: steps, 0 for none.
+    """
+
+    def __init__(
+        self,
+        *,
+        layer: str = "first",
+        points: int = 81,
+        reach: float = 1.5,
+        refine: int = 0,
+        ridge: float = 1.0,
+        folds: int = 0,
+        cross_epsilon: float | None = None,
+        sgd: int = 0,
+    ) -> None:
+        if points < 2 or reach <= 0 or refine < 0 or ridge <= 0 or sgd < 0 or folds < -1 or folds == 1:
+            raise ConfigError(
+                "points", "needs at least 2 points, reach and ridge above 0, folds -1, 0 or >= 2"
+            )
+        self.layer, self.points, self.reach, self.refine = layer, points, reach, refine
+        self.ridge, self.folds, self.cross_epsilon, self.sgd = ridge, folds, cross_epsilon, sgd
+
+    def search(self, problem: Problem) -> Debiased:
+        """Sweep c; then refine, then descend, as asked."""
+        layer, _ = linear_layer(problem.network, self.layer)
+        folds = (0 if sees_attribute(problem) else 4) if self.folds < 0 else self.folds
+        if folds:
+            return self._cross_fitted(problem, layer, folds)
+        incumbent, found = Incumbent(problem), direction(problem.material, layer, ridge=self.ridge)
+        grid = torch.linspace(-self.reach, self.reach, self.points) * found.scale
+        step = float(grid[1] - grid[0])
+        for _ in range(1 + self.refine):
+            best = self._offer(incumbent, found, layer, grid)
+            center = float(grid[best.argmax()])
+            grid = center + torch.linspace(-step, step, 21)
+            step /= 10
+        if self.sgd:
+            start = {**incumbent.state}
+            tune(problem, incumbent, start, Sgd(lr=0.02, steps=self.sgd), scope=[layer])
+        return incumbent.result()
+
+    def _offer(self, incumbent: Incumbent, found: Direction, layer: str, grid: Tensor) -> Best:
+        problem, state = incumbent.problem, incumbent.problem.state()
+        c = grid.to(problem.x.device)
+        parts = [problem.batched_scores(found.stack(layer, state, k)) for k in c.split(problem.chunk)]
+        best = problem.best(torch.cat(parts))
+
+        def edited(i: int) -> State:
+            return {name: v[0] for name, v in found.stack(layer, state, c[i : i + 1]).items()}
+
+        incumbent.offer(best, edited, "edit")
+        return best
+
+    def _cross_fitted(self, problem: Problem, layer: str, folds: int) -> Debiased:
+        """Choose c (in the directions' own units) and the threshold by out-of-fold scores."""
+        state, grid = problem.state(), torch.linspace(-self.reach, self.reach, self.points)
+        scores = problem.x.new_zeros(self.points, len(problem.y))
+        for held in fold_rows(problem, folds):
+            rest = torch.ones(len(problem.y), dtype=torch.bool)
+            rest[held] = False
+            part = direction(problem, layer, ridge=self.ridge, rows=rest.nonzero()[:, 0])
+            stack = part.stack(layer, state, grid * part.scale)
+            scores[:, held] = problem.batched_scores(stack, problem.x[held])
+        objective = problem.objective
+        if self.cross_epsilon is not None:
+            objective = dataclasses.replace(objective, epsilon=self.cross_epsilon, margin=0.0)
+        held_out = dataclasses.replace(problem, objective=objective)
+        best = held_out.best(scores)
+        i, whole = best.argmax(), direction(problem, layer, ridge=self.ridge)
+        edited = {n: v[0] for n, v in whole.stack(layer, state, grid[i : i + 1] * whole.scale).items()}
+        trace: list[dict[str, Any]] = [{"what": "cross-fitted", "phi": float(p)} for p in best.phi]
+        return problem.result({**state, **edited}, best, i, trace=trace, evaluations=self.points * folds)
+
+
+def sees_attribute(problem: Problem) -> bool:
+    """Tell whether some input column determines the attribute."""
+    if problem.x.ndim != 2:
+        return False
+    x, a = problem.x.double(), problem.a.double()
+    joint = torch.corrcoef(torch.cat([a[None], x.T]))[0, 1:]
+    return bool((joint.nan_to_num().abs() > 1 - 1e-6).any())
+
+
+def fold_rows(problem: Problem, folds: int) -> list[Tensor]:
+    """Return the rows of each fold, stratified by the cells of attribute and label."""
+    order = torch.randperm(len(problem.y), generator=torch_generator(problem.seed, "folds"))
+    cell = (2 * problem.a + problem.y)[order]
+    order = order[cell.sort(stable=True).indices]
+    return [order[start::folds] for start in range(folds)]

@@ -1,0 +1,36 @@
+"""Group confusion counts as a streaming metric: exact for any batch size and number of devices."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from sevenfold.fairness.measures import MEASURES, bias, count, performance
+
+
+class GroupConfusion(Metric):
+    """Count decisions by cell; compute balanced accuracy and every measure of ``MEASURES``.
+
+    ``update(decisions, y, a)`` takes decisions in [0, 1]. The state is two sums, so that devices add up.
+    """
+
+    full_state_update = False
+    positives: Tensor
+    totals: Tensor
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        for name in ("positives", "totals"):
+            self.add_state(name, torch.zeros(2, 2, dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, decisions: Tensor, y: Tensor, a: Tensor) -> None:
+        """Add a batch."""
+        positives, totals = count(decisions, y, a)
+        self.positives += positives
+        self.totals += totals
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return the figures of everything seen."""
+        found = {name: bias(name, self.positives, self.totals) for name in MEASURES}
+        return {"balanced_accuracy": performance("balanced_accuracy", self.positives, self.totals), **found}

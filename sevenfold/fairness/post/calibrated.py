@@ -1,0 +1,48 @@
+"""Calibrated equalized odds (Pleiss et al. 2017): the group with the lower cost is sometimes judged
+blindly.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from sevenfold.fairness.objective import Objective
+
+
+class CalibratedEqualizedOdds:
+    """Replace scores of the cheaper group by its base rate with the probability that equalizes the costs.
+
+    Args:
+        cost: generalized false positive rate (``fpr``, the paper's), false negative rate, or both
+        ``weighted``.
+        cut: decided 1 from this score on.
+    """
+
+    def __init__(self, *, cost: Literal["fpr", "fnr", "weighted"] = "fpr", cut: float = 0.5) -> None:
+        self.cost, self.cut = cost, cut
+        self.mix, self.base = torch.zeros(2), torch.zeros(2)
+
+    def fit(self, scores: Tensor, y: Tensor, a: Tensor, objective: Objective) -> "CalibratedEqualizedOdds":
+        """Find the mixing rates."""
+        s, groups = scores.double(), [a == g for g in (0, 1)]
+        self.base = torch.stack([y[group].double().mean() for group in groups])
+        own = [self._cost(s[g], y[g], b) for g, b in zip(groups, self.base, strict=True)]
+        blind = [self._cost(b.expand(int(g.sum())), y[g], b) for g, b in zip(groups, self.base, strict=True)]
+        cheaper = 1 if own[0] > own[1] else 0
+        rate = (own[1 - cheaper] - own[cheaper]) / (blind[cheaper] - own[cheaper])
+        self.mix = torch.zeros(2, dtype=torch.float64)
+        self.mix[cheaper] = rate
+        return self
+
+    def _cost(self, scores: Tensor, y: Tensor, base: Tensor) -> Tensor:
+        positive, negative = (1 - scores[y == 1]).mean(), scores[y == 0].mean()
+        if self.cost == "weighted":
+            return negative / 2 * (1 - base) + positive / 2 * base
+        return negative if self.cost == "fpr" else positive
+
+    def predict_proba(self, scores: Tensor, a: Tensor) -> Tensor:
+        """Return the probability of deciding 1."""
+        mix = self.mix.clamp(0, 1).to(scores.device)[a.long()]
+        base = (self.base >= self.cut).double().to(scores.device)[a.long()]
+        return (1 - mix) * (scores >= self.cut).double() + mix * base

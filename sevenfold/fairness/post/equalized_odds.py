@@ -1,0 +1,44 @@
+"""Equalized odds (Hardt, Price, Srebro 2016) on hard labels: a linear program in four flip probabilities."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sevenfold.errors import InputError
+from sevenfold.fairness.measures import Rates, count
+from sevenfold.fairness.objective import Objective
+
+
+class EqualizedOdds:
+    """Flip decisions at random, by group and decision, so that TPR and FPR of the groups are equal.
+
+    Args:
+        cut: where scores become decisions before flipping (decided 1 above it).
+    """
+
+    def __init__(self, *, cut: float = 0.5) -> None:
+        self.cut = cut
+        self.keep = np.zeros((2, 2))  # P(final 1 | group, decision)
+        self.value = float("nan")
+
+    def fit(self, scores: Tensor, y: Tensor, a: Tensor, objective: Objective) -> "EqualizedOdds":
+        """Solve for P(final 1 | decision, group), minimizing the sum of both groups' error rates."""
+        from scipy.optimize import linprog
+
+        rates = Rates.of(*count(scores > self.cut, y, a))
+        tpr, fpr = rates.tpr.cpu().numpy(), rates.fpr.cpu().numpy()
+        if np.isnan([tpr, fpr]).any():
+            raise InputError("equalized odds needs both labels in both groups; merge groups or add rows")
+        cost = [[(1 - fpr[g]) - (1 - tpr[g]), fpr[g] - tpr[g]] for g in (0, 1)]
+        equal = [
+            [1 - tpr[0], tpr[0], tpr[1] - 1, -tpr[1]],
+            [1 - fpr[0], fpr[0], fpr[1] - 1, -fpr[1]],
+        ]
+        solved = linprog(np.ravel(cost), A_eq=equal, b_eq=[0, 0], bounds=(0, 1), method="highs")
+        self.keep, self.value = solved.x.reshape(2, 2), float(solved.fun)
+        return self
+
+    def predict_proba(self, scores: Tensor, a: Tensor) -> Tensor:
+        """Return the probability of deciding 1."""
+        keep = torch.as_tensor(self.keep, device=scores.device)
+        return keep[a.long(), (scores > self.cut).long()]

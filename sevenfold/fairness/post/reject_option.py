@@ -1,0 +1,71 @@
+"""Reject option (Kamiran et al. 2012): within a margin of the threshold decide for the unprivileged group.
+
+Equivalent to two thresholds: the privileged are decided 1 where s > t + m, the others where s >= t - m.
+"""
+
+import logging
+import math
+
+import torch
+from torch import Tensor
+
+from sevenfold.config import ConfigError
+from sevenfold.fairness.objective import Objective
+from sevenfold.fairness.threshold import TIE
+
+log = logging.getLogger(__name__)
+
+
+class RejectOption:
+    """Search thresholds t and margins m on a grid.
+
+    Args:
+        thresholds, margins: points of t in [0.01, 0.99], and of m in [0, min(t, 1 - t)].
+        two_sided: let m be negative too, which repairs a bias against the privileged; the paper's is not.
+
+    Where nothing meets the bound, the least |bias| is taken and a warning logged (``met`` is False).
+    """
+
+    def __init__(self, *, thresholds: int = 100, margins: int = 50, two_sided: bool = True) -> None:
+        if thresholds < 1 or margins < 1:
+            raise ConfigError("thresholds", "and margins must be at least 1")
+        self.thresholds, self.margins, self.two_sided = thresholds, margins, two_sided
+        self.threshold, self.margin, self.met = math.nan, math.nan, False
+
+    def grid(self) -> tuple[Tensor, Tensor]:
+        """Return all pairs (t, m), flat."""
+        t = torch.linspace(0.01, 0.99, self.thresholds, dtype=torch.float64)
+        largest = torch.where(t > 0.5, 1 - t, t)
+        steps = torch.linspace(0, 1, self.margins, dtype=torch.float64)
+        if self.two_sided:
+            steps = torch.cat([steps, -steps[1:]])
+        return t.repeat_interleave(len(steps)), (largest[:, None] * steps).flatten()
+
+    def fit(self, scores: Tensor, y: Tensor, a: Tensor, objective: Objective) -> "RejectOption":
+        """Find the pair of best performance within the bound (no margin)."""
+        t, m = self.grid()
+        s = scores.double().cpu()
+        counts = torch.zeros(len(t), 2, 2, dtype=torch.float64)
+        totals = torch.zeros(2, 2, dtype=torch.float64)
+        for group, edge in ((0, t - m), (1, t + m)):
+            for label in (0, 1):
+                own = s[((a == group) & (y == label)).cpu()].sort().values
+                totals[group, label] = len(own)
+                counts[:, group, label] = len(own) - torch.searchsorted(own, edge, right=group == 1)
+        _, rho, mu = objective.value(counts, totals, search=False)
+        feasible = (mu.abs() <= objective.epsilon) & ~rho.isnan()
+        self.met = bool(feasible.any())
+        if self.met:
+            value = rho.masked_fill(~feasible, -1)
+            best = int((value >= value.max() - TIE).nonzero()[0])
+        else:
+            best = int(mu.abs().nan_to_num(nan=1e9).argmin())
+            log.warning("reject option: nothing meets |%s| <= %g", objective.measure, objective.epsilon)
+        self.threshold, self.margin = float(t[best]), float(m[best])
+        return self
+
+    def predict_proba(self, scores: Tensor, a: Tensor) -> Tensor:
+        """Decide."""
+        s = scores.double()
+        privileged, other = s > self.threshold + self.margin, s >= self.threshold - self.margin
+        return torch.where(a == 1, privileged, other).double()

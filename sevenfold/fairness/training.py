@@ -1,0 +1,170 @@
+"""Training of base networks: one loss, and a loop that trains many copies on data of their own at once."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from sevenfold.config import ConfigError
+from sevenfold.fairness.network import Copies, TabularNet
+from sevenfold.seeding import stream_seed, torch_generator
+
+
+@dataclass(frozen=True)
+class Training:
+    """Say how a base network is trained.
+
+    The validation rows are looked at after every epoch: ``monitor`` is their ``loss`` or 1 - ``auc`` (on
+    COMPAS the loss is often lowest before anything is learned). After ``patience`` epochs without improvement
+    the best weights are taken; every ``plateau`` epochs without improvement the rate falls to a tenth.
+    """
+
+    monitor: Literal["auc", "loss"] = "auc"
+
+    lr: float = 1e-3
+    batch_size: int = 64
+    max_epochs: int = 200
+    patience: int = 25
+    plateau: int = 10
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "max_epochs", "patience", "plateau"):
+            if getattr(self, name) < 1:
+                raise ConfigError(name, f"must be at least 1, got {getattr(self, name)}")
+
+
+def new_network(features: int, seed: int, *, width: int, depth: int, dropout: float) -> TabularNet:
+    """Return a network whose initial weights depend on the seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stream_seed(seed, "tabular network"))
+        return TabularNet(features, width=width, depth=depth, dropout=dropout)
+
+
+def loss(logits: Tensor, y: Tensor) -> Tensor:
+    """Return the cross-entropy of logits, summed over copies where there are any."""
+    each = nn.functional.binary_cross_entropy_with_logits(logits, y.to(logits.dtype), reduction="none")
+    return each.mean(-1).sum()
+
+
+class Adam:
+    """Adam with a learning rate for each copy; decoupled weight decay."""
+
+    def __init__(self, parameters: list[Tensor], lr: Tensor, weight_decay: float) -> None:
+        self.parameters, self.lr, self.decay, self.steps = parameters, lr, weight_decay, 0
+        self.first = [torch.zeros_like(p) for p in parameters]
+        self.second = [torch.zeros_like(p) for p in parameters]
+
+    @torch.no_grad()
+    def step(self, gradients: tuple[Tensor, ...]) -> None:
+        """Take one step."""
+        self.steps += 1
+        torch._foreach_lerp_(self.first, gradients, 0.1)
+        torch._foreach_mul_(self.second, 0.999)
+        torch._foreach_addcmul_(self.second, gradients, gradients, 0.001)
+        one, two = 1 - 0.9**self.steps, 1 - 0.999**self.steps
+        scale = torch._foreach_sqrt(self.second)
+        torch._foreach_div_(scale, two**0.5)
+        torch._foreach_add_(scale, 1e-8)
+        for p, m, s in zip(self.parameters, self.first, scale, strict=True):
+            lr = self.lr.view(-1, *[1] * (p.ndim - 1))
+            if self.decay:
+                p.mul_(1 - lr * self.decay)
+            p.sub_(m / s * (lr / one))
+
+
+class Watch:
+    """Keep each copy's best state; lower its rate on a plateau; say when all have stopped improving."""
+
+    def __init__(self, copies: int, training: Training) -> None:
+        self.training = training
+        self.best = torch.full((copies,), torch.inf, dtype=torch.float64)
+        self.since = torch.zeros(copies, dtype=torch.long)
+        self.flat = torch.zeros(copies, dtype=torch.long)
+        self.states: list[dict[str, Tensor]] = [{} for _ in range(copies)]
+
+    def look(self, losses: Tensor, network: Copies, lr: Tensor) -> bool:
+        """Take note of validation losses, (copies,); return whether to go on."""
+        active = self.since <= self.training.patience
+        better = (losses < self.best * (1 - 1e-4)) & active
+        if better.any():
+            now = network.states()
+            for i in better.nonzero()[:, 0].tolist():
+                self.states[i] = now[i]
+        self.best = torch.where(better, losses, self.best)
+        self.since = torch.where(better, 0, self.since + 1)
+        self.flat = torch.where(better, 0, self.flat + 1)
+        drop = self.flat > self.training.plateau
+        lr[drop] *= 0.1
+        self.flat[drop] = 0
+        return bool((self.since <= self.training.patience).any())
+
+
+def train_copies(
+    networks: list[TabularNet],
+    train: list[tuple[Tensor, Tensor]],
+    val: list[tuple[Tensor, Tensor]],
+    training: Training,
+    seeds: list[int],
+) -> list[TabularNet]:
+    """Train each network on its own (x, y), all of one size; return them in eval mode, best weights loaded.
+
+    Orders depend on (seed, epoch) alone, dropout on the first seed.
+    """
+    copies, x, y = Copies(networks), torch.stack([x for x, _ in train]), torch.stack([y for _, y in train])
+    unseen, labels = torch.stack([x for x, _ in val]), torch.stack([y for _, y in val])
+    parameters, lr = list(copies.weights.values()), torch.full((len(networks),), training.lr)
+    optimizer, watch = (
+        Adam([p.detach() for p in parameters], lr, training.weight_decay),
+        Watch(len(networks), training),
+    )
+    members = torch.arange(len(networks))[:, None]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stream_seed(seeds[0], "dropout"))
+        for epoch in range(training.max_epochs):
+            copies.train()
+            for rows in epoch_rows(seeds, epoch, x.shape[1], training.batch_size):
+                value = loss(copies(x[members, rows]), y[members, rows])
+                optimizer.step(torch.autograd.grad(value, parameters))
+            copies.eval()
+            with torch.no_grad():
+                logits = copies(unseen)
+            if not watch.look(regret(logits, labels, training.monitor), copies, lr):
+                break
+    for network, state in zip(networks, watch.states, strict=True):
+        network.load_state_dict(state)
+    return [network.eval() for network in networks]
+
+
+def regret(logits: Tensor, y: Tensor, monitor: str) -> Tensor:
+    """Return what is monitored, the less the better, (copies,), of logits (copies, n)."""
+    if monitor == "loss":
+        each = nn.functional.binary_cross_entropy_with_logits(logits, y.float(), reduction="none")
+        return each.mean(1)
+    return 1 - torch.stack([area_under_curve(s, t) for s, t in zip(logits, y, strict=True)])
+
+
+def area_under_curve(scores: Tensor, y: Tensor) -> Tensor:
+    """Return the probability that a positive scores above a negative, ties counting half."""
+    values, place, sizes = torch.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (sizes.cumsum(0) - (sizes - 1) / 2)[place].double()
+    positive = y == 1
+    n1, n0 = positive.sum(), (~positive).sum()
+    return (ranks[positive].sum() - n1 * (n1 + 1) / 2) / (n1 * n0)
+
+
+def epoch_rows(seeds: list[int], epoch: int, n: int, batch_size: int) -> list[Tensor]:
+    """Return the rows of each batch of an epoch, (copies, B) each; a last batch of one row is left out."""
+    orders = [torch.randperm(n, generator=torch_generator(seed, "order", epoch)) for seed in seeds]
+    batches = torch.stack(orders).split(batch_size, dim=1)
+    return [rows for rows in batches if rows.shape[1] > 1]
+
+
+def logistic_auc(x: Tensor, y: Tensor, unseen: Tensor, labels: Tensor) -> float:
+    """Return the area under the curve of a logistic regression (C = 0.01): what a network should beat."""
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(C=0.01, max_iter=300).fit(x.numpy(), y.numpy())
+    scores = torch.as_tensor(model.decision_function(unseen.numpy()))
+    return float(area_under_curve(scores, labels))

@@ -1,0 +1,175 @@
+"""Checks 8 and 13: tables, splits, the generator; one's own files; bad input."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sevenfold.config import ConfigError, build
+from sevenfold.errors import InputError
+from sevenfold.fairness.data import SOURCES
+from sevenfold.fairness.data.load import open_source
+from sevenfold.fairness.data.own import Own
+from sevenfold.fairness.data.synthetic import PRESETS, Synthetic
+from sevenfold.fairness.data.table import (
+    Table,
+    attribute,
+    check_groups,
+    check_labels,
+    small_cells,
+    split_rows,
+    split_table,
+)
+
+# rows, features, P(y = 1); by attribute share privileged, P(y = 1) of them, of the others; the file's coding
+FACTS = {
+    "adult": (45222, 98, 0.2478, {"sex": (0.6750, 0.3125, 0.1136), "race": (0.8603, 0.2624, 0.1584)}),
+    "bank": (30488, 57, 0.1266, {"age": (0.9717, 0.1235, 0.2303)}),
+    "compas": (6167, 401, 0.4555, {"race": (0.3405, 0.3914, 0.4886), "sex": (0.1902, 0.3521, 0.4798)}),
+}
+
+
+@pytest.mark.parametrize("name", FACTS)
+def test_check_8_real_tables_have_the_measured_facts(name: str, real_root: Path) -> None:
+    table = build(SOURCES, {"name": name, "root": str(real_root)}, "source").load()
+    n, d, rate, groups = FACTS[name]
+    assert table.features.shape == (n, d)
+    y = 1 - table.y if name == "compas" else table.y  # the file's 1 is unfavorable there
+    assert y.mean() == pytest.approx(rate, abs=5e-5)
+    for key, (share, privileged, other) in groups.items():
+        a = table.attributes[key]
+        found = (a.mean(), y[a == 1].mean(), y[a == 0].mean())
+        assert found == pytest.approx((share, privileged, other), abs=5.1e-5)
+        assert key in table.names
+
+
+def test_check_8_split_sizes() -> None:
+    parts = split_rows(6167, 3)
+    assert [len(part) for part in parts] == [3700, 1233, 1234]
+    assert np.array_equal(np.sort(np.concatenate(parts)), np.arange(6167))
+
+
+def test_a_file_that_was_changed_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "compas-two-years-deidentified.csv").write_text("id,race\n")
+    with pytest.raises(InputError, match="sha256"):
+        build(SOURCES, {"name": "compas", "root": str(tmp_path)}, "source").load()
+
+
+def test_without_files_people_are_synthetic_and_that_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    table, protected = open_source({"name": "adult"}, str(tmp_path), "sex")
+    assert (table.name, protected) == (
+        "synthetic",
+        "a",
+    ) and "synthetic people instead of adult" in caplog.text
+
+
+def test_check_13_the_label_gap_is_the_closed_form() -> None:
+    source = Synthetic(n=40_000)
+    table = source.load()
+    a, y = table.attributes["a"], table.y
+    gap = y[a == 0].mean() - y[a == 1].mean()
+    error = math.sqrt(sum(y[a == g].var() / (a == g).sum() for g in (0, 1)))
+    assert source.label_gap() == pytest.approx(-0.263, abs=5e-4) and abs(gap - source.label_gap()) < 3 * error
+    fair = table.truth
+    assert abs(fair[a == 0].mean() - fair[a == 1].mean()) < 3 * error
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_loads_and_repeats(preset: str) -> None:
+    one, two = (Synthetic(n=4000, preset=preset).load() for _ in range(2))
+    assert np.array_equal(one.features, two.features) and one.truth is not None
+    a = one.attributes["a"]
+    gap = one.y[a == 0].mean() - one.y[a == 1].mean()
+    assert (abs(gap) < 0.15) == (preset in ("none", "feature_bias"))
+
+
+def test_standardization_uses_train_alone_and_drop_removes_the_column() -> None:
+    table = Synthetic(n=1000, preset="intersectional").load()
+    split = split_table(table, "a", 2)
+    assert torch.allclose(split.train.x.mean(0), torch.zeros(len(split.names)), atol=1e-5)
+    assert not torch.allclose(split.test.x.mean(0), torch.zeros(len(split.names)), atol=1e-5)
+    without = split_table(table, "a", 2, drop_protected=True)
+    assert without.names == [name for name in split.names if name != "a"]
+    both = split_table(table, "a or b", 2, drop_protected=True)
+    assert "b" not in both.names and torch.equal(both.test.y, split.test.y)
+    either, each = (attribute(table, f"a {word} b") for word in ("or", "and"))
+    assert (either >= table.attributes["a"]).all() and (each <= table.attributes["b"]).all()
+
+
+def test_rare_levels_are_grouped_by_their_counts_in_train(real_root: Path) -> None:
+    table = build(SOURCES, {"name": "compas", "root": str(real_root)}, "source").load()
+    split = split_table(table, "race", 1, min_count=20)
+    grouped = split.names.index("c_charge_desc=(rare)")
+    assert len(split.names) < 80 and split.train.x[:, grouped].unique().numel() == 2
+
+
+def write(path: Path, rows: list[str]) -> str:
+    path.write_text("\n".join(["age,job,sex,risk", *rows]) + "\n")
+    return str(path)
+
+
+GOOD = ["31,cook,f,1", "22,none,m,2", "45,cook,m,1", "19,none,f,2"]
+OPTIONS = {
+    "label": "risk",
+    "favorable": "1",
+    "protected": {"sex": "m", "age": ">= 25"},
+    "categorical": ["job"],
+}
+
+
+def test_own_files_with_german_credit_coding(tmp_path: Path) -> None:
+    table = Own(path=write(tmp_path / "t.csv", GOOD), **OPTIONS).load()
+    assert table.y.tolist() == [1, 0, 1, 0]
+    assert table.attributes["sex"].tolist() == [0, 1, 1, 0] and table.attributes["age"].tolist() == [
+        1,
+        0,
+        1,
+        0,
+    ]
+    assert table.names == ["sex", "age", "job=cook", "job=none"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "change", "message"),
+    [
+        (GOOD, {"favorable": "good"}, r"found '1' \(2\), '2' \(2\)"),
+        ([*GOOD, "30,cook,f,3"], {}, "must have two values"),
+        ([*GOOD, "30,,f,1"], {}, "1 of 5 rows have missing values"),
+        (GOOD, {"protected": {"sex": "x"}}, "one group only"),
+        (GOOD, {"label": "rsk"}, "Did you mean 'risk'"),
+        (GOOD, {"numeric": ["job"], "categorical": []}, "not numeric"),
+    ],
+)
+def test_mistakes_in_own_files_are_explained(
+    tmp_path: Path, rows: list[str], change: dict, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        Own(path=write(tmp_path / "t.csv", rows), **{**OPTIONS, **change}).load()
+
+
+def test_missing_rows_are_dropped_when_asked(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", [*GOOD, "30,?,f,1"])
+    assert len(Own(path=path, **OPTIONS, missing="drop").load().y) == 4
+    with pytest.raises(ConfigError):
+        Own(path=path, **OPTIONS, missing="guess")
+
+
+def test_labels_and_groups_are_checked() -> None:
+    with pytest.raises(InputError, match=r"found \[1.0, 2.0\]"):
+        check_labels(np.array([1, 2]), "the label")
+    with pytest.raises(InputError, match="must be 0 or 1"):
+        check_groups(np.array([0, 2]), "sex")
+    features = np.array([[np.nan], [1.0]])
+    with pytest.raises(InputError, match="missing values: f"):
+        Table("t", features, ["f"], np.array([0, 1]), {"a": np.array([0, 1])})
+    y, a = torch.tensor([0, 1] * 40), torch.tensor([0] * 70 + [1] * 10)
+    assert small_cells(y, a) == ["a=1, y=0: 5 rows", "a=1, y=1: 5 rows"]
+
+
+def test_an_unknown_attribute_names_the_known_ones() -> None:
+    with pytest.raises(InputError, match="Known: a"):
+        open_source({"name": "synthetic"}, "data", "race")

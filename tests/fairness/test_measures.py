@@ -1,0 +1,132 @@
+"""Check 1 of the specification: measures against two libraries and on degenerate cells."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from sevenfold.fairness.measures import MEASURES, bias, count, performance, soft_bias, standard_error
+from sevenfold.fairness.metrics import GroupConfusion
+
+
+def draw(seed: int, n: int = 80) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    stream = np.random.default_rng(seed)
+    return tuple(stream.integers(0, 2, (3, n)))
+
+
+def ours(name: str, d: np.ndarray, y: np.ndarray, a: np.ndarray, **options: str) -> float:
+    return float(bias(name, *count(*map(torch.as_tensor, (d, y, a))), **options))
+
+
+def test_check_1_measures_equal_aif360() -> None:
+    pytest.importorskip("aif360")
+    import warnings
+
+    import pandas
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from aif360.datasets import BinaryLabelDataset
+        from aif360.metrics import ClassificationMetric
+    for seed in range(200):
+        d, y, a = draw(seed)
+        sets = [
+            BinaryLabelDataset(
+                df=pandas.DataFrame({"a": a, "y": v}).astype(float),
+                label_names=["y"],
+                protected_attribute_names=["a"],
+            )
+            for v in (y, d)
+        ]
+        metric = ClassificationMetric(*sets, unprivileged_groups=[{"a": 0}], privileged_groups=[{"a": 1}])
+        theirs = {
+            "spd": metric.statistical_parity_difference(),
+            "eod": metric.equal_opportunity_difference(),
+            "aod": metric.average_odds_difference(),
+        }
+        for name, value in theirs.items():
+            assert ours(name, d, y, a) == pytest.approx(value, abs=1e-12)
+
+
+@pytest.mark.parametrize("seeds", [range(30), pytest.param(range(30, 200), marks=pytest.mark.slow)])
+def test_check_1_measures_equal_fairlearn(seeds: range) -> None:
+    from fairlearn.metrics import (
+        demographic_parity_difference,
+        equal_opportunity_difference,
+        equalized_odds_difference,
+    )
+
+    pairs = {
+        "spd": demographic_parity_difference,
+        "eod": equal_opportunity_difference,
+        "eqodds": equalized_odds_difference,
+    }
+    for seed in seeds:
+        d, y, a = draw(seed)
+        for name, theirs in pairs.items():
+            assert abs(ours(name, d, y, a)) == pytest.approx(theirs(y, d, sensitive_features=a), abs=1e-12)
+
+
+def test_check_1_aod_cancels_where_the_others_do_not() -> None:
+    a = np.repeat([0, 1], 40)
+    y = np.tile(np.repeat([0, 1], 20), 2)
+    d = np.concatenate([np.arange(20) < k for k in (6, 8, 4, 10)]).astype(int)  # FPR gap .1, TPR gap -.1
+    assert ours("aod", d, y, a) == pytest.approx(0, abs=1e-12)
+    assert ours("aaod", d, y, a) == pytest.approx(0.1) == ours("eqodds", d, y, a)
+
+
+@pytest.mark.parametrize(
+    ("a", "y", "undefined"),
+    [
+        ([1, 1, 1, 1], [0, 1, 0, 1], set(MEASURES)),  # one group absent
+        ([0, 0, 1, 1], [0, 0, 0, 1], {"eod", "aod", "aaod", "eqodds"}),  # no positives in group 0
+        ([0, 0, 1, 1], [1, 1, 0, 1], {"aod", "aaod", "eqodds"}),  # no negatives in group 0
+        ([1], [1], set(MEASURES)),  # one person
+    ],
+)
+@pytest.mark.parametrize("decision", [0, 1])
+def test_check_1_empty_cells_are_undefined(
+    a: list[int], y: list[int], undefined: set[str], decision: int
+) -> None:
+    d = np.full(len(a), decision)
+    for name in MEASURES:
+        value = ours(name, d, np.array(y), np.array(a))
+        assert math.isnan(value) == (name in undefined), name
+        assert not math.isnan(ours(name, d, np.array(y), np.array(a), empty="zero"))
+
+
+def test_an_empty_rate_taken_for_zero_invents_a_bias() -> None:
+    d, y, a = np.array([0, 1, 0]), np.array([0, 1, 1]), np.array([0, 1, 1])
+    assert math.isnan(ours("eod", d, y, a)) and ours("eod", d, y, a, empty="zero") == -0.5
+
+
+def test_soft_bias_of_hard_decisions_is_the_bias_and_has_gradients() -> None:
+    d, y, a = map(torch.as_tensor, draw(1))
+    for name in MEASURES:
+        assert float(soft_bias(name, d.double(), y, a)) == pytest.approx(float(bias(name, *count(d, y, a))))
+    soft = torch.rand(80, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda s: soft_bias("spd", s, y, a), (soft,))
+
+
+def test_standard_error_is_that_of_repeated_draws() -> None:
+    stream, n = np.random.default_rng(0), 400
+    a, y = np.arange(n) % 2, (np.arange(n) // 2) % 2
+    values = {name: [] for name in ("spd", "eod", "aod")}
+    for _ in range(600):
+        d = (stream.random(n) < 0.3 + 0.2 * a).astype(int)
+        for name, found in values.items():
+            found.append(ours(name, d, y, a))
+    expected = torch.tensor([[30.0, 30.0], [50.0, 50.0]]), torch.full((2, 2), 100.0)
+    for name, found in values.items():
+        assert float(standard_error(name, *expected)) == pytest.approx(np.std(found), rel=0.1)
+
+
+def test_streaming_counts_do_not_depend_on_the_batches() -> None:
+    d, y, a = map(torch.as_tensor, draw(4, 101))
+    metric = GroupConfusion()
+    for part in range(0, 101, 7):
+        metric.update(d[part : part + 7], y[part : part + 7], a[part : part + 7])
+    counts = count(d, y, a)
+    assert metric.compute()["balanced_accuracy"] == performance("balanced_accuracy", *counts)
+    assert all(metric.compute()[name] == bias(name, *counts) for name in MEASURES)

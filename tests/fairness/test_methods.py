@@ -1,0 +1,320 @@
+"""Checks 3, 4, 5, 7: every method of the table, whatever it is."""
+
+import copy
+import hashlib
+import time
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.func import functional_call
+
+from sevenfold.config import build
+from sevenfold.errors import InputError
+from sevenfold.fairness import METHODS
+from sevenfold.fairness.data.table import Split
+from sevenfold.fairness.intra.adversarial import FlattenCritic, SetCritic
+from sevenfold.fairness.intra.base import Incumbent, Problem, figures_at
+from sevenfold.fairness.intra.optimizers import CMAES, BoostedTrees, Uniform
+from sevenfold.fairness.intra.random import RandomPerturbation
+from sevenfold.fairness.intra.rank_one import direction, fold_rows, group_difference, sees_attribute
+from sevenfold.fairness.intra.representation import combine
+from sevenfold.fairness.network import Logits
+from sevenfold.fairness.objective import Objective
+
+SHORT = {
+    "adversarial": {"schedule": {"epochs": 1, "critic": 5, "actor": 20, "check": 5}},
+    "finetune": {"descent": {"steps": 40}},
+    "layerwise": {"calls": 60},
+    "random": {"trials": 20},
+    "rank_one": {"points": 21},
+    "representation": {"schedule": {"epochs": 1, "critic": 5, "actor": 20, "check": 5}},
+}
+VARIANTS = [
+    *({"name": name, **SHORT.get(name, {})} for name in METHODS),
+    {"name": "adversarial", "critic": "flatten", **SHORT["adversarial"]},
+    {"name": "adversarial", "critic": "none", "stratify": False, **SHORT["adversarial"]},
+    {"name": "finetune", "scope": "all", "descent": {"steps": 40, "anchor": 0.1, "distill": 1.0}},
+    {"name": "finetune", "scope": "head", "descent": {"steps": 40, "multiplier": 0.5, "optimizer": "adam"}},
+    {"name": "layerwise", "scope": "tensors", "tensors": 3, "calls": 14, "optimizer": {"name": "gbrt"}},
+    {"name": "layerwise", "scope": "tensors", "tensors": 99, "calls": 5, "greedy": True},
+    {"name": "layerwise", "scope": "first", "calls": 30, "optimizer": {"name": "random"}, "max_free": 7},
+    {"name": "random", "scope": "all", "sigmas": [0.1], "noise": "additive", "trials": 20},
+    {"name": "random", "parameters": "bias", "trials": 5},
+    {"name": "rank_one", "refine": 2, "sgd": 20},
+    {"name": "rank_one", "layer": "head", "points": 11},
+    {"name": "rank_one", "folds": 3, "points": 11},
+]
+SEARCHES = [v for v in VARIANTS if v["name"] not in ("base", "constant") and not v.get("folds")]
+
+
+def label(node: dict) -> str:
+    return "-".join(f"{value}" for value in node.values() if isinstance(value, str | int | float))
+
+
+def fingerprint(module: nn.Module) -> str:
+    hashed = hashlib.sha256()
+    for name, value in module.state_dict().items():
+        hashed.update(name.encode() + value.numpy().tobytes())
+    return hashed.hexdigest()
+
+
+@pytest.mark.parametrize("node", VARIANTS, ids=label)
+def test_check_4_and_5_the_record_is_the_model_and_the_input_is_untouched(
+    node: dict, problem: Problem
+) -> None:
+    module = copy.deepcopy(problem.network)
+    module.train()
+    for parameter in list(module.parameters())[:2]:
+        parameter.requires_grad_(False)
+    before, random_state = fingerprint(module), torch.get_rng_state()
+    modes = [part.training for part in module.modules()]
+    gradients = [parameter.requires_grad for parameter in module.parameters()]
+    asked = Problem(module, problem.x, problem.y, problem.a, problem.objective, seed=5)
+    result = build(METHODS, node, "method").fit(asked)
+    assert fingerprint(module) == before
+    assert [part.training for part in module.modules()] == modes
+    assert [parameter.requires_grad for parameter in module.parameters()] == gradients
+    assert torch.equal(torch.get_rng_state(), random_state)
+
+    fresh = copy.deepcopy(problem.network)
+    fresh.load_state_dict({**fresh.state_dict(), **result.state})
+    with torch.no_grad():
+        scores = fresh.eval()(problem.x)
+    again = figures_at(problem, scores, result.threshold)
+    if not node.get("folds"):  # those report out-of-fold figures
+        assert (float(again.rho[0]), float(again.mu[0])) == (result.rho, result.mu)
+    assert result.met == (abs(result.mu) < 0.05) and result.seed == 5
+
+
+@pytest.mark.parametrize("node", SEARCHES, ids=label)
+def test_no_search_is_worse_than_moving_the_threshold(node: dict, problem: Problem) -> None:
+    control = build(METHODS, {"name": "threshold_only"}, "method").fit(problem)
+    result = build(METHODS, node, "method").fit(problem)
+    assert result.phi >= control.phi - 1e-12 and result.met
+    again = build(METHODS, node, "method").fit(problem)
+    assert all(torch.equal(result.state[name], again.state[name]) for name in result.state)
+
+
+@pytest.mark.parametrize("name", ["rank_one", "finetune"])
+def test_the_recommended_ones_are_strictly_better(name: str, problem: Problem) -> None:
+    control = build(METHODS, {"name": "threshold_only"}, "method").fit(problem)
+    assert build(METHODS, {"name": name}, "method").fit(problem).phi > control.phi + 0.05
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 100])
+def test_check_3_batched_equals_loop_whatever_the_chunk(chunk: int, problem: Problem) -> None:
+    method = RandomPerturbation(trials=23, scope="all", sigmas=[0.1])
+    state = problem.state()
+    draws = [method.draw(state, problem.seed, trial) for trial in range(23)]
+    stack = {name: torch.stack([draw[name] for draw in draws]) for name in state}
+    batched, loop = problem.batched_scores(stack), []
+    with torch.no_grad():
+        for draw in draws:
+            network = copy.deepcopy(problem.network).eval()
+            network.load_state_dict({**network.state_dict(), **draw})
+            loop.append(network(problem.x))
+    assert torch.allclose(batched, torch.stack(loop), atol=1e-6)
+    whole = method.fit(problem)
+    import dataclasses
+
+    other = method.fit(dataclasses.replace(problem, chunk=chunk))
+    assert all(torch.equal(whole.state[name], other.state[name]) for name in state)
+
+
+def test_a_winner_that_is_not_the_last_draw_is_the_one_reported(problem: Problem) -> None:
+    """The public code kept the live state and so reported other weights than it had chosen."""
+    method = RandomPerturbation(trials=40)
+    result = method.fit(problem)
+    phis = [entry["phi"] for entry in result.trace]
+    winner = int(np.argmax(phis))
+    assert 0 < winner < 40
+    weights = {name: problem.state()[name] for name in method.names(problem)}
+    drawn = method.draw(weights, problem.seed, winner - 1)
+    assert all(torch.equal(result.state[name], drawn[name]) for name in drawn)
+    assert result.phi == phis[winner]
+
+
+def test_modules_that_vmap_refuses_are_scored_one_after_another(problem: Problem) -> None:
+    class Refuses(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = problem.network
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            out = self.inner(x)
+            return out + (out.sum().item() * 0.0)  # data-dependent: not for vmap
+
+    stubborn = Problem(Refuses(), problem.x, problem.y, problem.a)
+    state = {f"inner.{name}": torch.stack([v, 2 * v]) for name, v in problem.state().items()}
+    plain = {name: torch.stack([v, 2 * v]) for name, v in problem.state().items()}
+    assert torch.allclose(stubborn.batched_scores(state), problem.batched_scores(plain), rtol=1e-4, atol=1e-4)
+
+
+def test_check_5_scoring_ignores_dropout_and_train_mode(problem: Problem) -> None:
+    noisy = nn.Sequential(nn.Dropout(0.9), copy.deepcopy(problem.network)).train()
+    asked = Problem(noisy, problem.x, problem.y, problem.a)
+    assert torch.equal(asked.scores(), problem.scores())
+    assert noisy.training and noisy[0].training
+
+
+@pytest.mark.parametrize("name", ["threshold_only", "rank_one", "random", "finetune"])
+def test_check_7_flipping_the_coding_leaves_decisions_equivalent(name: str, problem: Problem) -> None:
+    """Label 1 for the other outcome, negated logits: the same people get the same outcome."""
+
+    class Negated(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = copy.deepcopy(problem.network)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return -self.inner(x)
+
+    flipped = Problem(Negated(), problem.x, 1 - problem.y, problem.a, problem.objective, seed=3)
+    method = build(METHODS, {"name": name, **SHORT.get(name, {})}, "method")
+    one, two = method.fit(problem), method.fit(flipped)
+    assert one.rho == pytest.approx(two.rho, abs=0.02) and abs(one.mu) == pytest.approx(abs(two.mu), abs=0.03)
+    if name == "threshold_only":
+        first = problem.scores(one.state) > one.threshold
+        second = flipped.scores(two.state) > two.threshold
+        assert (first == ~second).float().mean() > 0.99
+
+
+def test_rank_one_direction_is_the_formula(problem: Problem) -> None:
+    found = direction(problem, "module.0")
+    h, (y, a) = problem.x.double(), (problem.y, problem.a)
+    covariance = np.cov(h.T.numpy()) + np.eye(h.shape[1]) * np.trace(np.cov(h.T.numpy())) / h.shape[1]
+    q = np.linalg.solve(covariance, group_difference(h, y, a, "spd").numpy())
+    q /= np.sqrt(q @ covariance @ q)
+    rows = found.weight.double().numpy()
+    assert np.allclose(np.linalg.norm(rows), np.linalg.norm(q), rtol=1e-4)  # |u| = 1
+    assert np.allclose(np.abs(rows / np.linalg.norm(rows, axis=1, keepdims=True) @ q) / np.linalg.norm(q), 1)
+    edited = found.stack("module.0", problem.state(), torch.tensor([0.0, 0.7]))
+    base = functional_call(problem.network.eval(), problem.state(), (problem.x,))
+    assert torch.allclose(problem.batched_scores(edited)[0], base, atol=1e-6)
+    layer = problem.network.module[0](problem.x)
+    moved = problem.x @ edited["module.0.weight"][1].T + edited["module.0.bias"][1]
+    assert torch.allclose(moved.mean(0), layer.mean(0), atol=1e-4)  # the mean stays
+
+
+def test_group_difference_follows_the_measure() -> None:
+    h = torch.tensor([[1.0], [2.0], [5.0], [9.0]], dtype=torch.float64)
+    y, a = torch.tensor([0, 1, 0, 1]), torch.tensor([0, 0, 1, 1])
+    values = [float(group_difference(h, y, a, m)) for m in ("spd", "eod", "aod")]
+    assert values == [1.5 - 7, 2 - 9, ((1 - 5) + (2 - 9)) / 2]
+
+
+def test_folds_part_the_rows_and_keep_the_cells(problem: Problem) -> None:
+    folds = fold_rows(problem, 4)
+    assert torch.cat(folds).sort().values.equal(torch.arange(len(problem.y)))
+    cell = 2 * problem.a + problem.y
+    counts = torch.stack([torch.bincount(cell[rows], minlength=4) for rows in folds])
+    assert (counts.max(0).values - counts.min(0).values).max() <= 1
+
+
+def test_attribute_among_the_inputs_is_recognized(problem: Problem, split: Split) -> None:
+    assert sees_attribute(problem)
+    without = Problem(problem.network, problem.x[:, 1:], problem.y, problem.a)
+    assert not sees_attribute(without)
+
+
+def test_tune_and_select_rows_are_disjoint_and_keep_the_cells(problem: Problem) -> None:
+    parted = problem.parted(0.7)
+    assert parted.tune is not None and len(parted.tune[1]) + len(parted.y) == len(problem.y)
+    assert float(parted.material.y.double().mean()) == pytest.approx(
+        float(parted.y.double().mean()), abs=0.02
+    )
+    result = build(METHODS, {"name": "rank_one"}, "method").fit(parted)
+    assert result.phi == pytest.approx(float(Incumbent(parted).best.phi[0]), abs=0.5) and result.met
+
+
+@pytest.mark.parametrize("kind", [CMAES, BoostedTrees, Uniform])
+def test_optimizers_stay_in_the_box_and_repeat(kind: type) -> None:
+    low, high = np.array([-1.0, 0.0, 2.0]), np.array([1.0, 3.0, 2.5])
+    runs = []
+    for _ in range(2):
+        optimizer, seen = kind(low, high, np.random.default_rng(0)), []
+        for _ in range(6):
+            points = optimizer.ask(10)
+            assert (points >= low - 1e-12).all() and (points <= high + 1e-12).all() and len(points) <= 32
+            optimizer.tell(points, (points**2).sum(1))
+            seen.append(points)
+        runs.append(np.concatenate(seen))
+    assert np.array_equal(*runs)
+
+
+@pytest.mark.parametrize("full", [100, 1])
+def test_cmaes_minimizes_an_ellipsoid(full: int) -> None:
+    d, target = 6, np.full(6, 0.3)
+    optimizer = CMAES(np.zeros(d), np.ones(d), np.random.default_rng(0), full=full)
+    scale, best = 10.0 ** np.linspace(0, 2, d), np.inf
+    for _ in range(200):
+        points = optimizer.ask(100)
+        values = ((points - target) ** 2 * scale).sum(1)
+        best = min(best, values.min())
+        optimizer.tell(points, values)
+    assert best < 1e-8
+
+
+def test_boosted_trees_beat_uniform_draws() -> None:
+    def loss(points: np.ndarray) -> np.ndarray:
+        return (np.abs(points - 0.8) > 0.15).sum(1) + np.abs(points - 0.8).mean(1)
+
+    wins = 0
+    for seed in range(3):
+        found = []
+        for kind in (BoostedTrees, Uniform):
+            optimizer, best, left = (
+                kind(np.zeros(4), np.ones(4), np.random.default_rng(seed), batch=8),
+                np.inf,
+                40,
+            )
+            while left:
+                points = optimizer.ask(min(left, 8))
+                left -= len(points)
+                values = loss(points)
+                best = min(best, values.min())
+                optimizer.tell(points, values)
+            found.append(best)
+        wins += found[0] < found[1]
+    assert wins >= 2
+
+
+def test_set_critic_is_indifferent_to_order_and_the_flat_one_is_not() -> None:
+    generator = torch.Generator().manual_seed(0)
+    h, y, a = torch.randn(32, 8, generator=generator), torch.arange(32) % 2, torch.arange(32) // 2 % 2
+    order = torch.randperm(32, generator=generator)
+    for kind, same in ((SetCritic, True), (FlattenCritic, False)):
+        critic = kind(8, 32).eval()
+        one, two = critic(h, y, a), critic(h[order], y[order], a[order])
+        assert torch.allclose(one, two, atol=1e-5) == same
+
+
+def test_projection_is_normalized() -> None:
+    """The public code multiplied by the squared length of the adversary's gradient."""
+    g, h = [torch.tensor([3.0, 1.0])], [torch.tensor([0.0, 5.0])]
+    assert torch.allclose(combine(g, h, 0.0)[0], torch.tensor([3.0, 0.0]))
+    assert torch.allclose(combine(g, h, 0.8)[0], torch.tensor([3.0, -4.0]))
+
+
+def test_a_bound_that_nothing_but_a_constant_meets_is_said(problem: Problem) -> None:
+    useless = nn.Sequential(nn.Linear(problem.x.shape[1], 1))
+    with torch.no_grad():
+        useless[0].weight.zero_()
+        useless[0].weight[0, 0] = 1.0  # the attribute itself
+    asked = Problem(Logits(useless), problem.x, problem.y, problem.a, Objective())
+    result = build(METHODS, {"name": "threshold_only"}, "method").fit(asked)
+    assert result.constant and result.met
+
+
+def test_the_flat_critic_needs_a_whole_batch(problem: Problem) -> None:
+    few = Problem(problem.network, problem.x[:40], problem.y[:40], problem.a[:40])
+    with pytest.raises(InputError, match="at least as many"):
+        build(METHODS, {"name": "adversarial", "critic": "flatten"}, "method").fit(few)
+
+
+def test_checks_take_no_time(problem: Problem) -> None:
+    began = time.process_time()
+    problem.best(problem.batched_scores({n: torch.stack([v] * 32) for n, v in problem.state().items()}))
+    assert time.process_time() - began < 2
