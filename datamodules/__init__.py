@@ -14,6 +14,7 @@ DATAMODULES: dict[str, str] = {
     "nas_trials": "datamodules.trials:NASTrials",
     "pairs": "datamodules.flow.pairs:FlowPairs",
     "predictor_cells": "datamodules.nas_predictor:PredictorCells",
+    "sample_trials": "datamodules.diffreps:SampleTrials",
     "synthetic": "datamodules.flow.synthetic:SyntheticFlow",
     "video": "datamodules.flow.video:FlowVideo",
 }

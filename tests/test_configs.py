@@ -48,6 +48,7 @@ SMALL = {
         "model.base.training.max_epochs=2",
     ],
     "nas_tables": [SYNTHETIC],
+    "sample_trials": ["data.samples=2"],
     "nas_trials": ["data.trials=2", "data.trials_of=null", "model.budget=20"],
 }  # by data module, what makes a recipe of architecture search small
 
