@@ -8,21 +8,31 @@ parameters so that they render a target (``SOLVERS``), noise of views stays outs
 PRIORS: dict[str, str] = {
     "gaussian": "sevenfold.diffreps.priors.fitted:gaussian",
     "gmm": "sevenfold.diffreps.priors.fitted:gmm",
+    "multiview_gmm": "sevenfold.diffreps.priors.multiview:multiview_gmm",
+    "multiview_kde": "sevenfold.diffreps.priors.multiview:multiview_kde",
 }
 
 REPRESENTATIONS: dict[str, str] = {
+    "ink_volume": "sevenfold.diffreps.representations.ink_volume:InkVolume",
     "pixels": "sevenfold.diffreps.representations.pixels:Pixels",
     "siren": "sevenfold.diffreps.representations.siren:Siren",
+    "voxel_nerf": "sevenfold.diffreps.representations.voxel_nerf:VoxelNerf",
 }
 
 SOLVERS: dict[str, str] = {
+    "cg": "sevenfold.diffreps.solvers.cg:ConjugateGradient",
+    "dense_cg": "sevenfold.diffreps.solvers.dense_cg:DenseConjugateGradient",
     "dense": "sevenfold.diffreps.solvers.dense:Dense",
     "inner": "sevenfold.diffreps.solvers.inner:Inner",
 }
 
 VIEW_NOISES: dict[str, str] = {
+    "canonical": "sevenfold.diffreps.correlated_noise:Canonical",
     "fresh": "sevenfold.diffreps.view_noise:Fresh",
+    "independent": "sevenfold.diffreps.view_noise:Pool",
+    "object": "sevenfold.diffreps.correlated_noise:Object",
     "pool": "sevenfold.diffreps.view_noise:Pool",
+    "same": "sevenfold.diffreps.correlated_noise:Same",
 }
 
 METHODS: dict[str, str] = {

@@ -1,0 +1,1 @@
+"""Multi-view worlds that need no download: cameras, ray marching, procedural scenes."""
