@@ -10,6 +10,8 @@ PRIORS: dict[str, str] = {
     "gmm": "sevenfold.diffreps.priors.fitted:gmm",
     "kde": "sevenfold.diffreps.priors.kde:kde",
     "points": "sevenfold.diffreps.priors.points:points",
+    "state_dict": "sevenfold.diffreps.priors.network:state_dict",
+    "unet": "sevenfold.diffreps.priors.network:unet",
 }
 
 REPRESENTATIONS: dict[str, str] = {
@@ -59,4 +61,9 @@ SCHEDULES: dict[str, str] = {
 
 SOURCES: dict[str, str] = {
     "digits": "sevenfold.diffreps.sources:digits",
+}
+
+NETWORKS: dict[str, str] = {
+    "diffusers_unet": "sevenfold.diffreps.networks.diffusers_unet:DiffusersUNet",
+    "mnist_unet": "sevenfold.diffreps.networks.mnist_unet:MnistUNet",
 }
