@@ -3,6 +3,7 @@
 MODELS: dict[str, str] = {
     "benchmark_description": "lightning_modules.nas_description:BenchmarkDescription",
     "debias_trials": "lightning_modules.debias:DebiasTrials",
+    "denoiser_trainer": "lightning_modules.denoiser:DenoiserTrainer",
     "diffrep_sampler": "lightning_modules.diffrep:DiffrepSampler",
     "digits_build": "lightning_modules.nas_build:DigitsBuild",
     "encoding_study": "lightning_modules.nas_predictor:EncodingStudy",

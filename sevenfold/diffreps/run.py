@@ -78,9 +78,8 @@ def _run_whole(method: Method, task: Task, watch: Watch) -> Outcome:
             frames.append(method.images(task, state)[: watch.frames, 0].detach())
         if watch.snapshot is not None and state.step % watch.every == 0:
             _save(watch.snapshot, state, frames, time.monotonic() - begun)
-    refused = torch.zeros(len(task)) if state.refused is None else state.refused
     return Outcome(
-        method.images(task, state), state.theta, refused,
+        method.images(task, state), state.theta, state.refused,
         state.counts.calls, state.counts.evaluations, state.counts.inner,
         time.monotonic() - begun, state.trace, torch.stack(frames) if frames else None,
     )  # fmt: skip

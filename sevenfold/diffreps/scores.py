@@ -105,10 +105,11 @@ def ssim(images: Tensor, reference: Tensor, span: float) -> Tensor:
     from torchmetrics.functional.image import structural_similarity_index_measure
 
     window = min(7, *(side - 1 + side % 2 for side in images.shape[-2:]))
-    return structural_similarity_index_measure(
+    found = structural_similarity_index_measure(
         images.float(), reference.float(), gaussian_kernel=False, kernel_size=window,
         data_range=span, reduction="none",
-    ).reshape(-1)  # fmt: skip
+    )  # fmt: skip
+    return found[0] if isinstance(found, tuple) else found
 
 
 def entropy(probabilities: Tensor) -> float:

@@ -20,8 +20,8 @@ class Task:
     """A batch of B samples.
 
     ``noise`` is bound to the ``pool`` (K, d) of views; ``labels`` (B,) are the classes asked for, -1 for
-    none; ``seeds`` (B) are the samples' own. ``views_seed`` chooses the subsets of views of every step: it belongs
-    to the run, so that a sample does not depend on which others are in its batch.
+    none; ``seeds`` (B) are the samples' own. ``views_seed`` chooses the subsets of views of every step: it
+    belongs to the run, so that a sample does not depend on which others are in its batch.
     """
 
     representation: Representation

@@ -39,11 +39,14 @@ class State:
     theta: Tensor
     noise: Noise
     streams: Streams
+    refused: Tensor = field(init=False)
     solver: SolverState = field(default_factory=dict)
     step: int = 0
     counts: Counts = field(default_factory=Counts)
-    refused: Tensor | None = None
     trace: list[dict[str, float]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.refused = torch.zeros(len(self.theta), dtype=torch.long, device=self.theta.device)
 
     def plain(self) -> dict[str, Any]:
         """Return all of it as tensors and plain values, for a snapshot."""

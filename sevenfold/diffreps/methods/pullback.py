@@ -1,15 +1,14 @@
 """The pullback: the probability-flow ODE in the parameters of a representation.
 
 Write an image as z = y + sigma e with y = f(theta) what the representation renders and e noise carried
-outside. Then dy/dsigma = (y - D(y + sigma e, sigma)) / sigma, and dtheta/dsigma = J^+ of that: the solver finds
-parameters that render where the step leads (Savani, Finzi, Kolter 2024).
+outside. Then dy/dsigma = (y - D(y + sigma e, sigma)) / sigma, and dtheta/dsigma = J^+ of that: the solver
+finds parameters that render where the step leads (Savani, Finzi, Kolter 2024).
 """
 
 import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
 
 from sevenfold.config import ConfigError, build, prepare
@@ -90,6 +89,7 @@ class Pullback(Method):
         """Refuse bad schedules and guidance."""
         super().check(task)
         self.plan(task.prior)
+        self.solver.check(task.representation)
 
     def steps(self, task: Task) -> int:
         """Return the number of steps."""
@@ -99,7 +99,6 @@ class Pullback(Method):
         """Draw the noise, then the parameters, and fit them to the prior's mean image."""
         streams, theta = task.streams("noise"), task.start()
         state = State(theta, task.noise.start(streams), streams, self.solver.begin(theta))
-        state.refused = torch.zeros(len(task), dtype=torch.long, device=theta.device)
         if self.start == "mean":
             index = task.some_views(self.views_per_step, -1)
             mean = task.prior.mean().to(theta).expand(len(task), len(index), *task.prior.shape)
@@ -165,7 +164,7 @@ class Pullback(Method):
             solved = self.solver.solve(rendering, theta, target.flatten(1), state.solver)
             theta, state.solver = solved.theta, solved.state
             state.counts.inner += solved.inner
-            state.refused = solved.refused + (0 if state.refused is None else state.refused)
+            state.refused = state.refused + solved.refused
         state.theta = theta
         return float(solved.residual.mean()), rendering.images(solved.values)
 

@@ -2,7 +2,6 @@
 
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
 
 from sevenfold.diffreps.guidance import Guidance
@@ -32,12 +31,17 @@ class Reference(Pullback):
             schedule=schedule, guidance=guidance, order=order, stochastic=stochastic, resampling=resampling
         )
 
+    def check(self, task: Task) -> None:
+        """Refuse bad schedules and guidance; there is nothing to solve."""
+        self.guidance.check(task.prior)
+        self.plan(task.prior)
+
     def begin(self, task: Task) -> State:
         """Start from the prior's mean image."""
         streams = task.streams("noise")
         noise = task.noise.start(streams)
         mean = task.prior.mean().to(task.pool).expand(len(task), len(task.pool), *task.prior.shape)
-        return State(mean, noise, streams, refused=torch.zeros(len(task), dtype=torch.long))
+        return State(mean, noise, streams)
 
     def render(self, task: Task, theta: Tensor, index: Tensor) -> Tensor:
         """Return the images themselves."""

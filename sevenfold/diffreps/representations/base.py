@@ -71,6 +71,10 @@ class Representation(nn.Module, ABC):
         """Return which of its ``cells`` each pixel of a view shows, (H, W) whole numbers, none twice."""
         raise ConfigError("view_noise", f"{type(self).__name__} has no places of its own to anchor noise to")
 
+    def angles(self, views: Tensor) -> Tensor:
+        """Return the angles (K, K) between views in degrees."""
+        raise ConfigError("view_noise", f"views of {type(self).__name__} have no angles between them")
+
     def picture(self, params: Tensor) -> Tensor:
         """Return what to show of parameters (p,): the first view, or the whole where that says more."""
         return self.render(params, self.views(1, torch.Generator().manual_seed(0))[0].to(params))

@@ -34,7 +34,7 @@ def uniform(shape: tuple[int, ...], bound: float, generator: torch.Generator) ->
 
 
 def he_start(shapes: dict[str, tuple[int, ...]], generator: torch.Generator) -> Weights:
-    """Draw weights for rectified units: deviation sqrt(2 / inputs), a tenth of it in the head; biases zero."""
+    """Draw weights for rectified units: deviation sqrt(2 / inputs), a tenth of it in the head; no bias."""
     head = f"weight{len(shapes) // 2 - 1}"
     found = {}
     for name, shape in shapes.items():

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from sevenfold.diffreps.rendering import Rendering
+from sevenfold.diffreps.representations.base import Representation
 
 SolverState = dict[str, Tensor]
 HALVINGS = 5
@@ -31,6 +32,10 @@ class Solved:
 
 class Solver(ABC):
     """Solve rendering(theta) ~ target in the least-squares sense, starting from where theta is."""
+
+    def check(self, representation: Representation) -> None:
+        """Refuse a representation this solver cannot invert."""
+        return None
 
     def begin(self, theta: Tensor) -> SolverState:
         """Return what is kept between solves: plain tensors, for snapshots."""
