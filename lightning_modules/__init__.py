@@ -16,4 +16,6 @@ MODELS: dict[str, str] = {
     "nas_predictor": "lightning_modules.nas_predictor:NASPredictor",
     "nas_trials": "lightning_modules.nas_trials:NASTrials",
     "tabular_classifier": "lightning_modules.tabular:TabularClassifier",
+    "view_noise_law": "lightning_modules.view_law:ViewNoiseLaw",
+    "volume_sampler": "lightning_modules.volume:VolumeSampler",
 }

@@ -9,8 +9,6 @@ PRIORS: dict[str, str] = {
     "gaussian": "sevenfold.diffreps.priors.fitted:gaussian",
     "gmm": "sevenfold.diffreps.priors.fitted:gmm",
     "kde": "sevenfold.diffreps.priors.kde:kde",
-    "multiview_gmm": "sevenfold.diffreps.priors.multiview:multiview_gmm",
-    "multiview_kde": "sevenfold.diffreps.priors.multiview:multiview_kde",
     "points": "sevenfold.diffreps.priors.points:points",
     "state_dict": "sevenfold.diffreps.priors.network:state_dict",
     "unet": "sevenfold.diffreps.priors.network:unet",

@@ -113,18 +113,14 @@ class PerView(ViewedPrior):
         return torch.stack([prior.mean() for prior in self.priors]).mean(0)
 
 
-def multiview_kde(
-    *, world: World = World(), views: int = 8, width: float = 0.15, together: int = 1
-) -> MultiViewKernel:
+def multiview_kde(*, world: World, views: int, width: float = 0.075, together: int = 1) -> MultiViewKernel:
     """Put a Gaussian of ``width`` at every training scene of a world, seen from a ring of ``views``."""
     ring = world.ring(views)
     prior = MultiViewKernel(world.renders(ring), ring, width=width, together=together)
     return _ready(prior)
 
 
-def multiview_gmm(
-    *, world: World = World(), views: int = 8, components: int = 4, floor: float = 0.05
-) -> PerView:
+def multiview_gmm(*, world: World, views: int, components: int = 4, floor: float = 0.05) -> PerView:
     """Fit a mixture of diagonal Gaussians to the training scenes in each view of a ring of ``views``."""
     if components < 1 or floor <= 0:
         raise ConfigError("components", f"needs at least 1, and floor > 0, got {components}, {floor:g}")
@@ -146,5 +142,5 @@ def _clustered(flat: Tensor, components: int, floor: float, shape: tuple[int, in
 
 
 def _ready(prior: P) -> P:
-    prior.range, prior.sigma_max, prior.sigma_min = (0.0, 1.0), 40.0, 0.04
+    prior.range, prior.sigma_max, prior.sigma_min = (0.0, 1.0), 20.0, 0.02
     return prior

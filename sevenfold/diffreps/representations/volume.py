@@ -76,13 +76,14 @@ class Nerf(Volume):
         """Return raw density and colours (N, 1 + C) at points (N, 3)."""
 
     def density(self, params: Tensor, points: Tensor) -> Tensor:
-        """Return the density (N,) at points, per unit of length."""
-        return self.scale * torch.nn.functional.softplus(self.raw(params, points)[:, 0] - self.shift)
+        """Return the density (N,) at points, per unit of length; nothing is outside the cube."""
+        return self.fields(params, points)[0]
 
     def fields(self, params: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return density (N,) and colours (N, C)."""
         raw = self.raw(params, points)
-        density = self.scale * torch.nn.functional.softplus(raw[:, 0] - self.shift)
+        inside = (points.abs() <= 1).all(1)
+        density = self.scale * torch.nn.functional.softplus(raw[:, 0] - self.shift) * inside
         return density, self.shown(raw[:, 1:])
 
     def shown(self, raw: Tensor) -> Tensor:

@@ -70,7 +70,8 @@ class VoxelNerf(Nerf):
         raw = (params[:, :nodes] @ weights.T).view(count, *rays.shape[:2]) - self.shift  # (B, R, S)
         hue = (weights @ params[:, nodes:].view(count, nodes, channels)).view(*raw.shape, channels)
         colour = self.shown(hue)
-        density = self.scale * torch.nn.functional.softplus(raw)
+        inside = (points.abs() <= 1).all(2)
+        density = self.scale * torch.nn.functional.softplus(raw) * inside
         light = absorption(density, step)
         seen = light[..., None] * colour
         left = torch.exp(-step * density.cumsum(2))[..., None]  # light that passes sample k

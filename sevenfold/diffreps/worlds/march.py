@@ -47,7 +47,7 @@ def hats(points: Tensor, resolution: int) -> Tensor:
     scaled = (points + 1) / 2 * (resolution - 1)
     nodes = torch.arange(resolution, device=points.device)
     x, y, z = (1 - (scaled[..., None] - nodes).abs()).clamp(min=0).unbind(1)
-    inside = (points.abs() <= 1 + 1e-6).all(1, keepdim=True)
+    inside = (points.abs() <= 1).all(1, keepdim=True)
     product = x[:, :, None, None] * y[:, None, :, None] * z[:, None, None, :]
     return product.reshape(-1, resolution**3) * inside
 

@@ -24,10 +24,10 @@ class Scenes:
     the transition at a surface. ``shift``: everything is moved by up to that much in x and y.
     """
 
-    distance: float = 0.45
-    jitter: float = 0.15
-    smallest: float = 0.25
-    largest: float = 0.4
+    distance: float = 0.5
+    jitter: float = 0.2
+    smallest: float = 0.2
+    largest: float = 0.5
     counts: tuple[float, float, float] = (0.4, 0.4, 0.2)
     edge: float = 0.05
     shift: float = 0.0
