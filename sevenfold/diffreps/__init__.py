@@ -6,6 +6,7 @@ moves parameters so that they render a target (``SOLVERS``), noise of views stay
 """
 
 PRIORS: dict[str, str] = {
+    "diffusers_pipeline": "sevenfold.diffreps.priors.pipeline:diffusers_pipeline",
     "gaussian": "sevenfold.diffreps.priors.fitted:gaussian",
     "gmm": "sevenfold.diffreps.priors.fitted:gmm",
     "kde": "sevenfold.diffreps.priors.kde:kde",
@@ -15,6 +16,7 @@ PRIORS: dict[str, str] = {
 }
 
 REPRESENTATIONS: dict[str, str] = {
+    "autoencoded": "sevenfold.diffreps.representations.autoencoded:Autoencoded",
     "curve": "sevenfold.diffreps.representations.curve:Curve",
     "fourier": "sevenfold.diffreps.representations.fourier:Fourier",
     "fourier_linear": "sevenfold.diffreps.representations.fourier:FourierLinear",
@@ -34,6 +36,7 @@ REPRESENTATIONS: dict[str, str] = {
 
 SOLVERS: dict[str, str] = {
     "cg": "sevenfold.diffreps.solvers.cg:ConjugateGradient",
+    "decoded": "sevenfold.diffreps.solvers.decoded:Decoded",
     "dense": "sevenfold.diffreps.solvers.dense:Dense",
     "dense_cg": "sevenfold.diffreps.solvers.dense_cg:DenseConjugateGradient",
     "inner": "sevenfold.diffreps.solvers.inner:Inner",
@@ -63,6 +66,7 @@ SCHEDULES: dict[str, str] = {
     "karras": "sevenfold.diffreps.schedules:karras",
     "log": "sevenfold.diffreps.schedules:log",
     "table": "sevenfold.diffreps.schedules:table",
+    "trailing": "sevenfold.diffreps.trailing:trailing",
     "uniform_t": "sevenfold.diffreps.schedules:uniform_t",
 }
 

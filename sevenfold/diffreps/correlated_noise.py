@@ -106,21 +106,22 @@ class Object(Shared):
         """Return the cutoff."""
         return self.cutoff
 
+    volume: Volume
+
     def prepare(self) -> None:
         """Find how large blocks are, then the directions."""
-        if not isinstance(self.representation, Volume):
-            raise ConfigError(
-                "view_noise", f"object noise needs a volume, not {type(self.representation).__name__}"
-            )
+        inner = getattr(self.representation, "inner", self.representation)  # of an autoencoded one
+        if not isinstance(inner, Volume):
+            raise ConfigError("view_noise", f"object noise needs a volume, not {type(inner).__name__}")
+        self.volume = inner
         self.copies, size, _ = self.representation.shape
         self.block = next(b for b in range(1, size + 1) if size % b == 0 and size // b <= self.blocks)
         super().prepare()
 
     def map(self, view: Tensor) -> Tensor:
         """Return the windowed ray sums of the grid."""
-        volume = self.representation
-        assert isinstance(volume, Volume)
-        side = volume.shape[1] // self.block
+        volume = self.volume
+        side = self.representation.shape[1] // self.block
         points = volume.camera.points(view, side, volume.samples)[0] / self.half
         sums = torch.stack([hats(ray, self.grid).sum(0) for ray in points])
         if self.window is None:
