@@ -38,6 +38,10 @@ class Autoencoded(Representation):
         super().__init__(shape, rendered.layout)
         self.inner, self.mode = rendered, mode
         self.vae = pipeline.vae.eval().requires_grad_(False)
+        # plain attention: the fused one has no rule for batches of representations
+        from diffusers.models.attention_processor import AttnProcessor
+
+        self.vae.set_attn_processor(AttnProcessor())
         self.scaling = float(self.vae.config.scaling_factor)
         self.shift = float(self.vae.config.get("shift_factor", None) or 0.0)
         self.affine = rendered.affine and mode == "latent"
