@@ -91,7 +91,7 @@ def test_check_15_panoramas_agree_on_directions_that_views_share() -> None:
     assert torch.allclose(directions.norm(dim=1), torch.ones(49).double(), atol=1e-12)
     for pixel in (0, 10, 24, 48):
         x, y, z = directions[pixel].tolist()
-        towards = torch.tensor([math.atan2(y, x), math.asin(z)]).double()
+        towards = torch.tensor([math.atan2(y, x), math.asin(z)], dtype=torch.float64)
         center = rep.render(theta, towards)[:, 3, 3]  # the pixel in the middle looks that way
         assert float((center - image.flatten(1)[:, pixel]).abs().max()) < 1e-10
     assert float(rep.angles(torch.stack([first, first + torch.tensor([0.5, 0.0])]))[0, 1]) == pytest.approx(
