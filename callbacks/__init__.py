@@ -21,6 +21,8 @@ CALLBACKS: dict[str, str] = {
     "lr": "pytorch_lightning.callbacks:LearningRateMonitor",
     "progress": "pytorch_lightning.callbacks:TQDMProgressBar",
     "records": "callbacks.records:RecordsWriter",
+    "sample_pictures": "callbacks.sample_pictures:SamplePictures",
+    "samples": "callbacks.samples:SampleReport",
     "search_report": "callbacks.search_report:SearchReport",
     "throughput": "pytorch_lightning.callbacks:ThroughputMonitor",
     "timer": "pytorch_lightning.callbacks:Timer",

@@ -93,6 +93,7 @@ class SampleTrials(Items):
         samples: how many of each; sample k begins from the same noise in all methods.
         conditions: classes asked for, in turn; none if empty.
         real: a component of ``SOURCES``: what samples are compared with, or null.
+        root: folder of files; configurations refer to it as ${data.root}.
         chunk: samples drawn side by side; results do not depend on it but for rounding.
         seed: of all samples.
 
@@ -110,6 +111,7 @@ class SampleTrials(Items):
         samples: int = 40,
         conditions: list[int] = [],  # noqa: B006 (never changed)
         real: dict[str, Any] | None = None,
+        root: str = "data",
         chunk: int = 40,
         seed: int = 0,
     ) -> None:

@@ -44,7 +44,7 @@ class Samples:
 class DenoiserTrainer(pl.LightningModule):
     """Train on batches of images and labels (``datamodules.denoiser.DenoiserImages``).
 
-    A test draws samples and judges them by a classifier of the real images. The checkpoint is a prior (``unet``).
+    A test draws samples and judges them by a classifier of real images. Its checkpoint is a prior, ``unet``.
 
     Args:
         network: a component of ``NETWORKS``.

@@ -72,6 +72,8 @@ SCHEDULES: dict[str, str] = {
 
 SOURCES: dict[str, str] = {
     "digits": "sevenfold.diffreps.sources:digits",
+    "mnist": "sevenfold.diffreps.sources:mnist",
+    "photos": "sevenfold.diffreps.sources:photos",
 }
 
 NETWORKS: dict[str, str] = {

@@ -1,5 +1,6 @@
 """A representation seen in given views: the map a solver inverts, for all samples at once."""
 
+import warnings
 from dataclasses import dataclass
 
 import torch
@@ -31,7 +32,9 @@ class Rendering:
 
     def jvp(self, theta: Tensor, direction: Tensor) -> Tensor:
         """Return J d (B, n) for d (B, p)."""
-        return torch.func.jvp(self, (theta,), (direction,))[1]
+        with warnings.catch_warnings():  # of torch's own, on its first use of forward mode
+            warnings.filterwarnings("ignore", message=".*torch.jit.script.*", category=FutureWarning)
+            return torch.func.jvp(self, (theta,), (direction,))[1]
 
     def vjp(self, theta: Tensor, covector: Tensor) -> Tensor:
         """Return J^T r (B, p) for r (B, n)."""

@@ -14,6 +14,7 @@ from sevenfold.diffreps.task import Task
 from sevenfold.errors import InputError
 
 logger = logging.getLogger(__name__)
+FRAMES = 60
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Watch:
     """Say what is kept on the way.
 
     ``snapshot``: file that holds the run's whole state every ``every`` steps; a later call goes on from it.
-    ``frames``: of how many samples the images of the first view are kept after every step.
+    ``frames``: of how many samples the images of the first view are kept, after every step or some sixty of them.
     """
 
     snapshot: Path | None = None
@@ -74,7 +75,7 @@ def _run_whole(method: Method, task: Task, watch: Watch) -> Outcome:
         begun, frames = begun - kept["seconds"], list(kept["frames"])
     while state.step < method.steps(task):
         method.advance(task, state)
-        if watch.frames:
+        if watch.frames and state.step % max(1, method.steps(task) // FRAMES) == 0:
             frames.append(method.images(task, state)[: watch.frames, 0].detach())
         if watch.snapshot is not None and state.step % watch.every == 0:
             _save(watch.snapshot, state, frames, time.monotonic() - begun)

@@ -32,4 +32,4 @@ class Streams:
     def restore(self, state: Tensor) -> None:
         """Go on from where :meth:`state` was taken."""
         for generator, own in zip(self.generators, state, strict=True):
-            generator.set_state(own)
+            generator.set_state(own.clone())

@@ -5,14 +5,14 @@ import torch
 from sevenfold.config import ConfigError
 from sevenfold.diffreps.priors.mixture import Mixture
 
-MEANS = [[-1.5, 0.5], [0.5, -0.7], [1.6, 0.9]]
+MEANS = [[-1.0, 0.8], [0.9, -0.6], [1.2, 0.8]]
 
 
 def points(
     *,
     means: list[list[float]] = MEANS,
-    deviations: list[float] = [0.45, 0.35, 0.5],  # noqa: B006 (never changed)
-    weights: list[float] = [0.3, 0.3, 0.4],  # noqa: B006
+    deviations: list[float] = [0.8, 0.7, 0.6],  # noqa: B006 (never changed)
+    weights: list[float] = [0.4, 0.3, 0.3],  # noqa: B006
 ) -> Mixture:
     """Return a mixture over "images" of two channels and one pixel: points of the plane."""
     if not len(means) == len(deviations) == len(weights) or any(len(mean) != 2 for mean in means):

@@ -42,6 +42,7 @@ class Representation(nn.Module, ABC):
         cells: how many places of its own it has that noise can be anchored to; 0 for none.
 
     A view is a vector (d,) whose meaning is the representation's own; with a single view, d = 0.
+    Constants are built in float64; ``.to(dtype)`` brings them to the parameters'.
     ``render`` must work under ``torch.func``: nothing in place, no branch that depends on values.
     """
 
@@ -122,7 +123,7 @@ class CoordinateRepresentation(Representation):
 
 
 def pixel_centers(height: int, width: int) -> Tensor:
-    """Return the centers (H W, 2) of pixels as (x, y) in [-1, 1], row by row."""
-    y = (2 * torch.arange(height) + 1) / height - 1
-    x = (2 * torch.arange(width) + 1) / width - 1
+    """Return the centers (H W, 2) of pixels as (x, y) in [-1, 1], row by row, in float64."""
+    y = (2 * torch.arange(height, dtype=torch.float64) + 1) / height - 1
+    x = (2 * torch.arange(width, dtype=torch.float64) + 1) / width - 1
     return torch.stack(torch.meshgrid(x, y, indexing="xy"), -1).reshape(-1, 2)

@@ -15,7 +15,7 @@ class Curve(Representation):
         start: standard deviation of the initial parameter.
     """
 
-    def __init__(self, *, height: float = 1.0, frequency: float = 1.5, start: float = 0.0) -> None:
+    def __init__(self, *, height: float = 0.6, frequency: float = 1.2, start: float = 0.0) -> None:
         super().__init__((2, 1, 1), Layout({"t": (1,)}))
         if start < 0:
             raise ConfigError("start", f"must not be negative, got {start:g}")

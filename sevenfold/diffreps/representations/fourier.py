@@ -21,7 +21,7 @@ class FourierFeatures(CoordinateRepresentation):
             raise ConfigError("features", f"needs features >= 1, scale > 0, got {features}, {scale:g}")
         super().__init__((channels, size, size), layout)
         self.register_buffer("centers", pixel_centers(size, size))
-        drawn = torch.randn(features, 2, generator=torch.Generator().manual_seed(0))
+        drawn = torch.randn(features, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
         self.register_buffer("frequencies", 2 * math.pi * scale * drawn)
 
     def coordinates(self, view: Tensor) -> Tensor:

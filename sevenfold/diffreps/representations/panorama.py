@@ -59,9 +59,9 @@ class Panorama(CoordinateRepresentation):
 
     def views(self, count: int, generator: torch.Generator) -> Tensor:
         """Return cameras all around, their elevations spread over the range."""
-        turn = torch.arange(count) / count
+        turn = torch.arange(count, dtype=torch.float64) / count
         low, high = (math.radians(degrees) for degrees in self.elevations)
-        share = (0.5 + GOLDEN * torch.arange(count)) % 1
+        share = (0.5 + GOLDEN * torch.arange(count, dtype=torch.float64)) % 1
         return torch.stack([2 * math.pi * turn, low + (high - low) * share], 1)
 
     def coordinates(self, view: Tensor) -> Tensor:

@@ -76,7 +76,7 @@ class Turned(Wrapped):
 
     def views(self, count: int, generator: torch.Generator) -> Tensor:
         """Return all angles, whatever ``count``."""
-        return torch.tensor(self.degrees)[:, None] * math.pi / 180
+        return torch.tensor(self.degrees, dtype=torch.float64)[:, None] * math.pi / 180
 
     def coordinates(self, view: Tensor) -> Tensor:
         """Return turned pixel centers."""
