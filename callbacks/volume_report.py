@@ -76,9 +76,10 @@ class VolumeReport(RecordsWriter):
         save_png(images / f"views_{trial.setting.label}.png", sheet)
 
     def results(self) -> dict[str, Any]:
-        """Return means over seeds; real scenes as a reference."""
+        """Return means over seeds, but for times, which are in the table; real scenes as a reference."""
         real = {f"reference/real/{name}": value for name, value in self.real.items()}
-        return super().results() | real
+        kept = {name: v for name, v in super().results().items() if name.split("/")[-2] != "seconds"}
+        return kept | real
 
 
 def row_of(images: Tensor) -> Tensor:

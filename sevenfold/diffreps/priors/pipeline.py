@@ -165,7 +165,7 @@ def load(path: str, dtype: torch.dtype) -> Any:
             f"make a tiny one with python -m sevenfold.diffreps.tiny_pipeline FOLDER"
         )
     pipeline = library().DiffusionPipeline.from_pretrained(
-        path, local_files_only=True, torch_dtype=dtype, low_cpu_mem_usage=False
+        path, local_files_only=True, dtype=dtype, low_cpu_mem_usage=False
     )
     if not all(hasattr(pipeline, part) for part in ("unet", "vae", "encode_prompt", "scheduler")):
         raise InputError(f"'{path}' holds a {type(pipeline).__name__}, no text-to-image U-Net with an autoencoder")

@@ -75,7 +75,7 @@ class Autoencoded(Representation):
     def picture(self, params: Tensor) -> Tensor:
         """Return an image (3, H, W) in [0, 1]."""
         shown = self.inner.picture(params)
-        return self.decode(shown[None])[0] if self.mode == "latent" else shown
+        return self.decode(shown[None])[0] if self.mode == "latent" else shown.clamp(0, 1)
 
     def encode(self, images: Tensor) -> Tensor:
         """Return the scaled latents of images (N, 3, H, W) in [0, 1]: the encoder's mean."""
