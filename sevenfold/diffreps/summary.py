@@ -43,7 +43,7 @@ def by_group(records: Sequence[Record]) -> dict[str, list[Record]]:
 
 
 def load_group(folder: Path, group: str) -> dict[str, Any]:
-    """Return the kept samples of a group: ``images`` (N, K, C, H, W), ``pictures``, ``theta``, what is
+    """Return a group's kept samples: ``images`` (N, K, C, H, W), ``pictures``, ``theta``, what is
     ``said`` of each, and the first chunk's ``trace`` and ``frames``.
     """
     paths = sorted(folder.glob(f"{group.replace('/', '--')}--*.pt"))
