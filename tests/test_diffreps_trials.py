@@ -121,8 +121,8 @@ BAD = [
     (["data.representations.siren.size=8"], "shape (1, 8, 8), the prior knows (1, 16, 16)"),
     (["data.representations={g: {name: gaussians2d, low: 0.0}}"], "from 0 to 1.2, the prior's images"),
     (["data.methods.pullback.schedule.name=kerras"], "Did you mean 'karras'?"),
-    (["data.methods.pullback.schedule={name: karras, sigma_min: 30}"], "needs 0 < sigma_min < sigma_max"),
-    (["data.methods.pullback.schedule={name: table, levels: 2000}"], "table has 1000 entries, 2000 were asked"),
+    (["data.methods.pullback.schedule={name: karras, sigma_min: 30}"], "needs 0 < sigma_min <"),
+    (["data.methods.pullback.schedule={name: table, levels: 2000}"], "has 1000 entries, 2000 were"),
     (["data.methods.pullback.solver={name: linear}"], "affine in its parameters, which Siren is not"),
     (["data.methods.pullback.solver.name=gauss"], "Known: cg, dense, inner, linear, lsmr"),
     (["data.view_noises={a: {name: anchored}}"], "Siren has no places of its own to anchor noise to"),
@@ -167,8 +167,8 @@ def test_a_checkpoint_of_the_trainer_is_a_prior(tmp_path: Path, capsys: pytest.C
     levels = [
         f"data.methods.{name}.schedule.levels=4" for name in ("reference", "pullback", "pullback_guided")
     ]
-    folder = run(tmp_path, f"data.prior.path={checkpoint}", "data.samples=2", "callbacks.progress=null", *levels,
-                 config="siren_unet")  # fmt: skip
+    few = [f"data.prior.path={checkpoint}", "data.samples=2", "callbacks.progress=null", *levels]
+    folder = run(tmp_path, *few, config="siren_unet")
     record = next(r for r in read_folder(folder / "records") if r["group"] == "siren/pullback_guided")
     assert record["evaluations"] == 2 * record["calls"] == 8 and record["asked"] in (0, 1)
     path = ROOT / "configs/diffreps/siren_unet.yaml"
