@@ -28,9 +28,9 @@ COLUMNS = {
 EXPLANATION = [
     "calls: of the prior, a sample. seconds: a sample. PSNR, SSIM: to the reference's images from the same "
     "noise. confidence: of a small classifier trained on real images, whose features also give the two "
-    "distances, which are no Inception FID or KID. class entropy: of the mean prediction, 1 for all "
-    "classes alike. pairwise: mean distance between samples over that of real images. log-lik.: under the prior; much "
-    "above real images' means mode seeking. refused: solver steps that were not taken."
+    "distances, which are no Inception FID or KID. class entropy: of the mean prediction, 1 for all classes "
+    "alike. pairwise: mean distance between samples over that of real images. log-lik.: under the prior; "
+    "much above real images' means mode seeking. refused: solver steps that were not taken."
 ]
 
 
