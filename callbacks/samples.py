@@ -40,7 +40,9 @@ class SampleReport(RecordsWriter):
         if not trainer.is_global_zero or not self._records:
             return
         folder = records_folder(trainer).parent
-        groups = {g: (rows, load_group(folder / "samples", g)) for g, rows in by_group(self._records).items()}
+        recorded, data = by_group(self._records), trainer.datamodule
+        order = [f"{setting.label}/{label}" for setting in data.settings for label in data.methods]
+        groups = {g: (recorded[g], load_group(folder / "samples", g)) for g in order if g in recorded}
         real = _real(folder / "samples")
         self._scores = {group: group_scores(rows, own, real) for group, (rows, own) in groups.items()}
         listed = dict(self._scores) if real is None else {REAL: real_scores(real), **self._scores}
@@ -48,7 +50,7 @@ class SampleReport(RecordsWriter):
         (folder / "images").mkdir(exist_ok=True)
         sheet = {} if real is None else {REAL: real["images"][: self.shown]}
         sheet |= {group: own["pictures"][: self.shown] for group, (_, own) in groups.items()}
-        bounds = trainer.datamodule.prior.range or (-1.0, 1.0)
+        bounds = data.prior.range or (-1.0, 1.0)
         contact_sheet(sheet, bounds, folder / "images/contact.png")
         told: list[dict[str, Any]] = [{"title": "Samples", "text": EXPLANATION, "rows": rows}]
         write_text(folder / "sections.json", json.dumps(told, indent=1) + "\n")

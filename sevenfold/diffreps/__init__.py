@@ -24,6 +24,7 @@ REPRESENTATIONS: dict[str, str] = {
     "grid": "sevenfold.diffreps.representations.grid:Grid",
     "hashgrid": "sevenfold.diffreps.representations.grid:HashGrid",
     "ink_volume": "sevenfold.diffreps.representations.ink_volume:InkVolume",
+    "mlp_nerf": "sevenfold.diffreps.representations.mlp_nerf:MlpNerf",
     "panorama": "sevenfold.diffreps.representations.panorama:Panorama",
     "pixels": "sevenfold.diffreps.representations.pixels:Pixels",
     "siren": "sevenfold.diffreps.representations.siren:Siren",
@@ -42,6 +43,7 @@ SOLVERS: dict[str, str] = {
     "inner": "sevenfold.diffreps.solvers.inner:Inner",
     "linear": "sevenfold.diffreps.solvers.linear:Linear",
     "lsmr": "sevenfold.diffreps.solvers.lsmr:LSMR",
+    "regularized": "sevenfold.diffreps.solvers.regularized:Regularized",
 }
 
 VIEW_NOISES: dict[str, str] = {
@@ -56,6 +58,7 @@ VIEW_NOISES: dict[str, str] = {
 
 METHODS: dict[str, str] = {
     "fit": "sevenfold.diffreps.methods.fit:Fit",
+    "growing": "sevenfold.diffreps.methods.growing:Growing",
     "pullback": "sevenfold.diffreps.methods.pullback:Pullback",
     "reference": "sevenfold.diffreps.methods.reference:Reference",
     "sds": "sevenfold.diffreps.methods.distill:SDS",

@@ -22,7 +22,7 @@ class Watch:
     """Say what is kept on the way.
 
     ``snapshot``: file that holds the run's whole state every ``every`` steps; a later call goes on from it.
-    ``frames``: of how many samples the images of the first view are kept, after every step or some sixty of them.
+    ``frames``: of how many samples the first view is kept, after every step or some sixty of them.
     """
 
     snapshot: Path | None = None

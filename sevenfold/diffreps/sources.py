@@ -42,7 +42,7 @@ def digits(*, size: int = 16) -> Images:
 
 
 def mnist(*, root: str = "data") -> Images:
-    """Return the 10,000 test images of MNIST in [0, 1] from the files ``t10k`` in ``root``, gzipped or not."""
+    """Return the 10,000 test images of MNIST in [0, 1] from its files in ``root``, gzipped or not."""
     images = _idx(Path(root), "mnist-t10k-images-idx3-ubyte", "t10k-images-idx3-ubyte")
     labels = _idx(Path(root), "mnist-t10k-labels-idx1-ubyte", "t10k-labels-idx1-ubyte")
     return Images("mnist", images[:, None].float() / 255, labels.long(), (0.0, 1.0))

@@ -29,8 +29,8 @@ EXPLANATION = [
     "calls: of the prior, a sample. seconds: a sample. PSNR, SSIM: to the reference's images from the same "
     "noise. confidence: of a small classifier trained on real images, whose features also give the two "
     "distances, which are no Inception FID or KID. class entropy: of the mean prediction, 1 for all classes "
-    "alike. pairwise: mean distance between samples over that of real images. log-lik.: under the prior; much "
-    "above real images' means mode seeking. refused: solver steps that were not taken."
+    "alike. pairwise: mean distance between samples over that of real images. log-lik.: under the prior; "
+    "much above real images' means mode seeking. refused: solver steps that were not taken."
 ]
 
 
@@ -43,7 +43,7 @@ def by_group(records: Sequence[Record]) -> dict[str, list[Record]]:
 
 
 def load_group(folder: Path, group: str) -> dict[str, Any]:
-    """Return the kept samples of a group: ``images`` (N, K, C, H, W), ``pictures``, ``theta``, what is
+    """Return a group's kept samples: ``images`` (N, K, C, H, W), ``pictures``, ``theta``, what is
     ``said`` of each, and the first chunk's ``trace`` and ``frames``.
     """
     paths = sorted(folder.glob(f"{group.replace('/', '--')}--*.pt"))

@@ -131,7 +131,7 @@ def test_all_three_ways_run_end_to_end(folder: str, mode: str, solver: dict[str,
     assert images.shape == (2, 1, 4, 8, 8) and images.isfinite().all()
     with torch.no_grad():
         shown = task.representation.picture(theta[0])
-    assert shown.shape == (3, 16, 16) and 0 <= float(shown.min()) <= float(shown.max()) <= 1
+    assert shown.shape == (3, 16, 16) and -1 <= float(shown.min()) <= float(shown.max()) <= 1
 
 
 def test_object_noise_reaches_volumes_of_latents(folder: str) -> None:

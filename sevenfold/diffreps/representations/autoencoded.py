@@ -73,9 +73,10 @@ class Autoencoded(Representation):
         return self.inner.jacobian(params, views) if self.mode == "latent" else super().jacobian(params, views)
 
     def picture(self, params: Tensor) -> Tensor:
-        """Return an image (3, H, W) in [0, 1]."""
+        """Return an image (3, H, W) in [-1, 1], as latents, which have no range, are shown."""
         shown = self.inner.picture(params)
-        return self.decode(shown[None])[0] if self.mode == "latent" else shown.clamp(0, 1)
+        image = self.decode(shown[None])[0] if self.mode == "latent" else shown.clamp(0, 1)
+        return 2 * image - 1
 
     def encode(self, images: Tensor) -> Tensor:
         """Return the scaled latents of images (N, 3, H, W) in [0, 1]: the encoder's mean."""
