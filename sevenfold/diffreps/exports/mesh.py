@@ -14,7 +14,6 @@ from sevenfold.errors import InputError
 TETRAHEDRA = torch.tensor(
     [[0, 4, 6, 7], [0, 6, 2, 7], [0, 2, 3, 7], [0, 3, 1, 7], [0, 1, 5, 7], [0, 5, 4, 7]]
 )
-EDGES = torch.tensor([[0, 1], [0, 2], [0, 3], [1, 2], [1, 3], [2, 3]])
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,8 @@ def isosurface(values: Tensor, level: float) -> Mesh:
     mixed = inside.any(1) & ~inside.all(1)
     tetra, inside = tetra[mixed], inside[mixed]
     count = inside.sum(1)
-    one = _corners(tetra, inside, count == 1, flip=False)
-    three = _corners(tetra, ~inside, count == 3, flip=True)
+    one = _corners(tetra[count == 1], inside[count == 1])
+    three = _corners(tetra[count == 3], ~inside[count == 3])
     two = _quads(tetra[count == 2], inside[count == 2])
     faces = torch.cat([one, three, two])  # (M, 3, 2): the edges whose crossings are the vertices
     edges, place = faces.flatten(0, 1).sort(1).values.unique(dim=0, return_inverse=True)
@@ -50,19 +49,16 @@ def isosurface(values: Tensor, level: float) -> Mesh:
     return Mesh(vertices, _outward(vertices, place.view(-1, 3), faces, points, values))
 
 
-def _corners(tetra: Tensor, alone: Tensor, rows: Tensor, *, flip: bool) -> Tensor:
+def _corners(tetra: Tensor, alone: Tensor) -> Tensor:
     """Return the triangle that cuts off the one corner that is ``alone``, as edges (M, 3, 2)."""
-    tetra, alone = tetra[rows], alone[rows]
-    order = alone.int().argsort(1, descending=True, stable=True)
-    sorted_corners = tetra.gather(1, order)
-    first = sorted_corners[:, :1].expand(-1, 3)
-    edges = torch.stack([first, sorted_corners[:, 1:]], 2)
-    return edges.flip(1) if flip else edges
+    first, *rest = tetra.gather(1, torch.argsort(alone.int(), dim=1, descending=True, stable=True)).unbind(1)
+    return torch.stack([torch.stack([first, other], 1) for other in rest], 1)
 
 
 def _quads(tetra: Tensor, inside: Tensor) -> Tensor:
     """Return the two triangles between two corners inside and two outside, as edges (M, 3, 2)."""
-    a, b, c, d = tetra.gather(1, inside.int().argsort(1, descending=True, stable=True)).unbind(1)
+    order = torch.argsort(inside.int(), dim=1, descending=True, stable=True)
+    a, b, c, d = tetra.gather(1, order).unbind(1)
     quad = [torch.stack(pair, 1) for pair in ((a, c), (a, d), (b, d), (b, c))]
     return torch.cat([torch.stack([quad[0], quad[1], quad[2]], 1), torch.stack([quad[0], quad[2], quad[3]], 1)])
 

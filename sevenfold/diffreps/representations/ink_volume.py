@@ -41,7 +41,7 @@ class InkVolume(Volume):
 
     def integrals(self, view: Tensor) -> Tensor:
         """Return the line integrals (H W, G^3) of the grid's hat functions along a view's rays."""
-        points, _, step = self.camera.points(view, self.shape[1], self.samples)
+        points, step = self.camera.points(view, self.shape[1], self.samples)
         weights = hats(points.flatten(0, 1), self.resolution)
         return step * weights.unflatten(0, (-1, self.samples)).sum(1)
 

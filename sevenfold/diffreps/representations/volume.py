@@ -106,13 +106,14 @@ class Nerf(Volume):
 
     def march(self, params: Tensor, view: Tensor) -> Tensor:
         """Return colour, opacity and opacity times depth along every ray, (H W, C + 2)."""
-        points, distance, step = self.camera.points(view, self.shape[1], self.samples)
+        points, step = self.camera.points(view, self.shape[1], self.samples)
         rays = torch.cat([points.flatten(1), step], 1)
 
         def some(own: Tensor, part: Tensor) -> Tensor:
             where, spacing = part[:, :-1].reshape(-1, 3), part[:, -1:]
             density, colour = self.fields(own, where)
             weight = absorption(density.view(len(part), -1), spacing)
+            distance = self.camera.distances(self.samples).to(own)
             seen = torch.einsum("rs,rsc->rc", weight, colour.view(*weight.shape, -1))
             return torch.cat([seen, weight.sum(1, keepdim=True), (weight @ distance)[:, None]], 1)
 

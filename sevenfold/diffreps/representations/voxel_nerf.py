@@ -63,7 +63,7 @@ class VoxelNerf(Nerf):
 
     def _jacobian(self, params: Tensor, view: Tensor) -> Tensor:
         """Return (B, C R, p) of one view with R rays."""
-        points, _, step = self.camera.points(view, self.shape[1], self.samples)
+        points, step = self.camera.points(view, self.shape[1], self.samples)
         nodes, (count, channels) = self.resolution**3, (len(params), self.shape[0])
         weights = hats(points.flatten(0, 1), self.resolution)  # (R S, G^3)
         rays = weights.view(len(points), -1, nodes)

@@ -55,15 +55,17 @@ class Camera:
         toward = middle - self.radius * back if self.field else (-back).expand_as(middle)
         return middle, toward / toward.norm(dim=1, keepdim=True)
 
-    def points(self, view: Tensor, size: int, samples: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Return points (H W, samples, 3) on a view's rays, front first, their distance along the ray from
-        its near end (samples,), and the spacing of points (H W, 1).
-        """
+    def distances(self, samples: int) -> Tensor:
+        """Return how far behind the near plane each of a ray's samples lies, (samples,), front first."""
+        return self.depth * (2 * torch.arange(samples) + 1) / samples
+
+    def points(self, view: Tensor, size: int, samples: int) -> tuple[Tensor, Tensor]:
+        """Return points (H W, samples, 3) on a view's rays, front first, and their spacing (H W, 1)."""
         middle, direction = self.rays(view, size)
-        t = self.depth * ((2 * torch.arange(samples, device=view.device) + 1) / samples - 1).to(view)
+        t = (self.distances(samples) - self.depth).to(view)
         slant = 1 / -(direction @ axes(view)[2])  # rays run between two planes
         points = middle[:, None] + (t[:, None] * slant[:, None, None]) * direction[:, None]
-        return points, t + self.depth, (2 * self.depth / samples * slant)[:, None]
+        return points, (2 * self.depth / samples * slant)[:, None]
 
 
 def axes(view: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -92,7 +92,7 @@ class Drawn:
 
 def render_opaque(scenes: Drawn, camera: Camera, view: Tensor, size: int, samples: int) -> Tensor:
     """Return images (N, 3, H, W) of solid scenes on white, in [0, 1]."""
-    points, _, step = camera.points(view, size, samples)
+    points, step = camera.points(view, size, samples)
     filled = scenes.occupancy(points.flatten(0, 1)).unflatten(1, (-1, samples))  # (N, R, S, 3)
     weight = absorption(SOLID * filled.sum(-1), step)
     hue = torch.einsum("nrso,noc->nrsc", filled, scenes.colours) / filled.sum(-1, keepdim=True).clamp(min=1e-6)
@@ -102,7 +102,7 @@ def render_opaque(scenes: Drawn, camera: Camera, view: Tensor, size: int, sample
 
 def render_ink(scenes: Drawn, camera: Camera, view: Tensor, size: int, samples: int) -> Tensor:
     """Return images (N, 3, H, W) of scenes of ink: one minus its line integrals, so affine in the ink."""
-    points, _, step = camera.points(view, size, samples)
+    points, step = camera.points(view, size, samples)
     filled = scenes.occupancy(points.flatten(0, 1)).unflatten(1, (-1, samples))
     ink = torch.einsum("nrso,noc->nrc", filled, 1 - scenes.colours)
     return (1 - INK * step * ink).transpose(1, 2).unflatten(2, (size, size))
