@@ -59,8 +59,13 @@ class SampleReport(RecordsWriter):
         trainer.print(f"\n{aligned(rows)}\n\nto see: {folder / 'images/contact.png'}")
 
     def results(self) -> dict[str, float]:
-        """Return every group's figures."""
-        return {f"{group}/{name}": v for group, own in self._scores.items() for name, v in own.items()}
+        """Return every group's figures but its seconds, which no two runs share."""
+        return {
+            f"{group}/{name}": value
+            for group, own in self._scores.items()
+            for name, value in own.items()
+            if name != "seconds"
+        }
 
 
 def _real(folder: Path) -> dict[str, Any] | None:

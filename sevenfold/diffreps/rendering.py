@@ -30,6 +30,10 @@ class Rendering:
         """Return (B, n, p)."""
         return self.representation.jacobian(theta, self.views)
 
+    def gram(self, theta: Tensor) -> Tensor | None:
+        """Return J J^T (B, n, n), or None where it needs J."""
+        return self.representation.gram(theta, self.views)
+
     def jvp(self, theta: Tensor, direction: Tensor) -> Tensor:
         """Return J d (B, n) for d (B, p)."""
         with warnings.catch_warnings():  # of torch's own, on its first use of forward mode

@@ -55,6 +55,22 @@ def test_check_11_the_jacobian_by_pixels_is_the_jacobian(name: str) -> None:
     assert float((rendering.jacobian(theta) - slow).abs().max()) < 1e-12
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_the_tangent_kernel_is_the_jacobian_times_itself(name: str) -> None:
+    rendering = seen(representation(name))
+    theta = starts(rendering.representation)
+    gram, jacobian = rendering.gram(theta), rendering.jacobian(theta)
+    assert (gram is None) == (name not in ("siren", "tile", "panorama", "turned"))
+    if gram is not None:
+        assert torch.allclose(gram, jacobian @ jacobian.mT, rtol=1e-12, atol=1e-12)
+        dense = build(SOLVERS, {"name": "dense"}, "s")
+        residual, damping = normal(*jacobian.shape[:2]), torch.full((2,), 1e-3).double()
+        wide = rendering.representation.layout.size > jacobian.shape[1]
+        mu = damping * jacobian.square().sum((1, 2)) / min(jacobian.shape[1:])
+        step, _ = dense.direction(rendering, theta, residual, damping)
+        assert torch.allclose(step, damped_solve(jacobian, residual, mu), atol=1e-9), wide
+
+
 def fastest(work: object, times: int = 3) -> float:
     taken = []
     for _ in range(times):

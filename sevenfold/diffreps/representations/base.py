@@ -80,6 +80,10 @@ class Representation(nn.Module, ABC):
         """Return what to show of parameters (p,): the first view, or the whole where that says more."""
         return self.render(params, self.views(1, torch.Generator().manual_seed(0))[0].to(params))
 
+    def gram(self, params: Tensor, views: Tensor) -> Tensor | None:
+        """Return J J^T (B, n, n), n = V C H W, where it can be had without J; otherwise None."""
+        return None
+
     def jacobian(self, params: Tensor, views: Tensor) -> Tensor:
         """Return the Jacobian (B, V C H W, p) of V views for B samples' parameters (B, p)."""
 
@@ -103,6 +107,19 @@ class CoordinateRepresentation(Representation):
     @abstractmethod
     def values(self, weights: Weights, coordinates: Tensor) -> Tensor:
         """Return values (N, C) at coordinates (N, k)."""
+
+    def kernel(self, weights: Weights, coordinates: Tensor) -> Tensor | None:
+        """Return J J^T (C, N, C, N) of the values at coordinates (N, k), where it can be had without J."""
+        return None
+
+    def gram(self, params: Tensor, views: Tensor) -> Tensor | None:
+        """Return the kernel of all views' coordinates, in the order of rendered values."""
+        coordinates = vmap(self.coordinates)(views).flatten(0, 1)
+        if self.kernel(self.layout.split(params[0]), coordinates[:1]) is None:
+            return None
+        found = vmap(self.kernel, (0, None))(vmap(self.layout.split)(params), coordinates)
+        split = found.unflatten(4, (len(views), -1)).unflatten(2, (len(views), -1))  # (B, C, V, N, C, V, N)
+        return split.transpose(1, 2).transpose(4, 5).flatten(4, 6).flatten(1, 3)
 
     def render(self, params: Tensor, view: Tensor) -> Tensor:
         """Return the values at a view's coordinates as an image."""

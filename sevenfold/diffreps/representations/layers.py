@@ -28,6 +28,31 @@ def network(weights: Weights, x: Tensor, activation: Callable[[Tensor], Tensor],
     return x @ weights[f"weight{hidden}"].T + weights[f"bias{hidden}"]
 
 
+def tangent_kernel(
+    weights: Weights, x: Tensor, activation: Callable[[Tensor], Tensor], slope: Callable[[Tensor], Tensor],
+    hidden: int,
+) -> Tensor:  # fmt: skip
+    """Return J J^T (outputs, N, outputs, N) of a network's outputs, without J.
+
+    A layer's part is (a a^T + 1) times delta delta^T: a its inputs, delta the outputs' derivatives by what it
+    puts out before the activation, whose derivative is ``slope``.
+    """
+    inputs, slopes = [x], []
+    for i in range(hidden):
+        before = inputs[-1] @ weights[f"weight{i}"].T + weights[f"bias{i}"]
+        inputs.append(activation(before))
+        slopes.append(slope(before))
+    head = weights[f"weight{hidden}"]
+    outputs = torch.eye(len(head), dtype=x.dtype, device=x.device)
+    total = torch.einsum("cd,nm->cndm", outputs, inputs[hidden] @ inputs[hidden].T + 1)
+    delta = head[:, None] * slopes[-1]  # (outputs, N, width)
+    for i in range(hidden - 1, -1, -1):
+        total = total + (inputs[i] @ inputs[i].T + 1)[:, None] * torch.einsum("cnk,dmk->cndm", delta, delta)
+        if i:
+            delta = delta @ weights[f"weight{i}"] * slopes[i - 1]
+    return total
+
+
 def uniform(shape: tuple[int, ...], bound: float, generator: torch.Generator) -> Tensor:
     """Draw uniformly from [-bound, bound]."""
     return (2 * torch.rand(shape, generator=generator) - 1) * bound

@@ -6,19 +6,13 @@ import torch
 from torch import Tensor
 
 from sevenfold.config import ConfigError
-from sevenfold.diffreps.representations.base import (
-    CoordinateRepresentation,
-    Layout,
-    Representation,
-    Weights,
-    pixel_centers,
-)  # fmt: skip
-from sevenfold.diffreps.representations.siren import SineNetwork
+from sevenfold.diffreps.representations.base import Layout, Representation, pixel_centers
+from sevenfold.diffreps.representations.siren import SineNetwork, SineRepresentation
 
 GOLDEN = (math.sqrt(5) - 1) / 2
 
 
-class Panorama(CoordinateRepresentation):
+class Panorama(SineRepresentation):
     """A sine network of the unit direction; a view is a camera (azimuth, elevation) in radians.
 
     Args:
@@ -48,14 +42,10 @@ class Panorama(CoordinateRepresentation):
                 "field", f"needs 0 < field < 180 and -90 <= elevations <= 90, got {field:g}, {elevations}"
             )
         network = SineNetwork(inputs=3, width=width, hidden=hidden, w0=w0, outputs=channels)
-        super().__init__((channels, size, size), network.layout)
-        self.network, self.rows, self.cells = network, rows, 2 * rows * rows
+        super().__init__(network, (channels, size, size))
+        self.rows, self.cells = rows, 2 * rows * rows
         self.tangent, self.elevations = math.tan(math.radians(field) / 2), elevations
         self.register_buffer("centers", pixel_centers(size, size))
-
-    def initial(self, generator: torch.Generator) -> Tensor:
-        """Draw a network."""
-        return self.network.start(generator)
 
     def views(self, count: int, generator: torch.Generator) -> Tensor:
         """Return cameras all around, their elevations spread over the range."""
@@ -74,10 +64,6 @@ class Panorama(CoordinateRepresentation):
         y = forward * azimuth.sin() - right * azimuth.cos()
         direction = torch.stack([x, y, height], 1)
         return direction / direction.norm(dim=1, keepdim=True)
-
-    def values(self, weights: Weights, coordinates: Tensor) -> Tensor:
-        """Return the network's output."""
-        return self.network(weights, coordinates)
 
     def anchors(self, view: Tensor) -> Tensor:
         """Return the nearest cells of the sphere, never interpolated."""

@@ -34,10 +34,40 @@ class SineNetwork:
 
     def __call__(self, weights: Weights, x: Tensor) -> Tensor:
         """Return outputs (N, outputs) for inputs (N, inputs)."""
-        return layers.network(weights, x, lambda v: torch.sin(self.w0 * v), self.hidden)
+        return layers.network(weights, x, self._activation, self.hidden)
+
+    def kernel(self, weights: Weights, x: Tensor) -> Tensor:
+        """Return J J^T (outputs, N, outputs, N) without J."""
+        return layers.tangent_kernel(weights, x, self._activation, self._slope, self.hidden)
+
+    def _activation(self, x: Tensor) -> Tensor:
+        return torch.sin(self.w0 * x)
+
+    def _slope(self, x: Tensor) -> Tensor:
+        return self.w0 * torch.cos(self.w0 * x)
 
 
-class Siren(CoordinateRepresentation):
+class SineRepresentation(CoordinateRepresentation):
+    """What representations by a sine network share; each says which coordinates a view has."""
+
+    def __init__(self, network: SineNetwork, shape: tuple[int, int, int]) -> None:
+        super().__init__(shape, network.layout)
+        self.network = network
+
+    def initial(self, generator: torch.Generator) -> Tensor:
+        """Draw a network."""
+        return self.network.start(generator)
+
+    def values(self, weights: Weights, coordinates: Tensor) -> Tensor:
+        """Return the network's output."""
+        return self.network(weights, coordinates)
+
+    def kernel(self, weights: Weights, coordinates: Tensor) -> Tensor:
+        """Return the network's tangent kernel."""
+        return self.network.kernel(weights, coordinates)
+
+
+class Siren(SineRepresentation):
     """An image as a sine network of its coordinates in [-1, 1]^2.
 
     Args:
@@ -52,18 +82,9 @@ class Siren(CoordinateRepresentation):
         self, *, size: int = 16, channels: int = 1, width: int = 32, hidden: int = 2, w0: float = 10.0
     ) -> None:
         network = SineNetwork(inputs=2, width=width, hidden=hidden, w0=w0, outputs=channels)
-        super().__init__((channels, size, size), network.layout)
-        self.network = network
+        super().__init__(network, (channels, size, size))
         self.register_buffer("centers", pixel_centers(size, size))
-
-    def initial(self, generator: torch.Generator) -> Tensor:
-        """Draw a network."""
-        return self.network.start(generator)
 
     def coordinates(self, view: Tensor) -> Tensor:
         """Return the pixel centers."""
         return self.centers
-
-    def values(self, weights: Weights, coordinates: Tensor) -> Tensor:
-        """Return the network's output."""
-        return self.network(weights, coordinates)

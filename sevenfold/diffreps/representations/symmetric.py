@@ -74,6 +74,10 @@ class Turned(Wrapped):
             raise ConfigError("degrees", "needs at least one angle")
         self.affine, self.degrees = self.inner.affine, degrees
 
+    def kernel(self, weights: Weights, coordinates: Tensor) -> Tensor | None:
+        """Return the inner tangent kernel."""
+        return self.inner.kernel(weights, coordinates)
+
     def views(self, count: int, generator: torch.Generator) -> Tensor:
         """Return all angles, whatever ``count``."""
         return torch.tensor(self.degrees, dtype=torch.float64)[:, None] * math.pi / 180

@@ -5,11 +5,11 @@ import math
 import torch
 from torch import Tensor
 
-from sevenfold.diffreps.representations.base import CoordinateRepresentation, Weights, pixel_centers
-from sevenfold.diffreps.representations.siren import SineNetwork
+from sevenfold.diffreps.representations.base import pixel_centers
+from sevenfold.diffreps.representations.siren import SineNetwork, SineRepresentation
 
 
-class Tile(CoordinateRepresentation):
+class Tile(SineRepresentation):
     """A sine network of (cos, sin) of both coordinates.
 
     A view is a cyclic shift in whole pixels (rows, columns); the pool's first is none.
@@ -25,13 +25,9 @@ class Tile(CoordinateRepresentation):
         self, *, size: int = 16, channels: int = 1, width: int = 32, hidden: int = 2, w0: float = 6.0
     ) -> None:
         network = SineNetwork(inputs=4, width=width, hidden=hidden, w0=w0, outputs=channels)
-        super().__init__((channels, size, size), network.layout)
-        self.network, self.cells = network, size * size
+        super().__init__(network, (channels, size, size))
+        self.cells = size * size
         self.register_buffer("centers", pixel_centers(size, size))
-
-    def initial(self, generator: torch.Generator) -> Tensor:
-        """Draw a network."""
-        return self.network.start(generator)
 
     def views(self, count: int, generator: torch.Generator) -> Tensor:
         """Draw shifts."""
@@ -43,10 +39,6 @@ class Tile(CoordinateRepresentation):
         """Return places on the torus (H W, 4)."""
         angle = math.pi * (self.centers + view.flip(0) * 2 / self.shape[1])
         return torch.cat([angle.cos(), angle.sin()], 1)
-
-    def values(self, weights: Weights, coordinates: Tensor) -> Tensor:
-        """Return the network's output."""
-        return self.network(weights, coordinates)
 
     def anchors(self, view: Tensor) -> Tensor:
         """Return the numbers of the torus' pixels."""

@@ -1,4 +1,4 @@
-"""Gauss-Newton with the explicit Jacobian."""
+"""Gauss-Newton with the explicit Jacobian, or with J J^T where that can be had without it."""
 
 import torch
 from torch import Tensor
@@ -28,6 +28,11 @@ class Dense(GaussNewton):
         self, rendering: Rendering, theta: Tensor, residual: Tensor, damping: Tensor
     ) -> tuple[Tensor, int]:
         """Return d."""
+        if self.damping and residual.shape[1] < theta.shape[1]:
+            gram = rendering.gram(theta)
+            if gram is not None:
+                mu = damping * gram.diagonal(dim1=1, dim2=2).mean(1)
+                return rendering.vjp(theta, positive_solve(gram, residual[..., None], mu)[..., 0]), 1
         jacobian = rendering.jacobian(theta)
         if self.damping == 0:
             return pseudo_solve(jacobian, residual), 1
@@ -51,11 +56,12 @@ def damped_solve(jacobian: Tensor, residual: Tensor, mu: Tensor) -> Tensor:
     n, p = jacobian.shape[1:]
     gram = jacobian @ jacobian.mT if n < p else jacobian.mT @ jacobian
     right = residual[..., None] if n < p else jacobian.mT @ residual[..., None]
-    solved = _positive_solve(gram, right, mu)
+    solved = positive_solve(gram, right, mu)
     return (jacobian.mT @ solved if n < p else solved)[..., 0]
 
 
-def _positive_solve(gram: Tensor, right: Tensor, mu: Tensor) -> Tensor:
+def positive_solve(gram: Tensor, right: Tensor, mu: Tensor) -> Tensor:
+    """Return (gram + mu I)^-1 right; where Cholesky fails the sample's mu grows tenfold, several times."""
     identity = torch.eye(gram.shape[1], dtype=gram.dtype, device=gram.device)
     for _ in range(GROWTHS):
         factor, failed = torch.linalg.cholesky_ex(gram + mu[:, None, None] * identity)
