@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from callbacks.records import RecordsWriter, records_folder
+from sevenfold.diffreps.exports.mesh import mesh_of, write_ply
 from sevenfold.diffreps.exports.pictures import contact_sheet, save_gif, save_png, shade
 from sevenfold.diffreps.representations.volume import Nerf
 from sevenfold.diffreps.worlds.judge import Judge
 from sevenfold.diffreps.worlds.looks import depths, seen
+from sevenfold.errors import InputError
 from sevenfold.report import aligned, page, read_pictures
 from sevenfold.results import summarize, write_text
 
@@ -20,16 +22,16 @@ SHOWN = (
     "calls", "nearest", "joint", "agreement", "diversity", "energy", "janus", "depth_agreement", "seconds",
 )  # fmt: skip
 EXPLAINED = [
-    "Held-out views, which no camera of the samplers has. nearest: RMSE to the nearest known scene, view by view; "
-    "joint: to one scene in all views; agreement: share of views with the same nearest scene; diversity: distance "
-    "between samples relative to real scenes; energy: distance of laws to real scenes, 0 is equal; janus: share "
-    "of samples whose back looks like a front. Nearness must not be read without diversity: collapse is "
-    "rewarded by it. Means over seeds, the standard deviation over seeds in brackets."
+    "Held-out views, which no camera of the samplers has. nearest: RMSE to the nearest known scene, view by "
+    "view; joint: to one scene in all views; agreement: share of views with the same nearest scene; diversity: "
+    "distance between samples relative to real scenes; energy: distance of laws to real scenes, 0 is equal; "
+    "janus: share of samples whose back looks like a front. Nearness must not be read without diversity: "
+    "collapse is rewarded by it. Means over seeds, the standard deviation over seeds in brackets."
 ]
 
 
 class VolumeReport(RecordsWriter):
-    """Write records, ``table.txt``, ``report.html``, turntables and depth maps of every arm's first samples.
+    """Write records, ``table.txt``, ``report.html``; turntables, depth maps, meshes of first samples.
 
     ``samples``: how many are shown; ``frames``: views of a turntable.
     """
@@ -66,6 +68,8 @@ class VolumeReport(RecordsWriter):
         around = volume.views(self.frames, torch.Generator())
         turns = seen(volume, theta, around)  # (B, frames, C, H, W)
         save_gif(images / f"turn_{trial.setting.label}.gif", [row_of(frame) for frame in turns.unbind(1)])
+        if isinstance(volume, Nerf):
+            export_meshes(volume, theta, folder / "meshes", trial.setting.label)
         chosen = slice(0, self.frames, max(1, self.frames // 8))
         rows = [turns[:, chosen].flatten(0, 1)]
         if isinstance(volume, Nerf):
@@ -80,6 +84,16 @@ class VolumeReport(RecordsWriter):
         real = {f"reference/real/{name}": value for name, value in self.real.items()}
         kept = {name: v for name, v in super().results().items() if name.split("/")[-2] != "seconds"}
         return kept | real
+
+
+def export_meshes(volume: Nerf, theta: Tensor, folder: Path, label: str) -> None:
+    """Write the surface of every sample that has one."""
+    folder.mkdir(exist_ok=True)
+    for number, params in enumerate(theta):
+        try:
+            write_ply(folder / f"{label}_{number}.ply", mesh_of(volume, params))
+        except InputError:  # nothing in it is dense
+            continue
 
 
 def row_of(images: Tensor) -> Tensor:

@@ -23,5 +23,7 @@ class ViewLaws(Items):
     ) -> None:
         super().__init__()
         if not views or min(views) < 1 or min(rounds, default=0) < 0:
-            raise ConfigError("views", f"needs rings of at least 1 camera, and rounds >= 0, got {views}, {rounds}")
+            raise ConfigError(
+                "views", f"needs rings of at least 1 camera, and rounds >= 0, got {views}, {rounds}"
+            )
         self.items = [(setup, count, rounds if count == views[0] else []) for count in views]

@@ -134,12 +134,8 @@ def arm(
     representation: dict[str, Any] = {},  # noqa: B006
     seeds: int | None = None,
 ) -> dict[str, Any]:
-    """Return an arm's options.
-
-    Args:
-        method, noise: components of ``METHODS`` and ``VIEW_NOISES``.
-        views: cameras of the ring.
-        prior, representation: laid over the study's own.
-        seeds: fewer than the study's.
+    """Return an arm's options: ``method`` and ``noise`` are components of ``METHODS`` and ``VIEW_NOISES``,
+    ``views`` the cameras of the ring; ``prior`` and ``representation`` are laid over the study's own;
+    ``seeds`` are fewer than the study's.
     """
     return locals()

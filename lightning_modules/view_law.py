@@ -8,7 +8,9 @@ from sevenfold.diffreps.worlds.law import KINDS, ViewLaw
 
 
 class ViewNoiseLaw(pl.LightningModule):
-    """Compute the rows of one ring (``datamodules.view_law.ViewLaws``): root trace ratios to the truth, 1 is right."""
+    """Compute the rows of one ring (``datamodules.view_law.ViewLaws``): root trace ratios to the truth, 1
+    is right.
+    """
 
     def predict_step(self, item: Any, batch_idx: int) -> list[dict[str, Any]]:
         """Return a record for every kind of noise."""
@@ -29,5 +31,6 @@ class ViewNoiseLaw(pl.LightningModule):
             found["joint_prior/heun"] = law.spread(joint @ joint.T)
         overlap = {"key": f"{views}/overlap", "group": f"{views}_views", "overlap": law.overlap()}
         return [overlap] + [
-            {"key": f"{views}/{name}", "group": f"{views}_views/{name}", **vars(own)} for name, own in found.items()
+            {"key": f"{views}/{name}", "group": f"{views}_views/{name}", **vars(own)}
+            for name, own in found.items()
         ]

@@ -119,6 +119,8 @@ def tiny_pipeline(config: dict[str, Any], tmp_path: Path) -> list[str]:
         settings += [f"data.representations.{label}.inner.{key}={n}" for key, n in small.items()]
     cut = [f"data.methods.{label}.schedule.levels=2" for label in config["data"]["methods"]]
     return [*settings, *cut]
+
+
 def few_samples(config: dict[str, Any]) -> list[str]:
     """Return the settings that make samples short, and those that take the place of files."""
     data, settings = config["data"], []
@@ -147,6 +149,11 @@ def offline(path: Path, tmp_path: Path, pairs: Path) -> list[str]:
         return tiny_pipeline(config, tmp_path)
     if config["data"]["name"] == "sample_trials":
         return [*SMALL["sample_trials"], *few_samples(config)]
+    if config["data"].get("source", {}).get("name") == "world_views":
+        few = ["data.source.world={train: 20, test: 6, samples: 8}", "data.held_out=96", "data.batch_size=16"]
+        return [*SMALL["denoiser_images"], *few]
+    if config["data"].get("prior", {}).get("name") == "learned":
+        return [*SMALL["volume_trials"], "data.prior={name: kde}"]
     if config["data"]["name"] in SMALL:
         return [*SMALL[config["data"]["name"]], *short_methods(config)]
     real = config["data"]["name"] == "pairs"

@@ -74,6 +74,7 @@ SCHEDULES: dict[str, str] = {
 }
 
 SOURCES: dict[str, str] = {
+    "world_views": "sevenfold.diffreps.priors.by_view:world_views",
     "digits": "sevenfold.diffreps.sources:digits",
     "mnist": "sevenfold.diffreps.sources:mnist",
     "photos": "sevenfold.diffreps.sources:photos",

@@ -29,7 +29,8 @@ class Same(Pool):
 class Shared(ViewNoise):
     """Views share white variables w.
 
-    A view's noise is seen as ``copies`` rows of values that share nothing with each other, each with its own w.
+    A view's noise is seen as ``copies`` rows of values that share nothing with each other, each with its
+    own w.
     """
 
     copies: int

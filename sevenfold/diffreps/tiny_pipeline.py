@@ -1,4 +1,5 @@
-"""Write a tiny, randomly initialized text-to-image pipeline: ``python -m sevenfold.diffreps.tiny_pipeline FOLDER``.
+"""Write a tiny, randomly initialized text-to-image pipeline: ``python -m sevenfold.diffreps.tiny_pipeline
+FOLDER``.
 
 It paints nothing, but it has all the parts of the real ones, so that everything around them can be tried.
 """
@@ -28,7 +29,8 @@ def write(folder: str | Path, *, seed: int = 0, prediction: str = "epsilon") -> 
         pipeline = diffusers.StableDiffusionPipeline(
             vae=_autoencoder(diffusers), text_encoder=encoder, tokenizer=tokenizer, unet=_unet(diffusers),
             scheduler=diffusers.DDIMScheduler(
-                beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False, steps_offset=1,
+                beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
+                steps_offset=1,
                 set_alpha_to_one=True, timestep_spacing="trailing", prediction_type=prediction,
             ),
             safety_checker=None, feature_extractor=None, requires_safety_checker=False,

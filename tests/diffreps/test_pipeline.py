@@ -88,9 +88,7 @@ def test_prompts_say_from_where_an_object_is_seen(folder: str) -> None:
 def test_a_batch_is_evaluated_in_parts(folder: str) -> None:
     z = torch.randn(5, 4, 8, 8, generator=torch.Generator().manual_seed(1))
     condition = Condition(torch.tensor([0, -1, 0, -1, 0]))
-    whole, parts = (
-        prior_of(folder, batch=n).denoise(z, torch.full((5,), 1.0), condition) for n in (8, 2)
-    )
+    whole, parts = (prior_of(folder, batch=n).denoise(z, torch.full((5,), 1.0), condition) for n in (8, 2))
     torch.testing.assert_close(whole, parts, atol=1e-5, rtol=1e-5)
 
 

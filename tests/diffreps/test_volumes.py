@@ -127,7 +127,9 @@ def test_depth_of_a_wall() -> None:
     depth, opacity = own.depth(theta, torch.zeros(2, dtype=torch.float64))
     middle = slice(1, 3)
     assert float(opacity[middle, middle].min()) > 0.999
-    assert float((depth[middle, middle] - 0.25).abs().max()) < 0.01  # the cube begins .25 behind the near plane
+    assert (
+        float((depth[middle, middle] - 0.25).abs().max()) < 0.01
+    )  # the cube begins .25 behind the near plane
     said = opacity_entropy(own, theta[None], own.views(4, torch.Generator()).double())
     assert said["opacity_entropy"] < 0.05
 
@@ -159,8 +161,7 @@ def noise_map(noise: Any, own: Any, views: int) -> Tensor:
     sizes = [v[0].numel() for v in example.values()]
     basis = torch.eye(sum(sizes), dtype=torch.float64).split(sizes, 1)
     parts = {
-        name: part.reshape(-1, *v.shape[1:])
-        for (name, v), part in zip(example.items(), basis, strict=True)
+        name: part.reshape(-1, *v.shape[1:]) for (name, v), part in zip(example.items(), basis, strict=True)
     }
     return bound.at(parts, torch.arange(views)).flatten(1).T
 

@@ -18,7 +18,9 @@ TETRAHEDRA = torch.tensor(
 
 @dataclass(frozen=True)
 class Mesh:
-    """Vertices (N, 3), triangles (M, 3) whose normals point out of the solid, colours (N, 3) in [0, 1] or None."""
+    """Vertices (N, 3), triangles (M, 3) whose normals point out of the solid, colours (N, 3) in [0, 1] or
+    None.
+    """
 
     vertices: Tensor
     triangles: Tensor
@@ -60,7 +62,9 @@ def _quads(tetra: Tensor, inside: Tensor) -> Tensor:
     order = torch.argsort(inside.int(), dim=1, descending=True, stable=True)
     a, b, c, d = tetra.gather(1, order).unbind(1)
     quad = [torch.stack(pair, 1) for pair in ((a, c), (a, d), (b, d), (b, c))]
-    return torch.cat([torch.stack([quad[0], quad[1], quad[2]], 1), torch.stack([quad[0], quad[2], quad[3]], 1)])
+    return torch.cat(
+        [torch.stack([quad[0], quad[1], quad[2]], 1), torch.stack([quad[0], quad[2], quad[3]], 1)]
+    )
 
 
 def _outward(vertices: Tensor, triangles: Tensor, faces: Tensor, points: Tensor, values: Tensor) -> Tensor:
@@ -83,7 +87,9 @@ def mesh_of(volume: Nerf, params: Tensor, *, level: float = 5.0, resolution: int
     density = volume.density(params, torch.cartesian_prod(line, line, line)).view((resolution,) * 3)
     density = torch.nn.functional.pad(density[1:-1, 1:-1, 1:-1], (1,) * 6)  # closed at the cube's faces
     if float(density.max()) <= level:
-        raise InputError(f"nothing is denser than {level:g}; the largest density is {float(density.max()):.3g}")
+        raise InputError(
+            f"nothing is denser than {level:g}; the largest density is {float(density.max()):.3g}"
+        )
     found = isosurface(density, level)
     colours = volume.fields(params, found.vertices)[1][:, :3].clamp(0, 1)
     return Mesh(found.vertices, found.triangles, colours)

@@ -13,7 +13,9 @@ MILLISECONDS = 90
 
 
 def contact_sheet(images: Tensor, columns: int, gap: int = 1) -> Tensor:
-    """Return images (N, C, H, W) as one (3, ...), row by row, enlarged without smoothing, ``gap`` pixels apart."""
+    """Return images (N, C, H, W) as one (3, ...), row by row, enlarged without smoothing, ``gap`` pixels
+    apart.
+    """
     shown = images.float().clamp(0, 1)
     shown = shown[:, :3] if shown.shape[1] >= 3 else shown[:, :1].expand(-1, 3, -1, -1)
     factor = max(1, LARGE // shown.shape[-1])

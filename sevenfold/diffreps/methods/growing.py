@@ -74,6 +74,4 @@ def coarsened(volume: VoxelNerf, theta: Tensor, resolution: int) -> Tensor:
         grids = torch.nn.functional.interpolate(
             grids, size=(target,) * 3, mode="trilinear", align_corners=True
         )
-    return torch.cat(
-        [grids[:, 0].flatten(1), grids[:, 1:].movedim(1, -1).flatten(1), theta[:, rest:]], 1
-    )
+    return torch.cat([grids[:, 0].flatten(1), grids[:, 1:].movedim(1, -1).flatten(1), theta[:, rest:]], 1)

@@ -29,7 +29,8 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class Told:
-    """What prompts become: ``tokens`` (P, S, L, d), P prompts (the last one is none) in S ways of looking, and
+    """What prompts become: ``tokens`` (P, S, L, d), P prompts (the last one is none) in S ways of looking,
+    and
     SDXL's ``pooled`` (P, S, d) or None.
     """
 
@@ -126,7 +127,8 @@ def diffusers_pipeline(
 ) -> PipelinePrior:
     """Read the model in the folder ``path``; nothing is downloaded.
 
-    Prompts are embedded once, then the text encoders are let go. ``pixels``: side of images, the model's own by
+    Prompts are embedded once, then the text encoders are let go. ``pixels``: side of images, the model's
+    own by
     default. ``by_view`` adds ", front view" and the like to prompts. Raises ``InputError`` where the folder
     holds no such pipeline.
     """
@@ -168,7 +170,9 @@ def load(path: str, dtype: torch.dtype) -> Any:
         path, local_files_only=True, dtype=dtype, low_cpu_mem_usage=False
     )
     if not all(hasattr(pipeline, part) for part in ("unet", "vae", "encode_prompt", "scheduler")):
-        raise InputError(f"'{path}' holds a {type(pipeline).__name__}, no text-to-image U-Net with an autoencoder")
+        raise InputError(
+            f"'{path}' holds a {type(pipeline).__name__}, no text-to-image U-Net with an autoencoder"
+        )
     return pipeline
 
 
@@ -201,7 +205,9 @@ def training_of(scheduler: Any) -> tuple[NoiseTable, Prediction]:
 
 
 def memory_estimate(unet: nn.Module, side: int, batch: int) -> str:
-    """Return in words what a U-Net needs: its weights, and roughly the maps of ``batch`` latents of ``side``."""
+    """Return in words what a U-Net needs: its weights, and roughly the maps of ``batch`` latents of
+    ``side``.
+    """
     weights = sum(p.numel() * p.element_size() for p in unet.parameters())
     width = max(unet.config.block_out_channels)
     size = next(unet.parameters()).element_size()

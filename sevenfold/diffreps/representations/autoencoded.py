@@ -33,7 +33,9 @@ class Autoencoded(Representation):
         shape = rendered.shape
         if mode != "latent":
             if shape[0] != 3 or shape[1] % factor:
-                raise ConfigError("inner", f"must render 3 channels of a multiple of {factor} pixels, got {shape}")
+                raise ConfigError(
+                    "inner", f"must render 3 channels of a multiple of {factor} pixels, got {shape}"
+                )
             shape = (channels, shape[1] // factor, shape[2] // factor)
         super().__init__(shape, rendered.layout)
         self.inner, self.mode = rendered, mode
@@ -70,7 +72,9 @@ class Autoencoded(Representation):
 
     def jacobian(self, params: Tensor, views: Tensor) -> Tensor:
         """Return the Jacobian, the inner one where latents are rendered."""
-        return self.inner.jacobian(params, views) if self.mode == "latent" else super().jacobian(params, views)
+        return (
+            self.inner.jacobian(params, views) if self.mode == "latent" else super().jacobian(params, views)
+        )
 
     def picture(self, params: Tensor) -> Tensor:
         """Return an image (3, H, W) in [-1, 1], as latents, which have no range, are shown."""

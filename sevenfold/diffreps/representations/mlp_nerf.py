@@ -1,4 +1,6 @@
-"""A radiance field as a small network of encoded points: hash grids or sines and cosines, in plain PyTorch."""
+"""A radiance field as a small network of encoded points: hash grids or sines and cosines, in plain
+PyTorch.
+"""
 
 import math
 from typing import Literal

@@ -16,7 +16,9 @@ INNER = {"name": "inner"}
 
 
 class Decoded(Solver):
-    """Decode the target latents and let another ``solver`` fit the images; for ``autoencoded`` in mode ``decode``."""
+    """Decode the target latents and let another ``solver`` fit the images; for ``autoencoded`` in mode
+    ``decode``.
+    """
 
     def __init__(self, *, solver: dict[str, Any] = INNER) -> None:
         self.solver: Solver = build(SOLVERS, solver, "solver")

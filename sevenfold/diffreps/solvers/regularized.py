@@ -55,7 +55,8 @@ class Penalized(Rendering):
 class Regularized(Solver):
     """Let another ``solver`` weigh regularizers of a voxel field against the target.
 
-    ``smoothness``: weight of squared differences between neighboring nodes; ``emptiness``: of squared opacity;
+    ``smoothness``: weight of squared differences between neighboring nodes; ``emptiness``: of squared
+    opacity;
     ``entropy``: of opacity that is neither 0 nor 1.
     """
 

@@ -6,4 +6,5 @@
 WORLD_PRIORS: dict[str, str] = {
     "gmm": "sevenfold.diffreps.priors.multiview:multiview_gmm",
     "kde": "sevenfold.diffreps.priors.multiview:multiview_kde",
+    "learned": "sevenfold.diffreps.priors.by_view:learned",
 }

@@ -17,7 +17,8 @@ from sevenfold.diffreps.representations.base import pixel_centers
 class Camera:
     """Set the cameras of a world.
 
-    ``elevation`` of the ring, in degrees. ``field``: width of a view in degrees seen from ``radius``, or 0 for
+    ``elevation`` of the ring, in degrees. ``field``: width of a view in degrees seen from ``radius``, or 0
+    for
     parallel rays, whose image is 2 ``extent`` wide. ``depth``: rays run from -depth to depth around the
     plane through the origin; the scene fills the cube [-1, 1]^3.
     """

@@ -1,4 +1,5 @@
-"""How good samples of a world are, by views no sampler saw: plausible, consistent, and as different as real ones.
+"""How good samples of a world are, by views no sampler saw: plausible, consistent, and as different as
+real ones.
 
 Nearness to known scenes must never be read without diversity: collapse is rewarded by it.
 """
@@ -32,8 +33,10 @@ class Judge:
     def columns(self, images: Tensor) -> Columns:
         """Return what is said of each sample, (B,), for its held-out renders (B, 8, C, H, W).
 
-        ``nearest``: mean over views of the RMSE to the nearest known scene; ``joint``: to the one scene nearest in
-        all views; ``agreement``: share of views whose nearest scene is the same; ``objects`` of the joint one;
+        ``nearest``: mean over views of the RMSE to the nearest known scene; ``joint``: to the one scene
+        nearest in
+        all views; ``agreement``: share of views whose nearest scene is the same; ``objects`` of the joint
+        one;
         ``janus``: whether the back view is nearer to known front views; ``log_likelihood`` under the kernel,
         per view and value.
         """

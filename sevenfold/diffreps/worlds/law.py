@@ -1,6 +1,7 @@
 """The law of the multi-view pullback, exactly: which covariance volumes have, by the noise of their views.
 
-A volume of ink is affine, and with Gaussian laws of its views one step of the sampler is a linear map. Maps are
+A volume of ink is affine, and with Gaussian laws of its views one step of the sampler is a linear map.
+Maps are
 multiplied and covariances follow, without sampling. Diversity is the root of the trace of held-out renders'
 covariance relative to the true one's: 1 is right.
 """
@@ -44,7 +45,8 @@ class Spread:
 
 @dataclass(frozen=True)
 class Setup:
-    """Set the problem: scenes whose occupancy has covariance C + ``floor`` I on a grid of ``resolution`` nodes a
+    """Set the problem: scenes whose occupancy has covariance C + ``floor`` I on a grid of ``resolution``
+    nodes a
     side, seen in one grey channel of ``size`` pixels a side by parallel rays.
     """
 
@@ -184,7 +186,9 @@ def shrunk(z: Tensor, values: Tensor, vectors: Tensor, sigma: float) -> Tensor:
 
 
 def remixed(moment: Tensor, p: int, noise: Tensor, keep: float) -> Tensor:
-    """Return the second moment after the noise became keep e + sqrt(1 - keep^2) fresh noise of the same law."""
+    """Return the second moment after the noise became keep e + sqrt(1 - keep^2) fresh noise of the same
+    law.
+    """
     scale = torch.cat([torch.ones(p), torch.full((len(noise),), keep)]).to(moment)
     fresh = torch.block_diag(torch.zeros(p, p).to(noise), (1 - keep**2) * noise)
     return scale[:, None] * moment * scale + fresh

@@ -53,7 +53,9 @@ def depth_agreement(volume: Volume, theta: Tensor, views: Tensor) -> dict[str, f
 def _between(
     volume: Nerf, view: Tensor, other: Tensor, depth: Tensor, opacity: Tensor, other_depth: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return how many solid pixels of ``view`` agree with the depth map of ``other``, and how many there are."""
+    """Return how many solid pixels of ``view`` agree with the depth map of ``other``, and how many there
+    are.
+    """
     camera, size = volume.camera, volume.shape[1]
     middle, direction = camera.rays(view, size)
     along = (depth.flatten(1) - camera.depth)[..., None] * direction  # (B, R, 3)

@@ -1,4 +1,6 @@
-"""Ray marching in plain PyTorch: absorption and emission along rays, interpolation on grids, recomputation."""
+"""Ray marching in plain PyTorch: absorption and emission along rays, interpolation on grids,
+recomputation.
+"""
 
 import itertools
 from collections.abc import Callable
@@ -13,7 +15,8 @@ DENSE_LIMIT = 12
 def absorption(density: Tensor, step: Tensor) -> Tensor:
     """Return what share of the light of each sample reaches the eye: alpha_i prod_{j<i} (1 - alpha_j).
 
-    ``density`` (..., R, S) at samples front to back, ``step`` (R, 1) their spacing; the shares (..., R, S) add up
+    ``density`` (..., R, S) at samples front to back, ``step`` (R, 1) their spacing; the shares (..., R, S)
+    add up
     to the ray's opacity.
     """
     thickness = density * step

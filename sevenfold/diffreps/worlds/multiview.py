@@ -22,7 +22,8 @@ Part = Literal["train", "test"]
 class World:
     """Set a world of scenes and cameras.
 
-    ``kind``: ``opaque`` (solid surfaces on white) or ``ink`` (line integrals, so that a volume of ink is affine).
+    ``kind``: ``opaque`` (solid surfaces on white) or ``ink`` (line integrals, so that a volume of ink is
+    affine).
     ``scenes``: their law; ``camera``: whose ring sees them. ``size``: of an image, ``samples`` on a ray.
     ``train`` scenes are known to priors, ``test`` scenes only serve comparison; ``seed`` draws both.
     """

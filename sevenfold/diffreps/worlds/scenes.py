@@ -1,4 +1,6 @@
-"""Procedural scenes: one to three coloured primitives in canonical places, so that views are distinguishable."""
+"""Procedural scenes: one to three coloured primitives in canonical places, so that views are
+distinguishable.
+"""
 
 from dataclasses import dataclass
 
@@ -18,7 +20,8 @@ KINDS = 3
 class Scenes:
     """Set the law of scenes.
 
-    Object A is always on the +x side, B and C, where there are any, behind it on either side: ``distance`` from
+    Object A is always on the +x side, B and C, where there are any, behind it on either side: ``distance``
+    from
     the origin, each coordinate off by up to ``jitter``. Kinds (sphere, box, cylinder), sizes ``smallest`` to
     ``largest`` and colours are drawn. ``counts``: chances of one, two and three objects. ``edge``: width of
     the transition at a surface. ``shift``: everything is moved by up to that much in x and y.
@@ -60,7 +63,9 @@ class Scenes:
 
 @dataclass(frozen=True)
 class Drawn:
-    """N scenes: number of ``objects`` (N,), and of each of three its center, size, kind, colour and presence."""
+    """N scenes: number of ``objects`` (N,), and of each of three its center, size, kind, colour and
+    presence.
+    """
 
     objects: Tensor
     centers: Tensor
@@ -95,7 +100,9 @@ def render_opaque(scenes: Drawn, camera: Camera, view: Tensor, size: int, sample
     points, step = camera.points(view, size, samples)
     filled = scenes.occupancy(points.flatten(0, 1)).unflatten(1, (-1, samples))  # (N, R, S, 3)
     weight = absorption(SOLID * filled.sum(-1), step)
-    hue = torch.einsum("nrso,noc->nrsc", filled, scenes.colours) / filled.sum(-1, keepdim=True).clamp(min=1e-6)
+    hue = torch.einsum("nrso,noc->nrsc", filled, scenes.colours) / filled.sum(-1, keepdim=True).clamp(
+        min=1e-6
+    )
     image = (weight[..., None] * hue).sum(2) + (1 - weight.sum(2))[..., None]
     return image.transpose(1, 2).unflatten(2, (size, size))
 
