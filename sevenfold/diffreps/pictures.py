@@ -57,17 +57,24 @@ def animation(frames: Tensor, bounds: tuple[float, float], path: Path, zoom: int
 
 
 def curves(traces: Mapping[str, Sequence[Mapping[str, float]]], path: Path) -> None:
-    """Draw relative residuals against noise, and calls and inner iterations against steps."""
+    """Draw relative residuals against noise, and calls and inner iterations against steps; nothing where no
+    group left a residual.
+    """
     from matplotlib.figure import Figure
 
+    solved = {label: [r for r in trace if r["residual"] > 0 < r["sigma"]] for label, trace in traces.items()}
+    solved = {label: rows for label, rows in solved.items() if rows}
+    if not solved:
+        return
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for label, trace in traces.items():
-        left.plot(
-            [row["sigma"] for row in trace], [row["residual"] for row in trace], ".-", label=label, lw=0.8
+    for label, rows in solved.items():
+        sigma, residual, calls, inner = (
+            [r[k] for r in rows] for k in ("sigma", "residual", "calls", "inner")
         )
-        right.plot([row["calls"] for row in trace], [row["inner"] for row in trace], label=label)
-    left.set(xscale="log", yscale="log", xlabel="noise", ylabel="residual left by the solve, relative")
+        left.plot(sigma, residual, ".", label=label, ms=3)
+        right.plot(calls, inner, label=label)
+    left.set(xscale="log", yscale="log", xlabel="noise", ylabel="residual left by a step, relative")
     left.invert_xaxis()
     right.set(xlabel="calls of the prior", ylabel="inner iterations")
     for axes in (left, right):

@@ -34,6 +34,10 @@ class Classifier:
         self.accuracy = float(fitted.score(flat[order[:cut]], labels[order[:cut]]))
         self.weights = [torch.as_tensor(w.T).float() for w in fitted.coefs_]
         self.biases = [torch.as_tensor(b).float() for b in fitted.intercepts_]
+        if len(self.biases[-1]) == 1:  # of two classes scikit-learn gives the second one's logit only
+            self.weights[-1], self.biases[-1] = (
+                torch.cat([torch.zeros_like(v), v]) for v in (self.weights[-1], self.biases[-1])
+            )
 
     def features(self, images: Tensor) -> Tensor:
         """Return features (N, 32) of images (N, C, H, W)."""
