@@ -23,7 +23,7 @@ SHOWN = (
 )  # fmt: skip
 EXPLAINED = [
     "Held-out views, which no camera of the samplers has. nearest: RMSE to the nearest known scene, view by "
-    "view; joint: to one scene in all views; agreement: share of views with the same nearest scene; diversity: "
+    "view; joint: to one scene in all; agreement: share of views with the same nearest scene; diversity: "
     "distance between samples relative to real scenes; energy: distance of laws to real ones, 0 is equal; "
     "janus: share of samples whose back looks like a front. Nearness must not be read without diversity: "
     "collapse is rewarded by it. Means over seeds, the standard deviation over seeds in brackets."
