@@ -117,7 +117,8 @@ class CoordinateRepresentation(Representation):
         coordinates = vmap(self.coordinates)(views).flatten(0, 1)
         if self.kernel(self.layout.split(params[0]), coordinates[:1]) is None:
             return None
-        found = vmap(self.kernel, (0, None))(vmap(self.layout.split)(params), coordinates)
+        weights = vmap(self.layout.split)(params)
+        found: Tensor = vmap(self.kernel, (0, None))(weights, coordinates)  # type: ignore[assignment]
         split = found.unflatten(4, (len(views), -1)).unflatten(2, (len(views), -1))  # (B, C, V, N, C, V, N)
         return split.transpose(1, 2).transpose(4, 5).flatten(4, 6).flatten(1, 3)
 
