@@ -54,3 +54,20 @@ def test_a_killed_run_resumes_to_the_same_volumes(tmp_path: Path, monkeypatch: p
         assert (folder / "images/turn_object.gif").is_file()
         assert (folder / "images/views_object.png").is_file()
         assert "object" in (folder / "table.txt").read_text()
+
+
+@pytest.mark.slow
+def test_check_19_object_noise_gives_consistent_and_diverse_scenes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One seed of ``nerf_toy.yaml``; the recorded figures are of four."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SEVENFOLD_RUN_FOLDER", raising=False)
+    others = [f"data.arms.{label}=null" for label in ("independent", "joint_prior", "sds")]
+    assert main([*CONFIG, *others, "data.seeds=1"]) == 0
+    results = json.loads((newest(tmp_path / "runs") / "results.json").read_text())
+    found, real = results["metrics"], results["reference"]
+    assert found["object/calls/mean"] == 49
+    assert found["object/nearest/mean"] <= 0.7 * real["real/nearest"]
+    assert found["object/diversity/mean"] >= 0.7
+    assert found["object/agreement/mean"] >= real["real/agreement"]
