@@ -36,7 +36,7 @@ class VolumeReport(RecordsWriter):
     ``samples``: how many are shown; ``frames``: views of a turntable.
     """
 
-    def __init__(self, samples: int = 4, frames: int = 24) -> None:
+    def __init__(self, *, samples: int = 4, frames: int = 24) -> None:
         super().__init__()
         self.samples, self.frames = samples, frames
         self.real: dict[str, float] = {}

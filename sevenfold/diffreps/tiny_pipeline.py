@@ -4,9 +4,9 @@ FOLDER``.
 It paints nothing, but it has all the parts of the real ones, so that everything around them can be tried.
 """
 
+import argparse
 import json
 import string
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -73,4 +73,6 @@ def _text() -> tuple[Any, Any]:
 
 
 if __name__ == "__main__":
-    write(sys.argv[1])
+    parser = argparse.ArgumentParser("sevenfold.diffreps.tiny_pipeline")
+    parser.add_argument("folder", help="where to write the pipeline")
+    write(parser.parse_args().folder)

@@ -97,14 +97,15 @@ class PerView(ViewedPrior):
 
     def __init__(self, priors: list[Mixture], ring: Tensor) -> None:
         super().__init__(ring, priors[0].shape)
-        self.priors = torch.nn.ModuleList(priors)
+        self.priors = torch.nn.ModuleList(priors)  # so that they move along
+        self.own = priors
 
     def denoise(self, z: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
         """Return each view's posterior mean."""
         places, found = self.places(condition), torch.empty_like(z)
         for k in places.unique().tolist():
             rows = (places == k).nonzero()[:, 0]
-            own = self.priors[k].denoise(z[rows], sigma[rows], Condition(condition.labels[rows]))
+            own = self.own[k].denoise(z[rows], sigma[rows], Condition(condition.labels[rows]))
             found = found.index_copy(0, rows, own)
         return found
 

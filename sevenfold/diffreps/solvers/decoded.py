@@ -39,7 +39,7 @@ class Decoded(Solver):
         with torch.no_grad():
             wanted = seen.decode(rendering.images(target).flatten(0, 1))
         images = Rendering(seen.inner, rendering.views)
-        solved = self.solver.solve(images, theta, wanted.view(len(theta), -1), state)
+        solved = self.solver.solve(images, theta, wanted.reshape(len(theta), -1), state)
         with torch.no_grad():
             values = seen.encode(images.images(solved.values).flatten(0, 1)).reshape(target.shape)
         return Solved(solved.theta, values, solved.state, solved.residual, solved.inner, solved.refused)

@@ -81,8 +81,8 @@ class ViewLaw:
         self.inverse = torch.linalg.pinv(self.stack, rtol=1e-10)
         held = setup.camera.ring(HELD_OUT, HELD_OUT_OFFSET).double()
         self.held = torch.cat([self.volume.integrals(view) for view in held])
-        self.marginals = [torch.linalg.eigh(a @ self.covariance @ a.T) for a in self.maps]
-        self.joint = torch.linalg.eigh(self.stack @ self.covariance @ self.stack.T)
+        self.marginals = [eigen(a @ self.covariance @ a.T) for a in self.maps]
+        self.joint = eigen(self.stack @ self.covariance @ self.stack.T)
 
     def overlap(self) -> float:
         """Return the mean number of views that see a direction of scene space."""
@@ -127,9 +127,9 @@ class ViewLaw:
     def denoise(self, z: Tensor, sigma: float, joint: bool) -> Tensor:
         """Return the linear part of the denoiser of columns ``z``: each view by itself, or all together."""
         if joint:
-            return shrunk(z, *self.joint, sigma)
+            return shrunk(z, self.joint, sigma)
         parts = z.split(len(self.maps[0]))
-        return torch.cat([shrunk(z, *own, sigma) for z, own in zip(parts, self.marginals, strict=True)])
+        return torch.cat([shrunk(z, own, sigma) for z, own in zip(parts, self.marginals, strict=True)])
 
     def levels(self) -> list[tuple[float, float]]:
         """Return pairs of noise levels, the last of which leads to 0."""
@@ -179,9 +179,15 @@ def shared(pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
     return common @ common.T + torch.block_diag(*own)
 
 
-def shrunk(z: Tensor, values: Tensor, vectors: Tensor, sigma: float) -> Tensor:
+def eigen(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Return eigenvalues, rising, and eigenvectors of a symmetric matrix."""
+    values, vectors = torch.linalg.eigh(matrix)
+    return values, vectors
+
+
+def shrunk(z: Tensor, own: tuple[Tensor, Tensor], sigma: float) -> Tensor:
     """Return S (S + sigma^2 I)^-1 z for S = vectors values vectors^T."""
-    values = values.clamp(min=0)
+    values, vectors = own[0].clamp(min=0), own[1]
     return vectors @ ((values / (values + sigma**2))[:, None] * (vectors.T @ z))
 
 

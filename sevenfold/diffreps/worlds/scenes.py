@@ -2,7 +2,7 @@
 distinguishable.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -92,7 +92,7 @@ class Drawn:
     def part(self, rows: slice) -> "Drawn":
         """Return some of the scenes."""
         names = ("objects", "centers", "sizes", "kinds", "colours", "present")
-        return Drawn(*(getattr(self, name)[rows] for name in names), edge=self.edge)
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
 
 def render_opaque(scenes: Drawn, camera: Camera, view: Tensor, size: int, samples: int) -> Tensor:
