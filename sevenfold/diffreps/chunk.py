@@ -36,7 +36,7 @@ def chunk_of(outcome: Outcome, task: Task, scorer: Scorer | None, pictures: int 
         "seconds": outcome.seconds,
         "memory": peak_memory(task.pool.device),
         "trace": outcome.trace,
-        "frames": outcome.frames,
+        "frames": None if outcome.frames is None else outcome.frames.cpu().float(),
         "said": said,
     }
 
