@@ -24,6 +24,7 @@ CALLBACKS: dict[str, str] = {
     "search_report": "callbacks.search_report:SearchReport",
     "throughput": "pytorch_lightning.callbacks:ThroughputMonitor",
     "timer": "pytorch_lightning.callbacks:Timer",
+    "x11_report": "callbacks.x11_report:X11Report",
 }
 
 LOGGERS: dict[str, str] = {

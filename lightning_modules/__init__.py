@@ -2,6 +2,7 @@
 
 MODELS: dict[str, str] = {
     "benchmark_description": "lightning_modules.nas_description:BenchmarkDescription",
+    "curve_surrogate": "lightning_modules.x11:CurveSurrogate",
     "debias_trials": "lightning_modules.debias:DebiasTrials",
     "digits_build": "lightning_modules.nas_build:DigitsBuild",
     "encoding_study": "lightning_modules.nas_predictor:EncodingStudy",

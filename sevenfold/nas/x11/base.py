@@ -1,0 +1,127 @@
+"""The contracts of ``COMPRESSIONS`` and ``REGRESSORS``, and how their neural members are trained."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+Floats = NDArray[np.float64]
+State = dict[str, Any]
+"""Arrays and texts by name: all that a fitted part consists of, and what is exported."""
+
+
+class Compression(ABC):
+    """Curves (n, D) to k coefficients and back."""
+
+    k: int
+
+    @abstractmethod
+    def fit(self, curves: Floats, stream: Generator) -> None:
+        """Learn from whole curves."""
+
+    @abstractmethod
+    def encode(self, curves: Floats) -> Floats:
+        """Return coefficients, (n, k)."""
+
+    @abstractmethod
+    def decode(self, coefficients: Floats) -> Floats:
+        """Return curves, (n, D)."""
+
+    @abstractmethod
+    def state(self) -> State:
+        """Return everything as arrays."""
+
+    @abstractmethod
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take back ``state``."""
+
+
+class Regressor(ABC):
+    """Encodings (n, d) to standardized coefficients (n, k)."""
+
+    @abstractmethod
+    def fit(self, x: Floats, targets: Floats, stream: Generator) -> None:
+        """Learn; coefficients have mean 0 and variance 1."""
+
+    @abstractmethod
+    def predict(self, x: Floats) -> Floats:
+        """Return predictions, (n, k)."""
+
+    @abstractmethod
+    def state(self) -> State:
+        """Return everything as arrays and texts."""
+
+    @abstractmethod
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take back ``state``."""
+
+
+class Neural(Protocol):
+    """A part with a network that gradients train: by the plain loop here or by a Lightning module."""
+
+    network: nn.Module | None
+    epochs: int
+    batch_size: int
+    lr: float
+
+    def begin(self, *data: Floats, stream: Generator) -> None:
+        """Build the network for such data, or take its units from the data where it is built already."""
+
+    def loss(self, *batch: Tensor) -> Tensor:
+        """Return the loss of some rows of the data."""
+
+
+def train(part: Neural, *data: Floats, stream: Generator) -> None:
+    """Train a part from fresh weights with Adam, all of its ``epochs``."""
+    part.begin(*data, stream=stream)
+    assert part.network is not None
+    rows, optimizer = [float_tensor(d) for d in data], torch.optim.Adam(part.network.parameters(), lr=part.lr)
+    part.network.train()
+    with torch.inference_mode(False), torch.enable_grad():
+        for _ in range(part.epochs):
+            for batch in torch.as_tensor(stream.permutation(len(data[0]))).split(part.batch_size):
+                optimizer.zero_grad()
+                part.loss(*(d[batch] for d in rows)).backward()
+                optimizer.step()
+    part.network.eval()
+
+
+def float_tensor(values: Any) -> Tensor:
+    """Return a float32 copy."""
+    return torch.tensor(np.asarray(values), dtype=torch.float32)
+
+
+def network_state(network: nn.Module | None) -> State:
+    """Return a network's weights as arrays."""
+    assert network is not None
+    return {
+        f"network/{name}": value.detach().cpu().numpy().copy() for name, value in network.state_dict().items()
+    }
+
+
+def load_network(network: nn.Module, state: Mapping[str, Any]) -> None:
+    """Take back ``network_state``."""
+    prefix = "network/"
+    weights = {
+        k.removeprefix(prefix): torch.as_tensor(v.copy()) for k, v in state.items() if k.startswith(prefix)
+    }
+    network.load_state_dict(weights)
+    network.eval()
+
+
+def initialized(stream: Generator, make: Any) -> nn.Module:
+    """Make a network whose weights come from ``stream`` without touching the global generator."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(stream.integers(2**62)))
+        network: nn.Module = make()
+    return network
+
+
+def below(state: Mapping[str, Any], prefix: str) -> State:
+    """Return the entries whose name begins with a prefix, without it."""
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
