@@ -14,5 +14,6 @@ MODELS: dict[str, str] = {
     "nas_landscape": "lightning_modules.nas_landscape:NASLandscape",
     "nas_predictor": "lightning_modules.nas_predictor:NASPredictor",
     "nas_trials": "lightning_modules.nas_trials:NASTrials",
+    "noise_study": "lightning_modules.x11_noise:NoiseStudy",
     "tabular_classifier": "lightning_modules.tabular:TabularClassifier",
 }

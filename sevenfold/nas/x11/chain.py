@@ -56,10 +56,6 @@ class Chain(Regressor):
             seen[:, x.shape[1] + j] = self.ask(booster, self._part(seen, x, j))
         return seen[:, x.shape[1] :]
 
-    def cut(self, k: int) -> None:
-        """Keep the first k links."""
-        self.links = self.links[:k]
-
     def state(self) -> State:
         """Return every link as text."""
         links = {f"link_{j}": self.write(booster) for j, booster in enumerate(self.links)}

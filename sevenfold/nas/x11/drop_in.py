@@ -1,6 +1,5 @@
 """A surrogate with the call signature of the authors' package."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -56,5 +55,5 @@ class DropIn:
             raise InputError(f"search_space is '{search_space}'; this surrogate is of '{own}'")
 
 
-def _strings(config: Sequence[Any]) -> bool:
+def _strings(config: Any) -> bool:
     return len(config) > 0 and isinstance(config[0], str)

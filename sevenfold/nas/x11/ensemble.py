@@ -43,12 +43,6 @@ class Member:
         """Return predicted curves, (n, D)."""
         return self.compression.decode(self.coefficients(x))
 
-    def cut(self, k: int) -> None:
-        """Keep the first k coefficients."""
-        self.compression.cut(k)  # type: ignore[attr-defined]  (checked where a rank is chosen)
-        self.regressor.cut(k)  # type: ignore[attr-defined]
-        self.shift, self.scale = self.shift[:k], self.scale[:k]
-
     def state(self) -> State:
         """Return all arrays and texts."""
         parts = {"compression": self.compression.state(), "regressor": self.regressor.state()}
@@ -140,7 +134,8 @@ class Ensemble:
         else:
             k = self._joint_rank(x, y, stream)
         for member in self.members:
-            member.compression.k, member.compression.rule = k, "fixed"  # type: ignore[attr-defined]
+            assert isinstance(member.compression, SVD)
+            member.compression.k, member.compression.rule = k, "fixed"
         self.nodes["compression"] |= {"k": k, "rule": "fixed"}
 
     def _joint_rank(self, x: Floats, y: Floats, stream: Generator) -> int:

@@ -65,7 +65,7 @@ def energy(ensemble: Ensemble) -> Floats:
 
 
 def between_runs(test: CurveTensor) -> dict[str, Floats]:
-    """Return Kendall's tau between two runs by epoch, where there are two: what no surrogate can beat much."""
+    """Return Kendall's tau between two runs by epoch, where there are two: hard to beat for a surrogate."""
     if test.values.shape[1] < 2:
         return {}
     both = test.values[~np.isnan(test.values[:, :2, 0, 0]).any(axis=1), :2, :, 0]

@@ -59,10 +59,6 @@ class SVD(Compression):
         """Return curves, (n, D)."""
         return self.mean + (coefficients * self.s) @ self.v
 
-    def cut(self, k: int) -> None:
-        """Keep the first k components only."""
-        self.k, self.s, self.v = k, self.s[:k], self.v[:k]
-
     def state(self) -> State:
         """Return mean, singular values, right singular vectors and explained variances."""
         return {"mean": self.mean, "s": self.s, "v": self.v, "energy": self.energy}

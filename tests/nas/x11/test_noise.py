@@ -8,7 +8,7 @@ from sevenfold.nas.benchmarks import load_benchmark
 from sevenfold.nas.x11 import NOISES
 from sevenfold.nas.x11.ensemble import Ensemble
 from sevenfold.nas.x11.noise.base import Deviations, deviations
-from sevenfold.nas.x11.noise.judge import noise_scores
+from sevenfold.nas.x11.noise.judge import judge_noise
 from sevenfold.nas.x11.noise.spikes import Spikes, paper_spike_share, spike_share, spikes, without_spikes
 from sevenfold.nas.x11.surrogate import Surrogate
 from sevenfold.nas.x11.svd import autocorrelation
@@ -129,7 +129,7 @@ def thirds():
 
 def test_a10_noise_of_two_trainings_is_that_of_the_third(thirds) -> None:
     model, two, third = thirds
-    found = noise_scores(model, two, third, draws=4, stream=np.random.default_rng(0))
+    found = judge_noise(model, two, third, draws=4, stream=np.random.default_rng(0)).scores
     assert 0.7 <= found["std_ratio"] <= 1.4
     assert abs(found["autocorrelation"] - found["real_autocorrelation"]) <= 0.15
     assert 0.5 <= found["spike_share"] / found["real_spike_share"] <= 2

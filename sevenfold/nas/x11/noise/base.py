@@ -41,9 +41,9 @@ class Noise(ABC):
 
     def sample(self, x: Floats, predicted: Floats, n: int, generator: Generator) -> Floats:
         """Return ``n`` independent deviations of each row, (rows, n, E)."""
-        many = [np.repeat(part, n, axis=0) for part in (x, predicted)]
         draws = streamed(n * len(x), predicted.shape[1], generator)
-        return self.deviate(*many, draws).reshape(len(x), n, -1)
+        found = self.deviate(np.repeat(x, n, axis=0), np.repeat(predicted, n, axis=0), draws)
+        return found.reshape(len(x), n, -1)
 
     def log_prob(self, x: Floats, predicted: Floats, values: Floats) -> Floats | None:
         """Return log densities of deviations, (n,); None where a model has none."""
@@ -86,7 +86,7 @@ def deviations(curves: Floats, predicted: Floats) -> tuple[Floats, NDArray[np.in
     training alone. Of an architecture with one run it is the distance to ``predicted``, (n, E), which must
     come from a model that has not seen it; the model's own error is in it then.
     """
-    known = ~np.isnan(curves).any(axis=2)
+    known: NDArray[np.bool_] = np.asarray(~np.isnan(curves).any(axis=2))
     count = known.sum(axis=1)
     filled = np.where(known[:, :, None], curves, 0.0)
     mean = filled.sum(axis=1) / np.maximum(count, 1)[:, None]

@@ -29,9 +29,20 @@ class Trainings:
         return np.asarray((self.new - self.known.mean(axis=1)) / np.sqrt(1 + 1 / count))
 
 
-def noise_scores(
+@dataclass(frozen=True)
+class NoiseJudgement:
+    """Scores; and by epoch standard deviation and correlation with the epoch before, drawn and real, (E,)."""
+
+    scores: dict[str, float]
+    sigma: Floats
+    real_sigma: Floats
+    lags: Floats
+    real_lags: Floats
+
+
+def judge_noise(
     surrogate: Surrogate, known: CurveTensor, third: CurveTensor, *, draws: int, stream: Generator
-) -> dict[str, float]:
+) -> NoiseJudgement:
     """Compare draws of the first metric with a training that nothing was fitted to.
 
     ``known`` has the runs of test architectures that could have been learned from, ``third`` another run of
@@ -50,10 +61,12 @@ def noise_scores(
     smooth = Trainings(*(without_all(part) for part in (given.known, given.new)))
     flat = drawn.reshape(-1, drawn.shape[2])
     bare = without_spikes(flat) - np.repeat(mean[:, :, 0], draws, axis=0)
-    spread = [np.sqrt((part**2).mean(axis=tuple(range(part.ndim - 1)))) for part in (deviation, given.noise)]
+    sigma, real_sigma = (
+        np.sqrt((part**2).reshape(-1, part.shape[-1]).mean(axis=0)) for part in (deviation, given.noise)
+    )
     divergence = kl(np.concatenate([given.known, given.new[:, None]], axis=1), drawn)
-    return {
-        "std_ratio": float((spread[0] / spread[1]).mean()),
+    scores = {
+        "std_ratio": float((sigma / real_sigma).mean()),
         "autocorrelation": autocorrelation(standard(bare)),
         "real_autocorrelation": autocorrelation(standard(smooth.noise)),
         "spike_share": spike_share(flat),
@@ -63,6 +76,13 @@ def noise_scores(
         "final_kl": float(divergence[:, -1].mean()),
         "paper_kl": float((divergence.sum(axis=1) / (2 * divergence.shape[1])).mean()),
     }
+    return NoiseJudgement(scores, sigma, real_sigma, lags(bare), lags(smooth.noise))
+
+
+def lags(rows: Floats) -> Floats:
+    """Return the correlation of each epoch with the one before, (E,); the first is NaN."""
+    z = standard(rows)
+    return np.concatenate([[np.nan], (z[:, 1:] * z[:, :-1]).mean(axis=0)])
 
 
 def kl(real: Floats, drawn: Floats) -> Floats:

@@ -62,9 +62,9 @@ class NoisyCurves:
 
     def sample(self, x: Floats, predicted: Floats, n: int, stream: Generator) -> Floats:
         """Return ``n`` independent curves of each architecture, (rows, n, E, M)."""
-        many = [np.repeat(part, n, axis=0) for part in (x, predicted)]
-        numbers = [streamed(len(many[0]), predicted.shape[1], stream) for _ in self.metrics]
-        return self._drawn(*many, numbers).reshape(len(x), n, *predicted.shape[1:])
+        numbers = [streamed(n * len(x), predicted.shape[1], stream) for _ in self.metrics]
+        found = self._drawn(np.repeat(x, n, axis=0), np.repeat(predicted, n, axis=0), numbers)
+        return found.reshape(len(x), n, *predicted.shape[1:])
 
     def _drawn(self, x: Floats, predicted: Floats, numbers: Sequence[Draws]) -> Floats:
         found = predicted.copy()

@@ -25,7 +25,7 @@ KNOTS = 8  # points of the predicted curve that the condition holds
 
 
 class ConditionalVAE(nn.Module):
-    """Deviations (n, E) given conditions (n, c): k latents, and a Gaussian of its own width at every epoch."""
+    """Deviations (n, E) given conditions (n, c): latents, and a Gaussian of its own width at every epoch."""
 
     def __init__(self, epochs: int, condition: int, latents: int, width: int) -> None:
         super().__init__()
