@@ -12,7 +12,7 @@ from sevenfold.results import write_text
 
 
 class LCEReport(RecordsWriter):
-    """Write records and draw them: ``images/lce_study.png``, or ``images/lce_search.png`` and ``table.txt``."""
+    """Write records; draw ``images/lce_study.png``, or ``images/lce_search.png`` with ``table.txt``."""
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Merge the records; draw on rank zero."""

@@ -15,7 +15,7 @@ from sevenfold.nas.lce.tables import CurveTable
 class Rung(NamedTuple):
     """How many networks are trained until which epoch."""
 
-    count: int
+    networks: int
     epochs: int
 
 
@@ -23,7 +23,7 @@ def brackets(eta: int, least: int, most: int) -> list[list[Rung]]:
     """Return the rungs of every bracket, s = s_max..0.
 
     >>> [bracket[0] for bracket in brackets(3, 4, 108)]
-    [Rung(count=27, epochs=4), Rung(count=12, epochs=12), Rung(count=6, epochs=36), Rung(count=4, epochs=108)]
+    [Rung(networks=27, epochs=4), Rung(networks=12, epochs=12), Rung(networks=6, epochs=36), Rung(networks=4, epochs=108)]
     """
     s_max = int(math.log(most / least) / math.log(eta) + 1e-9)
     found = []
@@ -78,8 +78,8 @@ class Hyperband(Search):
             if place == 0:
                 rows = []
             else:
-                rows = sorted(rows, key=lambda row: -table.curves[row, paid - 1])[: rung.count]
-            for k in range(rung.count):
+                rows = sorted(rows, key=lambda row: -table.curves[row, paid - 1])[: rung.networks]
+            for k in range(rung.networks):
                 if place == 0:
                     drawn = self.draw(table, stream, 1, taken)
                     taken.update(drawn)

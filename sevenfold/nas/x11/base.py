@@ -1,8 +1,9 @@
 """The contracts of ``COMPRESSIONS`` and ``REGRESSORS``, and how their neural members are trained."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 Floats = NDArray[np.float64]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 State = dict[str, Any]
 """Arrays and texts by name: all that a fitted part consists of, and what is exported."""
 
@@ -120,6 +123,38 @@ def initialized(stream: Generator, make: Any) -> nn.Module:
         torch.manual_seed(int(stream.integers(2**62)))
         network: nn.Module = make()
     return network
+
+
+def side_by_side(call: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """Return ``call`` of every item, on as many threads as torch uses; boosters let each other run."""
+    workers = min(torch.get_num_threads(), len(items))
+    if workers < 2:
+        return [call(item) for item in items]
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(call, items))
+
+
+REMEMBERED = 50_000
+
+
+class Memo:
+    """Answers by row of a question: searches ask for the same architectures again and again."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, Floats] = {}
+
+    def ask(self, rows: Floats, compute: Callable[[NDArray[np.intp]], Floats]) -> Floats:
+        """Return one answer for each row; ``compute`` gives those of rows, by number, that are new."""
+        keys = [row.tobytes() for row in np.ascontiguousarray(rows)]
+        new = {key: place for place, key in enumerate(keys) if key not in self._known}
+        if len(self._known) + len(new) > REMEMBERED:
+            new = {key: place for place, key in enumerate(keys)}
+            self._known = {}
+        if new:
+            self._known |= dict(zip(new, compute(np.array(list(new.values()), np.intp)), strict=True))
+        if not keys:
+            return compute(np.zeros(0, np.intp))
+        return np.stack([self._known[key] for key in keys])
 
 
 def below(state: Mapping[str, Any], prefix: str) -> State:

@@ -11,7 +11,7 @@ from sevenfold.errors import InputError
 from sevenfold.nas.encodings import ENCODINGS
 from sevenfold.nas.spaces.base import Ints, Space
 from sevenfold.nas.x11 import COMPRESSIONS, REGRESSORS
-from sevenfold.nas.x11.base import Compression, Floats, Regressor, State, below
+from sevenfold.nas.x11.base import Compression, Floats, Regressor, Memo, State, below, side_by_side
 from sevenfold.nas.x11.svd import SVD
 from sevenfold.seeding import numpy_generator
 
@@ -88,6 +88,7 @@ class Ensemble:
         self.bootstrap, self.seed = bootstrap, seed
         self.members = [Member(compression, regressor) for _ in range(members)]
         self.blocks = np.ones(len(self.metrics))
+        self._memo = Memo()
 
     def encode(self, archs: Ints) -> Floats:
         """Return the regressors' input, (n, d)."""
@@ -111,7 +112,7 @@ class Ensemble:
 
     def scale_blocks(self, curves: Floats) -> None:
         """Take the blocks' units from training curves (n, E, M)."""
-        self.blocks = np.maximum(curves.std(axis=(0, 1)), 1e-9)
+        self.blocks, self._memo = np.maximum(curves.std(axis=(0, 1)), 1e-9), Memo()
 
     def fit(self, archs: Ints, curves: Floats) -> None:
         """Fit all members to curves (n, E, M)."""
@@ -155,7 +156,11 @@ class Ensemble:
         """Return what every member predicts for encodings (n, d), (members, n, E, M)."""
         if x.ndim != 2:
             raise InputError(f"encodings must be rows (n, d), got shape {x.shape}")
-        return np.stack([self.unflat(member.predict(x)) for member in self.members])
+        return np.stack(side_by_side(lambda member: self.unflat(member.predict(x)), self.members))
+
+    def mean_encoded(self, x: Floats) -> Floats:
+        """Return the mean over members for encodings (n, d), (n, E, M); what was asked before is remembered."""
+        return self._memo.ask(x, lambda rows: self.predict_encoded(x[rows]).mean(axis=0))
 
     def predict_members(self, archs: Ints) -> Floats:
         """Return what every member predicts, (members, n, E, M)."""
@@ -163,7 +168,7 @@ class Ensemble:
 
     def predict(self, archs: Ints) -> Floats:
         """Return the mean over members, (n, E, M)."""
-        return np.asarray(self.predict_members(archs).mean(axis=0))
+        return self.mean_encoded(self.encode(archs))
 
     def coefficients(self, x: Floats) -> Floats:
         """Return the mean of the members' coefficients, (n, k), for encodings.
@@ -188,7 +193,7 @@ class Ensemble:
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Take back ``state``."""
-        self.blocks = state["blocks"]
+        self.blocks, self._memo = state["blocks"], Memo()
         for m, member in enumerate(self.members):
             member.load(below(state, f"member_{m}/"))
 

@@ -11,7 +11,8 @@ class LightGBM(Chain):
     """A chain of LightGBM boosters.
 
     The authors' defaults (3000 rounds at .0218, depth 18, 40 leaves, l2 134.5) are slower and no better on
-    the curves these were chosen on. ``threads``: of fitting and predicting; more than one is slower on a busy machine, and 0 is all.
+    the curves these were chosen on. ``threads``: of fitting and predicting one booster; more than one
+    is slower on a busy machine (members are asked side by side anyway), and 0 is all.
     """
 
     def __init__(

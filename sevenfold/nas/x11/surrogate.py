@@ -68,7 +68,7 @@ class Surrogate:
         metric: int = 0,
     ) -> Floats:
         """Return the same for encodings (n, d); ``archs`` are then only what noise is keyed by."""
-        found = np.asarray(self.ensemble.predict_encoded(x).mean(axis=0))
+        found = self.ensemble.mean_encoded(x)
         given: Floats | None = None
         epochs: list[int] = []
         if observed:

@@ -157,7 +157,7 @@ def test_a18_brackets() -> None:
     plan = brackets(3, 4, 108)
     assert [len(rungs) for rungs in plan] == [4, 3, 2, 1]
     assert [rung.epochs for rung in plan[0]] == [4, 12, 36, 108]
-    assert [[rung.count for rung in rungs] for rungs in plan] == [[27, 9, 3, 1], [12, 4, 1], [6, 2], [4]]
+    assert [[rung.networks for rung in rungs] for rungs in plan] == [[27, 9, 3, 1], [12, 4, 1], [6, 2], [4]]
 
 
 @pytest.mark.parametrize("name", ["hyperband", "bohb"])

@@ -8,7 +8,7 @@ from numpy.random import Generator
 from scipy.ndimage import uniform_filter1d
 
 from sevenfold.config import ConfigError
-from sevenfold.nas.x11.base import Floats, State
+from sevenfold.nas.x11.base import Floats, Memo, State, side_by_side
 from sevenfold.nas.x11.lgb import lightgbm
 from sevenfold.nas.x11.noise.base import Deviations, Noise
 from sevenfold.nas.x11.noise.draws import Draws
@@ -36,6 +36,7 @@ class Window(Noise):
         self.options = {"num_leaves": leaves, "learning_rate": 0.1, "verbose": -1, "min_child_samples": 20}
         self.rounds = rounds
         self.boosters: list[Any] = []
+        self._memo = Memo()
         self.factor = self.phi = np.zeros(0)
         lightgbm()
 
@@ -45,7 +46,7 @@ class Window(Noise):
         power = uniform_filter1d(given.values**2, 2 * self.width + 1, axis=1, mode="nearest")
         target = 0.5 * np.log(np.maximum(power, FLOOR**2))
         options = {**self.options, "objective": "l2", "num_threads": self.threads, "deterministic": True}
-        self.boosters = []
+        self.boosters, self._memo = [], Memo()
         for begin in range(0, epochs, self.block):
             places = np.arange(begin, min(begin + self.block, epochs))
             x, y = self._rows(given.x, given.predicted, places), target[:, places].T.ravel()
@@ -78,19 +79,27 @@ class Window(Noise):
     def _rows(self, x: Floats, predicted: Floats, places: np.ndarray) -> Floats:
         """Return encoding, predicted value, final value and epoch of (places, architectures) as rows."""
         epochs = predicted.shape[1]
-        many = np.tile(x, (len(places), 1))
-        here, end = predicted[:, places].T.ravel(), np.tile(predicted[:, -1], len(places))
-        return np.column_stack([many, here, end, np.repeat((places + 1) / epochs, len(x))])
+        found = np.empty((len(places), len(x), x.shape[1] + 3))
+        found[:, :, :-3], found[:, :, -3] = x, predicted[:, places].T
+        found[:, :, -2], found[:, :, -1] = predicted[:, -1], ((places + 1) / epochs)[:, None]
+        return found.reshape(-1, found.shape[2])
 
     def _strength(self, x: Floats, predicted: Floats) -> Floats:
-        found = np.empty_like(predicted)
-        unique, first, back = _distinct(x, predicted)
-        for booster, begin in zip(self.boosters, range(0, predicted.shape[1], self.block), strict=True):
+        whole = np.concatenate([x, predicted], axis=1)
+        logs = self._memo.ask(whole, lambda rows: self._logs(x[rows], predicted[rows]))
+        return np.asarray(np.exp(logs) * self.factor)
+
+    def _logs(self, x: Floats, predicted: Floats) -> Floats:
+        """Return logarithms of strengths without the factors, (n, E)."""
+
+        def of(block: int) -> Floats:
+            begin = block * self.block
             places = np.arange(begin, min(begin + self.block, predicted.shape[1]))
-            rows = self._rows(x[first], predicted[first], places)
-            logs = booster.predict(rows, num_threads=self.threads).reshape(len(places), unique)
-            found[:, places] = np.exp(logs).T[back]
-        return np.asarray(found * self.factor)
+            rows = self._rows(x, predicted, places)
+            found = self.boosters[block].predict(rows, num_threads=self.threads)
+            return np.asarray(found).reshape(len(places), len(x))
+
+        return np.concatenate(side_by_side(of, range(len(self.boosters)))).T
 
     def state(self) -> State:
         """Return boosters as text and both vectors."""
@@ -100,13 +109,6 @@ class Window(Noise):
     def load(self, state: Mapping[str, Any]) -> None:
         """Take them back."""
         self.factor, self.phi, self.block = state["factor"], state["phi"], int(state["block"])
+        self._memo = Memo()
         texts = [state[f"block_{i}"] for i in range(len(state) - 3)]
         self.boosters = [lightgbm().Booster(model_str=text) for text in texts]
-
-
-def _distinct(x: Floats, predicted: Floats) -> tuple[int, np.ndarray, np.ndarray]:
-    """Return the number of different architectures, the first row of each and where each row's is."""
-    whole = np.ascontiguousarray(np.concatenate([x, predicted[:, -1:]], axis=1))
-    _, first, back = np.unique(whole.view([("", whole.dtype)] * whole.shape[1]).ravel(),
-                               return_index=True, return_inverse=True)  # fmt: skip
-    return len(first), first, back
