@@ -98,7 +98,9 @@ def draw_search(records: list[dict[str, Any]], path: Path) -> None:
     columns = min(3, len(panels))
     lines = -(-len(panels) // columns)
     figure = Figure(figsize=(5 * columns, 3.8 * lines), layout="constrained")
-    grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flat
+    grid = list(figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flat)
+    for axes in grid[len(panels) :]:
+        axes.axis("off")
     for axes, (title, labels) in zip(grid, panels.items(), strict=False):
         for label in labels:
             own = [record for record in records if record["group"] == label]

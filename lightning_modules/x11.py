@@ -1,6 +1,7 @@
 """Fit surrogates of learning curves, and compare models of their noise."""
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,20 @@ from sevenfold.seeding import numpy_generator
 SVD5 = {"name": "svd", "k": 5}
 LGB = {"name": "lgb"}
 WINDOW = {"name": "window"}
+
+
+@dataclass
+class Learned:
+    """What one member learns from: encodings, curves, standardized coefficients; and its random stream."""
+
+    x: np.ndarray
+    curves: np.ndarray
+    targets: Tensor
+    stream: np.random.Generator
+
+    def batch(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return some rows for a network."""
+        return float_tensor(self.x[rows.numpy()]), float_tensor(self.curves[rows.numpy()]), self.targets[rows]
 
 
 class CurveSurrogate(pl.LightningModule):
@@ -95,7 +110,7 @@ class CurveSurrogate(pl.LightningModule):
         ensemble.scale_blocks(means := tensor.means())
         x, y = ensemble.encode(tensor.archs), ensemble.flat(means)
         ensemble.choose_rank(x, y)
-        self.data = []
+        self.data: list[Learned] = []
         for m, member in enumerate(ensemble.members):
             rows, stream = ensemble.rows(m, len(y)), numpy_generator(ensemble.seed, "member", m)
             if neural(member.compression):
@@ -106,7 +121,7 @@ class CurveSurrogate(pl.LightningModule):
             targets = np.zeros((len(rows), k)) if neural(member.compression) else member.targets(y[rows])
             if neural(member.regressor):
                 member.regressor.begin(x[rows], targets, stream=stream)
-            self.data.append([rows, stream, *map(float_tensor, (x[rows], y[rows], targets))])
+            self.data.append(Learned(x[rows], y[rows], float_tensor(targets), stream))
         parts = [part for member in ensemble.members for part in (member.compression, member.regressor)]
         self.networks.extend(part.network for part in parts if neural(part))
         self.automatic_optimization = len(self.networks) > 0
@@ -129,7 +144,7 @@ class CurveSurrogate(pl.LightningModule):
         if neural(members[0].compression) and neural(members[0].regressor) and self._half_done():
             for member, data in zip(members, self.data, strict=True):
                 member.compression.network.eval()
-                data[4] = float_tensor(member.targets(data[3].double().numpy()))
+                data.targets = float_tensor(member.targets(data.curves))
 
     def _half_done(self) -> bool:
         members = self.surrogate.ensemble.members
@@ -140,12 +155,12 @@ class CurveSurrogate(pl.LightningModule):
         if not len(self.networks):
             return None
         started, total = time.monotonic(), torch.zeros(())
-        for member, (_, _, x, y, targets) in zip(self.surrogate.ensemble.members, self.data, strict=True):
-            rows = batch[0]
+        for member, data in zip(self.surrogate.ensemble.members, self.data, strict=True):
+            x, y, targets = data.batch(batch[0])
             if self.compressing:
-                total = total + member.compression.loss(y[rows])
+                total = total + member.compression.loss(y)
             elif neural(member.regressor):
-                total = total + member.regressor.loss(x[rows], targets[rows])
+                total = total + member.regressor.loss(x, targets)
         self.log("train/loss", total / len(self.data), prog_bar=True, batch_size=len(batch[0]))
         self.seconds += time.monotonic() - started
         return total
@@ -167,8 +182,7 @@ class CurveSurrogate(pl.LightningModule):
                 if neural(part):
                     part.network.eval()
             if not neural(member.regressor):
-                curves = data[3].double().numpy()
-                member.regressor.fit(data[2].double().numpy(), member.targets(curves), data[1])
+                member.regressor.fit(data.x, member.targets(data.curves), data.stream)
         self.surrogate.fit_rest(self.trainer.datamodule.training)
         self.fitted = True
         self.seconds += time.monotonic() - started

@@ -81,17 +81,18 @@ class Neural(Protocol):
 
 def train(part: Neural, *data: Floats, stream: Generator) -> None:
     """Train a part from fresh weights with Adam, all of its ``epochs``."""
-    part.begin(*data, stream=stream)
-    assert part.network is not None
-    rows, optimizer = [float_tensor(d) for d in data], torch.optim.Adam(part.network.parameters(), lr=part.lr)
-    part.network.train()
     with torch.inference_mode(False), torch.enable_grad():
+        part.begin(*data, stream=stream)
+        assert part.network is not None
+        rows = [float_tensor(d) for d in data]
+        optimizer = torch.optim.Adam(part.network.parameters(), lr=part.lr)
+        part.network.train()
         for _ in range(part.epochs):
             for batch in torch.as_tensor(stream.permutation(len(data[0]))).split(part.batch_size):
                 optimizer.zero_grad()
                 part.loss(*(d[batch] for d in rows)).backward()
                 optimizer.step()
-    part.network.eval()
+        part.network.eval()
 
 
 def float_tensor(values: Any) -> Tensor:

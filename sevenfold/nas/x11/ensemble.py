@@ -11,7 +11,7 @@ from sevenfold.errors import InputError
 from sevenfold.nas.encodings import ENCODINGS
 from sevenfold.nas.spaces.base import Ints, Space
 from sevenfold.nas.x11 import COMPRESSIONS, REGRESSORS
-from sevenfold.nas.x11.base import Compression, Floats, Regressor, Memo, State, below, side_by_side
+from sevenfold.nas.x11.base import Compression, Floats, Memo, Regressor, State, below, side_by_side
 from sevenfold.nas.x11.svd import SVD
 from sevenfold.seeding import numpy_generator
 

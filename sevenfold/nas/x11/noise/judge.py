@@ -81,7 +81,7 @@ def judge_noise(
 
 def lags(rows: Floats) -> Floats:
     """Return the correlation of each epoch with the one before, (E,); the first is NaN."""
-    z = standard(rows)
+    z = standard(rows - rows.mean(axis=0))
     return np.concatenate([[np.nan], (z[:, 1:] * z[:, :-1]).mean(axis=0)])
 
 
