@@ -1,7 +1,7 @@
 """Time queries of a surrogate: 10,000 noisy full curves at once, and one at a time.
 
-``python benchmarks/x11_query.py [FOLDER]``: an exported surrogate; by default one is fitted to the project's own
-benchmark with the options of ``configs/nas/x11_fit_digits.yaml``. Threads: ``OMP_NUM_THREADS``.
+``python benchmarks/x11_query.py [FOLDER]``: an exported surrogate; by default one is fitted to the project's
+own benchmark with the options of ``configs/nas/x11_fit_digits.yaml``. Threads: ``OMP_NUM_THREADS``.
 """
 
 import sys
@@ -47,9 +47,8 @@ def main() -> None:
     archs = bench.space.sample(numpy_generator(0, "query"), CURVES)
     seeds = np.arange(CURVES) % 100
     different = len(np.unique(archs, axis=0))
-    print(
-        f"{CURVES} curves of {different} architectures, {len(bench.epochs)} epochs, {torch.get_num_threads()} threads"
-    )
+    print(f"{CURVES} curves of {different} architectures, {len(bench.epochs)} epochs, ", end="")
+    print(f"{torch.get_num_threads()} threads")
     noisy = [int(seed) for seed in seeds]
     cases = {
         "noisy, one call, all new": lambda: bench.surrogate.curves(archs, seeds=noisy),

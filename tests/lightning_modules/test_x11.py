@@ -14,8 +14,8 @@ from sevenfold.nas.benchmarks import load_benchmark
 from train import main
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = ["callbacks.progress=null", "data.archs=400", "data.train=0.8", "model.members=2", "model.noise.name=gauss",
-         "trainer.accelerator=cpu"]  # fmt: skip
+SMALL = ["callbacks.progress=null", "data.archs=400", "data.train=0.8", "model.members=2",
+         "model.noise.name=gauss", "trainer.accelerator=cpu"]  # fmt: skip
 
 
 def run(tmp_path: Path, monkeypatch, *settings: str) -> Path:
@@ -44,7 +44,7 @@ def test_trees_by_the_trainer_are_those_of_the_plain_fit(tmp_path, monkeypatch) 
         assert (folder / "images" / name).stat().st_size > 5000
 
 
-@pytest.mark.parametrize("compression", ["svd", "vae"])
+@pytest.mark.parametrize("compression", ["svd", pytest.param("vae", marks=pytest.mark.slow)])
 def test_a9_networks_are_trained_by_the_trainer_and_come_back(compression, tmp_path, monkeypatch) -> None:
     node = f"model.compression={{name: {compression}, k: 3}}"
     regressor = "model.regressor={name: mlp, epochs: 2, width: 16}"

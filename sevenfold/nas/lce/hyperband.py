@@ -22,8 +22,8 @@ class Rung(NamedTuple):
 def brackets(eta: int, least: int, most: int) -> list[list[Rung]]:
     """Return the rungs of every bracket, s = s_max..0.
 
-    >>> [bracket[0] for bracket in brackets(3, 4, 108)]
-    [Rung(networks=27, epochs=4), Rung(networks=12, epochs=12), Rung(networks=6, epochs=36), Rung(networks=4, epochs=108)]
+    >>> [tuple(bracket[0]) for bracket in brackets(3, 4, 108)]
+    [(27, 4), (12, 12), (6, 36), (4, 108)]
     """
     s_max = int(math.log(most / least) / math.log(eta) + 1e-9)
     found = []

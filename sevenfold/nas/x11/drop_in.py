@@ -28,7 +28,8 @@ class DropIn:
         """Return the curve (E,) of one architecture, or (n, E) of a list or array of rows.
 
         ``representation`` is a notation of the space (``arch_str`` and ``genotype`` are its first) or
-        anything else for a ready encoding, (d,). ``with_noise`` gives the training of ``seed``; the same call gives the same curve.
+        anything else for a ready encoding, (d,). ``with_noise`` gives the training of ``seed``; the same
+        call gives the same curve.
         ``components`` gives coefficients (k,) instead, of an SVD the coordinates in U. ``search_space`` is
         accepted and must name the surrogate's space, if anything.
         """

@@ -159,7 +159,7 @@ class Ensemble:
         return np.stack(side_by_side(lambda member: self.unflat(member.predict(x)), self.members))
 
     def mean_encoded(self, x: Floats) -> Floats:
-        """Return the mean over members for encodings (n, d), (n, E, M); what was asked before is remembered."""
+        """Return the mean over members for encodings (n, d), (n, E, M); earlier answers are remembered."""
         return self._memo.ask(x, lambda rows: self.predict_encoded(x[rows]).mean(axis=0))
 
     def predict_members(self, archs: Ints) -> Floats:
