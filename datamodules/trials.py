@@ -20,6 +20,7 @@ from sevenfold.results import read_folder
 from sevenfold.seeding import numpy_generator
 
 BENCHMARK = {"name": "digits-nb201"}
+COMPANIONS = {"nb201_val_one_seed.npz": "nb201_cifar.npz"}  # the supplied tables: test accuracies are apart
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,8 @@ class NASTrials(Items):
         path: a table file instead, in the shape of NAS-Bench-201 (``benchmarks.named_arrays``) or compact.
         dataset: which data set of the file.
         objective: what of it is minimized.
-        test_path: a file whose test split is reported beside; by default the benchmark's own, if any.
+        test_path: a file whose test split is reported beside; by default the benchmark's own, if any, or that
+            of ``nb201_cifar.npz`` in the folder of the supplied ``nb201_val_one_seed.npz``.
         seed: of all trials: trial i of every algorithm has the stream (seed, i), so that they begin alike.
 
     Trials with a record in the run's folder are done and left out.
@@ -127,7 +129,7 @@ class NASTrials(Items):
             raise ConfigError("trials_of", f"labels of algorithms are {', '.join(self.algorithms) or 'none'}")
         opened = _open(benchmark, path, dataset)
         self.objective = objective.of(opened)
-        self.test = self._reported(opened, test_path, dataset)
+        self.test = self._reported(opened, test_path or companion(path, dataset), dataset)
         for label, node in self.algorithms.items():
             start_trials(node, opened.space, [np.random.default_rng(0)], f"algorithms.{label}")
         self.counts = {label: trials_of.get(label, trials) for label in self.algorithms}
@@ -159,6 +161,16 @@ class NASTrials(Items):
     def _block(self, label: str, trials: list[int]) -> Block:
         streams = [numpy_generator(self.seed, "nas trial", trial) for trial in trials]
         return Block(label, self.algorithms[label], trials, streams, self.objective, self.test, self.seed)
+
+
+def companion(path: str | None, dataset: str | None) -> str | None:
+    """Return the table with the test accuracies of a supplied one, where it lies beside and has the data."""
+    name = COMPANIONS.get(Path(path).name) if path is not None else None
+    beside = Path(path or "").with_name(name) if name is not None else None
+    if beside is None or not beside.is_file():
+        return None
+    known = datasets(str(beside))
+    return str(beside) if dataset in [*known, *(entry.rpartition("/")[0] for entry in known)] else None
 
 
 @dataclass(frozen=True)

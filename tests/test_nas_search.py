@@ -76,6 +76,14 @@ def test_a_search_on_a_table_file_with_test_accuracies_of_another(here):
     first = {record["group"]: record["val_curve"][0] for record in records if record["trial"] == 0}
     assert len(set(first.values())) == 1  # all begin with the same ten
 
+    for name, other in (("table", "nb201_val_one_seed"), ("test", "nb201_cifar")):  # the supplied names
+        (here / f"{name}.npz").rename(here / f"{other}.npz")
+    pair = ["data.path=nb201_val_one_seed.npz", "data.dataset=pets", "name=pair", "data.trials=1"]
+    assert main(["--config", SEARCH, *SMALL, *pair]) == 0
+    found = {r["key"]: r["test_loss"] for r in read_folder(here / "runs/pair/version_0/records")}
+    assert found == {r["key"]: r["test_loss"] for r in records if r["key"] in found}
+    files = ["data.path=nb201_val_one_seed.npz", "data.dataset=pets"]
+
     for block in (1, 100):  # the number of trials side by side changes nothing
         main(["--config", SEARCH, *SMALL, *files, f"data.block={block}", "data.trials=2", "name=other"])
         others = read_folder(here / "runs/other" / f"version_{block // 100}" / "records")

@@ -12,14 +12,14 @@ from sevenfold.deq.history import combine, dot, inner
 
 @dataclass
 class _Memory:
-    dy: Tensor  # (m, B, D) ring of differences of f(x)
-    dr: Tensor  # (m, B, D) ring of differences of the residual
+    """Point j lies in slot j % m of both rings; a new residual turns the one before it into a difference."""
+
+    y: Tensor  # (m, B, D) ring of f(x)
+    dr: Tensor  # (m, B, D) ring of differences r_{j+1} - r_j, but for the newest slot: r itself
     gram: Tensor  # (B, m, m) inner products of dr, float64; zero where a sample may not use a difference
     target: Tensor  # (B, m) inner products of dr with the residual, float64
     fresh: Tensor | None = None  # (B,) the samples whose next difference would span a restart
-    y: Tensor | None = None  # (B, D) previous f(x)
-    r: Tensor | None = None  # (B, D) previous residual
-    count: int = 0  # differences taken so far
+    count: int = 0  # points entered so far
 
 
 class Anderson(Solver):
@@ -49,42 +49,47 @@ class Anderson(Solver):
         self.memory, self.beta, self.ridge, self.growth = memory, beta, ridge, growth
 
     def start(self, x: Tensor, max_iter: int) -> _Memory:
-        """Allocate two rings of ``memory - 1`` differences (fewer if the solve is shorter)."""
-        size = max(1, min(self.memory, max_iter) - 1)
+        """Allocate two rings of ``memory`` points (fewer if the solve is shorter)."""
+        size = max(2, min(self.memory, max_iter))
         return _Memory(
-            dy=x.new_empty(size, *x.shape),
+            y=x.new_empty(size, *x.shape),
             dr=x.new_empty(size, *x.shape),
             gram=x.new_zeros(len(x), size, size, dtype=torch.float64),
             target=x.new_zeros(len(x), size, dtype=torch.float64),
         )
 
+    def room(self, memory: _Memory, y: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the oldest slots of the rings: what is written there needs no copy."""
+        slot = memory.count % len(memory.y)
+        return memory.y[slot], memory.dr[slot]
+
     def step(self, memory: _Memory, x: Tensor, y: Tensor, r: Tensor) -> None:
         """Overwrite x with the mixed point; the first step is a plain one."""
-        if memory.y is None or memory.r is None:
+        if memory.count == 0:
             x.add_(r, alpha=self.beta)
         else:
-            slot = memory.count % len(memory.dr)
-            torch.sub(y, memory.y, out=memory.dy[slot])
-            torch.sub(r, memory.r, out=memory.dr[slot])
-            memory.count += 1
-            gamma = self._coefficients(memory, slot, r)
-            used = gamma.shape[1]
-            combine(memory.dy[:used], gamma, y, -1, out=x)
-            if self.beta != 1:  # y - dY gamma is the full step; go back by 1 - beta along its residual
-                x.sub_(combine(memory.dr[:used], gamma, r, -1), alpha=1 - self.beta)
-        memory.y, memory.r = y, r
+            gamma = self._coefficients(memory, r, scratch=x)
+            # y - sum_j gamma_j (y_{j+1} - y_j) as one sum over the points; the newest slot has gamma 0
+            weights = gamma - gamma.roll(1, 1)
+            weights[:, memory.count % len(memory.y)] += 1
+            combine(memory.y[: weights.shape[1]], weights, out=x)
+            if self.beta != 1:  # this is the full step; go back by 1 - beta along its residual
+                x.sub_(combine(memory.dr[: gamma.shape[1]], -gamma, r), alpha=1 - self.beta)
+        memory.count += 1
 
-    def _coefficients(self, memory: _Memory, slot: int, r: Tensor) -> Tensor:
-        """Enter the difference at ``slot`` into the normal equations and return gamma, (B, n)."""
-        used = min(memory.count, len(memory.dr))
-        newest = memory.dr[slot]
-        row = inner(memory.dr[:used], newest[None])[:, 0]  # (B, n)
+    def _coefficients(self, memory: _Memory, r: Tensor, scratch: Tensor) -> Tensor:
+        """Form the newest difference, enter it into the normal equations and return gamma, (B, n)."""
+        size = len(memory.dr)
+        newest, last, used = memory.count % size, (memory.count - 1) % size, min(memory.count + 1, size)
+        difference = torch.sub(r, memory.dr[last], out=memory.dr[last])
+        row = inner(memory.dr[:used], difference[None])[:, 0]  # (B, n)
         if memory.fresh is not None:
             row, memory.fresh = row.masked_fill(memory.fresh[:, None], 0.0), None
         gram, target = memory.gram[:, :used, :used], memory.target[:, :used]
-        gram[:, slot] = gram[:, :, slot] = row
+        gram[:, last] = gram[:, :, last] = row
+        gram[:, newest] = gram[:, :, newest] = 0.0
         target += row  # <dr_i, r> = <dr_i, old r> + <dr_i, dr>
-        target[:, slot] = dot(newest, r)
+        target[:, last] = dot(difference, r, scratch)
         return _solve(gram, target, max(self.ridge, 4 * torch.finfo(r.dtype).eps))
 
     def restart(self, memory: _Memory, rows: Tensor) -> None:
@@ -94,11 +99,9 @@ class Anderson(Solver):
 
     def keep(self, memory: _Memory, index: Tensor) -> None:
         """Drop the other samples from every buffer."""
-        memory.dy, memory.dr = memory.dy[:, index], memory.dr[:, index]
+        memory.y, memory.dr = memory.y[:, index], memory.dr[:, index]
         memory.gram, memory.target = memory.gram[index], memory.target[index]
-        for name in ("fresh", "y", "r"):
-            if (tensor := getattr(memory, name)) is not None:
-                setattr(memory, name, tensor[index])
+        memory.fresh = None if memory.fresh is None else memory.fresh[index]
 
 
 def _solve(gram: Tensor, target: Tensor, ridge: float) -> Tensor:

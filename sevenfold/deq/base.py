@@ -142,9 +142,8 @@ class Solution:
 class Solver(ABC):
     """One update rule. It holds options only: what changes during a solve lives in the memory it creates.
 
-    States are flat, (B, D), in at least float32. The driver (:func:`sevenfold.deq.solve.solve`) evaluates f,
-    measures, decides who is finished and calls :meth:`step`; y and r of one call stay untouched until the
-    next has returned.
+    States are flat, (B, D), in at least float32. The driver (:func:`sevenfold.deq.solve.solve`) evaluates f
+    into the :meth:`room` it is given, measures, decides who is finished and calls :meth:`step`.
     """
 
     growth: float = float("inf")
@@ -153,6 +152,10 @@ class Solver(ABC):
     @abstractmethod
     def start(self, x: Tensor, max_iter: int) -> Any:
         """Return the memory of a new solve that begins at x and evaluates f at most ``max_iter`` times."""
+
+    def room(self, memory: Any, y: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
+        """Return where to write the next f(x) and residual; by default over the last ones, y and r."""
+        return y, r
 
     @abstractmethod
     def step(self, memory: Any, x: Tensor, y: Tensor, r: Tensor) -> None:

@@ -64,7 +64,7 @@ class Broyden(Solver):
         if past:
             weights, shrink = self._coefficients(memory)
             if past > 1:
-                combine(memory.steps[1:past], weights, step, 1, out=step)
+                combine(memory.steps[1:past], weights, step, out=step)
             step.div_(shrink[:, None])
         x.add_(step)
         if past == memory.limit:  # full: only the newest step is kept

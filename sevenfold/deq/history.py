@@ -19,18 +19,23 @@ def inner(stack: Tensor, vectors: Tensor) -> Tensor:
     return torch.bmm(left, right).view(batch, -1, len(vectors), count).sum(1, dtype=torch.float64)
 
 
-def dot(a: Tensor, b: Tensor) -> Tensor:
-    """Return <a, b> per sample as float64 (B,), for a and b (B, D), summed as in :func:`inner`."""
-    chunks = (len(a), -1, _chunk(a.shape[1]))
-    return torch.linalg.vecdot(a.view(chunks), b.view(chunks)).sum(1, dtype=torch.float64)
+def dot(a: Tensor, b: Tensor, scratch: Tensor) -> Tensor:
+    """Return <a, b> per sample as float64 (B,), for a and b (B, D), summed as in :func:`inner`.
+
+    ``scratch`` (B, D) is overwritten: fresh memory for the product would cost more than the product.
+    """
+    products = torch.mul(a, b, out=scratch).view(len(a), -1, _chunk(a.shape[1]))
+    return products.sum(2).sum(1, dtype=torch.float64)
 
 
 def _chunk(width: int) -> int:
     return CHUNK if width % CHUNK == 0 else width
 
 
-def combine(stack: Tensor, weights: Tensor, start: Tensor, sign: int, out: Tensor | None = None) -> Tensor:
-    """Return start + sign * sum_i weights_i stack_i, (B, D), for a stack (n, B, D) and weights (B, n)."""
-    rows = weights.to(stack.dtype)[:, None]  # (B, 1, n)
+def combine(stack: Tensor, weights: Tensor, start: Tensor | None = None, out: Tensor | None = None) -> Tensor:
+    """Return [start +] sum_i weights_i stack_i, (B, D), for a stack (n, B, D) and weights (B, n)."""
+    rows, columns = weights.to(stack.dtype)[:, None], stack.transpose(0, 1)  # (B, 1, n), (B, n, D)
     target = None if out is None else out[:, None]
-    return torch.baddbmm(start[:, None], rows, stack.transpose(0, 1), alpha=sign, out=target)[:, 0]
+    if start is None:
+        return torch.bmm(rows, columns, out=target)[:, 0]
+    return torch.baddbmm(start[:, None], rows, columns, out=target)[:, 0]

@@ -51,15 +51,17 @@ class Layout:
 
     def flat(self, state: State) -> Tensor:
         """Return a new flat matrix that holds a state; its padding is zero."""
-        return self.pack(state, state[0].new_zeros(len(state[0]), self.width, dtype=self.dtype))
+        return self.pack(state, state[0].new_empty(len(state[0]), self.width, dtype=self.dtype))
 
     def pack(self, state: State, out: Tensor) -> Tensor:
-        """Copy a state into the rows of ``out`` (padding aside); f must return the shapes it was given."""
+        """Copy a state into the rows of ``out``, zeros into its padding; f must return the shapes given."""
         expected = [(len(out), *shape) for shape in self.shapes]
         if not isinstance(state, tuple) or [getattr(part, "shape", None) for part in state] != expected:
             raise ValueError(f"f must return a tuple of tensors of shapes {expected}, not {_describe(state)}")
         for part, start, stop in zip(state, self.bounds, self.bounds[1:], strict=False):
             out[:, start:stop] = part.reshape(len(out), -1)
+        if self.width > self.bounds[-1]:
+            out[:, self.bounds[-1] :] = 0
         return out
 
     def unpack(self, flat: Tensor) -> State:

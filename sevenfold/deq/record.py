@@ -29,12 +29,13 @@ class Record:
         self.left: int | None = None
         self.live = self.running  # running, and its last evaluation was finite
         self.limit = self.best_score
-        self.best = x.clone()
+        self._best = x.clone()
+        self._pending: Tensor | None = None  # the best states of all rows, where they were computed
         self.last = x.clone() if keep_last else None
         self.log: list[
             tuple[Tensor | None, Tensor]
         ] = []  # what was measured at each step, and for which rows
-        self.outcome = torch.stack([self.steps, self.status, self.lows])  # of the whole batch, once released
+        self.outcome = torch.stack([self.steps, self.status, self.lows])  # of the whole batch, once written
 
     def update(self, step: int, y: Tensor, values: Tensor) -> None:
         """Enter evaluation ``step`` (from 1): y = f(x), and what was measured, (2 or 4, n) in float64."""
@@ -47,7 +48,7 @@ class Record:
         better = self.live & (self.score < self.best_score)
         self.best_score = torch.where(better, self.score, self.best_score)
         self.lows.masked_fill_(better, step)
-        self._copy(self.best, better, y)
+        self._improve(better, y)
         if self.last is not None:
             self._copy(self.last, self.live, y)
         over = ~self.live | small | (measured.abs > self.limit)
@@ -56,6 +57,27 @@ class Record:
         over &= self.running
         if not self.watched or over.any():
             self._end(step, over, small, measured.abs > self.limit)
+
+    @property
+    def best(self) -> Tensor:
+        """Return the best states of the whole batch, (B, D)."""
+        if self._pending is not None:
+            self._best.copy_(self._pending)
+            self._pending = None
+        return self._best
+
+    def release(self, room: Tensor) -> None:
+        """Copy the best states if they still lie in ``room``, which is about to be written over."""
+        if self._pending is not None and self._pending.data_ptr() == room.data_ptr():
+            self._best.copy_(self._pending)
+            self._pending = None
+
+    def _improve(self, better: Tensor, y: Tensor) -> None:
+        """Take the rows ``better`` of y as best; where all are, note only their place (copies are dear)."""
+        if self.watched and self.rows is None and better.all():
+            self._pending = y
+        else:
+            self._copy(self.best, better, y)
 
     def _end(self, step: int, over: Tensor, small: Tensor, grown: Tensor) -> None:
         """Note that, and why, the samples in ``over`` end at this step."""
@@ -91,15 +113,15 @@ class Record:
             torch.where(where[:, None], self.best[self.rows], x, out=x)
 
     def drop_finished(self) -> Tensor:
-        """Release the finished samples; return the positions, among those held so far, of the others."""
-        self._release()
+        """Let the finished samples go; return the positions, among those held so far, of the others."""
+        self._write_outcome()
         keep = self.running.nonzero()[:, 0]
         self.rows = keep if self.rows is None else self.rows[keep]
         for name in ("running", "steps", "status", "lows", "score", "best_score", "live", "limit"):
             setattr(self, name, getattr(self, name)[keep])
         return keep
 
-    def _release(self) -> None:
+    def _write_outcome(self) -> None:
         """Write the outcome of the held samples into that of the batch."""
         held = torch.stack([self.steps, self.status, self.lows])
         if self.rows is None:
@@ -114,7 +136,7 @@ class Record:
     def solution(self, layout: Layout, indexed: list[Tensor]) -> Solution:
         """Close the books."""
         self.steps.masked_fill_(self.running, len(self.log))
-        self._release()
+        self._write_outcome()
         steps, status, lows = self.outcome
         measured = self._measured(steps)
         chosen = lows if self.last is None else steps - (status == Status.nonfinite).long()

@@ -88,7 +88,7 @@ def solve(
 
 
 class _Run:
-    """The moving parts of one solve: the current point, the last two evaluations, the solver's memory."""
+    """The moving parts of one solve: the current point, its evaluation, the solver's memory."""
 
     def __init__(
         self,
@@ -104,14 +104,14 @@ class _Run:
         self.record, self.x = record, x
         self.memory: Any = solver.start(x, max_iter)
         self.guard = Safeguard(record.score, solver.growth) if solver.growth < math.inf else None
-        self.now, self.before = self._pair(), self._pair()  # (r, y) of the last two evaluations
+        self.y, self.r = torch.empty_like(x), torch.empty_like(x)  # f(x) and f(x) - x
         self.left = len(x)
         self.shield = precision_guard(x.device)
 
     def evaluate(self, step: int) -> None:
         """Compute y = f(x) and its residual, and enter both into the record."""
-        self.now, self.before = self.before, self.now
-        r, y = self.now
+        self.y, self.r = y, r = self.solver.room(self.memory, self.y, self.r)
+        self.record.release(y)
         rows = self.record.rows
         z = self.layout.unpack(self.x)
         fz = self.f(z) if rows is None else self.f(z, rows)
@@ -119,7 +119,7 @@ class _Run:
             self.layout.pack(fz, out=y)
             torch.sub(y, self.x, out=r)
             if self.measure is None:
-                values = torch.linalg.vector_norm(self.now, dim=2)
+                values = torch.stack([torch.linalg.vector_norm(size, dim=1) for size in (r, y)])
             else:
                 measured = self.measure(z, self.layout.unpack(y), rows)
                 values = torch.stack([value.double() for value in measured if value is not None])
@@ -134,28 +134,21 @@ class _Run:
 
     def advance(self) -> None:
         """Move x to the next point; samples that are done stay at their best state."""
-        record, (r, y) = self.record, self.now
+        record = self.record
         with self.shield():
-            self.solver.step(self.memory, self.x, y, r)
+            self.solver.step(self.memory, self.x, self.y, self.r)
         if self.guard is not None:
             restart = self.guard.exceeded(record.score, record.live)
             if not record.watched or restart.any():
                 self.solver.restart(self.memory, restart)
-                copy_rows(self.x, restart, y, watched=record.watched)
+                copy_rows(self.x, restart, self.y, watched=record.watched)
                 record.restore(self.x, self.guard.restart(restart, record.best_score))
         if self.left < len(self.x) or not record.watched:
             record.restore(self.x, ~record.running)
 
-    def _pair(self) -> Tensor:
-        """Return room for r and y; only the padding needs to be zero."""
-        pair = self.x.new_empty(2, *self.x.shape)
-        pair[:, :, self.layout.bounds[-1] :] = 0
-        return pair
-
     def _keep(self, index: Tensor) -> None:
         """Drop the samples that are not at the positions ``index``."""
         self.solver.keep(self.memory, index)
-        self.x, self.now = self.x[index], self.now[:, index]
-        self.before = self._pair()
+        self.x, self.y, self.r = self.x[index], self.y[index], self.r[index]
         if self.guard is not None:
             self.guard.keep(index)

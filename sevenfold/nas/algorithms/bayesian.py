@@ -3,6 +3,7 @@
 from typing import Any
 
 from sevenfold.nas.algorithms.model_search import ModelSearch
+from sevenfold.nas.algorithms.neural_predictor import graph_network
 
 EDITS = {"mode": "edits"}
 
@@ -52,24 +53,4 @@ class DNGOSearch(ModelSearch):
 class Bonas(ModelSearch):
     """BANANAS' loop with the graph network of the Neural Predictor, after BONAS (Shi et al. 2020)."""
 
-    presets = {
-        "paper": {
-            "surrogate": {
-                "name": "ensemble",
-                "networks": [{"name": "gcn"}],
-                "members": 1,
-                "encoding": "gcn",
-                "training": {
-                    "epochs": 100,
-                    "lr": 1e-3,
-                    "beta2": 0.999,
-                    "eps": 1e-8,
-                    "weight_decay": 3e-4,
-                    "loss": "mse",
-                    "standardize": True,
-                    "cosine": True,
-                },
-                "acquisition": {"name": "mean"},
-            }
-        }
-    }
+    presets = {"paper": {"surrogate": graph_network(epochs=100, lr=1e-3)}}

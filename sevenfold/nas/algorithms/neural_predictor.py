@@ -10,17 +10,20 @@ from sevenfold.config import ConfigError
 from sevenfold.nas.algorithms.model_search import ModelSearch
 from sevenfold.nas.spaces.base import Ints, Space
 
-TRAINING = {
-    "epochs": 300,
-    "batch_size": 7,
-    "lr": 1e-4,
-    "beta2": 0.999,
-    "eps": 1e-8,
-    "weight_decay": 3e-4,
-    "loss": "mse",
-    "standardize": True,
-    "cosine": True,
-}
+
+def graph_network(**training: Any) -> dict[str, Any]:
+    """Return the surrogate of one graph network; ``training``: what is not as in both papers."""
+    common = {
+        "beta2": 0.999, "eps": 1e-8, "weight_decay": 3e-4, "loss": "mse", "standardize": True, "cosine": True,
+    }  # fmt: skip
+    return {
+        "name": "ensemble",
+        "networks": [{"name": "gcn"}],
+        "members": 1,
+        "encoding": "gcn",
+        "training": {**common, **training},
+        "acquisition": {"name": "mean"},
+    }
 
 
 class NeuralPredictor(ModelSearch):
@@ -30,18 +33,7 @@ class NeuralPredictor(ModelSearch):
     beyond its budget trains and ranks again. The options of :class:`ModelSearch` that are given win.
     """
 
-    presets = {
-        "paper": {
-            "surrogate": {
-                "name": "ensemble",
-                "networks": [{"name": "gcn"}],
-                "members": 1,
-                "encoding": "gcn",
-                "training": TRAINING,
-                "acquisition": {"name": "mean"},
-            }
-        }
-    }
+    presets = {"paper": {"surrogate": graph_network(epochs=300, batch_size=7, lr=1e-4)}}
 
     def __init__(
         self,
