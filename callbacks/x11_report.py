@@ -10,7 +10,7 @@ from sevenfold.nas.x11.export import save
 from sevenfold.report import aligned
 
 COLUMNS = ("avg_r2", "final_r2", "avg_tau", "final_tau", "alive_avg_r2", "alive_final_r2", "alive_avg_tau",
-           "alive_final_tau", "top_bias", "leak", "fit_seconds")  # fmt: skip
+           "alive_final_tau", "top_bias", "leak")  # fmt: skip
 
 
 class X11Report(pl.Callback):
@@ -44,10 +44,11 @@ class X11Report(pl.Callback):
         """Print and draw."""
         if not trainer.is_global_zero or not self.found:
             return
-        rows = [["", *COLUMNS]]
-        for name, _ in self.found:
+        rows = [["", *COLUMNS, "seconds"]]
+        for name, judgement in self.found:
             values = [trainer.callback_metrics.get(f"{name}/{column}") for column in COLUMNS]
             rows.append([name, *("-" if v is None else f"{float(v):.3f}" for v in values)])
+            rows[-1].append(f"{judgement.seconds:.1f}")
         trainer.print(f"\n{aligned(rows)}")
         folder = Path(trainer.default_root_dir) / "images"
         folder.mkdir(exist_ok=True)

@@ -121,7 +121,8 @@ class CurveTables(pl.LightningDataModule):
         """Load numbers of training rows in an order that depends on seed and epoch alone."""
         rows = WithoutEpoch(TensorDataset(torch.arange(len(self.training.archs))))
         sampler = EpochSampler(rows, seed=self.seed)
-        return DataLoader(rows, batch_size=self.batch_size, sampler=sampler, drop_last=True)
+        whole = len(rows) > self.batch_size  # a last batch of one row would have no variance
+        return DataLoader(rows, batch_size=self.batch_size, sampler=sampler, drop_last=whole)
 
     def test_dataloader(self) -> DataLoader:
         """Hand on every test part, whole."""

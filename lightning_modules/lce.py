@@ -1,6 +1,5 @@
 """Run trials of learning-curve extrapolation (items of ``datamodules.lce``)."""
 
-import time
 from typing import Any
 
 import numpy as np
@@ -44,7 +43,6 @@ class LCESearch(pl.LightningModule):
         return [self._record(item, seed) for seed in item.seeds]
 
     def _record(self, item: Any, seed: int) -> dict[str, Any]:
-        started = time.monotonic()
         trace = item.search.run(item.table, numpy_generator(seed, "lce search"), self.budget)
         if not trace.promoted.any():
             raise ConfigError("budget", f"{self.budget} epochs do not finish one of {item.table.epochs}")
@@ -55,7 +53,6 @@ class LCESearch(pl.LightningModule):
             "seed": seed,
             **plain,
             **outcome(item.table, trace, self.budget),
-            "searcher_seconds": round(time.monotonic() - started, 3),
         }
 
 

@@ -200,9 +200,9 @@ class CurveSurrogate(pl.LightningModule):
         scores = {
             **found.scores,
             "leak": batch.leak,
-            "fit_seconds": seconds,
             "rows": float(len(batch.test.archs)),
         }
+        found.seconds = seconds
         self.log_dict({f"{batch.name}/{key}": value for key, value in scores.items()}, batch_size=1)
         return found
 

@@ -21,6 +21,8 @@ class Judgement:
 
     scores: dict[str, float]
     arrays: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    """What fitting took."""
 
     def observe(self, surrogate: Surrogate, test: CurveTensor, chance: float | None) -> None:
         """Add what a fifth of the training, observed, makes of the end; and bands for pictures."""
