@@ -12,8 +12,8 @@ It writes, for every member below the first folder, ``member_N/link_J.txt`` (Lig
 ``sevenfold.nas.x11.released.open_released``. Only SVD with boosted trees is converted, the one kind released.
 """
 
+import argparse
 import pathlib
-import sys
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,8 @@ def convert_member(content: Any, folder: pathlib.Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit(__doc__)
-    print(convert(sys.argv[1], sys.argv[2]), "members converted")
+    parser = argparse.ArgumentParser(description="Rewrite the authors' released surrogates as plain files.")
+    parser.add_argument("source", help="folder with *surrogate_model.model files")
+    parser.add_argument("target", help="folder to write")
+    given = parser.parse_args()
+    print(convert(given.source, given.target), "members converted")
