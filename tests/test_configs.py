@@ -31,6 +31,7 @@ SMALL = {
         "data.seeds=2",
         "model.training.epochs=3",
     ],
+    "curve_tables": ["data.archs=120", "model.members=2"],
     "predictor_cells": [SYNTHETIC, "data.train=20", "data.val=50", "data.test=50"],
     "lce_searches": [
         "data.benchmark={name: digits-nb201}",
