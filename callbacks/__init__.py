@@ -22,6 +22,8 @@ CALLBACKS: dict[str, str] = {
     "noise_report": "callbacks.x11_noise_report:NoiseReport",
     "progress": "pytorch_lightning.callbacks:TQDMProgressBar",
     "records": "callbacks.records:RecordsWriter",
+    "sample_pictures": "callbacks.sample_pictures:SamplePictures",
+    "samples": "callbacks.samples:SampleReport",
     "search_report": "callbacks.search_report:SearchReport",
     "throughput": "pytorch_lightning.callbacks:ThroughputMonitor",
     "timer": "pytorch_lightning.callbacks:Timer",

@@ -4,6 +4,7 @@ DATAMODULES: dict[str, str] = {
     "attribute_images": "datamodules.fairness_images:AttributeImages",
     "benchmarks": "datamodules.nas:Benchmarks",
     "curve_tables": "datamodules.x11:CurveTables",
+    "denoiser_images": "datamodules.denoiser:DenoiserImages",
     "digits_shards": "datamodules.nas:DigitsShards",
     "encoding_trials": "datamodules.nas_predictor:EncodingTrials",
     "fairness_rows": "datamodules.fairness:FairnessRows",
@@ -15,6 +16,7 @@ DATAMODULES: dict[str, str] = {
     "nas_trials": "datamodules.trials:NASTrials",
     "pairs": "datamodules.flow.pairs:FlowPairs",
     "predictor_cells": "datamodules.nas_predictor:PredictorCells",
+    "sample_trials": "datamodules.diffreps:SampleTrials",
     "synthetic": "datamodules.flow.synthetic:SyntheticFlow",
     "video": "datamodules.flow.video:FlowVideo",
 }

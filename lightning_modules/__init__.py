@@ -4,6 +4,8 @@ MODELS: dict[str, str] = {
     "benchmark_description": "lightning_modules.nas_description:BenchmarkDescription",
     "curve_surrogate": "lightning_modules.x11:CurveSurrogate",
     "debias_trials": "lightning_modules.debias:DebiasTrials",
+    "denoiser_trainer": "lightning_modules.denoiser:DenoiserTrainer",
+    "diffrep_sampler": "lightning_modules.diffrep:DiffrepSampler",
     "digits_build": "lightning_modules.nas_build:DigitsBuild",
     "encoding_study": "lightning_modules.nas_predictor:EncodingStudy",
     "flow": "lightning_modules.flow:FlowModule",

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted(
     path for path in (ROOT / "configs").rglob("*.yaml") if path.parent.name not in ("base", "sweeps")
 )
+DIFFUSION = ROOT.parent / "shared/data/diffusion"
 CPU = ["trainer.accelerator=cpu", "trainer.devices=1"]
 TINY = ["data.evaluation.size=64", "data.evaluation.val_pairs=1", "data.evaluation.test_pairs=1",
         "data.crop=64", "data.train_pairs=4", "data.batch_size=2", "data.workers=0"]  # fmt: skip
@@ -49,6 +50,8 @@ SMALL = {
         "model.base.training.max_epochs=2",
     ],
     "nas_tables": [SYNTHETIC],
+    "sample_trials": ["data.samples=2"],
+    "denoiser_images": ["model.network.widths=[16]", "model.samples.count=4", "model.samples.levels=3"],
     "nas_trials": ["data.trials=2", "data.trials_of=null", "model.budget=20"],
 }  # by data module, what makes a recipe of architecture search small
 
@@ -101,9 +104,32 @@ def short_methods(config: dict[str, Any]) -> list[str]:
     return cut + (["model.draws=30"] if config["model"]["name"] == "initial_conditions" else [])
 
 
+def few_samples(config: dict[str, Any]) -> list[str]:
+    """Return the settings that make samples short, and those that take the place of files."""
+    data, settings = config["data"], []
+    if data["prior"]["name"] == "unet":
+        settings.append("data.prior={name: gmm, components: 1, source: {name: digits, size: 8}}")
+    if data["prior"]["name"] == "state_dict":
+        if not DIFFUSION.is_dir():
+            pytest.skip("shared/data/diffusion is not here")
+        settings.append(f"data.root={DIFFUSION}")
+    if "source" in data["prior"]:
+        settings += ["data.prior.source.count=200", "data.real.count=200", "data.prior.components=1"]
+    for label, node in data["methods"].items():
+        if node and node["name"] in ("sds", "sjc"):
+            settings.append(f"data.methods.{label}.count=20")
+        elif node and node["name"] in ("pullback", "reference"):
+            settings.append(f"data.methods.{label}.schedule.levels=4")
+            if "schedule" not in node:
+                settings.append(f"data.methods.{label}.schedule.name=karras")
+    return settings
+
+
 def offline(path: Path, tmp_path: Path, pairs: Path) -> list[str]:
     """Return the settings under which a recipe needs no download and next to no time."""
     config = read_file(path)
+    if config["data"]["name"] == "sample_trials":
+        return [*SMALL["sample_trials"], *few_samples(config)]
     if config["data"]["name"] in SMALL:
         return [*SMALL[config["data"]["name"]], *short_methods(config)]
     real = config["data"]["name"] == "pairs"

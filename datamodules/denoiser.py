@@ -1,0 +1,59 @@
+"""Images to train a denoiser on."""
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+from datamodules.sampling import EpochSampler, WithoutEpoch, placement
+from sevenfold.config import ConfigError, build
+from sevenfold.diffreps import SOURCES
+from sevenfold.diffreps.sources import Images
+from sevenfold.seeding import torch_generator
+
+DIGITS = {"name": "digits", "size": 8}
+
+
+class DenoiserImages(pl.LightningDataModule):
+    """Batches of images and labels of a component of ``SOURCES``.
+
+    Args:
+        source: its name and options.
+        held_out: how many images are left out of training, for validation and test.
+        batch_size: of training.
+        seed_data: of split and order.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: dict[str, Any] = DIGITS,
+        held_out: int = 297,
+        batch_size: int = 96,
+        seed_data: int = 0,
+    ) -> None:
+        super().__init__()
+        self.real: Images = build(SOURCES, source, "source")
+        if not 0 < held_out <= len(self.real.images) - batch_size:
+            raise ConfigError(
+                "held_out", f"must leave a batch of {len(self.real.images)} images, got {held_out}"
+            )
+        self.batch_size, self.seed = batch_size, seed_data
+        order = torch.randperm(len(self.real.images), generator=torch_generator(seed_data, "denoiser split"))
+        self.rest, self.train = order[:held_out], order[held_out:]
+
+    def train_dataloader(self) -> DataLoader:
+        """Load shuffled batches; the order depends on seed and epoch alone."""
+        data = WithoutEpoch(self._rows(self.train))
+        sampler = EpochSampler(data, seed=self.seed, **placement(self))
+        return DataLoader(data, batch_size=self.batch_size, sampler=sampler, drop_last=True)
+
+    def val_dataloader(self) -> DataLoader:
+        """Load the images left out."""
+        return DataLoader(self._rows(self.rest), batch_size=self.batch_size)
+
+    test_dataloader = val_dataloader
+
+    def _rows(self, rows: torch.Tensor) -> TensorDataset:
+        return TensorDataset(self.real.images[rows], self.real.labels[rows])

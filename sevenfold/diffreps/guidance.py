@@ -1,0 +1,68 @@
+"""Classifier-free guidance and the bounds of denoised images."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sevenfold.config import ConfigError
+from sevenfold.diffreps.priors.base import Condition, Prior, spread
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """Set what is done to denoised images.
+
+    ``weight`` w: D_0 + w (D_c - D_0), so 1 is conditional and 0 unconditional (``guidance_scale`` elsewhere).
+    ``rescale``: share by which the guided image's standard deviation is set back to the conditional's.
+    ``clip``: clip to the prior's range. ``dynamic``: quantile of |D| beyond which an image is scaled into a
+    symmetric range (dynamic thresholding), or null.
+    """
+
+    weight: float = 1.0
+    rescale: float = 0.0
+    clip: bool = False
+    dynamic: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rescale <= 1:
+            raise ConfigError("rescale", f"must be a share from 0 to 1, got {self.rescale:g}")
+        if self.dynamic is not None and not 0 < self.dynamic <= 1:
+            raise ConfigError("dynamic", f"must be a quantile from 0 to 1, got {self.dynamic:g}")
+
+    def check(self, prior: Prior) -> None:
+        """Refuse bounds for a prior without a range."""
+        if prior.range is None and (self.clip or self.dynamic is not None):
+            raise ConfigError("guidance.clip", "the prior has no range of values to clip to")
+
+    @property
+    def passes(self) -> int:
+        """Return how many evaluations of the prior one denoised image takes, where a class is asked for."""
+        return 1 if self.weight == 1 else 2
+
+    def denoise(self, prior: Prior, z: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
+        """Return the guided image for ``z`` (N, C, H, W) at noise ``sigma`` (N,); no gradient is kept."""
+        with torch.no_grad():
+            found = prior.denoise(z, sigma, condition)
+            if self.weight != 1 and bool((condition.labels >= 0).any()):
+                found = self._guided(found, prior.denoise(z, sigma, condition.without_labels()))
+            if self.dynamic is not None:
+                found = self._thresholded(found, prior)
+            if self.clip and prior.range is not None:
+                found = found.clamp(*prior.range)
+            return found
+
+    def _guided(self, asked: Tensor, free: Tensor) -> Tensor:
+        guided = free + self.weight * (asked - free)
+        if self.rescale:
+            wanted, own = (v.flatten(1).std(1).clamp(min=1e-12) for v in (asked, guided))
+            guided = guided * (1 + self.rescale * (spread(wanted / own, guided) - 1))
+        return guided
+
+    def _thresholded(self, found: Tensor, prior: Prior) -> Tensor:
+        low, high = prior.range or (-1.0, 1.0)
+        middle, half = (low + high) / 2, (high - low) / 2
+        centered = (found - middle) / half
+        bound = centered.abs().flatten(1).quantile(self.dynamic or 1.0, dim=1).clamp(min=1)
+        bound = spread(bound, found)
+        return middle + half * centered.clamp(-bound, bound) / bound

@@ -1,0 +1,123 @@
+"""Exact laws of linear problems: closed forms, and the covariance of a sampler's output without sampling.
+
+With an affine representation and a Gaussian prior one step of the sampler is an affine map of parameters and
+noise. Pushing basis vectors through it gives its matrix, and matrices give second moments.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sevenfold.diffreps.methods.base import State
+from sevenfold.diffreps.methods.plan import Step
+from sevenfold.diffreps.methods.pullback import Pullback
+from sevenfold.diffreps.priors.mixture import Mixture
+from sevenfold.diffreps.representations.affine import Affine
+from sevenfold.diffreps.streams import Streams
+from sevenfold.diffreps.task import Task, make_task
+from sevenfold.diffreps.view_noise import Noise, Pool, ViewNoise
+
+WEIGHTS = (0.5, 0.3, 0.2)
+VARIANCES = (0.25, 1.0, 4.0)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A one-dimensional range in an image with independent values.
+
+    ``weights`` are the squares of the unit vector q that spans the range, adding up to one; ``variances`` the
+    prior's.
+    """
+
+    weights: tuple[float, ...] = WEIGHTS
+    variances: tuple[float, ...] = VARIANCES
+
+    def marginal(self) -> float:
+        """Return the variance along q of an image fitted after it was sampled."""
+        return float(np.dot(self.weights, self.variances))
+
+    def conditional(self) -> float:
+        """Return the variance of the prior restricted to the range: what is wanted."""
+        return 1 / float(np.dot(self.weights, 1 / np.array(self.variances)))
+
+    def geometric(self) -> float:
+        """Return the variance where the noise itself is forced into the range."""
+        return float(np.exp(np.dot(self.weights, np.log(self.variances))))
+
+    def split(self) -> float:
+        """Return the variance of the pullback without resampling, from infinite noise:
+        sum_j w_j (integral of lam_j / ((lam_j + s^2) Phi(s)) ds)^2, Phi the product of
+        ((lam_j + s^2) / lam_j)^(w_j / 2).
+        """
+        from scipy.integrate import quad
+
+        w, lam = np.array(self.weights), np.array(self.variances)
+
+        def integrand(s: float, j: int) -> float:
+            phi = np.prod(((lam + s**2) / lam) ** (w / 2))
+            return float(lam[j] / ((lam[j] + s**2) * phi))
+
+        return sum(w[j] * quad(integrand, 0, np.inf, args=(j,))[0] ** 2 for j in range(len(w)))
+
+    def task(self, noise: ViewNoise | None = None) -> Task:
+        """Return one sample of it in float64, prior mean zero."""
+        size = len(self.weights)
+        direction = torch.tensor(self.weights, dtype=torch.float64).sqrt()
+        prior = gaussian(torch.zeros(size), torch.tensor(self.variances).diag(), (size, 1, 1))
+        representation = Affine(direction[None, :, None], shape=(size, 1, 1))
+        return make_task(representation, prior, noise or Pool(), seeds=[0], dtype=torch.float64)
+
+
+def gaussian(mean: Tensor, covariance: Tensor, shape: tuple[int, int, int]) -> Mixture:
+    """Return a single Gaussian as a prior, in float64."""
+    one = torch.ones(1, dtype=torch.float64)
+    return Mixture(mean.double()[None], covariance.double()[None], one, shape=shape)
+
+
+def sampled_covariance(method: Pullback, task: Task) -> Tensor:
+    """Return the exact covariance (p, p) of the parameters that ``method`` ends at; ``task`` has one sample.
+
+    The representation must be affine, the prior a Gaussian, the method's solver undisturbed by step control.
+    """
+    p = task.representation.layout.size
+    example = task.noise.start(Streams([0], "shape", task.pool))
+    m = sum(v[0].numel() for v in example.values())
+    moment = torch.block_diag(torch.zeros(p, p), torch.eye(m)).double()
+    for number, step in enumerate(method.plan(task.prior)):
+        if step.back is not None:
+            moment = _mixed(moment, p, step.back / step.sigma)
+        sigma = (1 + method.stochastic.churn) * step.sigma
+        moment = _mixed(moment, p, step.sigma / sigma)
+        down = method.down(sigma, step.next)
+        matrix = _step_matrix(method, task, replace(step, sigma=sigma, next=down), number, example)
+        moment = matrix @ moment @ matrix.T
+        if step.next > 0:
+            moment = _mixed(moment, p, down / step.next)
+    return moment[:p, :p]
+
+
+def _mixed(moment: Tensor, p: int, keep: float) -> Tensor:
+    """Return the second moment after the noise became keep e + sqrt(1 - keep^2) n."""
+    scale = torch.cat([torch.ones(p), torch.full((len(moment) - p,), keep)]).double()
+    fresh = torch.cat([torch.zeros(p), torch.full((len(moment) - p,), 1 - keep**2)]).double()
+    return scale[:, None] * moment * scale + fresh.diag()
+
+
+def _step_matrix(method: Pullback, task: Task, step: Step, number: int, example: Noise) -> Tensor:
+    """Return the matrix of one step on (parameters, noise), from pushing zero and the basis through it."""
+    p, sizes = task.representation.layout.size, [v[0].numel() for v in example.values()]
+    basis = torch.cat([torch.zeros(1, p + sum(sizes)), torch.eye(p + sum(sizes))]).double()
+    many = replace(task, seeds=range(len(basis)), labels=task.labels.expand(len(basis)))
+    parts = basis[:, p:].split(sizes, 1)
+    noise = {
+        name: part.reshape(len(basis), *v.shape[1:])
+        for (name, v), part in zip(example.items(), parts, strict=True)
+    }
+    theta = basis[:, :p]
+    state = State(theta, noise, Streams([], "none", task.pool), method.solver.begin(theta))
+    index = task.some_views(method.views_per_step, number)
+    method.move(many, state, step.sigma, step.next, index)
+    moved = torch.cat([state.theta, basis[:, p:]], 1)
+    return (moved[1:] - moved[:1]).T

@@ -1,0 +1,110 @@
+"""What a method is: a state and a step, so that every run can be watched, cut off and resumed alike."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sevenfold.diffreps.guidance import Guidance
+from sevenfold.diffreps.priors.base import Condition
+from sevenfold.diffreps.solvers.base import SolverState
+from sevenfold.diffreps.streams import Streams
+from sevenfold.diffreps.task import Task
+from sevenfold.diffreps.view_noise import Noise
+
+
+@dataclass
+class Counts:
+    """What a run took so far, the same for every sample: calls of the prior (one may be guided and show
+    several views), images it evaluated for a sample, and solvers' inner iterations.
+    """
+
+    calls: int = 0
+    evaluations: int = 0
+    inner: int = 0
+
+
+@dataclass
+class State:
+    """Where a run of B samples stands.
+
+    ``theta`` (B, p), or images (B, V, C, H, W) in methods without a representation; ``noise`` the white
+    variables of the views; ``solver`` what the solver keeps; ``streams`` the random numbers still to come;
+    ``refused`` (B,) solver steps refused; ``trace`` one row of numbers a step.
+    """
+
+    theta: Tensor
+    noise: Noise
+    streams: Streams
+    refused: Tensor = field(init=False)
+    solver: SolverState = field(default_factory=dict)
+    step: int = 0
+    counts: Counts = field(default_factory=Counts)
+    trace: list[dict[str, float]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.refused = torch.zeros(len(self.theta), dtype=torch.long, device=self.theta.device)
+
+    def plain(self) -> dict[str, Any]:
+        """Return all of it as tensors and plain values, for a snapshot."""
+        return {
+            "theta": self.theta,
+            "noise": self.noise,
+            "streams": self.streams.state(),
+            "solver": self.solver,
+            "step": self.step,
+            "counts": vars(self.counts).copy(),
+            "refused": self.refused,
+            "trace": self.trace,
+        }
+
+    def restore(self, plain: Mapping[str, Any]) -> None:
+        """Go on from where :meth:`plain` was taken."""
+        self.streams.restore(plain["streams"])
+        self.counts = Counts(**plain["counts"])
+        for name in ("theta", "noise", "solver", "step", "refused", "trace"):
+            setattr(self, name, plain[name])
+
+
+class Method(ABC):
+    """Draw samples in ``steps`` steps."""
+
+    guidance: Guidance
+
+    def check(self, task: Task) -> None:
+        """Refuse a task this method cannot run, before anything is computed."""
+        self.guidance.check(task.prior)
+
+    @abstractmethod
+    def steps(self, task: Task) -> int:
+        """Return how many steps a run takes."""
+
+    @abstractmethod
+    def begin(self, task: Task) -> State:
+        """Return the state before the first step."""
+
+    @abstractmethod
+    def advance(self, task: Task, state: State) -> None:
+        """Take one step, changing ``state`` (its tensors are replaced, never written into)."""
+
+    @abstractmethod
+    def images(self, task: Task, state: State) -> Tensor:
+        """Return the images (B, K, C, H, W) of every view of the pool."""
+
+    def denoise(self, task: Task, state: State, z: Tensor, sigma: Tensor | float, index: Tensor) -> Tensor:
+        """Return the guided denoised images for ``z`` (B, V, C, H, W), the views ``index`` (V,), and count.
+
+        ``sigma``: one for all, or one a sample (B,).
+        """
+        samples, views = z.shape[:2]
+        noise = torch.as_tensor(sigma, dtype=z.dtype, device=z.device).expand(samples)
+        condition = Condition(
+            task.labels.repeat_interleave(views), task.pool[index].repeat(samples, 1), group=views
+        )
+        found = self.guidance.denoise(task.prior, z.flatten(0, 1), noise.repeat_interleave(views), condition)
+        state.counts.calls += 1
+        state.counts.evaluations += views * (self.guidance.passes if bool((task.labels >= 0).any()) else 1)
+        return found.view(z.shape)

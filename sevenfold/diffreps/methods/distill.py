@@ -1,0 +1,184 @@
+"""Score distillation: SDS (Poole et al. 2022) and SJC (Wang et al. 2022), as baselines.
+
+Both descend along J^T r, where the pullback moves along J^+; draw noise anew each step, where it carries it;
+and draw sigma at random, where it sweeps down. What they find are modes.
+"""
+
+from abc import abstractmethod
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from sevenfold.config import ConfigError
+from sevenfold.diffreps import optimizers
+from sevenfold.diffreps.guidance import Guidance
+from sevenfold.diffreps.methods.base import Method, State
+from sevenfold.diffreps.noise_table import NoiseTable
+from sevenfold.diffreps.task import Task
+
+VP = NoiseTable()
+Decay = Literal["none", "linear", "inverse"]
+
+
+class Distillation(Method):
+    """Descend along J^T of a weighted residual e_hat - e, from random parameters.
+
+    Noise levels are drawn from the prior's noise table, or the usual linear one, between the shares ``low``
+    and ``high`` of its length; ``annealed`` lets the upper end fall to the lower one over the run.
+    ``decay`` of the rate: ``none``, ``linear`` to 0, or ``inverse``, 1 / (1 + 100 step / steps).
+    """
+
+    def __init__(
+        self,
+        count: int,
+        lr: float,
+        optimizer: optimizers.Name,
+        betas: tuple[float, float],
+        decay: Decay,
+        guidance: Guidance,
+        views_per_step: int | None,
+    ) -> None:
+        if count < 1 or lr <= 0:
+            raise ConfigError("count", f"needs at least 1 step and lr > 0, got {count}, {lr:g}")
+        if views_per_step is not None and views_per_step < 1:
+            raise ConfigError("views_per_step", f"must be at least 1, got {views_per_step}")
+        self.count, self.lr, self.optimizer, self.betas = count, lr, optimizer, betas
+        self.decay, self.guidance, self.views_per_step = decay, guidance, views_per_step
+
+    @abstractmethod
+    def levels(self, sigmas: Tensor, progress: float) -> Tensor:
+        """Return the noise levels that may be drawn when ``progress`` of the run is done."""
+
+    @abstractmethod
+    def weight(self, sigma: Tensor) -> Tensor:
+        """Return the residual's weight at noise ``sigma`` (B,)."""
+
+    def steps(self, task: Task) -> int:
+        """Return the number of steps."""
+        return self.count
+
+    def begin(self, task: Task) -> State:
+        """Draw the parameters."""
+        theta = task.start()
+        return State(theta, {}, task.streams("noise"), optimizers.begin(theta))
+
+    def advance(self, task: Task, state: State) -> None:
+        """Take one step of the optimizer."""
+        index = task.some_views(self.views_per_step, state.step)
+        rendering, theta = task.rendering(index), state.theta
+        sigma = self._draw(task, state)
+        e = task.noise.at(task.noise.start(state.streams), index)
+        y = rendering.images(rendering(theta))
+        level = sigma.view(-1, 1, 1, 1, 1)
+        residual = (y - self.denoise(task, state, y + level * e, sigma, index)) / level  # = e_hat - e
+        gradient = rendering.vjp(theta, (self.weight(sigma).view(-1, 1, 1, 1, 1) * residual).flatten(1))
+        self._update(state, gradient)
+        state.step += 1
+        state.trace.append(
+            {"sigma": float(sigma.mean()), "calls": state.counts.calls, "inner": 0,
+             "residual": float(residual.square().mean().sqrt())}
+        )  # fmt: skip
+
+    def images(self, task: Task, state: State) -> Tensor:
+        """Return every view's image."""
+        rendering = task.rendering(task.all_views())
+        return rendering.images(rendering(state.theta))
+
+    def _draw(self, task: Task, state: State) -> Tensor:
+        table = task.prior.noise_table or VP
+        allowed = self.levels(table.sigmas().to(state.theta), state.step / self.count)
+        return allowed[(state.streams.uniform() * len(allowed)).long().clamp(max=len(allowed) - 1)]
+
+    def _update(self, state: State, gradient: Tensor) -> None:
+        """Move; a sample whose gradient is not finite stays where it is."""
+        bad = ~gradient.isfinite().all(1)
+        gradient = torch.where(bad[:, None], torch.zeros_like(gradient), gradient)
+        kept = dict(state.solver)
+        moved = optimizers.direction(self.optimizer, gradient, kept, self.betas)
+        done = state.step / self.count
+        factor = {"none": 1.0, "linear": 1 - done, "inverse": 1 / (1 + 100 * done)}[self.decay]
+        state.theta = torch.where(bad[:, None], state.theta, state.theta - self.lr * factor * moved)
+        state.solver, state.refused = kept, state.refused + bad
+
+
+class SDS(Distillation):
+    """Score distillation sampling: Adam on J^T w(sigma) (e_hat - e).
+
+    Args:
+        count: steps.
+        lr, betas, optimizer, decay: of the descent.
+        weight: ``variance`` is 1 - abar, ``one`` none.
+        low, high: shares of the noise table between which levels are drawn.
+        annealed: let ``high`` fall to ``low`` over the run.
+        guidance: large weights are usual (100).
+        views_per_step: views rendered in each step; all by default.
+    """
+
+    def __init__(
+        self,
+        *,
+        count: int = 600,
+        lr: float = 3e-3,
+        betas: tuple[float, float] = (0.9, 0.99),
+        optimizer: optimizers.Name = "adam",
+        decay: Decay = "none",
+        weight: Literal["variance", "one"] = "variance",
+        low: float = 0.02,
+        high: float = 0.98,
+        annealed: bool = False,
+        guidance: Guidance = Guidance(),
+        views_per_step: int | None = None,
+    ) -> None:
+        super().__init__(count, lr, optimizer, betas, decay, guidance, views_per_step)
+        if not 0 <= low < high <= 1:
+            raise ConfigError("low", f"needs 0 <= low < high <= 1, got {low:g} and {high:g}")
+        self.kind, self.low, self.high, self.annealed = weight, low, high, annealed
+
+    def levels(self, sigmas: Tensor, progress: float) -> Tensor:
+        """Return the table's entries between the bounds."""
+        high = self.high - (self.high - self.low) * progress if self.annealed else self.high
+        first = int(self.low * len(sigmas))
+        return sigmas[first : max(first + 1, int(high * len(sigmas)))]
+
+    def weight(self, sigma: Tensor) -> Tensor:
+        """Return 1 - abar = sigma^2 / (1 + sigma^2), or 1."""
+        return sigma**2 / (1 + sigma**2) if self.kind == "variance" else torch.ones_like(sigma)
+
+
+class SJC(Distillation):
+    """Score Jacobian chaining: Adamax on -J^T (D(y + sigma n) - y) / sigma.
+
+    Args:
+        count: steps.
+        lr, betas, optimizer, decay: of the descent.
+        skip_low, skip_high: entries left out at either end of a table of 1000.
+        guidance, views_per_step: as for :class:`SDS`.
+    """
+
+    def __init__(
+        self,
+        *,
+        count: int = 600,
+        lr: float = 1e-2,
+        betas: tuple[float, float] = (0.9, 0.999),
+        optimizer: optimizers.Name = "adamax",
+        decay: Decay = "none",
+        skip_low: int = 30,
+        skip_high: int = 10,
+        guidance: Guidance = Guidance(),
+        views_per_step: int | None = None,
+    ) -> None:
+        super().__init__(count, lr, optimizer, betas, decay, guidance, views_per_step)
+        if min(skip_low, skip_high) < 0 or skip_low + skip_high >= 1000:
+            raise ConfigError("skip_low", f"must leave entries of 1000, got {skip_low} and {skip_high}")
+        self.skip_low, self.skip_high = skip_low, skip_high
+
+    def levels(self, sigmas: Tensor, progress: float) -> Tensor:
+        """Return the table without its ends."""
+        low, high = (int(skip / 1000 * len(sigmas)) for skip in (self.skip_low, self.skip_high))
+        return sigmas[low : len(sigmas) - high]
+
+    def weight(self, sigma: Tensor) -> Tensor:
+        """Return 1."""
+        return torch.ones_like(sigma)

@@ -1,0 +1,79 @@
+"""Sample images first, then fit the representation to them."""
+
+from typing import Any
+
+from torch import Tensor
+
+from sevenfold.config import ConfigError, build
+from sevenfold.diffreps import METHODS, SOLVERS
+from sevenfold.diffreps.guidance import Guidance
+from sevenfold.diffreps.methods.base import Method, State
+from sevenfold.diffreps.methods.reference import Reference
+from sevenfold.diffreps.task import Task
+
+REFERENCE = {"name": "reference"}
+SOLVER = {"name": "dense", "gn_iters": 5}
+
+
+class Fit(Method):
+    """Draw every view's image by itself, then solve for parameters.
+
+    With one view this bounds what fidelity the representation allows; with several it shows what becomes of
+    images that do not fit together.
+
+    Args:
+        images: the ``reference`` method with its options.
+        solver: a component of ``SOLVERS``.
+        solves: how often it runs.
+    """
+
+    def __init__(
+        self, *, images: dict[str, Any] = REFERENCE, solver: dict[str, Any] = SOLVER, solves: int = 10
+    ) -> None:
+        if images.get("name") != "reference":
+            raise ConfigError("images.name", f"must be reference, got {images.get('name')}")
+        if solves < 1:
+            raise ConfigError("solves", f"must be at least 1, got {solves}")
+        self.sampler: Reference = build(METHODS, images, "images")
+        self.solver, self.solves = build(SOLVERS, solver, "solver"), solves
+        self.guidance: Guidance = self.sampler.guidance
+
+    def check(self, task: Task) -> None:
+        """Refuse what sampler or solver refuse."""
+        self.sampler.check(task)
+        self.solver.check(task.representation)
+
+    def steps(self, task: Task) -> int:
+        """Return levels plus solves."""
+        return self.sampler.steps(task) + self.solves
+
+    def begin(self, task: Task) -> State:
+        """Begin the images."""
+        return self.sampler.begin(task)
+
+    def advance(self, task: Task, state: State) -> None:
+        """Take a step of the images; afterwards one of the fit."""
+        if state.step < self.sampler.steps(task):
+            self.sampler.advance(task, state)
+            return
+        if "target" not in state.noise:
+            state.noise = {"target": state.theta.flatten(1)}
+            state.theta = task.start()
+            state.solver = self.solver.begin(state.theta)
+        rendering = task.rendering(task.all_views())
+        solved = self.solver.solve(rendering, state.theta, state.noise["target"], state.solver)
+        state.theta, state.solver = solved.theta, solved.state
+        state.counts.inner += solved.inner
+        state.refused = state.refused + solved.refused
+        state.step += 1
+        state.trace.append(
+            {"sigma": 0.0, "calls": state.counts.calls, "inner": state.counts.inner,
+             "residual": float(solved.residual.mean())}
+        )  # fmt: skip
+
+    def images(self, task: Task, state: State) -> Tensor:
+        """Return every view's image: the sampler's own until the fit begins."""
+        if state.theta.ndim > 2:
+            return state.theta
+        rendering = task.rendering(task.all_views())
+        return rendering.images(rendering(state.theta))

@@ -1,0 +1,48 @@
+"""The noise levels a run visits, in order, with its rounds of resampling."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from sevenfold.config import ConfigError
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """Set resampling (RePaint): after ``jump`` levels go back up to where they began, ``rounds`` times.
+
+    Only levels with ``low`` <= sigma <= ``high`` are repeated, and never the step to 0. Rounds want a
+    second-order step: first-order ones lose variance each time.
+    """
+
+    rounds: int = 0
+    jump: int = 1
+    low: float = 0.0
+    high: float = float("inf")
+
+    def __post_init__(self) -> None:
+        if self.rounds < 0 or self.jump < 1:
+            raise ConfigError("rounds", f"needs rounds >= 0 and jump >= 1, got {self.rounds}, {self.jump}")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step down from ``sigma`` to ``next``; first back up from ``back`` unless that is None."""
+
+    sigma: float
+    next: float
+    back: float | None = None
+
+
+def plan(sigmas: Tensor, rounds: Rounds) -> list[Step]:
+    """Return the steps through falling ``sigmas`` (levels + 1), the last of which is 0."""
+    levels, steps, at = sigmas.tolist(), [], 0
+    while at < len(levels) - 1:
+        end = min(at + rounds.jump, len(levels) - 1)
+        block = [Step(levels[i], levels[i + 1]) for i in range(at, end)]
+        steps += block
+        if levels[end] > 0 and rounds.low <= levels[at] <= rounds.high:
+            for _ in range(rounds.rounds):
+                steps += [Step(block[0].sigma, block[0].next, back=levels[end]), *block[1:]]
+        at = end
+    return steps

@@ -1,0 +1,173 @@
+"""The pullback: the probability-flow ODE in the parameters of a representation.
+
+Write an image as z = y + sigma e with y = f(theta) what the representation renders and e noise carried
+outside. Then dy/dsigma = (y - D(y + sigma e, sigma)) / sigma, and dtheta/dsigma = J^+ of that: the solver
+finds parameters that render where the step leads (Savani, Finzi, Kolter 2024).
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import Tensor
+
+from sevenfold.config import ConfigError, build, prepare
+from sevenfold.diffreps import SCHEDULES, SOLVERS
+from sevenfold.diffreps.guidance import Guidance
+from sevenfold.diffreps.methods.base import Method, State
+from sevenfold.diffreps.methods.plan import Rounds, Step, plan
+from sevenfold.diffreps.priors.base import Prior
+from sevenfold.diffreps.solvers.base import Solver
+from sevenfold.diffreps.task import Task
+
+KARRAS = {"name": "karras"}
+DENSE = {"name": "dense"}
+
+
+@dataclass(frozen=True)
+class Stochastic:
+    """Set how much fresh noise enters on the way: ``eta`` of ancestral steps (0 none, 1 all), ``churn`` the
+    share gamma by which sigma is raised before a step (EDM). Both leave e standard normal.
+    """
+
+    eta: float = 0.0
+    churn: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.eta <= 1 or self.churn < 0:
+            raise ConfigError("eta", f"needs 0 <= eta <= 1, churn >= 0, got {self.eta:g}, {self.churn:g}")
+
+
+class Pullback(Method):
+    """Sample parameters.
+
+    Args:
+        schedule: a component of ``SCHEDULES``.
+        solver: a component of ``SOLVERS``.
+        guidance: what is done to denoised images.
+        order: ``euler`` (one call a step) or ``heun`` (two, but for the last).
+        stochastic: fresh noise on the way.
+        resampling: rounds of resampling.
+        views_per_step: so many views of the pool, drawn anew each step; all by default.
+        start: fit the prior's mean image first (``mean``), or leave the initial parameters (``drawn``).
+        start_solves, final_solves: how often the solver runs on the first fit and at the last level.
+    """
+
+    def __init__(
+        self,
+        *,
+        schedule: dict[str, Any] = KARRAS,
+        solver: dict[str, Any] = DENSE,
+        guidance: Guidance = Guidance(),
+        order: Literal["euler", "heun"] = "euler",
+        stochastic: Stochastic = Stochastic(),
+        resampling: Rounds = Rounds(),
+        views_per_step: int | None = None,
+        start: Literal["mean", "drawn"] = "mean",
+        start_solves: int = 3,
+        final_solves: int = 1,
+    ) -> None:
+        prepare(SCHEDULES, schedule, "schedule", prior=None)
+        self.schedule, self.guidance, self.order = schedule, guidance, order
+        self.solver: Solver = build(SOLVERS, solver, "solver")
+        self.stochastic, self.resampling = stochastic, resampling
+        self.views_per_step, self.start = views_per_step, start
+        self.start_solves, self.final_solves = start_solves, final_solves
+        for name in ("views_per_step", "start_solves", "final_solves"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ConfigError(name, f"must be at least 1, got {value}")
+        self._plans: dict[Prior, list[Step]] = {}
+
+    def plan(self, prior: Prior) -> list[Step]:
+        """Return the steps of a run."""
+        if prior not in self._plans:
+            sigmas = build(SCHEDULES, self.schedule, "schedule", prior=prior)
+            self._plans[prior] = plan(sigmas, self.resampling)
+        return self._plans[prior]
+
+    def check(self, task: Task) -> None:
+        """Refuse bad schedules and guidance."""
+        super().check(task)
+        self.plan(task.prior)
+        self.solver.check(task.representation)
+
+    def steps(self, task: Task) -> int:
+        """Return the number of steps."""
+        return len(self.plan(task.prior))
+
+    def begin(self, task: Task) -> State:
+        """Draw the noise, then the parameters, and fit them to the prior's mean image."""
+        streams, theta = task.streams("noise"), task.start()
+        state = State(theta, task.noise.start(streams), streams, self.solver.begin(theta))
+        if self.start == "mean":
+            index = task.some_views(self.views_per_step, -1)
+            mean = task.prior.mean().to(theta).expand(len(task), len(index), *task.prior.shape)
+            self.place(task, state, theta, mean, index, self.start_solves)
+            state.solver = self.solver.begin(state.theta)
+        return state
+
+    def advance(self, task: Task, state: State) -> None:
+        """Take the next step of the plan."""
+        step, calls = self.plan(task.prior)[state.step], state.counts.calls
+        index = task.some_views(self.views_per_step, state.step)
+        state.noise = task.noise.advance(state.noise, state.streams)
+        if step.back is not None:
+            self.mix(task, state, step.back / step.sigma)
+        sigma = step.sigma
+        if self.stochastic.churn:
+            sigma = (1 + self.stochastic.churn) * sigma
+            self.mix(task, state, step.sigma / sigma)
+        down = self.down(sigma, step.next)
+        residual = self.move(task, state, sigma, down, index)
+        if step.next > down:
+            self.mix(task, state, down / step.next)
+        state.step += 1
+        state.trace.append(
+            {"sigma": sigma, "calls": calls, "inner": state.counts.inner, "residual": residual}
+        )
+
+    def mix(self, task: Task, state: State, keep: float) -> None:
+        """Replace part of the noise by fresh noise."""
+        state.noise = task.noise.mix(state.noise, keep, state.streams)
+
+    def down(self, sigma: float, following: float) -> float:
+        """Return the level an ancestral step goes down to before noise is added up to ``following``."""
+        up = self.stochastic.eta * following * math.sqrt(max(0.0, 1 - (following / sigma) ** 2))
+        return math.sqrt(following**2 - up**2)
+
+    def move(self, task: Task, state: State, sigma: float, down: float, index: Tensor) -> float:
+        """Step from ``sigma`` to ``down`` with the noise as it is; return the mean relative residual."""
+        e, start = task.noise.at(state.noise, index), state.theta
+        y = self.render(task, start, index)
+        ratio = down / sigma
+        slope = (y - self.denoise(task, state, y + sigma * e, sigma, index)) / sigma
+        solves = self.final_solves if down == 0 else 1
+        target = y + (down - sigma) * slope  # = r y + (1 - r) D
+        residual, predicted = self.place(task, state, start, target, index, solves)
+        if self.order == "heun" and ratio > 0:
+            slope2 = (predicted - self.denoise(task, state, predicted + down * e, down, index)) / down
+            target = y + (down - sigma) * (slope + slope2) / 2
+            residual, _ = self.place(task, state, start, target, index, solves)
+        return residual
+
+    def render(self, task: Task, theta: Tensor, index: Tensor) -> Tensor:
+        """Return the images (B, V, C, H, W) of parameters."""
+        rendering = task.rendering(index)
+        return rendering.images(rendering(theta))
+
+    def place(
+        self, task: Task, state: State, theta: Tensor, target: Tensor, index: Tensor, solves: int
+    ) -> tuple[float, Tensor]:
+        """Let the state's parameters render ``target``, from ``theta`` on; return residual and images."""
+        rendering = task.rendering(index)
+        for _ in range(solves):
+            solved = self.solver.solve(rendering, theta, target.flatten(1), state.solver)
+            theta, state.solver = solved.theta, solved.state
+            state.counts.inner += solved.inner
+            state.refused = state.refused + solved.refused
+        state.theta = theta
+        return float(solved.residual.mean()), rendering.images(solved.values)
+
+    def images(self, task: Task, state: State) -> Tensor:
+        """Return every view's image."""
+        return self.render(task, state.theta, task.all_views())

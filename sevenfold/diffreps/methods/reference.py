@@ -1,0 +1,55 @@
+"""The image sampler the pullback is measured against: the same ODE and noise, without a representation."""
+
+from typing import Any, Literal
+
+from torch import Tensor
+
+from sevenfold.diffreps.guidance import Guidance
+from sevenfold.diffreps.methods.base import State
+from sevenfold.diffreps.methods.plan import Rounds
+from sevenfold.diffreps.methods.pullback import KARRAS, Pullback, Stochastic
+from sevenfold.diffreps.task import Task
+
+
+class Reference(Pullback):
+    """DDIM (``euler``) or Heun on images; every view of the pool is an image of its own.
+
+    Args:
+        schedule, guidance, order, stochastic, resampling: as for :class:`Pullback`.
+    """
+
+    def __init__(
+        self,
+        *,
+        schedule: dict[str, Any] = KARRAS,
+        guidance: Guidance = Guidance(),
+        order: Literal["euler", "heun"] = "heun",
+        stochastic: Stochastic = Stochastic(),
+        resampling: Rounds = Rounds(),
+    ) -> None:
+        super().__init__(
+            schedule=schedule, guidance=guidance, order=order, stochastic=stochastic, resampling=resampling
+        )
+
+    def check(self, task: Task) -> None:
+        """Refuse bad schedules and guidance; there is nothing to solve."""
+        self.guidance.check(task.prior)
+        self.plan(task.prior)
+
+    def begin(self, task: Task) -> State:
+        """Start from the prior's mean image."""
+        streams = task.streams("noise")
+        noise = task.noise.start(streams)
+        mean = task.prior.mean().to(task.pool).expand(len(task), len(task.pool), *task.prior.shape)
+        return State(mean, noise, streams)
+
+    def render(self, task: Task, theta: Tensor, index: Tensor) -> Tensor:
+        """Return the images themselves."""
+        return theta[:, index]
+
+    def place(
+        self, task: Task, state: State, theta: Tensor, target: Tensor, index: Tensor, solves: int
+    ) -> tuple[float, Tensor]:
+        """Take the target."""
+        state.theta = target
+        return 0.0, target

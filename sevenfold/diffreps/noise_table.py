@@ -1,0 +1,93 @@
+"""Discrete noise tables of variance-preserving models, and the way between their coordinates and ours.
+
+Everything else in this family lives in sigma space: z = x / a, sigma = s / a for the marginal x = a x0 + s e.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from sevenfold.config import ConfigError
+
+Prediction = Literal["eps", "x0", "v"]
+
+
+@dataclass(frozen=True)
+class NoiseTable:
+    """Set the table abar_t = prod(1 - beta) of a model.
+
+    ``betas``: ``linear`` from ``first`` to ``last``, ``scaled_linear`` (linear in the root), or ``cosine``
+    (``first`` and ``last`` unused); ``steps``: its length.
+    """
+
+    betas: Literal["linear", "scaled_linear", "cosine"] = "linear"
+    first: float = 1e-4
+    last: float = 0.02
+    steps: int = 1000
+
+    def __post_init__(self) -> None:
+        if self.steps < 2:
+            raise ConfigError("steps", f"a noise table needs at least 2 steps, got {self.steps}")
+        if not 0 < self.first <= self.last < 1:
+            raise ConfigError("first", f"needs 0 < first <= last < 1, got {self.first:g} and {self.last:g}")
+
+    def alphas_bar(self) -> Tensor:
+        """Return abar_t in float64, shape (steps,)."""
+        t = torch.arange(self.steps, dtype=torch.float64)
+        if self.betas == "cosine":
+            level = torch.cos(
+                ((torch.arange(self.steps + 1).double() / self.steps) + 0.008) / 1.008 * math.pi / 2
+            )
+            beta = (1 - (level[1:] / level[:-1]) ** 2).clamp(max=0.999)
+        else:
+            power = 2 if self.betas == "scaled_linear" else 1
+            first, last = self.first ** (1 / power), self.last ** (1 / power)
+            beta = (first + (last - first) * t / (self.steps - 1)) ** power
+        return (1 - beta).cumprod(0)
+
+    def sigmas(self) -> Tensor:
+        """Return sigma_t = sqrt((1 - abar_t) / abar_t), rising, float64, shape (steps,)."""
+        alphas_bar = self.alphas_bar()
+        return ((1 - alphas_bar) / alphas_bar).sqrt()
+
+
+def time_of(sigma: Tensor, sigmas: Tensor) -> Tensor:
+    """Return the fractional index of ``sigma`` in the rising table: linear in log sigma, clamped to it."""
+    logs, wanted = sigmas.log(), sigma.to(sigmas).log()
+    right = torch.searchsorted(logs, wanted.contiguous()).clamp(1, len(logs) - 1)
+    left = logs[right - 1]
+    return (right - 1 + (wanted - left) / (logs[right] - left)).clamp(0, len(logs) - 1)
+
+
+def alpha(sigma: Tensor) -> Tensor:
+    """Return a of a variance-preserving marginal whose noise-to-signal ratio is ``sigma``."""
+    return (1 + sigma**2).rsqrt()
+
+
+def denoised(output: Tensor, z: Tensor, sigma: Tensor, prediction: Prediction) -> Tensor:
+    """Return E[x0 | z] from a model's output at x = a z; ``sigma`` broadcasts against the images."""
+    if prediction == "x0":
+        return output
+    if prediction == "eps":
+        return z - sigma * output
+    a = alpha(sigma)
+    return a * (a * z) - sigma * a * output  # x0 = a x - s v
+
+
+def output_of(x0: Tensor, z: Tensor, sigma: Tensor, prediction: Prediction) -> Tensor:
+    """Return what a model of that kind would have put out: the inverse of :func:`denoised`."""
+    if prediction == "x0":
+        return x0
+    eps = (z - x0) / sigma
+    if prediction == "eps":
+        return eps
+    a = alpha(sigma)
+    return a * eps - sigma * a * x0  # v = a e - s x0
+
+
+def score(x0: Tensor, z: Tensor, sigma: Tensor) -> Tensor:
+    """Return the gradient of the log marginal at noise ``sigma``, in sigma space; VP's is this over a."""
+    return (x0 - z) / sigma**2

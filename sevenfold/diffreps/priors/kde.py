@@ -1,0 +1,75 @@
+"""Kernel density of a data set: the exact denoiser of smoothed data, with no training."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sevenfold.config import ConfigError, build
+from sevenfold.diffreps import SOURCES
+from sevenfold.diffreps.priors.base import UNCONDITIONAL, Condition, ExactPrior
+
+
+class KernelDensity(ExactPrior):
+    """Gaussians of one width at every image of a data set.
+
+    Args:
+        points: (M, C, H, W).
+        width: standard deviation of each.
+        labels: (M,) classes, or None.
+    """
+
+    points: Tensor
+    labels: Tensor
+
+    def __init__(self, points: Tensor, width: float, labels: Tensor | None = None) -> None:
+        super().__init__()
+        if width <= 0:
+            raise ConfigError("width", f"must be positive, got {width:g}")
+        channels, height, breadth = points.shape[1:]
+        self.shape, self.width = (channels, height, breadth), width
+        self.classes = 0 if labels is None else int(labels.max()) + 1
+        self.register_buffer("points", points.flatten(1))
+        self.register_buffer(
+            "labels", torch.full((len(points),), UNCONDITIONAL) if labels is None else labels
+        )
+
+    def denoise(self, z: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
+        """Return the posterior mean: points weighted by their posterior, drawn towards ``z``."""
+        total = (self.width**2 + sigma.to(z) ** 2)[:, None]
+        nearest = self._logits(z, total, condition.labels).softmax(1) @ self.points
+        return (nearest + self.width**2 / total * (z.flatten(1) - nearest)).reshape(z.shape)
+
+    def log_prob(self, z: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
+        """Return the log-density (N,)."""
+        total = (self.width**2 + sigma.to(z) ** 2)[:, None]
+        logits = self._logits(z, total, condition.labels)
+        size = self.points.shape[1]
+        counted = logits.isfinite().sum(1).log()
+        return logits.logsumexp(1) - counted - size / 2 * (2 * math.pi * total[:, 0]).log()
+
+    def sample(self, count: int, generator: torch.Generator) -> Tensor:
+        """Draw clean images."""
+        which = torch.randint(len(self.points), (count,), generator=generator)
+        normal = torch.randn(count, self.points.shape[1], generator=generator, dtype=self.points.dtype)
+        return (self.points[which] + self.width * normal).reshape(count, *self.shape)
+
+    def mean(self) -> Tensor:
+        """Return the mean image."""
+        return self.points.mean(0).reshape(self.shape)
+
+    def _logits(self, z: Tensor, total: Tensor, asked: Tensor) -> Tensor:
+        """Return -|z - x|^2 / (2 total) for every point, (N, M); other classes' are -inf."""
+        flat = z.flatten(1)
+        square = flat.square().sum(1)[:, None] + self.points.square().sum(1) - 2 * flat @ self.points.T
+        wanted = asked.to(self.labels)[:, None]
+        return (-square / (2 * total)).masked_fill((wanted >= 0) & (wanted != self.labels), -math.inf)
+
+
+def kde(*, source: dict[str, Any] = {"name": "digits"}, width: float = 0.15) -> KernelDensity:  # noqa: B006
+    """Put a Gaussian of ``width`` at every image of a source."""
+    found = build(SOURCES, source, "source")
+    prior = KernelDensity(found.images, width, found.labels)
+    prior.range = found.range
+    return prior

@@ -1,0 +1,114 @@
+"""Priors that are networks: trained here, or by others and described by configuration alone."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sevenfold.checkpoint import read_checkpoint
+from sevenfold.config import ConfigError, build
+from sevenfold.diffreps import NETWORKS
+from sevenfold.diffreps.noise_table import NoiseTable, Prediction, alpha, denoised, time_of
+from sevenfold.diffreps.priors.base import Condition, Prior, spread
+from sevenfold.errors import InputError
+
+
+class NetworkPrior(Prior):
+    """A variance-preserving model in discrete time, as a denoiser in sigma space.
+
+    Args:
+        network: called with images (N, C, H, W), times (N,) and labels (N,), -1 for none.
+        table: its noise table; steps are counted from 0 here.
+        prediction: what it puts out.
+        shape, data_range, classes: of its images.
+        time_base, time_scale: step t is told to the network as time_base + time_scale t.
+        whole_times: only whole steps are known; noise levels between them are moved to the nearest.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        table: NoiseTable,
+        *,
+        prediction: Prediction,
+        shape: tuple[int, int, int],
+        data_range: tuple[float, float],
+        classes: int = 0,
+        time_base: float = 0.0,
+        time_scale: float = 1.0,
+        whole_times: bool = True,
+    ) -> None:
+        super().__init__()
+        if data_range[0] >= data_range[1]:
+            raise ConfigError("data_range", f"must rise, got {list(data_range)}")
+        self.network, self.noise_table, self.prediction = (
+            network.eval().requires_grad_(False),
+            table,
+            prediction,
+        )
+        self.shape, self.range, self.classes = shape, data_range, classes
+        self.time_base, self.time_scale, self.whole_times = time_base, time_scale, whole_times
+        self.sigmas = table.sigmas()
+        self.sigma_min, self.sigma_max = float(self.sigmas[0]), float(self.sigmas[-1])
+
+    def denoise(self, z: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
+        """Return E[x0 | z] by one call of the network."""
+        time = time_of(sigma.cpu(), self.sigmas)
+        if self.whole_times:
+            time = time.round()
+            sigma = self.sigmas[time.long()]
+        level = spread(sigma, z)
+        told = (self.time_base + self.time_scale * time).to(z)
+        output = self.network(alpha(level) * z, told, condition.labels)
+        return denoised(output, z, level, self.prediction)
+
+
+def state_dict(
+    *,
+    path: str,
+    network: dict[str, Any] = {"name": "mnist_unet"},  # noqa: B006 (never changed)
+    shape: tuple[int, int, int] = (1, 28, 28),
+    data_range: tuple[float, float] = (0.0, 1.0),
+    table: NoiseTable = NoiseTable(),
+    prediction: Prediction = "eps",
+    classes: int = 0,
+    time_base: float = 0.0,
+    time_scale: float = 1.0,
+    whole_times: bool = True,
+) -> NetworkPrior:
+    """Load somebody's weights, a file of plain tensors, into a component of ``NETWORKS``.
+
+    Raises ``InputError`` where the file is absent or its tensors are others than the network's.
+    """
+    built: nn.Module = build(NETWORKS, network, "network")
+    if not Path(path).is_file():
+        raise InputError(f"weights '{path}' do not exist; set data.prior.path or data.root")
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        built.load_state_dict(state)
+    except (RuntimeError, AttributeError, TypeError) as error:
+        raise InputError(
+            f"'{path}' does not fit {network['name']}: {' '.join(str(error).split())[:300]}"
+        ) from None
+    return NetworkPrior(
+        built, table, prediction=prediction, shape=shape, data_range=data_range, classes=classes,
+        time_base=time_base, time_scale=time_scale, whole_times=whole_times,
+    )  # fmt: skip
+
+
+def unet(*, path: str) -> NetworkPrior:
+    """Load a checkpoint of ``denoiser_trainer``; what it was trained with is written in it."""
+    stored = read_checkpoint(path)
+    extra = stored.get("denoiser")
+    if extra is None:
+        raise InputError(f"'{path}' is no checkpoint of denoiser_trainer")
+    network = build(NETWORKS, extra["network"], "network")
+    weights = {
+        k.removeprefix("network."): v for k, v in stored["state_dict"].items() if k.startswith("network.")
+    }
+    network.load_state_dict(weights)
+    return NetworkPrior(
+        network, NoiseTable(**extra["table"]), prediction=extra["prediction"], shape=tuple(extra["shape"]),
+        data_range=tuple(extra["range"]), classes=extra["classes"],
+    )  # fmt: skip

@@ -1,0 +1,30 @@
+"""One parameter, a point on a curve in the plane: the smallest nonlinear representation."""
+
+import torch
+from torch import Tensor
+
+from sevenfold.config import ConfigError
+from sevenfold.diffreps.representations.base import Layout, Representation
+
+
+class Curve(Representation):
+    """The sine wave (t, height sin(frequency t)) as an "image" of two channels and one pixel.
+
+    Args:
+        height, frequency: of the wave; height 0 is a straight line.
+        start: standard deviation of the initial parameter.
+    """
+
+    def __init__(self, *, height: float = 0.6, frequency: float = 1.2, start: float = 0.0) -> None:
+        super().__init__((2, 1, 1), Layout({"t": (1,)}))
+        if start < 0:
+            raise ConfigError("start", f"must not be negative, got {start:g}")
+        self.height, self.frequency, self.start = height, frequency, start
+
+    def initial(self, generator: torch.Generator) -> Tensor:
+        """Draw t."""
+        return self.start * torch.randn(1, generator=generator)
+
+    def render(self, params: Tensor, view: Tensor) -> Tensor:
+        """Return the point."""
+        return torch.stack([params, self.height * torch.sin(self.frequency * params)]).reshape(self.shape)

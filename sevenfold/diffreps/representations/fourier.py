@@ -1,0 +1,89 @@
+"""Random Fourier features of coordinates (Tancik et al. 2020), with a network or linear weights on them."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from sevenfold.config import ConfigError
+from sevenfold.diffreps.representations import layers
+from sevenfold.diffreps.representations.base import CoordinateRepresentation, Layout, Weights, pixel_centers
+
+
+class FourierFeatures(CoordinateRepresentation):
+    """What both kinds share: features cos and sin of 2 pi B x with Gaussian B of deviation ``scale``."""
+
+    centers: Tensor
+    frequencies: Tensor
+
+    def __init__(self, size: int, channels: int, features: int, scale: float, layout: Layout) -> None:
+        if features < 1 or scale <= 0:
+            raise ConfigError("features", f"needs features >= 1, scale > 0, got {features}, {scale:g}")
+        super().__init__((channels, size, size), layout)
+        self.register_buffer("centers", pixel_centers(size, size))
+        drawn = torch.randn(features, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        self.register_buffer("frequencies", 2 * math.pi * scale * drawn)
+
+    def coordinates(self, view: Tensor) -> Tensor:
+        """Return the pixel centers."""
+        return self.centers
+
+    def features(self, coordinates: Tensor) -> Tensor:
+        """Return the features (N, 2 features)."""
+        phase = coordinates @ self.frequencies.T
+        return torch.cat([phase.cos(), phase.sin()], 1)
+
+
+class Fourier(FourierFeatures):
+    """An image as a rectified network of Fourier features.
+
+    Args:
+        size, channels: of the image.
+        features, scale: number of frequencies and their spread.
+        width, hidden: of the network.
+    """
+
+    def __init__(
+        self,
+        *,
+        size: int = 16,
+        channels: int = 1,
+        features: int = 32,
+        scale: float = 0.5,
+        width: int = 32,
+        hidden: int = 1,
+    ) -> None:
+        layout = Layout(layers.shapes(2 * features, width, hidden, channels))
+        super().__init__(size, channels, features, scale, layout)
+        self.hidden = hidden
+
+    def initial(self, generator: torch.Generator) -> Tensor:
+        """Draw a network."""
+        return self.layout.join(layers.he_start(self.layout.shapes, generator))
+
+    def values(self, weights: Weights, coordinates: Tensor) -> Tensor:
+        """Return the network's output."""
+        return layers.network(weights, self.features(coordinates), torch.relu, self.hidden)
+
+
+class FourierLinear(FourierFeatures):
+    """An image as a weighted sum of Fourier features: affine in its parameters.
+
+    Args:
+        size, channels: of the image.
+        features, scale: number of frequencies and their spread.
+    """
+
+    affine = True
+
+    def __init__(self, *, size: int = 16, channels: int = 1, features: int = 64, scale: float = 0.5) -> None:
+        layout = Layout({"weight": (channels, 2 * features), "bias": (channels,)})
+        super().__init__(size, channels, features, scale, layout)
+
+    def initial(self, generator: torch.Generator) -> Tensor:
+        """Return zeros."""
+        return torch.zeros(self.layout.size)
+
+    def values(self, weights: Weights, coordinates: Tensor) -> Tensor:
+        """Return the sum."""
+        return self.features(coordinates) @ weights["weight"].T + weights["bias"]

@@ -1,0 +1,142 @@
+"""Panoramas: a function on the sphere seen by pinhole cameras, and a wide canvas seen by sliding crops."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from sevenfold.config import ConfigError
+from sevenfold.diffreps.representations.base import Layout, Representation, pixel_centers
+from sevenfold.diffreps.representations.siren import SineNetwork, SineRepresentation
+
+GOLDEN = (math.sqrt(5) - 1) / 2
+
+
+class Panorama(SineRepresentation):
+    """A sine network of the unit direction; a view is a camera (azimuth, elevation) in radians.
+
+    Args:
+        size, channels: of a view.
+        width, hidden, w0: of the network.
+        field: width of a view in degrees.
+        elevations: lowest and highest elevation of the pool's cameras, in degrees.
+        rows: of the sphere's cells that noise can be anchored to; twice as many columns.
+    """
+
+    centers: Tensor
+
+    def __init__(
+        self,
+        *,
+        size: int = 16,
+        channels: int = 1,
+        width: int = 64,
+        hidden: int = 2,
+        w0: float = 10.0,
+        field: float = 60.0,
+        elevations: tuple[float, float] = (-30.0, 30.0),
+        rows: int = 128,
+    ) -> None:
+        if not 0 < field < 180 or not -90 <= elevations[0] <= elevations[1] <= 90:
+            raise ConfigError(
+                "field", f"needs 0 < field < 180 and -90 <= elevations <= 90, got {field:g}, {elevations}"
+            )
+        network = SineNetwork(inputs=3, width=width, hidden=hidden, w0=w0, outputs=channels)
+        super().__init__(network, (channels, size, size))
+        self.rows, self.cells = rows, 2 * rows * rows
+        self.tangent, self.elevations = math.tan(math.radians(field) / 2), elevations
+        self.register_buffer("centers", pixel_centers(size, size))
+
+    def views(self, count: int, generator: torch.Generator) -> Tensor:
+        """Return cameras all around, their elevations spread over the range."""
+        turn = torch.arange(count, dtype=torch.float64) / count
+        low, high = (math.radians(degrees) for degrees in self.elevations)
+        share = (0.5 + GOLDEN * torch.arange(count, dtype=torch.float64)) % 1
+        return torch.stack([2 * math.pi * turn, low + (high - low) * share], 1)
+
+    def coordinates(self, view: Tensor) -> Tensor:
+        """Return the unit directions (H W, 3) of a camera's pixels; z is up, rows go down."""
+        right, up = self.tangent * self.centers[:, 0], -self.tangent * self.centers[:, 1]
+        azimuth, elevation = view[0], view[1]
+        forward = elevation.cos() - up * elevation.sin()
+        height = elevation.sin() + up * elevation.cos()
+        x = forward * azimuth.cos() + right * azimuth.sin()
+        y = forward * azimuth.sin() - right * azimuth.cos()
+        direction = torch.stack([x, y, height], 1)
+        return direction / direction.norm(dim=1, keepdim=True)
+
+    def anchors(self, view: Tensor) -> Tensor:
+        """Return the nearest cells of the sphere, never interpolated."""
+        x, y, z = self.coordinates(view).unbind(1)
+        row = ((0.5 - torch.asin(z.clamp(-1, 1)) / math.pi) * self.rows).long().clamp(0, self.rows - 1)
+        columns = 2 * self.rows
+        column = ((torch.atan2(y, x) / (2 * math.pi) % 1) * columns).long().clamp(0, columns - 1)
+        return (row * columns + column).reshape(self.shape[1:])
+
+    def angles(self, views: Tensor) -> Tensor:
+        """Return the angles (K, K) between cameras, in degrees."""
+        azimuth, elevation = views.double().unbind(1)
+        level = elevation.cos()
+        axes = torch.stack([level * azimuth.cos(), level * azimuth.sin(), elevation.sin()], 1)
+        return torch.rad2deg(torch.acos((axes @ axes.T).clamp(-1, 1)))
+
+    def picture(self, params: Tensor) -> Tensor:
+        """Return the whole sphere, equirectangular, three views high."""
+        height = 3 * self.shape[1]
+        x, y = pixel_centers(height, 2 * height).to(params).unbind(1)
+        azimuth, elevation = -math.pi * x, -math.pi / 2 * y
+        level = elevation.cos()
+        directions = torch.stack([level * azimuth.cos(), level * azimuth.sin(), elevation.sin()], 1)
+        found = self.values(self.layout.split(params), directions)
+        return found.T.reshape(self.shape[0], height, 2 * height)
+
+
+class WideCanvas(Representation):
+    """A canvas wider than the prior's images; a view is a crop (top, left) in whole pixels.
+
+    With noise anchored to the canvas and the solver ``linear`` this is MultiDiffusion's rule (Bar-Tal et al.
+    2023): every crop is denoised by itself, and where crops overlap they are averaged.
+
+    Args:
+        size, channels: of a crop.
+        length: of the canvas.
+        wrap: let crops run over the right edge and go on at the left one.
+    """
+
+    affine = True
+
+    def __init__(self, *, size: int = 16, channels: int = 1, length: int = 64, wrap: bool = False) -> None:
+        if length < size:
+            raise ConfigError("length", f"a canvas of {length} is shorter than a crop of {size}")
+        super().__init__((channels, size, size), Layout({"canvas": (channels, size, length)}))
+        self.length, self.wrap, self.cells = length, wrap, size * length
+
+    def initial(self, generator: torch.Generator) -> Tensor:
+        """Return zeros."""
+        return torch.zeros(self.layout.size)
+
+    def views(self, count: int, generator: torch.Generator) -> Tensor:
+        """Return crops that cover the canvas evenly."""
+        size = self.shape[1]
+        if count * size < self.length:
+            raise ConfigError("views", f"{count} crops of {size} do not cover a canvas of {self.length}")
+        if self.wrap:
+            left = (torch.arange(count) * self.length / count).round()
+        else:
+            left = torch.linspace(0, self.length - size, count).round()
+        return torch.stack([torch.zeros(count), left], 1)
+
+    def anchors(self, view: Tensor) -> Tensor:
+        """Return the numbers of the canvas' pixels."""
+        size = self.shape[1]
+        rows, columns = (torch.arange(size, device=view.device) + start for start in view.long())
+        return rows[:, None] * self.length + columns % self.length
+
+    def render(self, params: Tensor, view: Tensor) -> Tensor:
+        """Return the crop."""
+        canvas = params.view(self.shape[0], self.cells)
+        return canvas[:, self.anchors(view).flatten()].reshape(self.shape)
+
+    def picture(self, params: Tensor) -> Tensor:
+        """Return the whole canvas."""
+        return params.view(self.layout.shapes["canvas"])

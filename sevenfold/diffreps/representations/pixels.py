@@ -1,0 +1,30 @@
+"""The identity: parameters are the image."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from sevenfold.diffreps.representations.base import Layout, Representation
+
+
+class Pixels(Representation):
+    """Parameters are pixels; what the pullback does with them is what an image sampler does."""
+
+    affine = True
+
+    def __init__(self, *, size: int = 16, channels: int = 1) -> None:
+        super().__init__((channels, size, size), Layout({"image": (channels, size, size)}))
+        self.cells = size * size
+
+    def initial(self, generator: torch.Generator) -> Tensor:
+        """Return zeros."""
+        return torch.zeros(self.layout.size)
+
+    def render(self, params: Tensor, view: Tensor) -> Tensor:
+        """Return the parameters as an image."""
+        return params.view(self.shape)
+
+    def anchors(self, view: Tensor) -> Tensor:
+        """Return the pixels' own numbers."""
+        return torch.arange(math.prod(self.shape[1:]), device=view.device).view(self.shape[1:])

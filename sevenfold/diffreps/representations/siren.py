@@ -1,0 +1,90 @@
+"""Sine networks of coordinates (Sitzmann et al. 2020)."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from sevenfold.config import ConfigError
+from sevenfold.diffreps.representations import layers
+from sevenfold.diffreps.representations.base import CoordinateRepresentation, Layout, Weights, pixel_centers
+
+
+class SineNetwork:
+    """Sine layers sin(w0 (W x + b)) of ``width`` units, ``hidden`` of them, then a linear head.
+
+    Start: first layer U(-1/inputs, 1/inputs), others U(-sqrt(6/inputs)/w0, +), biases U(-1/sqrt(inputs), +).
+    """
+
+    def __init__(self, *, inputs: int, width: int, hidden: int, w0: float, outputs: int) -> None:
+        if w0 <= 0:
+            raise ConfigError("w0", f"must be positive, got {w0:g}")
+        self.hidden, self.w0 = hidden, w0
+        self.layout = Layout(layers.shapes(inputs, width, hidden, outputs))
+
+    def start(self, generator: torch.Generator) -> Tensor:
+        """Draw parameters (p,)."""
+        drawn = {}
+        for name, shape in self.layout.shapes.items():
+            inputs = self.layout.shapes[name.replace("bias", "weight")][1]
+            rest = math.sqrt(6 / inputs) / self.w0
+            bound = 1 / math.sqrt(inputs) if name[0] == "b" else 1 / inputs if name == "weight0" else rest
+            drawn[name] = layers.uniform(shape, bound, generator)
+        return self.layout.join(drawn)
+
+    def __call__(self, weights: Weights, x: Tensor) -> Tensor:
+        """Return outputs (N, outputs) for inputs (N, inputs)."""
+        return layers.network(weights, x, self._activation, self.hidden)
+
+    def kernel(self, weights: Weights, x: Tensor) -> Tensor:
+        """Return J J^T (outputs, N, outputs, N) without J."""
+        return layers.tangent_kernel(weights, x, self._activation, self._slope, self.hidden)
+
+    def _activation(self, x: Tensor) -> Tensor:
+        return torch.sin(self.w0 * x)
+
+    def _slope(self, x: Tensor) -> Tensor:
+        return self.w0 * torch.cos(self.w0 * x)
+
+
+class SineRepresentation(CoordinateRepresentation):
+    """What representations by a sine network share; each says which coordinates a view has."""
+
+    def __init__(self, network: SineNetwork, shape: tuple[int, int, int]) -> None:
+        super().__init__(shape, network.layout)
+        self.network = network
+
+    def initial(self, generator: torch.Generator) -> Tensor:
+        """Draw a network."""
+        return self.network.start(generator)
+
+    def values(self, weights: Weights, coordinates: Tensor) -> Tensor:
+        """Return the network's output."""
+        return self.network(weights, coordinates)
+
+    def kernel(self, weights: Weights, coordinates: Tensor) -> Tensor:
+        """Return the network's tangent kernel."""
+        return self.network.kernel(weights, coordinates)
+
+
+class Siren(SineRepresentation):
+    """An image as a sine network of its coordinates in [-1, 1]^2.
+
+    Args:
+        size, channels: of the image.
+        width, hidden: units and sine layers.
+        w0: frequency; 30 is the paper's, 10 suits images of 8 to 32 pixels.
+    """
+
+    centers: Tensor
+
+    def __init__(
+        self, *, size: int = 16, channels: int = 1, width: int = 32, hidden: int = 2, w0: float = 10.0
+    ) -> None:
+        network = SineNetwork(inputs=2, width=width, hidden=hidden, w0=w0, outputs=channels)
+        super().__init__(network, (channels, size, size))
+        self.register_buffer("centers", pixel_centers(size, size))
+
+    def coordinates(self, view: Tensor) -> Tensor:
+        """Return the pixel centers."""
+        return self.centers

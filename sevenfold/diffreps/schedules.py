@@ -1,0 +1,73 @@
+"""Noise levels a sampler visits: falling, float64, ending in 0; shape (levels + 1,).
+
+Bounds left out are the prior's.
+"""
+
+import torch
+from torch import Tensor
+
+from sevenfold.config import ConfigError
+from sevenfold.diffreps.noise_table import NoiseTable, time_of
+from sevenfold.diffreps.priors.base import Prior
+
+VP = NoiseTable()
+
+
+def karras(
+    *,
+    prior: Prior,
+    levels: int = 30,
+    sigma_min: float | None = None,
+    sigma_max: float | None = None,
+    rho: float = 7.0,
+) -> Tensor:
+    """Space sigma^(1/rho) evenly (Karras et al. 2022, equation 5)."""
+    low, high = _bounds(prior, levels, sigma_min, sigma_max)
+    return _ended(torch.linspace(high ** (1 / rho), low ** (1 / rho), levels, dtype=torch.float64) ** rho)
+
+
+def log(
+    *, prior: Prior, levels: int = 30, sigma_min: float | None = None, sigma_max: float | None = None
+) -> Tensor:
+    """Space log sigma evenly."""
+    low, high = _bounds(prior, levels, sigma_min, sigma_max)
+    ends = torch.tensor([high, low], dtype=torch.float64).log()
+    return _ended(torch.linspace(float(ends[0]), float(ends[1]), levels, dtype=torch.float64).exp())
+
+
+def uniform_t(
+    *, prior: Prior, levels: int = 30, sigma_min: float | None = None, sigma_max: float | None = None
+) -> Tensor:
+    """Space the time of the prior's noise table evenly; of the usual linear one where it has none."""
+    low, high = _bounds(prior, levels, sigma_min, sigma_max)
+    sigmas = _sigmas(prior)
+    first, last = time_of(torch.tensor([high, low], dtype=torch.float64), sigmas).tolist()
+    times = torch.linspace(first, last, levels, dtype=torch.float64)
+    left = times.floor().long().clamp(max=len(sigmas) - 2)
+    logs = sigmas.log()
+    return _ended(torch.lerp(logs[left], logs[left + 1], times - left).exp())
+
+
+def table(*, prior: Prior, levels: int = 30) -> Tensor:
+    """Take evenly spaced entries of the prior's noise table, its last one first (DDIM's usual choice)."""
+    sigmas = _sigmas(prior)
+    if not 1 <= levels <= len(sigmas):
+        raise ConfigError("levels", f"the prior's table has {len(sigmas)} entries, {levels} were asked for")
+    return _ended(sigmas[torch.linspace(len(sigmas) - 1, 0, levels).round().long()])
+
+
+def _sigmas(prior: Prior) -> Tensor:
+    return prior.noise_table.sigmas() if prior.noise_table is not None else VP.sigmas()
+
+
+def _ended(sigmas: Tensor) -> Tensor:
+    return torch.cat([sigmas, sigmas.new_zeros(1)])
+
+
+def _bounds(prior: Prior, levels: int, low: float | None, high: float | None) -> tuple[float, float]:
+    low, high = low or prior.sigma_min, high or prior.sigma_max
+    if levels < 1:
+        raise ConfigError("levels", f"needs at least 1, got {levels}")
+    if not 0 < low < high:
+        raise ConfigError("sigma_min", f"needs 0 < sigma_min < sigma_max, got {low:g} and {high:g}")
+    return low, high

@@ -1,0 +1,34 @@
+"""Conjugate gradients on the normal equations."""
+
+import torch
+from torch import Tensor
+
+from sevenfold.diffreps.rendering import Rendering
+from sevenfold.diffreps.solvers.matrix_free import MatrixFree, divided, dot
+
+
+class ConjugateGradient(MatrixFree):
+    """Solve (J^T J + mu I) d = J^T r by conjugate gradients from d = 0 (Hestenes, Stiefel 1952)."""
+
+    def __init__(
+        self, *, gn_iters: int = 1, damping: float = 1e-3, tol: float = 1e-4, max_iter: int = 20
+    ) -> None:
+        super().__init__(gn_iters, damping, tol, max_iter)
+
+    def solve_damped(
+        self, rendering: Rendering, theta: Tensor, residual: Tensor, mu: Tensor
+    ) -> tuple[Tensor, int]:
+        """Return d and iterations."""
+        r = rendering.vjp(theta, residual)
+        d, direction, square = torch.zeros_like(theta), r, dot(r, r)
+        goal = self.tol**2 * square
+        for step in range(1, self.max_iter + 1):
+            product = rendering.vjp(theta, rendering.jvp(theta, direction)) + mu[:, None] * direction
+            running = (square > goal).to(d)
+            length = running * divided(square, dot(direction, product))
+            d, r = d + length * direction, r - length * product
+            before, square = square, torch.where(running > 0, dot(r, r), square)
+            direction = torch.where(running > 0, r + divided(square, before) * direction, direction)
+            if step == self.max_iter or not bool((square > goal).any()):
+                break
+        return d, step

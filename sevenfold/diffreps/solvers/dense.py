@@ -1,0 +1,72 @@
+"""Gauss-Newton with the explicit Jacobian, or with J J^T where that can be had without it."""
+
+import torch
+from torch import Tensor
+
+from sevenfold.config import ConfigError
+from sevenfold.diffreps.rendering import Rendering
+from sevenfold.diffreps.solvers.base import GaussNewton
+
+CUTOFF = 1e-10
+GROWTHS = 6
+
+
+class Dense(GaussNewton):
+    """Solve with the explicit Jacobian, on whichever side of it is smaller.
+
+    Args:
+        gn_iters: Gauss-Newton iterations of a solve.
+        damping: relative to the mean diagonal of J^T J or J J^T; 0 takes the pseudo-inverse (cutoff 1e-10).
+    """
+
+    def __init__(self, *, gn_iters: int = 1, damping: float = 1e-3) -> None:
+        if gn_iters < 1 or damping < 0:
+            raise ConfigError("gn_iters", f"needs gn_iters >= 1, damping >= 0, got {gn_iters}, {damping:g}")
+        super().__init__(gn_iters, damping)
+
+    def direction(
+        self, rendering: Rendering, theta: Tensor, residual: Tensor, damping: Tensor
+    ) -> tuple[Tensor, int]:
+        """Return d."""
+        if self.damping and residual.shape[1] < theta.shape[1]:
+            gram = rendering.gram(theta)
+            if gram is not None:
+                mu = damping * gram.diagonal(dim1=1, dim2=2).mean(1)
+                return rendering.vjp(theta, positive_solve(gram, residual[..., None], mu)[..., 0]), 1
+        jacobian = rendering.jacobian(theta)
+        if self.damping == 0:
+            return pseudo_solve(jacobian, residual), 1
+        scale = jacobian.square().sum((1, 2)) / min(jacobian.shape[1:])
+        return damped_solve(jacobian, residual, damping * scale), 1
+
+
+def pseudo_solve(jacobian: Tensor, residual: Tensor) -> Tensor:
+    """Return J^+ residual (B, p) by singular values; not finite where J is not."""
+    finite = jacobian.isfinite().all((1, 2))
+    safe = torch.where(finite[:, None, None], jacobian, torch.zeros_like(jacobian))
+    found = (torch.linalg.pinv(safe, rtol=CUTOFF) @ residual[..., None])[..., 0]
+    return torch.where(finite[:, None], found, torch.nan)
+
+
+def damped_solve(jacobian: Tensor, residual: Tensor, mu: Tensor) -> Tensor:
+    """Return (J^T J + mu I)^-1 J^T residual (B, p), computed on the smaller side; ``mu`` (B,) is positive.
+
+    Where Cholesky fails the sample's damping grows tenfold, several times; not finite if that does not help.
+    """
+    n, p = jacobian.shape[1:]
+    gram = jacobian @ jacobian.mT if n < p else jacobian.mT @ jacobian
+    right = residual[..., None] if n < p else jacobian.mT @ residual[..., None]
+    solved = positive_solve(gram, right, mu)
+    return (jacobian.mT @ solved if n < p else solved)[..., 0]
+
+
+def positive_solve(gram: Tensor, right: Tensor, mu: Tensor) -> Tensor:
+    """Return (gram + mu I)^-1 right; where Cholesky fails the sample's mu grows tenfold, several times."""
+    identity = torch.eye(gram.shape[1], dtype=gram.dtype, device=gram.device)
+    for _ in range(GROWTHS):
+        factor, failed = torch.linalg.cholesky_ex(gram + mu[:, None, None] * identity)
+        if not bool(failed.any()):
+            return torch.cholesky_solve(right, factor)
+        mu = torch.where(failed > 0, 10 * mu, mu)
+    found = torch.cholesky_solve(right, factor)
+    return torch.where((failed > 0)[:, None, None], torch.nan, found)

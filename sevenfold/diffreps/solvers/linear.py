@@ -1,0 +1,64 @@
+"""Closed form for representations that are affine in their parameters."""
+
+import torch
+from torch import Tensor
+
+from sevenfold.config import ConfigError
+from sevenfold.diffreps.rendering import Rendering
+from sevenfold.diffreps.representations.base import Representation
+from sevenfold.diffreps.solvers.base import Solved, Solver, SolverState
+from sevenfold.diffreps.solvers.dense import CUTOFF
+
+KEPT = 64
+
+
+class Linear(Solver):
+    """Project exactly; the operator A^+ is found once a set of views and kept for later steps.
+
+    ``damping``: relative to the mean squared singular value; 0 takes the pseudo-inverse (cutoff 1e-10).
+    """
+
+    def __init__(self, *, damping: float = 0.0) -> None:
+        if damping < 0:
+            raise ConfigError("damping", f"must not be negative, got {damping:g}")
+        self.damping = damping
+        self._operators: dict[tuple[Representation, torch.dtype, bytes], Tensor] = {}
+
+    def check(self, representation: Representation) -> None:
+        """Refuse what is not affine."""
+        if not representation.affine:
+            raise ConfigError(
+                "solver",
+                f"linear needs a representation that is affine in its parameters, which "
+                f"{type(representation).__name__} is not; use dense, cg, lsmr or inner",
+            )
+
+    def solve(self, rendering: Rendering, theta: Tensor, target: Tensor, state: SolverState) -> Solved:
+        """Take the one step; a sample whose step is not finite keeps its old parameters."""
+        residual = target - rendering(theta)
+        moved = theta + residual @ self._operator(rendering, theta).mT
+        bad = ~moved.isfinite().all(1)
+        theta = torch.where(bad[:, None], theta, moved)
+        values = rendering(theta)
+        before = residual.norm(dim=1).clamp(min=torch.finfo(theta.dtype).tiny)
+        return Solved(theta, values, state, (target - values).norm(dim=1) / before, 1, bad.long())
+
+    def _operator(self, rendering: Rendering, theta: Tensor) -> Tensor:
+        key = (rendering.representation, theta.dtype, rendering.views.cpu().numpy().tobytes())
+        if key not in self._operators:
+            if len(self._operators) >= KEPT:
+                self._operators.pop(next(iter(self._operators)))
+            self._operators[key] = self._inverse(rendering.jacobian(torch.zeros_like(theta[:1]))[0])
+        return self._operators[key]
+
+    def _inverse(self, matrix: Tensor) -> Tensor:
+        """Return A^+ (p, n) or its damped form."""
+        if self.damping == 0:
+            return torch.linalg.pinv(matrix, rtol=CUTOFF)
+        n, p = matrix.shape
+        mu = self.damping * matrix.square().sum() / min(n, p)
+        gram = matrix.mT @ matrix if p <= n else matrix @ matrix.mT
+        factor = torch.linalg.cholesky(gram + mu * torch.eye(len(gram)).to(gram))
+        if p <= n:
+            return torch.cholesky_solve(matrix.mT, factor)
+        return torch.cholesky_solve(matrix, factor).mT

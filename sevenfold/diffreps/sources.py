@@ -1,0 +1,85 @@
+"""Real images: what priors are fitted to and samples are compared with."""
+
+import gzip
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from sevenfold.config import ConfigError
+from sevenfold.errors import InputError
+from sevenfold.seeding import torch_generator
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images (N, C, H, W) with labels (N,), and between which values they lie."""
+
+    name: str
+    images: Tensor
+    labels: Tensor
+    range: tuple[float, float]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Return (C, H, W)."""
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
+
+
+def digits(*, size: int = 16) -> Images:
+    """Return scikit-learn's 1,797 digits in [-1, 1], resized bilinearly from 8x8; no download."""
+    from sklearn.datasets import load_digits
+
+    if size < 4:
+        raise ConfigError("size", f"digits need at least 4 pixels, got {size}")
+    found = load_digits()
+    images = torch.as_tensor(found.images, dtype=torch.float64)[:, None] / 8 - 1
+    if size != 8:
+        images = torch.nn.functional.interpolate(images, size=(size, size), mode="bilinear")
+    return Images(f"digits{size}", images.float(), torch.as_tensor(found.target), (-1.0, 1.0))
+
+
+def mnist(*, root: str = "data") -> Images:
+    """Return the 10,000 test images of MNIST in [0, 1] from its files in ``root``, gzipped or not."""
+    images = _idx(Path(root), "mnist-t10k-images-idx3-ubyte", "t10k-images-idx3-ubyte")
+    labels = _idx(Path(root), "mnist-t10k-labels-idx1-ubyte", "t10k-labels-idx1-ubyte")
+    return Images("mnist", images[:, None].float() / 255, labels.long(), (0.0, 1.0))
+
+
+def photos(*, size: int = 12, channels: int = 3, count: int = 3000, shrink: int = 4) -> Images:
+    """Return random crops of scikit-learn's two photographs in [-1, 1], labeled by photograph; no download.
+
+    ``shrink``: by how much the photographs are made smaller before; ``channels``: 3, or 1 for gray.
+    """
+    from sklearn.datasets import load_sample_images
+
+    if channels not in (1, 3) or size < 4 or min(count, shrink) < 1:
+        raise ConfigError("channels", "needs 1 or 3 channels, size >= 4, count and shrink >= 1")
+    generator, crops = torch_generator(0, "photo crops"), []
+    found = load_sample_images().images
+    for photo in found:
+        image = torch.as_tensor(photo.copy()).float().permute(2, 0, 1) / 127.5 - 1
+        small = torch.nn.functional.avg_pool2d(
+            image.mean(0, keepdim=True) if channels == 1 else image, shrink
+        )
+        rows, columns = (int(side) - size + 1 for side in small.shape[1:])
+        if min(rows, columns) < 1:
+            raise ConfigError("size", f"{size} pixels are more than a photograph shrunk by {shrink} has")
+        for _ in range(count // len(found)):
+            top, left = (int(torch.randint(n, (), generator=generator)) for n in (rows, columns))
+            crops.append(small[:, top : top + size, left : left + size])
+    labels = torch.arange(len(found)).repeat_interleave(count // len(found))
+    return Images(f"photos{size}", torch.stack(crops), labels, (-1.0, 1.0))
+
+
+def _idx(root: Path, *names: str) -> Tensor:
+    """Read the first of the named idx files of bytes that is there, gzipped or not."""
+    for path in (root / (name + suffix) for name in names for suffix in (".gz", "")):
+        if path.is_file():
+            raw = path.read_bytes()
+            raw = gzip.decompress(raw) if path.suffix == ".gz" else raw
+            sizes = [int.from_bytes(raw[4 + 4 * i : 8 + 4 * i], "big") for i in range(raw[3])]
+            return torch.frombuffer(bytearray(raw[4 + 4 * len(sizes) :]), dtype=torch.uint8).view(sizes)
+    raise InputError(f"no {names[0]}[.gz] in '{root}'; set data.root to the folder of the MNIST files")

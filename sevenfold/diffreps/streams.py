@@ -1,0 +1,35 @@
+"""Random numbers of a batch of samples: each has its own stream, so that it does not depend on the others."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from sevenfold.seeding import torch_generator
+
+
+class Streams:
+    """One generator a sample, all for one purpose; numbers are drawn on the CPU and moved."""
+
+    def __init__(self, seeds: Sequence[int], purpose: str, like: Tensor) -> None:
+        self.like = like
+        self.generators = [torch_generator(seed, "diffreps", purpose) for seed in seeds]
+
+    def normal(self, *shape: int) -> Tensor:
+        """Draw standard normal numbers (B, *shape)."""
+        drawn = [torch.randn(shape, generator=g, dtype=self.like.dtype) for g in self.generators]
+        return torch.stack(drawn).to(self.like.device)
+
+    def uniform(self) -> Tensor:
+        """Draw one number in [0, 1) a sample, (B,)."""
+        drawn = [torch.rand((), generator=g, dtype=self.like.dtype) for g in self.generators]
+        return torch.stack(drawn).to(self.like.device)
+
+    def state(self) -> Tensor:
+        """Return where the generators are, to go on from there later."""
+        return torch.stack([generator.get_state() for generator in self.generators])
+
+    def restore(self, state: Tensor) -> None:
+        """Go on from where :meth:`state` was taken."""
+        for generator, own in zip(self.generators, state, strict=True):
+            generator.set_state(own.clone())

@@ -1,0 +1,102 @@
+"""One batch of samples to draw: what is rendered, under which prior, with which noise and seeds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from sevenfold.config import ConfigError
+from sevenfold.diffreps.priors.base import UNCONDITIONAL, Prior
+from sevenfold.diffreps.rendering import Rendering
+from sevenfold.diffreps.representations.base import Representation
+from sevenfold.diffreps.streams import Streams
+from sevenfold.diffreps.view_noise import ViewNoise
+from sevenfold.seeding import torch_generator
+
+
+@dataclass(frozen=True)
+class Task:
+    """A batch of B samples.
+
+    ``noise`` is bound to the ``pool`` (K, d) of views; ``labels`` (B,) are the classes asked for, -1 for
+    none; ``seeds`` (B) are the samples' own. ``views_seed`` chooses the subsets of views of every step: it
+    belongs to the run, so that a sample does not depend on which others are in its batch.
+    """
+
+    representation: Representation
+    prior: Prior
+    noise: ViewNoise
+    pool: Tensor
+    labels: Tensor
+    seeds: Sequence[int]
+    views_seed: int = 0
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    def part(self, rows: slice) -> "Task":
+        """Return some of the samples."""
+        return replace(self, labels=self.labels[rows], seeds=self.seeds[rows])
+
+    def streams(self, purpose: str) -> Streams:
+        """Return the samples' random numbers for a purpose."""
+        return Streams(self.seeds, purpose, self.pool)
+
+    def start(self) -> Tensor:
+        """Draw initial parameters (B, p)."""
+        generators = self.streams("parameters").generators
+        return torch.stack([self.representation.initial(g) for g in generators]).to(self.pool)
+
+    def all_views(self) -> Tensor:
+        """Return the places (K,) of all views in the pool."""
+        return torch.arange(len(self.pool), device=self.pool.device)
+
+    def some_views(self, count: int | None, step: int) -> Tensor:
+        """Return the places of the views of one step: all, or ``count`` drawn without repetition."""
+        if count is None or count >= len(self.pool):
+            return self.all_views()
+        generator = torch_generator(self.views_seed, "diffreps views", step)
+        return torch.randperm(len(self.pool), generator=generator)[:count].sort().values.to(self.pool.device)
+
+    def rendering(self, index: Tensor) -> Rendering:
+        """Return the map to the views at places ``index``."""
+        return Rendering(self.representation, self.pool[index])
+
+
+def make_task(
+    representation: Representation,
+    prior: Prior,
+    noise: ViewNoise,
+    *,
+    seeds: Sequence[int],
+    labels: Sequence[int] | None = None,
+    views: int = 1,
+    views_seed: int = 0,
+    dtype: torch.dtype = torch.float32,
+    device: str | torch.device = "cpu",
+) -> Task:
+    """Check that prior and representation fit, draw the pool of ``views``, bind the noise to it."""
+    check_fit(representation, prior)
+    placed = representation.to(device, dtype)
+    pool = placed.views(views, torch_generator(views_seed, "diffreps pool")).to(device, dtype)
+    asked = torch.tensor([UNCONDITIONAL] * len(seeds) if labels is None else labels, device=device)
+    prior = prior.to(device, dtype)
+    return Task(placed, prior, noise.bind(placed, pool), pool, asked, list(seeds), views_seed)
+
+
+def check_fit(representation: Representation, prior: Prior) -> None:
+    """Raise ``ConfigError`` where images of one are no images of the other, naming both."""
+    if representation.shape != prior.shape:
+        raise ConfigError(
+            "representation",
+            f"renders images of shape {representation.shape}, the prior knows {tuple(prior.shape)}; "
+            f"set size and channels alike",
+        )
+    own, wanted = representation.range, prior.range
+    if own is not None and wanted is not None and (own[0] > wanted[0] or own[1] < wanted[1]):
+        raise ConfigError(
+            "representation",
+            f"renders values from {own[0]:g} to {own[1]:g}, the prior's images go from {wanted[0]:g} to "
+            f"{wanted[1]:g}; set its range",
+        )

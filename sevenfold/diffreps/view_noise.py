@@ -1,0 +1,117 @@
+"""Noise of views, carried outside the parameters.
+
+Every kind keeps white variables and makes each view's noise a linear image of them, so that mixing the
+variables with fresh ones (re-noising, churn, ancestral steps) mixes the noise of every view alike, and it
+stays N(0, I).
+"""
+
+import copy
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from sevenfold.config import ConfigError
+from sevenfold.diffreps.representations.base import Representation
+from sevenfold.diffreps.streams import Streams
+
+Noise = dict[str, Tensor]
+
+
+class ViewNoise(ABC):
+    """Noise of a pool of views; ``bind`` it to a representation and its pool before use."""
+
+    representation: Representation
+    pool: Tensor
+
+    def bind(self, representation: Representation, pool: Tensor) -> "ViewNoise":
+        """Return this kind of noise for a pool of views (K, d); what is costly is prepared here, once."""
+        bound = copy.copy(self)
+        bound.representation, bound.pool = representation, pool
+        bound.prepare()
+        return bound
+
+    def prepare(self) -> None:
+        """Check what was bound, prepare what ``at`` needs."""
+        return None
+
+    @abstractmethod
+    def start(self, streams: Streams) -> Noise:
+        """Draw the white variables, tensors (B, ...), each N(0, I)."""
+
+    @abstractmethod
+    def at(self, noise: Noise, index: Tensor) -> Tensor:
+        """Return the noise (B, V, C, H, W) of the views ``index`` (V,) of the pool: within a view N(0, I)."""
+
+    def advance(self, noise: Noise, streams: Streams) -> Noise:
+        """Return the variables for the next denoiser call: carried, that is the same."""
+        return noise
+
+    def mix(self, noise: Noise, keep: float, streams: Streams) -> Noise:
+        """Return keep w + sqrt(1 - keep^2) n with fresh n, for every variable w."""
+        fresh = self.start(streams)
+        return {name: keep * own + (1 - keep**2) ** 0.5 * fresh[name] for name, own in noise.items()}
+
+
+class Pool(ViewNoise):
+    """Every view of the pool has its own noise for the whole run.
+
+    ``share_within``: views nearer than so many degrees share the first one's noise; 0 shares nothing.
+    """
+
+    def __init__(self, *, share_within: float = 0.0) -> None:
+        if share_within < 0:
+            raise ConfigError("share_within", f"must not be negative, got {share_within:g}")
+        self.share_within = share_within
+
+    def prepare(self) -> None:
+        """Find out which view each takes its noise from."""
+        self.owner = torch.arange(len(self.pool), device=self.pool.device)
+        if self.share_within:
+            near = self.representation.angles(self.pool) <= self.share_within
+            for k in range(len(self.pool)):  # the first view near that has noise of its own
+                own = near[k] & (self.owner == torch.arange(len(self.pool)).to(self.owner))
+                own[k:] = False
+                self.owner[k] = int(own.nonzero()[0]) if bool(own.any()) else k
+
+    def start(self, streams: Streams) -> Noise:
+        """Draw one noise image a view."""
+        return {"views": streams.normal(len(self.pool), *self.representation.shape)}
+
+    def at(self, noise: Noise, index: Tensor) -> Tensor:
+        """Return the views' own noise."""
+        return noise["views"][:, self.owner[index]]
+
+
+class Fresh(Pool):
+    """New noise in every denoiser call; for ablation only, for it samples no distribution but a mode."""
+
+    def advance(self, noise: Noise, streams: Streams) -> Noise:
+        """Draw anew."""
+        return self.start(streams)
+
+
+class Anchored(ViewNoise):
+    """Noise lives on the representation's own places (pixels of a canvas, cells of a sphere); a view shows
+    that of the nearest ones, never interpolated, which would change its variance.
+    """
+
+    def prepare(self) -> None:
+        """Find every view's places; refuse places so coarse that two pixels of a view share one."""
+        found = torch.stack([self.representation.anchors(view) for view in self.pool]).flatten(1)
+        ordered = found.sort(1).values
+        if bool((ordered[:, 1:] == ordered[:, :-1]).any()):
+            raise ConfigError(
+                "view_noise",
+                "two pixels of a view share a place: give the representation more of them (rows)",
+            )
+        self.places = found
+
+    def start(self, streams: Streams) -> Noise:
+        """Draw noise for every place."""
+        return {"cells": streams.normal(self.representation.shape[0], self.representation.cells)}
+
+    def at(self, noise: Noise, index: Tensor) -> Tensor:
+        """Gather the views' places."""
+        found = noise["cells"][:, :, self.places[index]]  # (B, C, V, H W)
+        return found.transpose(1, 2).unflatten(3, self.representation.shape[1:])

@@ -1,0 +1,144 @@
+"""Check 1 (conversions, scores), and that network priors and their tables say what they mean."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+import torch
+from diffreps_problems import mixture
+from torch import Tensor
+
+from sevenfold.config import build
+from sevenfold.diffreps import PRIORS, SCHEDULES
+from sevenfold.diffreps.noise_table import NoiseTable, alpha, denoised, output_of, score, time_of
+from sevenfold.diffreps.priors.base import Condition
+from sevenfold.diffreps.priors.kde import KernelDensity
+from sevenfold.diffreps.priors.network import NetworkPrior
+
+DIFFUSION = Path(__file__).resolve().parents[3] / "shared/data/diffusion"
+SHAPE = (1, 2, 3)
+
+
+def images(count: int = 4, seed: int = 0) -> Tensor:
+    return torch.randn(count, *SHAPE, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def free(count: int) -> Condition:
+    return Condition(torch.full((count,), -1))
+
+
+@pytest.mark.parametrize("kind", ["eps", "x0", "v"])
+@pytest.mark.parametrize("sigma", [0.02, 1.0, 37.0])
+def test_check_1_predictions_round_trip(kind: str, sigma: float) -> None:
+    z, x0, level = images(), images(seed=1), torch.tensor(sigma, dtype=torch.float64)
+    there = output_of(x0, z, level, kind)  # type: ignore[arg-type]
+    assert float((denoised(there, z, level, kind) - x0).abs().max()) < 1e-12 * max(1, sigma)  # type: ignore[arg-type]
+
+
+def test_check_1_predictions_agree_with_their_definitions_in_vp_coordinates() -> None:
+    x0, e, sigma = images(), images(seed=1), torch.tensor(0.7, dtype=torch.float64)
+    a, s = alpha(sigma), sigma * alpha(sigma)
+    x = a * x0 + s * e  # the VP marginal
+    z = x / a
+    assert float(a**2 + s**2) == pytest.approx(1, abs=1e-14)
+    for kind, output in {"eps": e, "x0": x0, "v": a * e - s * x0}.items():
+        assert float((denoised(output, z, sigma, kind) - x0).abs().max()) < 1e-12  # type: ignore[arg-type]
+    assert float((score(x0, z, sigma) + e / sigma).abs().max()) < 1e-12  # VE
+    assert float((score(x0, z, sigma) / a + e / s).abs().max()) < 1e-12  # VP
+
+
+@pytest.mark.parametrize("kind", ["mixture", "diagonal", "kde"])
+@pytest.mark.parametrize("labels", [-1, 1])
+def test_check_1_denoisers_are_scores_of_their_densities(kind: str, labels: int) -> None:
+    prior = mixture(SHAPE)
+    if kind == "diagonal":
+        prior = type(prior)(
+            prior.means, prior.variances, prior.log_weights.exp(), shape=SHAPE, labels=prior.labels
+        )
+    if kind == "kde":
+        prior = KernelDensity(images(7, 3), 0.3, torch.arange(7) % 3)
+    z, sigma = images().requires_grad_(True), torch.tensor([0.1, 0.5, 2.0, 30.0], dtype=torch.float64)
+    condition = Condition(torch.full((4,), labels))
+    (gradient,) = torch.autograd.grad(prior.log_prob(z, sigma, condition).sum(), z)
+    found = score(prior.denoise(z, sigma, condition), z, sigma.view(-1, 1, 1, 1))
+    assert float((found - gradient).detach().abs().max()) < 1e-10
+
+
+@pytest.mark.parametrize("kind", ["mixture", "kde"])
+def test_densities_are_normalized_and_samples_follow_them(kind: str) -> None:
+    shape = (1, 1, 1)
+    prior = mixture(shape) if kind == "mixture" else KernelDensity(images(5, 3)[:, :, :1, :1], 0.3)
+    grid = torch.linspace(-12, 12, 4001, dtype=torch.float64).view(-1, 1, 1, 1)
+    density = prior.log_prob(grid, torch.full((4001,), 0.4), free(4001)).exp()
+    assert float(torch.trapezoid(density, grid.flatten())) == pytest.approx(1, abs=1e-6)
+    drawn = prior.sample(20000, torch.Generator().manual_seed(0)).flatten()
+    clean = prior.log_prob(grid, torch.zeros(4001), free(4001)).exp()
+    mean = float(torch.trapezoid(density * grid.flatten(), grid.flatten()))
+    square = float(torch.trapezoid(clean * grid.flatten() ** 2, grid.flatten()))
+    assert float(drawn.mean()) == pytest.approx(mean, abs=0.05)
+    assert float((drawn**2).mean()) == pytest.approx(square, rel=0.05)
+
+
+@pytest.mark.parametrize("betas", ["linear", "scaled_linear", "cosine"])
+def test_times_and_sigmas_are_inverse(betas: str) -> None:
+    sigmas = NoiseTable(betas=betas, steps=50).sigmas()  # type: ignore[arg-type]
+    assert bool((sigmas[1:] > sigmas[:-1]).all())
+    assert float((time_of(sigmas, sigmas) - torch.arange(50)).abs().max()) < 1e-9
+    between = (sigmas[10] * sigmas[11]).sqrt()
+    assert float(time_of(between, sigmas)) == pytest.approx(10.5, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", list(SCHEDULES))
+def test_schedules_fall_to_zero(name: str) -> None:
+    prior = mixture(SHAPE)
+    sigmas = build(SCHEDULES, {"name": name, "levels": 12}, "schedule", prior=prior)
+    assert sigmas.shape == (13,) and float(sigmas[-1]) == 0
+    assert bool((sigmas[1:] < sigmas[:-1]).all())
+    if name != "table":
+        assert float(sigmas[0]) == pytest.approx(prior.sigma_max, rel=1e-6)
+        assert float(sigmas[-2]) == pytest.approx(prior.sigma_min, rel=1e-6)
+
+
+class Oracle(torch.nn.Module):
+    """A network that knows the best prediction under a Gaussian, told time in its own units."""
+
+    def __init__(self, prior: object, table: NoiseTable, kind: str, base: float, scale: float) -> None:
+        super().__init__()
+        self.prior, self.sigmas, self.kind, self.base, self.scale = prior, table.sigmas(), kind, base, scale
+
+    def forward(self, x: Tensor, time: Tensor, labels: Tensor) -> Tensor:
+        sigma = self.sigmas[((time - self.base) / self.scale).round().long()]
+        z = x / alpha(sigma).view(-1, 1, 1, 1)
+        x0 = self.prior.denoise(z, sigma, Condition(labels))  # type: ignore[attr-defined]
+        return output_of(x0, z, sigma.view(-1, 1, 1, 1), self.kind)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["eps", "x0", "v"])
+@pytest.mark.parametrize(("base", "scale"), [(0.0, 1.0), (1.0, 1.0), (0.0, 0.001)])
+def test_check_20_a_network_of_any_kind_range_and_clock_is_the_same_prior(
+    kind: str, base: float, scale: float
+) -> None:
+    exact, table = mixture(SHAPE), NoiseTable(betas="cosine", steps=200)
+    network = Oracle(exact, table, kind, base, scale)
+    prior = NetworkPrior(
+        network, table, prediction=kind, shape=SHAPE, data_range=(0.0, 255.0),  # type: ignore[arg-type]
+        time_base=base, time_scale=scale,
+    )  # fmt: skip
+    sigma = table.sigmas()[[3, 50, 120, 190]]
+    z = images()
+    assert torch.allclose(prior.denoise(z, sigma, free(4)), exact.denoise(z, sigma, free(4)), atol=1e-9)
+    assert prior.range == (0.0, 255.0) and prior.mean().unique().tolist() == [127.5]
+
+
+@pytest.mark.skipif(not DIFFUSION.is_dir(), reason="shared/data/diffusion is not here")
+def test_check_18_the_third_party_network_predicts_noise_as_its_readme_says() -> None:
+    prior = build(PRIORS, {"name": "state_dict", "path": str(DIFFUSION / "mnist_unet_small.pth")}, "prior")
+    raw = gzip.decompress((DIFFUSION / "mnist-t10k-images-idx3-ubyte.gz").read_bytes())
+    real = torch.frombuffer(bytearray(raw[16:]), dtype=torch.uint8).view(-1, 1, 28, 28)[:64].float() / 255
+    expected = {10: 0.126, 100: 0.040, 300: 0.0175, 500: 0.0049, 700: 0.0008, 900: 0.0003, 999: 0.0005}
+    for time, error in expected.items():
+        sigma = prior.sigmas[time].float()
+        noise = torch.randn(real.shape, generator=torch.Generator().manual_seed(time))
+        z = real + sigma * noise
+        found = (z - prior.denoise(z, sigma.expand(64), free(64))) / sigma
+        assert float((found - noise).square().mean()) == pytest.approx(error, rel=0.2)
