@@ -19,6 +19,7 @@ CALLBACKS: dict[str, str] = {
     "landscape_report": "callbacks.landscape_report:LandscapeReport",
     "lce_report": "callbacks.lce_report:LCEReport",
     "lr": "pytorch_lightning.callbacks:LearningRateMonitor",
+    "noise_report": "callbacks.x11_noise_report:NoiseReport",
     "progress": "pytorch_lightning.callbacks:TQDMProgressBar",
     "records": "callbacks.records:RecordsWriter",
     "sample_pictures": "callbacks.sample_pictures:SamplePictures",
@@ -27,6 +28,7 @@ CALLBACKS: dict[str, str] = {
     "throughput": "pytorch_lightning.callbacks:ThroughputMonitor",
     "timer": "pytorch_lightning.callbacks:Timer",
     "volume_report": "callbacks.volume_report:VolumeReport",
+    "x11_report": "callbacks.x11_report:X11Report",
 }
 
 LOGGERS: dict[str, str] = {

@@ -38,4 +38,5 @@ class SamplePictures(pl.Callback):
         setting = trainer.datamodule.settings[0]
         if isinstance(setting.representation, Curve) and isinstance(setting.prior, ExactPrior):
             own = {g: samples["theta"] for g, samples in loaded.items() if samples["theta"].ndim == 2}
-            plane(setting.representation.double(), setting.prior.double(), own, folder / "images/plane.png")
+            parts = setting.representation.cpu().double(), setting.prior.cpu().double()
+            plane(*parts, own, folder / "images/plane.png")

@@ -59,12 +59,12 @@ class SampleReport(RecordsWriter):
         trainer.print(f"\n{aligned(rows)}\n\nto see: {folder / 'images/contact.png'}")
 
     def results(self) -> dict[str, float]:
-        """Return every group's figures but its seconds, which no two runs share."""
+        """Return every group's figures but seconds and memory, which no two runs share."""
         return {
             f"{group}/{name}": value
             for group, own in self._scores.items()
             for name, value in own.items()
-            if name != "seconds"
+            if name not in ("seconds", "memory")
         }
 
 

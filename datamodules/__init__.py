@@ -3,6 +3,7 @@
 DATAMODULES: dict[str, str] = {
     "attribute_images": "datamodules.fairness_images:AttributeImages",
     "benchmarks": "datamodules.nas:Benchmarks",
+    "curve_tables": "datamodules.x11:CurveTables",
     "denoiser_images": "datamodules.denoiser:DenoiserImages",
     "digits_shards": "datamodules.nas:DigitsShards",
     "encoding_trials": "datamodules.nas_predictor:EncodingTrials",

@@ -8,8 +8,9 @@ from datamodules.nas import Items
 from datamodules.sampling import placement
 from sevenfold.config import ConfigError, build
 from sevenfold.nas.benchmarks import load_benchmark
-from sevenfold.nas.lce import EXTRAPOLATORS
+from sevenfold.nas.lce import EXTRAPOLATORS, SEARCHES
 from sevenfold.nas.lce.filtered import Filter
+from sevenfold.nas.lce.multifidelity import Filtered, Search
 from sevenfold.nas.lce.tables import CurveTable, curve_table
 from sevenfold.results import read_folder
 
@@ -31,31 +32,26 @@ class Study:
 
 
 @dataclass(frozen=True)
-class Search:
-    """One search in all its trials; ``node`` is its extrapolator, None trains everything to the end."""
+class Trials:
+    """One search in all its trials; ``plain`` labels the same search without extrapolation, if there is."""
 
     group: str
-    node: dict[str, Any] | None
+    search: Search
+    plain: str | None
     table: CurveTable
-    filter: Filter
     seeds: list[int]
 
 
 class Curves(Items):
-    """Curves of a benchmark, extrapolators by label, and the seeds whose records a run still lacks."""
+    """Curves of a benchmark, and the seeds whose records a run still lacks."""
 
-    def __init__(
-        self, benchmark: dict[str, Any], run: int | None, extrapolators: dict[str, Any], seeds: int
-    ) -> None:
+    def __init__(self, benchmark: dict[str, Any], run: int | None, seeds: int) -> None:
         super().__init__()
         if seeds < 1:
             raise ConfigError("seeds", f"must be at least 1, got {seeds}")
         options = {key: value for key, value in benchmark.items() if key != "name"}
         self.table = curve_table(load_benchmark(benchmark["name"], **options), seed=run)
-        self.extrapolators, self.seeds = extrapolators, seeds
-        for label, node in extrapolators.items():
-            if node is not None:
-                build(EXTRAPOLATORS, node, f"extrapolators.{label}")
+        self.seeds = seeds
 
     def missing(self, group: str) -> list[int]:
         """Return the seeds of a group without a record in the run's folder."""
@@ -93,8 +89,10 @@ class LCEStudies(Curves):
         seeds: int = 10,
         chance: float = 10.0,
     ) -> None:
-        given = {label: node for label, node in extrapolators.items() if node is not None}
-        super().__init__(benchmark, run, given, seeds)
+        super().__init__(benchmark, run, seeds)
+        self.extrapolators = {label: node for label, node in extrapolators.items() if node is not None}
+        for label, node in self.extrapolators.items():
+            build(EXTRAPOLATORS, node, f"extrapolators.{label}")
         if not seen or min(seen) < 1 or max(seen) >= self.table.epochs:
             raise ConfigError("seen", f"must be within [1, {self.table.epochs - 1}], got {seen}")
         if train < 5 or test < 5 or train + test > len(self.table.curves):
@@ -117,10 +115,10 @@ class LCEStudies(Curves):
 
 
 class LCESearches(Curves):
-    """Random searches: plain (null) or behind a filter with an extrapolator, by label.
+    """Searches of ``sevenfold.nas.lce.SEARCHES`` by label; null removes one.
 
-    ``filter`` says how all of them filter; other options as in :class:`LCEStudies`. Trial i of every search
-    meets networks in the same order.
+    ``filter`` says how all filtered ones filter; other options as in :class:`LCEStudies`. Trial i of random
+    search meets networks in the same order with and without a filter; other algorithms begin alike.
     """
 
     def __init__(
@@ -132,15 +130,36 @@ class LCESearches(Curves):
         run: int | None = None,
         seeds: int = 60,
     ) -> None:
-        super().__init__(benchmark, run, searches, seeds)
-        filter.end(self.table.epochs)
-        self.filter = filter
+        super().__init__(benchmark, run, seeds)
+        self.nodes = {label: node for label, node in searches.items() if node is not None}
+        self.searches: dict[str, Search] = {}
+        for label, node in self.nodes.items():
+            key = f"searches.{label}"
+            given = {"filter": filter} if node.get("name") == "filtered" and "filter" not in node else {}
+            self.searches[label] = build(SEARCHES, node, key, **given)
+            try:
+                self.searches[label].check(self.table)
+            except ConfigError as error:
+                raise ConfigError(f"{key}.{error.key}", error.message) from None
+
+    def plain(self, label: str) -> str | None:
+        """Return the label of the same search without extrapolation."""
+        search = self.searches[label]
+        if not isinstance(search, Filtered) or search.lce is None:
+            return None
+        bare = {key: value for key, value in self.nodes[label].items() if key not in ("lce", "filter")}
+        same = (
+            other
+            for other, node in self.nodes.items()
+            if {key: value for key, value in node.items() if key != "filter"} == bare
+        )
+        return next(same, None)
 
     def setup(self, stage: str) -> None:
         """List the searches that are still to do."""
         self.items = self.keep(
             [
-                Search(label, node, self.table, self.filter, self.missing(label))
-                for label, node in self.extrapolators.items()
+                Trials(label, search, self.plain(label), self.table, self.missing(label))
+                for label, search in self.searches.items()
             ]
         )

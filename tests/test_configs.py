@@ -31,6 +31,7 @@ SMALL = {
         "data.seeds=2",
         "model.training.epochs=3",
     ],
+    "curve_tables": ["data.archs=120", "model.members=2"],
     "predictor_cells": [SYNTHETIC, "data.train=20", "data.val=50", "data.test=50"],
     "lce_searches": [
         "data.benchmark={name: digits-nb201}",
@@ -147,6 +148,8 @@ def offline(path: Path, tmp_path: Path, pairs: Path) -> list[str]:
     config = read_file(path)
     if config["data"].get("prior", {}).get("name") == "diffusers_pipeline":
         return tiny_pipeline(config, tmp_path)
+    if config["data"]["name"] == "denoiser_images":
+        pytest.importorskip("diffusers")
     if config["data"]["name"] == "sample_trials":
         return [*SMALL["sample_trials"], *few_samples(config)]
     if config["data"].get("source", {}).get("name") == "world_views":

@@ -28,7 +28,10 @@ def run(tmp_path: Path, *settings: str, config: str = "demo") -> Path:
 
 
 def numbers(folder: Path) -> list[dict[str, Any]]:
-    return [{k: v for k, v in r.items() if k != "seconds"} for r in read_folder(folder / "records")]
+    return [
+        {k: v for k, v in r.items() if k not in ("seconds", "memory")}
+        for r in read_folder(folder / "records")
+    ]
 
 
 def short(path: Path) -> list[str]:

@@ -1,6 +1,7 @@
 """Samples of a chunk on disk, and what is recorded of each."""
 
 import os
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,9 @@ def chunk_of(outcome: Outcome, task: Task, scorer: Scorer | None, pictures: int 
         "inner": outcome.inner,
         "parameters": outcome.theta[0].numel(),
         "seconds": outcome.seconds,
+        "memory": peak_memory(task.pool.device),
         "trace": outcome.trace,
-        "frames": outcome.frames,
+        "frames": None if outcome.frames is None else outcome.frames.cpu().float(),
         "said": said,
     }
 
@@ -48,12 +50,19 @@ def records_of(chunk: dict[str, Any], reference: Tensor | None, span: float) -> 
         columns["psnr"] = psnr(images, reference, span)
         each = ssim(images.flatten(0, 1), reference.flatten(0, 1), span)
         columns["ssim"] = each.reshape(images.shape[:2]).mean(1)
-    took = {name: chunk[name] for name in ("calls", "evaluations", "inner", "parameters")}
+    took = {name: chunk[name] for name in ("calls", "evaluations", "inner", "parameters", "memory")}
     took["seconds"] = chunk["seconds"] / len(chunk["images"])
     return [
         {**{name: float(column[i]) for name, column in columns.items()}, **took}
         for i in range(len(chunk["images"]))
     ]
+
+
+def peak_memory(device: torch.device) -> float:
+    """Return the most memory in MiB that was in use so far: the device's, or on a CPU the process' own."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def save(path: Path, chunk: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ COLUMNS = {
     "calls": ("calls", "g"),
     "inner": ("inner iterations", "g"),
     "seconds": ("seconds", ".3f"),
+    "memory": ("MiB", ".0f"),
     "psnr": ("PSNR", ".1f"),
     "psnr_worst": ("worst", ".1f"),
     "ssim": ("SSIM", ".3f"),
@@ -26,11 +27,12 @@ COLUMNS = {
     "refused": ("refused", "g"),
 }
 EXPLANATION = [
-    "calls: of the prior, a sample. seconds: a sample. PSNR, SSIM: to the reference's images from the same "
-    "noise. confidence: of a small classifier trained on real images, whose features also give the two "
-    "distances, which are no Inception FID or KID. class entropy: of the mean prediction, 1 for all classes "
-    "alike. pairwise: mean distance between samples over that of real images. log-lik.: under the prior; "
-    "much above real images' means mode seeking. refused: solver steps that were not taken."
+    "calls: of the prior, a sample. seconds: a sample. MiB: most memory in use so far. PSNR, SSIM: to the "
+    "reference's images from the same noise. confidence: of a small classifier trained on real images, whose "
+    "features also give the two distances, which are no Inception FID or KID. class entropy: of the mean "
+    "prediction, 1 for all classes alike. pairwise: mean distance between samples over that of real images. "
+    "log-lik.: under the prior; much above real images' means mode seeking. refused: solver steps that were "
+    "not taken."
 ]
 
 

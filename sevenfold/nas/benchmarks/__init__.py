@@ -26,6 +26,7 @@ BENCHMARKS: dict[str, str] = {
     "zc-nb201": "sevenfold.nas.benchmarks.zero_cost:zc_nb201",
     "zc-nb301": "sevenfold.nas.benchmarks.zero_cost:zc_nb301",
     "zc-tnb-micro": "sevenfold.nas.benchmarks.zero_cost:zc_tnb_micro",
+    "x11": "sevenfold.nas.x11.benchmark:x11",
     "synthetic-nb201": "sevenfold.nas.benchmarks.synthetic_nb201:SyntheticNB201",
     "uniform-nb201": "sevenfold.nas.benchmarks.synthetic_nb201:UniformNB201",
     "synthetic-nb101": "sevenfold.nas.benchmarks.synthetic_nb101:SyntheticNB101",
@@ -44,6 +45,8 @@ CONVERTERS: dict[str, str] = {
 def load_benchmark(name: str, **options: Any) -> "Benchmark":
     """Open the benchmark ``name`` of ``BENCHMARKS``; ``options`` are those of its entry.
 
+    ``"x11:FOLDER"`` opens a surrogate that was exported there.
+
     >>> bench = load_benchmark("synthetic-nb201")
     >>> bench.query(["|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"],
     ...             split="val", metric="acc", epoch="last", seed="mean")
@@ -51,5 +54,7 @@ def load_benchmark(name: str, **options: Any) -> "Benchmark":
     """
     from sevenfold.config import build
 
+    name, _, path = name.partition(":")
+    options |= {"path": path} if path else {}
     benchmark: Benchmark = build(BENCHMARKS, {"name": name, **options}, "benchmark")
     return benchmark

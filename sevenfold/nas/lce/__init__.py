@@ -8,4 +8,11 @@ EXTRAPOLATORS: dict[str, str] = {
     "ridge": "sevenfold.nas.lce.ridge:Ridge",
     "svr": "sevenfold.nas.lce.svr:LcSVR",
     "tse": "sevenfold.nas.lce.baselines:TSE",
+    "wpm": "sevenfold.nas.lce.wpm:WPM",
+}
+
+SEARCHES: dict[str, str] = {
+    "bohb": "sevenfold.nas.lce.bohb:BOHB",
+    "filtered": "sevenfold.nas.lce.multifidelity:Filtered",
+    "hyperband": "sevenfold.nas.lce.hyperband:Hyperband",
 }

@@ -1,13 +1,15 @@
 """Random search that trains to the end only what an extrapolator thinks promising."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from sevenfold.config import ConfigError
-from sevenfold.nas.lce.base import Extrapolator, Floats, Seen
+from sevenfold.nas.lce.base import Extrapolator, Floats
 from sevenfold.nas.lce.tables import CurveTable
 
 
@@ -41,19 +43,74 @@ class Filter:
 
 
 class Trace(NamedTuple):
-    """Of each training in turn: epochs spent until then, the best finished accuracy, whether promoted."""
+    """Of each training in turn: epochs spent until then, the best finished accuracy (-inf before the first),
+    whether it ran to the end, and what was trained, as a row of the table, for how many epochs.
+    """
 
     epochs: Floats
     best: Floats
-    promoted: np.ndarray
+    promoted: NDArray[np.bool_]
+    rows: NDArray[np.intp]
+    lengths: NDArray[np.intp]
+
+
+class Log:
+    """Books trainings one after another."""
+
+    def __init__(self, table: CurveTable) -> None:
+        self.table, self.spent = table, 0
+        self._costs: list[int] = []
+        self._rows: list[int] = []
+        self._lengths: list[int] = []
+
+    def book(self, row: int, length: int, *, paid: int = 0) -> None:
+        """Add a training of ``length`` epochs, the first ``paid`` of which were paid before."""
+        self.spent += length - paid
+        self._costs.append(self.spent)
+        self._rows.append(row)
+        self._lengths.append(length)
+
+    def trace(self) -> Trace:
+        """Return all trainings."""
+        rows, lengths = np.array(self._rows, np.intp), np.array(self._lengths, np.intp)
+        done = lengths == self.table.epochs
+        values = np.where(done, self.table.curves[rows, -1], -np.inf) if len(rows) else np.zeros(0)
+        return Trace(np.array(self._costs, float), np.maximum.accumulate(values), done, rows, lengths)
+
+
+class Gate:
+    """Decides which trainings go on, and learns from those that did."""
+
+    def __init__(self, table: CurveTable, extrapolator: Extrapolator, how: Filter, stream: Generator) -> None:
+        self.table, self.extrapolator, self.how, self.stream = table, extrapolator, how, stream
+        self.end, self.finished, self._learned_from = how.end(table.epochs), list[int](), 0
+        self._predicted: dict[int, float] = {}
+
+    def passes(self, row: int, upcoming: Sequence[int] = ()) -> bool:
+        """Return whether a training whose first epochs were seen is finished; ``upcoming`` may be next."""
+        if len(self.finished) >= (1 + self.how.growth) * self._learned_from:
+            losses = None if self.table.losses is None else self.table.losses[self.finished]
+            curves = self.table.curves[self.finished]
+            self.extrapolator.fit(curves, losses, seen=self.how.seen, end=self.end, stream=self.stream)
+            self._learned_from = len(self.finished)
+            self._predicted.clear()
+        if row not in self._predicted:
+            rows = np.array([row, *upcoming], np.intp)
+            found = self.extrapolator.predict(self.table.seen(rows, self.how.seen)).tolist()
+            self._predicted.update(zip(rows.tolist(), found, strict=True))
+        threshold = np.quantile(self.table.curves[self.finished, self.end - 1], 1 - self.how.top)
+        return bool(self._predicted[row] >= threshold)
 
 
 def plain_search(table: CurveTable, stream: Generator, *, budget: int) -> Trace:
     """Train at random, everything to the end, until ``budget`` epochs are spent."""
-    count = min(budget // table.epochs, len(table.curves))
-    values = table.curves[stream.permutation(len(table.curves))[:count], -1]
-    spent = table.epochs * np.arange(1.0, count + 1)
-    return Trace(spent, np.maximum.accumulate(values), np.ones(count, bool))
+    log = Log(table)
+    for row in stream.permutation(len(table.curves))[: budget // table.epochs]:
+        log.book(int(row), table.epochs)
+    return log.trace()
+
+
+AHEAD = 64  # trainings that are predicted at once
 
 
 def filtered_search(
@@ -62,27 +119,12 @@ def filtered_search(
     """Train at random behind a filter: one that is refused costs ``how.seen`` epochs, another the whole
     schedule once, never both; none is begun that the budget would not let finish.
     """
-    end, whole = how.end(table.epochs), table.epochs
-    order = stream.permutation(len(table.curves))
-    finished = list(order[: how.initial])
-    spent, costs, kept, learned_from = 0, [], [], 0
-    threshold = 0.0
+    order = stream.permutation(len(table.curves)).tolist()
+    gate, log = Gate(table, extrapolator, how, stream), Log(table)
     for place, row in enumerate(order):
-        if spent + whole > budget:
+        if log.spent + table.epochs > budget:
             break
-        promoted = place < how.initial
-        if not promoted:
-            if len(finished) >= (1 + how.growth) * learned_from:
-                losses = None if table.losses is None else table.losses[finished]
-                extrapolator.fit(table.curves[finished], losses, seen=how.seen, end=end, stream=stream)
-                learned_from = len(finished)
-            threshold = float(np.quantile(table.curves[finished, end - 1], 1 - how.top))
-            start: Seen = table.seen(np.array([row]), how.seen)
-            promoted = bool(extrapolator.predict(start)[0] >= threshold)
-            finished += [row] if promoted else []
-        spent += whole if promoted else how.seen
-        costs.append(spent)
-        kept.append(promoted)
-    done = np.array(kept, bool)
-    values = np.where(done, table.curves[order[: len(kept)], -1], -np.inf)
-    return Trace(np.array(costs, float), np.maximum.accumulate(values), done)
+        passed = place < how.initial or gate.passes(row, order[place + 1 : place + AHEAD])
+        gate.finished += [row] if passed else []
+        log.book(row, table.epochs if passed else how.seen)
+    return log.trace()

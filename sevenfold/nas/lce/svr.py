@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.random import Generator
@@ -44,37 +44,69 @@ class LcSVR(Learned):
 
     def regression(self, features: Floats, targets: Floats, stream: Generator) -> Any:
         """Try all draws on the same folds; fit the best to everything."""
-        folds = stream.permutation(len(targets)) % FOLDS
+        units = Units.of(features, targets) if self.improved else Units.raw(features)
+        x, y = units.inputs(features), (targets - units.center) / units.spread
+        folds = stream.permutation(len(y)) % FOLDS
         candidates = [self._draw(stream) for _ in range(self.draws)]
-        scores = [_cross_validated(model, features, targets, folds) for model in candidates]
+        scores = [_cross_validated(model, x, y, folds) for model in candidates]
         best = np.argsort(scores, kind="stable")[::-1][: KEPT if self.improved else 1]
         with quiet():
-            return Average([candidates[k].fit(features, targets) for k in best])
+            return Average(units, [candidates[k].fit(x, y) for k in best])
 
     def _draw(self, stream: Generator) -> Any:
-        from sklearn.compose import TransformedTargetRegressor
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
         from sklearn.svm import NuSVR
 
         if not self.improved:
             c, gamma = 10 ** stream.uniform(-5, 1, 2)
             return NuSVR(C=c, gamma=gamma, nu=1 - stream.random(), max_iter=STEPS)
         c, gamma = 10 ** stream.uniform(-2, 3), 10 ** stream.uniform(-5, -1)
-        model = NuSVR(C=c, gamma=gamma, nu=stream.uniform(0.3, 1), max_iter=STEPS)
-        scaled = make_pipeline(StandardScaler(), model)
-        return TransformedTargetRegressor(scaled, transformer=StandardScaler())
+        return NuSVR(C=c, gamma=gamma, nu=stream.uniform(0.3, 1), max_iter=STEPS)
+
+
+class Units(NamedTuple):
+    """Mean and standard deviation of features, (d,) each, and of targets."""
+
+    mean: Floats
+    scale: Floats
+    center: float
+    spread: float
+
+    @classmethod
+    def of(cls, features: Floats, targets: Floats) -> "Units":
+        """Take them from a training set."""
+        scale = features.std(axis=0)
+        return cls(
+            features.mean(axis=0), np.where(scale > 1e-12, scale, 1.0), targets.mean(), targets.std() or 1.0
+        )
+
+    @classmethod
+    def raw(cls, features: Floats) -> "Units":
+        """Leave everything as it is."""
+        return cls(np.zeros(features.shape[1]), np.ones(features.shape[1]), 0.0, 1.0)
+
+    def inputs(self, features: Floats) -> Floats:
+        """Return standardized features."""
+        return np.asarray((features - self.mean) / self.scale)
 
 
 class Average:
-    """The mean prediction of several regressions."""
+    """The mean prediction of several machines with radial kernels, in plain arrays: a search asks often."""
 
-    def __init__(self, models: list[Any]) -> None:
-        self.models = models
+    def __init__(self, units: Units, models: list[Any]) -> None:
+        self.units = units
+        self.parts = [
+            (model.support_vectors_, model.dual_coef_[0], float(model.intercept_[0]), model.gamma)
+            for model in models
+        ]
 
     def predict(self, features: Floats) -> Floats:
-        """Return it, (n,)."""
-        return np.asarray(np.mean([model.predict(features) for model in self.models], axis=0))
+        """Return it, (n,), in the targets' unit."""
+        x = self.units.inputs(features)
+        total = np.zeros(len(x))
+        for vectors, dual, intercept, gamma in self.parts:
+            square = (x**2).sum(1)[:, None] - 2 * x @ vectors.T + (vectors**2).sum(1)
+            total += np.exp(-gamma * square) @ dual + intercept
+        return total / len(self.parts) * self.units.spread + self.units.center
 
 
 @contextmanager

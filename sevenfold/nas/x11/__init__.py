@@ -1,0 +1,38 @@
+"""Surrogate learning curves (NAS-Bench-x11): what training any architecture of a space would look like.
+
+Nothing heavy is imported here. A surrogate compresses curves, predicts the coefficients from an encoding, and
+adds noise that looks like that of one training; see :mod:`ensemble`.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sevenfold.nas.x11.drop_in import DropIn
+
+COMPRESSIONS: dict[str, str] = {
+    "svd": "sevenfold.nas.x11.svd:SVD",
+    "vae": "sevenfold.nas.x11.vae:VAE",
+}
+
+REGRESSORS: dict[str, str] = {
+    "lgb": "sevenfold.nas.x11.lgb:LightGBM",
+    "mlp": "sevenfold.nas.x11.mlp:Perceptron",
+    "xgb": "sevenfold.nas.x11.xgb:XGBoost",
+}
+
+NOISES: dict[str, str] = {
+    "gauss": "sevenfold.nas.x11.noise.gauss:Gauss",
+    "kde": "sevenfold.nas.x11.noise.kde:KDE",
+    "none": "sevenfold.nas.x11.noise.base:NoNoise",
+    "vae": "sevenfold.nas.x11.noise.vae:NoiseVAE",
+    "window": "sevenfold.nas.x11.noise.window:Window",
+}
+
+
+def load_ensemble(folder: str | Path) -> "DropIn":
+    """Open an exported surrogate with the call signature of the authors' package."""
+    from sevenfold.nas.x11.drop_in import DropIn
+    from sevenfold.nas.x11.export import load
+
+    return DropIn(load(folder))

@@ -1,0 +1,1 @@
+"""Noise that makes a predicted curve look like one training."""

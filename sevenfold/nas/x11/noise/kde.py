@@ -1,0 +1,62 @@
+"""Noise drawn from a kernel density estimate over whole deviations."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+
+from sevenfold.config import ConfigError
+from sevenfold.nas.x11.base import Floats, State
+from sevenfold.nas.x11.noise.base import Deviations, Noise
+from sevenfold.nas.x11.noise.draws import Draws
+
+
+class KDE(Noise):
+    """A known deviation at random, plus a Gaussian step of Scott's bandwidth.
+
+    Works in the deviations' first ``components`` singular directions: in all E dimensions of a curve an
+    estimate from few samples degenerates. Draws shrink so that the kernel does not widen the spread, are cut
+    at ``clip`` points (None: not) and multiplied by ``scale``; the authors had 3 and 0.5. At most ``kept``
+    deviations are stored.
+    """
+
+    def __init__(
+        self, *, components: int = 20, clip: float | None = None, scale: float = 1.0, kept: int = 2000
+    ) -> None:
+        if not 1 <= components <= 24 or kept < 10 or scale <= 0:
+            raise ConfigError("components", f"is {components}; expected 1 to 24, kept >= 10 and scale > 0")
+        self.components, self.clip, self.scale, self.kept = components, clip, scale, kept
+        self.data = self.v = self.step = np.zeros((0, 0))
+
+    def learn(self, given: Deviations, stream: Generator) -> None:
+        """Keep deviations in their own coordinates, and the kernel's Cholesky factor."""
+        self.v = np.linalg.svd(given.values, full_matrices=False)[2][: self.components]
+        inside = given.values @ self.v.T
+        inside = inside[stream.permutation(len(inside))[: self.kept]]
+        n, k = inside.shape
+        bandwidth = n ** (-1 / (k + 4))
+        covariance = np.cov(inside.T).reshape(k, k) + 1e-8 * np.eye(k)
+        shrink = 1 / np.sqrt(1 + bandwidth**2)
+        self.data = (inside - inside.mean(axis=0)) * shrink
+        self.step = np.linalg.cholesky(covariance) * bandwidth * shrink
+
+    def deviate(self, x: Floats, predicted: Floats, draws: Draws) -> Floats:
+        """Choose, step, and go back to curves."""
+        chosen = self.data[(draws.uniform[:, 0] * len(self.data)).astype(int)]
+        moved = chosen + draws.normal[:, : self.step.shape[0]] @ self.step.T
+        found = moved @ self.v
+        if self.clip is not None:
+            found = np.clip(found, -self.clip, self.clip)
+        return np.asarray(found * self.scale)
+
+    def state(self) -> State:
+        """Return samples, directions, kernel and limits."""
+        limits = np.array([np.inf if self.clip is None else self.clip, self.scale])
+        return {"data": self.data, "v": self.v, "step": self.step, "limits": limits}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take them back."""
+        self.data, self.v, self.step = state["data"], state["v"], state["step"]
+        clip, self.scale = (float(value) for value in state["limits"])
+        self.clip = None if np.isinf(clip) else clip

@@ -1,0 +1,114 @@
+"""Noise whose local strength is predicted from architecture and curve."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+from scipy.ndimage import uniform_filter1d
+
+from sevenfold.config import ConfigError
+from sevenfold.nas.x11.base import Floats, Memo, State, side_by_side
+from sevenfold.nas.x11.lgb import lightgbm
+from sevenfold.nas.x11.noise.base import Deviations, Noise
+from sevenfold.nas.x11.noise.draws import Draws
+
+FLOOR = 1e-3
+LEAST = 1e-6
+RECENT = 200_000  # rows a block of epochs is fitted to
+
+
+class Window(Noise):
+    """eps_e = s_e z_e: strength s from boosted trees, z a first-order autoregression of variance one.
+
+    The target is the logarithm of the root mean square of a training's deviation within ``width`` epochs on
+    both sides; one booster for each ``block`` epochs sees encoding, predicted curve there, its end, and the
+    epoch. A factor for every epoch makes up for averaging logarithms. The autoregression has a coefficient
+    for every step, that of standardized deviations.
+    """
+
+    def __init__(
+        self, *, width: int = 2, block: int = 10, rounds: int = 60, leaves: int = 15, threads: int = 1
+    ) -> None:
+        if width < 0 or min(block, rounds) < 1 or leaves < 2:
+            raise ConfigError("width", "width >= 0, block and rounds >= 1, leaves >= 2 are needed")
+        self.width, self.block, self.threads = width, block, threads
+        self.options = {"num_leaves": leaves, "learning_rate": 0.1, "verbose": -1, "min_child_samples": 20}
+        self.rounds = rounds
+        self.boosters: list[Any] = []
+        self._memo = Memo()
+        self.factor = self.phi = np.zeros(0)
+        lightgbm()
+
+    def learn(self, given: Deviations, stream: Generator) -> None:
+        """Fit strengths, factors and coefficients."""
+        lgb, epochs = lightgbm(), given.values.shape[1]
+        power = uniform_filter1d(given.values**2, 2 * self.width + 1, axis=1, mode="nearest")
+        target = 0.5 * np.log(np.maximum(power, FLOOR**2))
+        options = {**self.options, "objective": "l2", "num_threads": self.threads, "deterministic": True}
+        self.boosters, self._memo = [], Memo()
+        for begin in range(0, epochs, self.block):
+            places = np.arange(begin, min(begin + self.block, epochs))
+            x, y = self._rows(given.x, given.predicted, places), target[:, places].T.ravel()
+            kept = stream.permutation(len(y))[:RECENT]
+            self.boosters.append(lgb.train(options, lgb.Dataset(x[kept], y[kept]), self.rounds))
+        self.factor = np.ones(epochs)
+        strength = self._strength(given.x, given.predicted)
+        self.factor = np.sqrt((given.values**2).mean(axis=0) / np.maximum((strength**2).mean(axis=0), LEAST))
+        z = np.clip(given.values / np.maximum(self._strength(given.x, given.predicted), FLOOR), -4, 4)
+        z = z / np.maximum(z.std(axis=0), LEAST)
+        self.phi = np.clip((z[:, 1:] * z[:, :-1]).mean(axis=0), -0.98, 0.98)
+
+    def deviate(self, x: Floats, predicted: Floats, draws: Draws) -> Floats:
+        """Run the autoregression and scale it."""
+        z = draws.normal[:, : predicted.shape[1]].copy()
+        for e, phi in enumerate(self.phi, 1):
+            z[:, e] = phi * z[:, e - 1] + np.sqrt(1 - phi**2) * z[:, e]
+        return self._strength(x, predicted) * z
+
+    def log_prob(self, x: Floats, predicted: Floats, values: Floats) -> Floats:
+        """Return log densities of deviations."""
+        s = np.maximum(self._strength(x, predicted), FLOOR)
+        z = values / s
+        phi = np.concatenate([[0.0], self.phi])
+        before = np.concatenate([np.zeros((len(z), 1)), z[:, :-1]], axis=1)
+        variance = 1 - phi**2
+        density = (z - phi * before) ** 2 / variance + np.log(2 * np.pi * variance) + 2 * np.log(s)
+        return np.asarray(-0.5 * density.sum(axis=1))
+
+    def _rows(self, x: Floats, predicted: Floats, places: np.ndarray) -> Floats:
+        """Return encoding, predicted value, final value and epoch of (places, architectures) as rows."""
+        epochs = predicted.shape[1]
+        found = np.empty((len(places), len(x), x.shape[1] + 3))
+        found[:, :, :-3], found[:, :, -3] = x, predicted[:, places].T
+        found[:, :, -2], found[:, :, -1] = predicted[:, -1], ((places + 1) / epochs)[:, None]
+        return found.reshape(-1, found.shape[2])
+
+    def _strength(self, x: Floats, predicted: Floats) -> Floats:
+        whole = np.concatenate([x, predicted], axis=1)
+        logs = self._memo.ask(whole, lambda rows: self._logs(x[rows], predicted[rows]))
+        return np.asarray(np.exp(logs) * self.factor)
+
+    def _logs(self, x: Floats, predicted: Floats) -> Floats:
+        """Return logarithms of strengths without the factors, (n, E)."""
+
+        def of(block: int) -> Floats:
+            begin = block * self.block
+            places = np.arange(begin, min(begin + self.block, predicted.shape[1]))
+            rows = self._rows(x, predicted, places)
+            found = self.boosters[block].predict(rows, num_threads=self.threads)
+            return np.asarray(found).reshape(len(places), len(x))
+
+        return np.concatenate(side_by_side(of, range(len(self.boosters)))).T
+
+    def state(self) -> State:
+        """Return boosters as text and both vectors."""
+        texts = {f"block_{i}": booster.model_to_string() for i, booster in enumerate(self.boosters)}
+        return {"factor": self.factor, "phi": self.phi, "block": np.array(self.block), **texts}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take them back."""
+        self.factor, self.phi, self.block = state["factor"], state["phi"], int(state["block"])
+        self._memo = Memo()
+        texts = [state[f"block_{i}"] for i in range(len(state) - 3)]
+        self.boosters = [lightgbm().Booster(model_str=text) for text in texts]

@@ -1,0 +1,61 @@
+"""XGBoost (optional; ``xgboost-cpu`` or ``xgboost``)."""
+
+from typing import Any
+
+from sevenfold.errors import InputError
+from sevenfold.nas.x11.base import Floats
+from sevenfold.nas.x11.chain import Chain, check_positive
+
+
+class XGBoost(Chain):
+    """A chain of XGBoost boosters with histogram splits; ``threads`` 0 is all."""
+
+    def __init__(
+        self,
+        *,
+        rounds: int = 200,
+        learning_rate: float = 0.15,
+        depth: int = 8,
+        min_weight: float = 1.0,
+        l1: float = 0.0,
+        l2: float = 1.0,
+        chained: bool = True,
+        threads: int = 1,
+    ) -> None:
+        check_positive({"rounds": rounds, "learning_rate": learning_rate, "depth": depth})
+        super().__init__(chained=chained)
+        self.rounds = rounds
+        self.options = {
+            "eta": learning_rate, "max_depth": depth, "min_child_weight": min_weight, "alpha": l1,
+            "lambda": l2, "nthread": threads,
+        }  # fmt: skip
+        xgboost()
+
+    def boost(self, x: Floats, target: Floats, seed: int) -> Any:
+        """Fit one booster."""
+        options = {"objective": "reg:squarederror", "tree_method": "hist", "seed": seed, **self.options}
+        return xgboost().train(options, xgboost().DMatrix(x, target), self.rounds)
+
+    def ask(self, booster: Any, x: Floats) -> Floats:
+        """Predict."""
+        found: Floats = booster.predict(xgboost().DMatrix(x)).astype(float)
+        return found
+
+    def write(self, booster: Any) -> str:
+        """Return XGBoost's own JSON."""
+        return bytes(booster.save_raw("json")).decode()
+
+    def read(self, text: str) -> Any:
+        """Read XGBoost's own JSON."""
+        booster = xgboost().Booster()
+        booster.load_model(bytearray(text.encode()))
+        return booster
+
+
+def xgboost() -> Any:
+    """Return the package, or say how to get it."""
+    try:
+        import xgboost
+    except ImportError as error:
+        raise InputError("'xgb' needs XGBoost: pip install xgboost-cpu") from error
+    return xgboost
