@@ -27,6 +27,7 @@ CALLBACKS: dict[str, str] = {
     "search_report": "callbacks.search_report:SearchReport",
     "throughput": "pytorch_lightning.callbacks:ThroughputMonitor",
     "timer": "pytorch_lightning.callbacks:Timer",
+    "volume_report": "callbacks.volume_report:VolumeReport",
     "x11_report": "callbacks.x11_report:X11Report",
 }
 

@@ -18,4 +18,6 @@ MODELS: dict[str, str] = {
     "nas_trials": "lightning_modules.nas_trials:NASTrials",
     "noise_study": "lightning_modules.x11_noise:NoiseStudy",
     "tabular_classifier": "lightning_modules.tabular:TabularClassifier",
+    "view_noise_law": "lightning_modules.view_law:ViewNoiseLaw",
+    "volume_sampler": "lightning_modules.volume:VolumeSampler",
 }

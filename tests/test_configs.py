@@ -51,6 +51,8 @@ SMALL = {
     ],
     "nas_tables": [SYNTHETIC],
     "sample_trials": ["data.samples=2"],
+    "view_laws": ["data.views=[2]", "data.rounds=[1]", "data.setup={count: 20, resolution: 3, levels: 3}"],
+    "volume_trials": ["data.samples=2", "data.seeds=1", "data.world={train: 12, test: 6, samples: 8}"],
     "denoiser_images": ["model.network.widths=[16]", "model.samples.count=4", "model.samples.levels=3"],
     "nas_trials": ["data.trials=2", "data.trials_of=null", "model.budget=20"],
 }  # by data module, what makes a recipe of architecture search small
@@ -104,6 +106,22 @@ def short_methods(config: dict[str, Any]) -> list[str]:
     return cut + (["model.draws=30"] if config["model"]["name"] == "initial_conditions" else [])
 
 
+def tiny_pipeline(config: dict[str, Any], tmp_path: Path) -> list[str]:
+    """Return the settings that put a tiny random model in place of a text-to-image one."""
+    pytest.importorskip("diffusers", reason="needs the extra sd (diffusers)")
+    pytest.importorskip("transformers", reason="needs the extra sd (transformers)")
+    from sevenfold.diffreps.tiny_pipeline import write
+
+    write(folder := tmp_path / "tiny")
+    settings = [f"data.prior.path={folder}", "data.samples=1"]
+    for label, node in config["data"]["representations"].items():
+        small = {"size": 8} | ({"length": 24} if "length" in node["inner"] else {})
+        small |= {key: 8 for key in ("resolution", "samples", "width") if key in node["inner"]}
+        settings += [f"data.representations.{label}.inner.{key}={n}" for key, n in small.items()]
+    cut = [f"data.methods.{label}.schedule.levels=2" for label in config["data"]["methods"]]
+    return [*settings, *cut]
+
+
 def few_samples(config: dict[str, Any]) -> list[str]:
     """Return the settings that make samples short, and those that take the place of files."""
     data, settings = config["data"], []
@@ -128,10 +146,17 @@ def few_samples(config: dict[str, Any]) -> list[str]:
 def offline(path: Path, tmp_path: Path, pairs: Path) -> list[str]:
     """Return the settings under which a recipe needs no download and next to no time."""
     config = read_file(path)
+    if config["data"].get("prior", {}).get("name") == "diffusers_pipeline":
+        return tiny_pipeline(config, tmp_path)
     if config["data"]["name"] == "denoiser_images":
         pytest.importorskip("diffusers")
     if config["data"]["name"] == "sample_trials":
         return [*SMALL["sample_trials"], *few_samples(config)]
+    if config["data"].get("source", {}).get("name") == "world_views":
+        few = ["data.source.world={train: 20, test: 6, samples: 8}", "data.held_out=96", "data.batch_size=16"]
+        return [*SMALL["denoiser_images"], *few]
+    if config["data"].get("prior", {}).get("name") == "learned":
+        return [*SMALL["volume_trials"], "data.prior={name: kde}"]
     if config["data"]["name"] in SMALL:
         return [*SMALL[config["data"]["name"]], *short_methods(config)]
     real = config["data"]["name"] == "pairs"

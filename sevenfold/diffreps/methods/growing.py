@@ -1,0 +1,77 @@
+"""Coarse to fine: a voxel field held smooth at high noise, its grid growing as noise falls."""
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from sevenfold.config import ConfigError
+from sevenfold.diffreps.guidance import Guidance
+from sevenfold.diffreps.methods.base import State
+from sevenfold.diffreps.methods.plan import Rounds
+from sevenfold.diffreps.methods.pullback import DENSE, KARRAS, Pullback
+from sevenfold.diffreps.representations.voxel_nerf import VoxelNerf
+from sevenfold.diffreps.task import Task
+
+
+class Growing(Pullback):
+    """The pullback of a voxel field that is resampled from a coarser grid after every step above given noise.
+
+    Args:
+        stages: resolutions, rising; after the last one the grid is free.
+        until: the noise level at which each stage ends, falling; as many as stages.
+        schedule, solver, guidance, order, resampling, views_per_step, start_solves, final_solves: as for
+            ``pullback``.
+    """
+
+    def __init__(
+        self,
+        *,
+        stages: list[int] = [3, 4],  # noqa: B006 (never changed)
+        until: list[float] = [2.0, 0.5],  # noqa: B006
+        schedule: dict[str, Any] = KARRAS,
+        solver: dict[str, Any] = DENSE,
+        guidance: Guidance = Guidance(),
+        order: Literal["euler", "heun"] = "euler",
+        resampling: Rounds = Rounds(),
+        views_per_step: int | None = None,
+        start_solves: int = 3,
+        final_solves: int = 1,
+    ) -> None:
+        super().__init__(
+            schedule=schedule, solver=solver, guidance=guidance, order=order, resampling=resampling,
+            views_per_step=views_per_step, start_solves=start_solves, final_solves=final_solves,
+        )  # fmt: skip
+        if len(stages) != len(until) or sorted(stages) != stages or sorted(until)[::-1] != until:
+            raise ConfigError("stages", f"must rise, and until fall, equally many, got {stages}, {until}")
+        if min(stages, default=2) < 2:
+            raise ConfigError("stages", f"a grid has at least 2 nodes a side, got {stages}")
+        self.stages, self.until = stages, until
+
+    def check(self, task: Task) -> None:
+        """Refuse other representations."""
+        super().check(task)
+        if not isinstance(task.representation, VoxelNerf):
+            raise ConfigError("name", "growing needs the representation voxel_nerf")
+
+    def advance(self, task: Task, state: State) -> None:
+        """Take a step, then resample where the stage is a coarse one."""
+        sigma = self.plan(task.prior)[state.step].next
+        super().advance(task, state)
+        for resolution, end in zip(self.stages, self.until, strict=True):
+            if sigma > end:
+                assert isinstance(task.representation, VoxelNerf)
+                state.theta = coarsened(task.representation, state.theta, resolution)
+                return
+
+
+def coarsened(volume: VoxelNerf, theta: Tensor, resolution: int) -> Tensor:
+    """Return parameters (B, p) whose grids went down to ``resolution`` nodes a side and back, trilinearly."""
+    size, rest = (volume.resolution,) * 3, volume.resolution**3 * (1 + volume.shape[0])
+    density, colour = theta[:, : size[0] ** 3], theta[:, size[0] ** 3 : rest]
+    grids = torch.cat([density.unflatten(1, (1, *size)), colour.unflatten(1, (*size, -1)).movedim(-1, 1)], 1)
+    for target in (resolution, volume.resolution):
+        grids = torch.nn.functional.interpolate(
+            grids, size=(target,) * 3, mode="trilinear", align_corners=True
+        )
+    return torch.cat([grids[:, 0].flatten(1), grids[:, 1:].movedim(1, -1).flatten(1), theta[:, rest:]], 1)

@@ -1,0 +1,46 @@
+"""A learned prior of views: a class-conditional denoiser whose classes are the cameras of a ring."""
+
+import torch
+from torch import Tensor
+
+from sevenfold.config import ConfigError
+from sevenfold.diffreps.priors.base import Condition, Prior
+from sevenfold.diffreps.priors.multiview import ViewedPrior
+from sevenfold.diffreps.priors.network import unet
+from sevenfold.diffreps.sources import Images
+from sevenfold.diffreps.worlds.multiview import World
+
+
+class ByView(ViewedPrior):
+    """Ask a prior whose class k is view k of a ring; the same number of scenes was seen in every view.
+
+    Args:
+        prior: with as many classes as the ring has views.
+        ring: (K, 2).
+    """
+
+    def __init__(self, prior: Prior, ring: Tensor) -> None:
+        super().__init__(ring, prior.shape)
+        if prior.classes != len(ring):
+            raise ConfigError(
+                "views", f"the prior knows {prior.classes} views, the arm has {len(ring)}; give them alike"
+            )
+        self.prior, self.range = prior, prior.range
+        self.noise_table = prior.noise_table
+        self.sigma_min, self.sigma_max = prior.sigma_min, prior.sigma_max
+
+    def denoise(self, z: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
+        """Return the posterior mean."""
+        return self.prior.denoise(z, sigma, Condition(self.places(condition), None, condition.group))
+
+
+def learned(*, world: World, views: int, path: str) -> ByView:
+    """Load a checkpoint of ``denoiser_trainer`` that was trained on the source ``world_views``."""
+    return ByView(unet(path=path), world.ring(views))
+
+
+def world_views(*, world: World = World(), views: int = 32) -> Images:
+    """Return all training scenes in all views of a ring; the label is the view."""
+    renders = world.renders(world.ring(views))
+    labels = torch.arange(views).repeat(len(renders))
+    return Images(f"world{views}", renders.flatten(0, 1), labels, (0.0, 1.0))

@@ -1,0 +1,147 @@
+"""Exact priors of what scenes look like from the cameras of a ring: one law for each view, or a joint one."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from sevenfold.config import ConfigError
+from sevenfold.diffreps.priors.base import Condition, Prior
+from sevenfold.diffreps.priors.mixture import Mixture
+from sevenfold.diffreps.worlds.multiview import World
+from sevenfold.errors import InputError
+
+NEAR = 1e-3
+P = TypeVar("P", bound=Prior)
+
+
+class ViewedPrior(Prior):
+    """A prior that knows a ring of views; it asks images which of them they show."""
+
+    ring: Tensor
+
+    def __init__(self, ring: Tensor, shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.shape = shape
+        self.register_buffer("ring", ring)
+
+    def places(self, condition: Condition) -> Tensor:
+        """Return the number in the ring (N,) of the view each image shows."""
+        if condition.views is None or condition.views.shape[1] != self.ring.shape[1]:
+            raise InputError("this prior knows views of a ring; use it with a volume")
+        distance = torch.cdist(condition.views.double(), self.ring.double())
+        nearest = distance.min(1)
+        if float(nearest.values.max()) > NEAR:
+            raise InputError(
+                f"a view is none of the {len(self.ring)} the prior knows; give prior and data the same views"
+            )
+        return nearest.indices
+
+
+class MultiViewKernel(ViewedPrior):
+    """Gaussians of one width at the images of known scenes.
+
+    Args:
+        points: (M, K, C, H, W), M scenes in the K views of ``ring`` (K, d).
+        width: standard deviation.
+        together: so many consecutive views of a sample must show the same scene: 1 is a law for each view
+            by itself, 0 the joint law of all views.
+    """
+
+    points: Tensor
+
+    def __init__(self, points: Tensor, ring: Tensor, *, width: float, together: int = 1) -> None:
+        super().__init__(ring, (points.shape[2], points.shape[3], points.shape[4]))
+        if width <= 0 or together < 0:
+            raise ConfigError("width", f"needs width > 0 and together >= 0, got {width:g}, {together}")
+        self.width, self.together = width, together
+        self.register_buffer("points", points.flatten(2).transpose(0, 1).contiguous())  # (K, M, n)
+
+    def denoise(self, z: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
+        """Return the posterior mean: scenes weighted by their posterior, drawn towards ``z``."""
+        flat, places = z.flatten(1), self.places(condition)
+        total = (self.width**2 + sigma.to(z) ** 2)[:, None]
+        logits = self._by_view(places, lambda rows, k: self._closeness(flat[rows], k)) / (2 * total)
+        posterior = self._pooled(logits, condition.group).softmax(1)
+        nearest = self._by_view(places, lambda rows, k: posterior[rows] @ self.points[k])
+        return (nearest + self.width**2 / total * (flat - nearest)).reshape(z.shape)
+
+    def mean(self) -> Tensor:
+        """Return the mean image over scenes and views."""
+        return self.points.mean((0, 1)).reshape(self.shape)
+
+    def _closeness(self, flat: Tensor, k: int) -> Tensor:
+        """Return -|z - x|^2 up to what does not depend on the scene."""
+        points = self.points[k]
+        return 2 * flat @ points.T - points.square().sum(1)
+
+    def _by_view(self, places: Tensor, function: Callable[[Tensor, int], Tensor]) -> Tensor:
+        """Return ``function(rows, view)`` of the images of each view, in the images' order."""
+        parts = [(places == k).nonzero()[:, 0] for k in places.unique()]
+        found = torch.cat([function(rows, int(places[rows[0]])) for rows in parts])
+        return torch.empty_like(found).index_copy(0, torch.cat(parts), found)
+
+    def _pooled(self, logits: Tensor, group: int) -> Tensor:
+        together = self.together or group
+        if together == 1:
+            return logits
+        if group % together:
+            raise InputError(f"{group} views a step cannot be shared out in sets of {together}")
+        summed = logits.unflatten(0, (-1, together)).sum(1)
+        return summed.repeat_interleave(together, 0)
+
+
+class PerView(ViewedPrior):
+    """One exact prior for each view of a ring."""
+
+    def __init__(self, priors: list[Mixture], ring: Tensor) -> None:
+        super().__init__(ring, priors[0].shape)
+        self.priors = torch.nn.ModuleList(priors)  # so that they move along
+        self.own = priors
+
+    def denoise(self, z: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
+        """Return each view's posterior mean."""
+        places, found = self.places(condition), torch.empty_like(z)
+        for k in places.unique().tolist():
+            rows = (places == k).nonzero()[:, 0]
+            own = self.own[k].denoise(z[rows], sigma[rows], Condition(condition.labels[rows]))
+            found = found.index_copy(0, rows, own)
+        return found
+
+    def mean(self) -> Tensor:
+        """Return the mean image over views."""
+        return torch.stack([prior.mean() for prior in self.priors]).mean(0)
+
+
+def multiview_kde(*, world: World, views: int, width: float = 0.075, together: int = 1) -> MultiViewKernel:
+    """Put a Gaussian of ``width`` at every training scene of a world, seen from a ring of ``views``."""
+    ring = world.ring(views)
+    prior = MultiViewKernel(world.renders(ring), ring, width=width, together=together)
+    return _ready(prior)
+
+
+def multiview_gmm(*, world: World, views: int, components: int = 4, floor: float = 0.05) -> PerView:
+    """Fit a mixture of diagonal Gaussians to the training scenes in each view of a ring of ``views``."""
+    if components < 1 or floor <= 0:
+        raise ConfigError("components", f"needs at least 1, and floor > 0, got {components}, {floor:g}")
+    ring = world.ring(views)
+    each = world.renders(ring).flatten(2).double().unbind(1)
+    priors = [_clustered(flat, components, floor, world.shape) for flat in each]
+    return _ready(PerView(priors, ring).float())
+
+
+def _clustered(flat: Tensor, components: int, floor: float, shape: tuple[int, int, int]) -> Mixture:
+    """Fit diagonal Gaussians to the clusters of rows."""
+    from sklearn.cluster import KMeans
+
+    found = torch.as_tensor(KMeans(components, n_init=1, random_state=0).fit_predict(flat.numpy())).long()
+    rows = [flat[found == k] for k in found.unique()]
+    variances = torch.stack([own.var(0, correction=0) for own in rows]) + floor**2
+    share = torch.tensor([len(own) / len(flat) for own in rows], dtype=torch.float64)
+    return Mixture(torch.stack([own.mean(0) for own in rows]), variances, share, shape=shape)
+
+
+def _ready(prior: P) -> P:
+    prior.range, prior.sigma_max, prior.sigma_min = (0.0, 1.0), 20.0, 0.02
+    return prior

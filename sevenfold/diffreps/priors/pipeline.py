@@ -1,0 +1,218 @@
+"""Text-to-image models in a local folder (Stable Diffusion 1.5, 2.1, XL) as priors of latents.
+
+Extra ``sd``: the libraries diffusers and transformers. Nothing is ever downloaded.
+"""
+
+import logging
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from sevenfold.config import ConfigError
+from sevenfold.diffreps.noise_table import NoiseTable, Prediction, alpha, denoised, time_of
+from sevenfold.diffreps.priors.base import Condition, Prior, spread
+from sevenfold.errors import InputError
+
+logger = logging.getLogger(__name__)
+BETAS = {"linear": "linear", "scaled_linear": "scaled_linear", "squaredcos_cap_v2": "cosine"}
+SIDES = ("front view", "side view", "back view", "overhead view")
+FRONT, OVERHEAD = math.radians(45), math.radians(60)
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+# bytes of activations of one latent image are about so many times those of its widest map
+ACTIVATIONS = 24
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Told:
+    """What prompts become: ``tokens`` (P, S, L, d), P prompts (the last one is none) in S ways of looking,
+    and
+    SDXL's ``pooled`` (P, S, d) or None.
+    """
+
+    tokens: Tensor
+    pooled: Tensor | None
+
+
+class PipelinePrior(Prior):
+    """The U-Net of a latent text-to-image model, as a denoiser of scaled latents in sigma space.
+
+    Args:
+        unet: called as ``unet(x, t, encoder_hidden_states=..., added_cond_kwargs=...)``.
+        table, prediction: of its training.
+        told: embedded prompts; class k asks for prompt k, -1 for the negative prompt.
+        side: of latents.
+        by_view: whether prompts say from where an object is seen, by azimuth and elevation.
+        batch: latents evaluated at a time; halved where memory does not suffice.
+    """
+
+    def __init__(
+        self,
+        unet: nn.Module,
+        table: NoiseTable,
+        *,
+        prediction: Prediction,
+        told: Told,
+        side: int,
+        pixels: int,
+        by_view: bool,
+        batch: int,
+    ) -> None:
+        super().__init__()
+        self.unet = unet.eval().requires_grad_(False)
+        self.shape = (int(unet.config.in_channels), side, side)
+        self.classes = len(told.tokens) - 1
+        self.noise_table, self.prediction, self.sigmas = table, prediction, table.sigmas()
+        self.sigma_min, self.sigma_max = float(self.sigmas[0]), float(self.sigmas[-1])
+        self.by_view, self.batch, self.pixels = by_view, batch, pixels
+        self.register_buffer("tokens", told.tokens)
+        self.register_buffer("pooled", told.pooled)
+
+    def denoise(self, z: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
+        """Return E[x0 | z], a few images at a time; steps are whole, sigma is moved to the nearest one."""
+        time = time_of(sigma.cpu(), self.sigmas).round().long()
+        level = spread(self.sigmas[time], z)
+        prompt, way = condition.labels % (self.classes + 1), self._ways(condition, len(z))
+        x, time = alpha(level) * z, time.to(z.device)
+        while True:
+            try:
+                parts = [
+                    self._call(x[rows], time[rows], prompt[rows], way[rows])
+                    for rows in torch.arange(len(z), device=z.device).split(self.batch)
+                ]
+                return denoised(torch.cat(parts).to(z), z, level, self.prediction)
+            except torch.OutOfMemoryError:
+                if self.batch == 1:
+                    raise
+                self.batch = (self.batch + 1) // 2
+                logger.warning("out of memory; going on with %d latents at a time", self.batch)
+
+    def mean(self) -> Tensor:
+        """Return zeros: what latents are scaled about."""
+        return torch.zeros(self.shape)
+
+    def _call(self, x: Tensor, time: Tensor, prompt: Tensor, way: Tensor) -> Tensor:
+        inner = next(self.unet.parameters()).dtype
+        added = None
+        if self.pooled is not None:
+            sizes = x.new_tensor([self.pixels, self.pixels, 0, 0, self.pixels, self.pixels], dtype=inner)
+            added = {"text_embeds": self.pooled[prompt, way].to(inner), "time_ids": sizes.expand(len(x), 6)}
+        told = self.tokens[prompt, way].to(inner)
+        return self.unet(x.to(inner), time, encoder_hidden_states=told, added_cond_kwargs=added).sample
+
+    def _ways(self, condition: Condition, count: int) -> Tensor:
+        """Return from where each image looks at the object: 0 front, 1 side, 2 back, 3 overhead."""
+        if not self.by_view:
+            return condition.labels.new_zeros(count)
+        if condition.views is None or condition.views.shape[1] != 2:
+            raise InputError("by_view needs views of azimuth and elevation, as volumes have")
+        away = torch.acos(condition.views[:, 0].cos().clamp(-1, 1))  # from the front, 0 to pi
+        way = (away > FRONT).long() + (away > math.pi - FRONT).long()
+        return torch.where(condition.views[:, 1] > OVERHEAD, 3, way).to(condition.labels.device)
+
+
+def diffusers_pipeline(
+    *,
+    path: str,
+    prompts: list[str],
+    negative: str = "",
+    pixels: int | None = None,
+    by_view: bool = False,
+    dtype: Literal["float32", "bfloat16"] = "float32",
+    batch: int = 8,
+) -> PipelinePrior:
+    """Read the model in the folder ``path``; nothing is downloaded.
+
+    Prompts are embedded once, then the text encoders are let go. ``pixels``: side of images, the model's
+    own by
+    default. ``by_view`` adds ", front view" and the like to prompts. Raises ``InputError`` where the folder
+    holds no such pipeline.
+    """
+    if not prompts or batch < 1:
+        raise ConfigError("prompts", f"needs at least one, and batch >= 1, got {prompts}, {batch}")
+    pipeline = load(path, DTYPES[dtype])
+    told = tell(pipeline, prompts, negative, SIDES if by_view else ("",))
+    unet, scale = pipeline.unet, pipeline.vae_scale_factor
+    pixels = pixels or int(unet.config.sample_size) * scale
+    if pixels % scale:
+        raise ConfigError("pixels", f"must be a multiple of {scale}, got {pixels}")
+    table, prediction = training_of(pipeline.scheduler)
+    prior = PipelinePrior(
+        unet, table, prediction=prediction, told=told, side=pixels // scale, pixels=pixels, by_view=by_view,
+        batch=batch,
+    )  # fmt: skip
+    logger.info("%s", memory_estimate(unet, pixels // scale, batch))
+    return prior
+
+
+def library() -> Any:
+    """Return the library diffusers; a missing one is explained."""
+    try:
+        import diffusers
+        import transformers  # noqa: F401
+    except ImportError:
+        raise ConfigError("name", "needs diffusers and transformers: pip install 'sevenfold[sd]'") from None
+    return diffusers
+
+
+def load(path: str, dtype: torch.dtype) -> Any:
+    """Return the pipeline of a local folder."""
+    if not (Path(path) / "model_index.json").is_file():
+        raise InputError(
+            f"'{path}' is no folder of a diffusers pipeline (no model_index.json); download one yourself, or "
+            f"make a tiny one with python -m sevenfold.diffreps.tiny_pipeline FOLDER"
+        )
+    pipeline = library().DiffusionPipeline.from_pretrained(
+        path, local_files_only=True, dtype=dtype, low_cpu_mem_usage=False
+    )
+    if not all(hasattr(pipeline, part) for part in ("unet", "vae", "encode_prompt", "scheduler")):
+        raise InputError(
+            f"'{path}' holds a {type(pipeline).__name__}, no text-to-image U-Net with an autoencoder"
+        )
+    return pipeline
+
+
+def tell(pipeline: Any, prompts: list[str], negative: str, ways: tuple[str, ...]) -> Told:
+    """Embed prompts in all ways of looking, the negative one last; let the text encoders go."""
+    texts = [[f"{p}, {way}" if way else p for way in ways] for p in prompts] + [[negative] * len(ways)]
+    tokens, pooled = [], []
+    with torch.no_grad():
+        for row in texts:
+            found = pipeline.encode_prompt(
+                prompt=row, device="cpu", num_images_per_prompt=1, do_classifier_free_guidance=False
+            )
+            tokens.append(found[0])
+            pooled += [found[2]] if len(found) == 4 else []
+    for name in ("text_encoder", "text_encoder_2"):
+        if getattr(pipeline, name, None) is not None:
+            setattr(pipeline, name, None)
+    return Told(torch.stack(tokens), torch.stack(pooled) if pooled else None)
+
+
+def training_of(scheduler: Any) -> tuple[NoiseTable, Prediction]:
+    """Return noise table and kind of prediction a scheduler's configuration tells."""
+    told = scheduler.config
+    if told.beta_schedule not in BETAS or told.get("trained_betas") is not None:
+        raise InputError(f"the scheduler's betas '{told.beta_schedule}' are none of {', '.join(BETAS)}")
+    kinds: dict[str, Prediction] = {"epsilon": "eps", "v_prediction": "v", "sample": "x0"}
+    betas: Any = BETAS[told.beta_schedule]
+    table = NoiseTable(betas, told.beta_start, told.beta_end, told.num_train_timesteps)
+    return table, kinds[told.prediction_type]
+
+
+def memory_estimate(unet: nn.Module, side: int, batch: int) -> str:
+    """Return in words what a U-Net needs: its weights, and roughly the maps of ``batch`` latents of
+    ``side``.
+    """
+    weights = sum(p.numel() * p.element_size() for p in unet.parameters())
+    width = max(unet.config.block_out_channels)
+    size = next(unet.parameters()).element_size()
+    maps = ACTIVATIONS * width * side * side * batch * size
+    return (
+        f"memory: {weights / GIB:.2f} GiB of weights, roughly {maps / GIB:.2f} GiB for {batch} latents of "
+        f"{side}x{side} at a time (data.prior.batch)"
+    )

@@ -1,0 +1,87 @@
+"""A radiance field as a small network of encoded points: hash grids or sines and cosines, in plain
+PyTorch.
+"""
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from sevenfold.config import ConfigError
+from sevenfold.diffreps.representations import layers
+from sevenfold.diffreps.representations.grid import GridEncoding
+from sevenfold.diffreps.representations.volume import Background, Nerf
+from sevenfold.diffreps.worlds.cameras import Camera
+
+
+class MlpNerf(Nerf):
+    """Density and colours as a network's output.
+
+    Args:
+        size, channels, camera, samples: of a view.
+        encoding: ``hashgrid`` (Mueller et al. 2022) or ``positional`` (Mildenhall et al. 2020).
+        levels: grids, or octaves of frequencies.
+        features, first, last, entries: of hash grids: features a corner, coarsest and finest resolution, most
+            corners kept.
+        width, hidden: of the network.
+        colours, background, scale, shift, chunk: as for ``voxel_nerf``.
+    """
+
+    def __init__(
+        self,
+        *,
+        size: int = 12,
+        channels: int = 3,
+        camera: Camera = Camera(),
+        samples: int = 14,
+        encoding: Literal["hashgrid", "positional"] = "hashgrid",
+        levels: int = 3,
+        features: int = 2,
+        first: int = 4,
+        last: int = 10,
+        entries: int = 1024,
+        width: int = 32,
+        hidden: int = 1,
+        colours: Literal["sigmoid", "linear"] = "sigmoid",
+        background: Background = "white",
+        scale: float = 6.0,
+        shift: float = 1.5,
+        chunk: int = 1024,
+    ) -> None:
+        if levels < 1:
+            raise ConfigError("levels", f"needs at least 1, got {levels}")
+        inputs, tables, grid = 3 + 6 * levels, {}, None
+        if encoding == "hashgrid":
+            grid = GridEncoding(
+                dimensions=3, levels=levels, features=features, first=first, last=last, entries=entries
+            )
+            inputs, tables = grid.outputs, grid.shapes
+        network = layers.shapes(inputs, width, hidden, 1 + channels)
+        super().__init__(
+            (channels, size, size), {**tables, **network}, camera=camera, samples=samples, colours=colours,
+            background=background, scale=scale, shift=shift, chunk=chunk,
+        )  # fmt: skip
+        self.encoding = grid
+        self.network, self.hidden, self.levels = network, hidden, levels
+
+    def initial(self, generator: torch.Generator) -> Tensor:
+        """Draw features and network; a learned background starts at zero."""
+        drawn = layers.he_start(self.network, generator)
+        if self.encoding is not None:
+            drawn = self.encoding.start(generator) | drawn
+        if "background" in self.layout.shapes:
+            drawn["background"] = torch.zeros(self.layout.shapes["background"])
+        return self.layout.join(drawn)
+
+    def raw(self, params: Tensor, points: Tensor) -> Tensor:
+        """Return the network's output."""
+        own = self.layout.split(params)
+        inputs = waves(points, self.levels) if self.encoding is None else self.encoding(own, points)
+        return layers.network(own, inputs, torch.nn.functional.softplus, self.hidden)
+
+
+def waves(points: Tensor, octaves: int) -> Tensor:
+    """Return points (N, 3) with sines and cosines of pi times 1, 2, 4, ... of them, (N, 3 + 6 octaves)."""
+    angles = [math.pi * 2**octave * points for octave in range(octaves)]
+    return torch.cat([points, *(wave for angle in angles for wave in (angle.sin(), angle.cos()))], 1)

@@ -1,0 +1,45 @@
+"""Fit images to decoded latents, so that nothing is differentiated through an autoencoder."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sevenfold.config import ConfigError, build
+from sevenfold.diffreps import SOLVERS
+from sevenfold.diffreps.rendering import Rendering
+from sevenfold.diffreps.representations.autoencoded import Autoencoded
+from sevenfold.diffreps.representations.base import Representation
+from sevenfold.diffreps.solvers.base import Solved, Solver, SolverState
+
+INNER = {"name": "inner"}
+
+
+class Decoded(Solver):
+    """Decode the target latents and let another ``solver`` fit the images; for ``autoencoded`` in mode
+    ``decode``.
+    """
+
+    def __init__(self, *, solver: dict[str, Any] = INNER) -> None:
+        self.solver: Solver = build(SOLVERS, solver, "solver")
+
+    def check(self, representation: Representation) -> None:
+        """Refuse other representations."""
+        if not isinstance(representation, Autoencoded) or representation.mode != "decode":
+            raise ConfigError("solver", "decoded needs the representation autoencoded with mode decode")
+
+    def begin(self, theta: Tensor) -> SolverState:
+        """Return the inner solver's state."""
+        return self.solver.begin(theta)
+
+    def solve(self, rendering: Rendering, theta: Tensor, target: Tensor, state: SolverState) -> Solved:
+        """Return the inner outcome, with the latents of what is rendered now; the residual is the images'."""
+        seen = rendering.representation
+        assert isinstance(seen, Autoencoded)
+        with torch.no_grad():
+            wanted = seen.decode(rendering.images(target).flatten(0, 1))
+        images = Rendering(seen.inner, rendering.views)
+        solved = self.solver.solve(images, theta, wanted.reshape(len(theta), -1), state)
+        with torch.no_grad():
+            values = seen.encode(images.images(solved.values).flatten(0, 1)).reshape(target.shape)
+        return Solved(solved.theta, values, solved.state, solved.residual, solved.inner, solved.refused)

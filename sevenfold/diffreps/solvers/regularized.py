@@ -1,0 +1,93 @@
+"""Solve with regularizers of volumes beside the target: they are residuals with target zero."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import vmap
+
+from sevenfold.config import ConfigError, build
+from sevenfold.diffreps import SOLVERS
+from sevenfold.diffreps.rendering import Rendering
+from sevenfold.diffreps.representations.base import Representation
+from sevenfold.diffreps.representations.voxel_nerf import VoxelNerf
+from sevenfold.diffreps.solvers.base import Solved, Solver, SolverState
+
+CG = {"name": "cg"}
+
+
+@dataclass(frozen=True)
+class Penalized(Rendering):
+    """A rendering with values appended that ought to be zero."""
+
+    smoothness: float
+    emptiness: float
+    entropy: float
+
+    def __call__(self, theta: Tensor) -> Tensor:
+        """Return views' values and penalties (B, n + q)."""
+        return torch.cat([super().__call__(theta), vmap(self.penalties)(theta)], 1)
+
+    def penalties(self, params: Tensor) -> Tensor:
+        """Return the penalties (q,) of one sample, each times the root of its weight."""
+        volume, found = self.representation, []
+        assert isinstance(volume, VoxelNerf)
+        own = volume.layout.split(params)
+        if self.smoothness:
+            grid = torch.cat([own["density"][..., None], own["colour"]], -1)
+            steps = [(grid.diff(dim=axis)).flatten() for axis in range(3)]
+            found.append(math.sqrt(self.smoothness) * torch.cat(steps))
+        if self.emptiness or self.entropy:
+            opacity = torch.cat([volume.depth(params, view)[1].flatten() for view in self.views])
+            found.append(math.sqrt(self.emptiness) * opacity)
+            unsure = 4 * opacity * (1 - opacity)  # a bound of the entropy that is smooth at 0 and 1
+            found.append(math.sqrt(self.entropy) * unsure)
+        return torch.cat(found)
+
+    def jacobian(self, theta: Tensor) -> Tensor:
+        """Return (B, n + q, p)."""
+        more = vmap(torch.func.jacrev(self.penalties))(theta)
+        return torch.cat([super().jacobian(theta), more], 1)
+
+
+class Regularized(Solver):
+    """Let another ``solver`` weigh regularizers of a voxel field against the target.
+
+    ``smoothness``: weight of squared differences between neighboring nodes; ``emptiness``: of squared
+    opacity;
+    ``entropy``: of opacity that is neither 0 nor 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        solver: dict[str, Any] = CG,
+        smoothness: float = 0.0,
+        emptiness: float = 0.0,
+        entropy: float = 0.0,
+    ) -> None:
+        self.weights = {"smoothness": smoothness, "emptiness": emptiness, "entropy": entropy}
+        if min(self.weights.values()) < 0 or not any(self.weights.values()):
+            raise ConfigError("smoothness", f"weights must not be negative, nor all zero, got {self.weights}")
+        self.solver: Solver = build(SOLVERS, solver, "solver")
+
+    def check(self, representation: Representation) -> None:
+        """Refuse other representations."""
+        if not isinstance(representation, VoxelNerf):
+            raise ConfigError("solver", "regularized needs the representation voxel_nerf")
+        self.solver.check(representation)
+
+    def begin(self, theta: Tensor) -> SolverState:
+        """Return the inner solver's state."""
+        return self.solver.begin(theta)
+
+    def solve(self, rendering: Rendering, theta: Tensor, target: Tensor, state: SolverState) -> Solved:
+        """Return the inner outcome, values without the penalties."""
+        both = Penalized(rendering.representation, rendering.views, **self.weights)
+        extra = both(theta[:1]).shape[1] - target.shape[1]
+        wanted = torch.cat([target, target.new_zeros(len(target), extra)], 1)
+        found = self.solver.solve(both, theta, wanted, state)
+        values = found.values[:, : target.shape[1]]
+        return Solved(found.theta, values, found.state, found.residual, found.inner, found.refused)

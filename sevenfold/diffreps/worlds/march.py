@@ -1,0 +1,90 @@
+"""Ray marching in plain PyTorch: absorption and emission along rays, interpolation on grids,
+recomputation.
+"""
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+DENSE_LIMIT = 12
+
+
+def absorption(density: Tensor, step: Tensor) -> Tensor:
+    """Return what share of the light of each sample reaches the eye: alpha_i prod_{j<i} (1 - alpha_j).
+
+    ``density`` (..., R, S) at samples front to back, ``step`` (R, 1) their spacing; the shares (..., R, S)
+    add up
+    to the ray's opacity.
+    """
+    thickness = density * step
+    before = thickness.cumsum(-1) - thickness
+    return torch.exp(-before) * -torch.expm1(-thickness)
+
+
+def interpolate(grid: Tensor, points: Tensor) -> Tensor:
+    """Return a grid's values (N, c) at points (N, 3), trilinear; zero outside [-1, 1]^3.
+
+    ``grid`` (G, G, G, c) has its outer nodes on the cube's faces.
+    """
+    resolution = grid.shape[0]
+    if resolution <= DENSE_LIMIT:
+        return hats(points, resolution) @ grid.reshape(resolution**3, -1)
+    inside = (points.abs() <= 1).all(1, keepdim=True)
+    scaled = (points.clamp(-1, 1) + 1) / 2 * (resolution - 1)
+    low = scaled.floor().clamp(max=resolution - 2)
+    share, flat = scaled - low, grid.reshape(resolution**3, -1)
+    found: Any = 0
+    for corner in itertools.product((0, 1), repeat=3):
+        offset = torch.tensor(corner, device=points.device)
+        weight = torch.where(offset > 0, share, 1 - share).prod(1, keepdim=True)
+        i, j, k = (low.long() + offset).unbind(1)
+        found = found + weight * flat[(i * resolution + j) * resolution + k]
+    return found * inside
+
+
+def hats(points: Tensor, resolution: int) -> Tensor:
+    """Return the weights (N, G^3) of a grid's nodes at points (N, 3): products of hat functions."""
+    scaled = (points + 1) / 2 * (resolution - 1)
+    nodes = torch.arange(resolution, device=points.device)
+    x, y, z = (1 - (scaled[..., None] - nodes).abs()).clamp(min=0).unbind(1)
+    inside = (points.abs() <= 1).all(1, keepdim=True)
+    product = x[:, :, None, None] * y[:, None, :, None] * z[:, None, None, :]
+    return product.reshape(-1, resolution**3) * inside
+
+
+class Recomputed(torch.autograd.Function):
+    """Call ``function(params, rays)`` keeping nothing for the way back but its arguments.
+
+    Derivatives with respect to ``params`` compute it anew: memory for one chunk of rays at a time. Unlike
+    ``torch.utils.checkpoint`` it works below ``torch.func``.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(function: Callable[[Tensor, Tensor], Tensor], params: Tensor, rays: Tensor) -> Tensor:
+        """Return the values."""
+        return function(params, rays)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        """Keep the arguments."""
+        ctx.function, params, rays = inputs
+        ctx.save_for_backward(params, rays)
+        ctx.save_for_forward(params, rays)
+
+    @staticmethod
+    def backward(ctx: Any, *covectors: Tensor) -> tuple[None, Tensor, None]:
+        """Return J^T r."""
+        params, rays = ctx.saved_tensors
+        pulled = torch.func.vjp(lambda p: ctx.function(p, rays), params)[1]
+        return None, pulled(covectors[0])[0], None
+
+    @staticmethod
+    def jvp(ctx: Any, _: None, direction: Tensor, __: Any) -> Tensor:
+        """Return J d."""
+        params, rays = ctx.saved_tensors
+        return torch.func.jvp(lambda p: ctx.function(p, rays), (params,), (direction,))[1]

@@ -1,0 +1,75 @@
+"""The multi-view world: training scenes that priors know, held-out scenes and held-out views to judge by."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from sevenfold.config import ConfigError
+from sevenfold.diffreps.worlds.cameras import Camera
+from sevenfold.diffreps.worlds.scenes import Drawn, Scenes, render_ink, render_opaque
+
+RENDERERS = {"opaque": render_opaque, "ink": render_ink}
+HELD_OUT = 8
+HELD_OUT_OFFSET = 19.6875  # degrees: between the cameras of every ring of 8, 16, 32 and 64
+BATCH = 64
+Part = Literal["train", "test"]
+
+
+@dataclass(frozen=True)
+class World:
+    """Set a world of scenes and cameras.
+
+    ``kind``: ``opaque`` (solid surfaces on white) or ``ink`` (line integrals, so that a volume of ink is
+    affine).
+    ``scenes``: their law; ``camera``: whose ring sees them. ``size``: of an image, ``samples`` on a ray.
+    ``train`` scenes are known to priors, ``test`` scenes only serve comparison; ``seed`` draws both.
+    """
+
+    kind: Literal["opaque", "ink"] = "opaque"
+    scenes: Scenes = Scenes()
+    camera: Camera = Camera()
+    size: int = 12
+    samples: int = 24
+    train: int = 1000
+    test: int = 256
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.size, self.samples, self.train, self.test) < 2:
+            raise ConfigError("size", "a world needs size, samples, train and test of at least 2")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Return (C, H, W) of an image."""
+        return 3, self.size, self.size
+
+    def drawn(self, part: Part = "train") -> Drawn:
+        """Return the scenes of a part."""
+        return self.scenes.draw(self.train if part == "train" else self.test, self.seed, part)
+
+    def ring(self, count: int) -> Tensor:
+        """Return the views (count, 2) of a ring."""
+        return self.camera.ring(count)
+
+    def held_out(self) -> Tensor:
+        """Return the views (8, 2) no ring contains, 2.8 degrees from the nearest camera of 16, 19.7 of 8."""
+        return self.camera.ring(HELD_OUT, HELD_OUT_OFFSET)
+
+    def renders(self, views: Tensor, part: Part = "train") -> Tensor:
+        """Return images (N, K, 3, H, W) of all scenes of a part in views (K, 2); kept for the next call."""
+        return _renders(self, tuple(map(tuple, views.tolist())), part)
+
+
+@lru_cache(maxsize=8)
+def _renders(world: World, views: tuple[tuple[float, float], ...], part: Part) -> Tensor:
+    scenes, render = world.drawn(part), RENDERERS[world.kind]
+    found = torch.empty(len(scenes), len(views), *world.shape)
+    for at in range(0, len(scenes), BATCH):
+        some = scenes.part(slice(at, at + BATCH))
+        for number, view in enumerate(views):
+            where = torch.tensor(view)
+            found[at : at + BATCH, number] = render(some, world.camera, where, world.size, world.samples)
+    return found

@@ -1,0 +1,119 @@
+"""Procedural scenes: one to three coloured primitives in canonical places, so that views are
+distinguishable.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from sevenfold.config import ConfigError
+from sevenfold.diffreps.worlds.cameras import Camera
+from sevenfold.diffreps.worlds.march import absorption
+from sevenfold.seeding import torch_generator
+
+PLACES = ((1.0, 0.0, 0.0), (-0.5, 0.87, 0.0), (-0.5, -0.87, 0.0))
+KINDS = 3
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """Set the law of scenes.
+
+    Object A is always on the +x side, B and C, where there are any, behind it on either side: ``distance``
+    from
+    the origin, each coordinate off by up to ``jitter``. Kinds (sphere, box, cylinder), sizes ``smallest`` to
+    ``largest`` and colours are drawn. ``counts``: chances of one, two and three objects. ``edge``: width of
+    the transition at a surface. ``shift``: everything is moved by up to that much in x and y.
+    """
+
+    distance: float = 0.5
+    jitter: float = 0.2
+    smallest: float = 0.2
+    largest: float = 0.5
+    counts: tuple[float, float, float] = (0.4, 0.4, 0.2)
+    edge: float = 0.05
+    shift: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.smallest <= self.largest or self.edge <= 0 or min(self.counts) < 0:
+            raise ConfigError(
+                "smallest", f"needs 0 < smallest <= largest, edge > 0, counts >= 0, got {self.smallest:g}, "
+                f"{self.largest:g}, {self.edge:g}, {self.counts}"
+            )  # fmt: skip
+
+    def draw(self, count: int, seed: int, purpose: str = "train") -> "Drawn":
+        """Draw ``count`` scenes."""
+        if count < 1:
+            raise ConfigError("scenes", f"needs at least 1, got {count}")
+        generator = torch_generator(seed, "scenes", purpose)
+
+        def uniform(*shape: int) -> Tensor:
+            return torch.rand(count, *shape, generator=generator)
+
+        share = torch.tensor(self.counts)
+        objects = torch.multinomial(share, count, replacement=True, generator=generator) + 1
+        places = self.distance * torch.tensor(PLACES) + self.jitter * (2 * uniform(3, 3) - 1)
+        moved = self.shift * (2 * uniform(1, 3) - 1) * torch.tensor([1.0, 1.0, 0.0])
+        size = self.smallest + (self.largest - self.smallest) * uniform(3)
+        kind = torch.randint(KINDS, (count, 3), generator=generator)
+        present = torch.arange(3) < objects[:, None]
+        return Drawn(objects, places + moved, size, kind, uniform(3, 3), present, self.edge)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """N scenes: number of ``objects`` (N,), and of each of three its center, size, kind, colour and
+    presence.
+    """
+
+    objects: Tensor
+    centers: Tensor
+    sizes: Tensor
+    kinds: Tensor
+    colours: Tensor
+    present: Tensor
+    edge: float
+
+    def __len__(self) -> int:
+        return len(self.objects)
+
+    def occupancy(self, points: Tensor) -> Tensor:
+        """Return how much each object fills points (P, 3): (N, P, 3), from 0 to 1."""
+        x, y, z = (points[:, i, None] - self.centers[:, None, :, i] for i in range(3))  # (N, P, 3 objects)
+        flat = x.square() + y.square()
+        around = torch.maximum(flat.sqrt(), z.abs())
+        ball, cube = (flat + z.square()).sqrt(), torch.maximum(torch.maximum(x.abs(), y.abs()), z.abs())
+        kind = self.kinds[:, None]
+        distance = torch.where(kind == 0, ball, torch.where(kind == 1, cube, around))
+        inside = torch.sigmoid((self.sizes[:, None] - distance) / self.edge)
+        return inside * self.present[:, None]
+
+    def part(self, rows: slice) -> "Drawn":
+        """Return some of the scenes."""
+        names = ("objects", "centers", "sizes", "kinds", "colours", "present")
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
+
+
+def render_opaque(scenes: Drawn, camera: Camera, view: Tensor, size: int, samples: int) -> Tensor:
+    """Return images (N, 3, H, W) of solid scenes on white, in [0, 1]."""
+    points, step = camera.points(view, size, samples)
+    filled = scenes.occupancy(points.flatten(0, 1)).unflatten(1, (-1, samples))  # (N, R, S, 3)
+    weight = absorption(SOLID * filled.sum(-1), step)
+    hue = torch.einsum("nrso,noc->nrsc", filled, scenes.colours) / filled.sum(-1, keepdim=True).clamp(
+        min=1e-6
+    )
+    image = (weight[..., None] * hue).sum(2) + (1 - weight.sum(2))[..., None]
+    return image.transpose(1, 2).unflatten(2, (size, size))
+
+
+def render_ink(scenes: Drawn, camera: Camera, view: Tensor, size: int, samples: int) -> Tensor:
+    """Return images (N, 3, H, W) of scenes of ink: one minus its line integrals, so affine in the ink."""
+    points, step = camera.points(view, size, samples)
+    filled = scenes.occupancy(points.flatten(0, 1)).unflatten(1, (-1, samples))
+    ink = torch.einsum("nrso,noc->nrc", filled, 1 - scenes.colours)
+    return (1 - INK * step * ink).transpose(1, 2).unflatten(2, (size, size))
+
+
+SOLID = 20.0
+INK = 0.7
