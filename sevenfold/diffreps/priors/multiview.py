@@ -111,7 +111,7 @@ class PerView(ViewedPrior):
 
     def mean(self) -> Tensor:
         """Return the mean image over views."""
-        return torch.stack([prior.mean() for prior in self.priors]).mean(0)
+        return torch.stack([prior.mean() for prior in self.own]).mean(0)
 
 
 def multiview_kde(*, world: World, views: int, width: float = 0.075, together: int = 1) -> MultiViewKernel:

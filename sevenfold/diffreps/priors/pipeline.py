@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sevenfold.config import ConfigError
 from sevenfold.diffreps.noise_table import NoiseTable, Prediction, alpha, denoised, time_of
@@ -29,8 +29,7 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class Told:
-    """What prompts become: ``tokens`` (P, S, L, d), P prompts (the last one is none) in S ways of looking,
-    and
+    """What prompts become: ``tokens`` (P, S, L, d), P prompts (the last is none) in S ways of looking, and
     SDXL's ``pooled`` (P, S, d) or None.
     """
 
@@ -50,9 +49,12 @@ class PipelinePrior(Prior):
         batch: latents evaluated at a time; halved where memory does not suffice.
     """
 
+    tokens: Tensor
+    pooled: Tensor | None
+
     def __init__(
         self,
-        unet: nn.Module,
+        unet: Any,
         table: NoiseTable,
         *,
         prediction: Prediction,
@@ -204,7 +206,7 @@ def training_of(scheduler: Any) -> tuple[NoiseTable, Prediction]:
     return table, kinds[told.prediction_type]
 
 
-def memory_estimate(unet: nn.Module, side: int, batch: int) -> str:
+def memory_estimate(unet: Any, side: int, batch: int) -> str:
     """Return in words what a U-Net needs: its weights, and roughly the maps of ``batch`` latents of
     ``side``.
     """
