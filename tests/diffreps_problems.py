@@ -29,6 +29,8 @@ SMALL: dict[str, dict[str, Any]] = {  # by representation, what makes it small
     "wide_canvas": {"size": 6, "length": 14, "channels": 2},
 }
 
+ELSEWHERE = {"autoencoded", "ink_volume", "mlp_nerf", "voxel_nerf"}  # test_pipeline.py, test_volumes.py
+
 
 def representation(name: str, **options: Any) -> Representation:
     return build(REPRESENTATIONS, {"name": name, **SMALL[name], **options}, "representation").double()

@@ -127,7 +127,7 @@ BAD = [
     (["data.methods.pullback.schedule={name: karras, sigma_min: 30}"], "needs 0 < sigma_min <"),
     (["data.methods.pullback.schedule={name: table, levels: 2000}"], "has 1000 entries, 2000 were"),
     (["data.methods.pullback.solver={name: linear}"], "affine in its parameters, which Siren is not"),
-    (["data.methods.pullback.solver.name=gauss"], "Known: cg, dense, inner, linear, lsmr"),
+    (["data.methods.pullback.solver.name=gauss"], "Known: cg, decoded, dense, dense_cg, inner, linear, lsmr"),
     (["data.view_noises={a: {name: anchored}}"], "Siren has no places of its own to anchor noise to"),
     (["data.conditions=[0, 10]"], "10 is none of the prior's 10 classes"),
     (["data.methods.pullback.resampling.rounds=-1"], "needs rounds >= 0"),

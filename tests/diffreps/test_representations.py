@@ -4,10 +4,9 @@ import math
 
 import pytest
 import torch
-from diffreps_problems import method, mixture, representation, starts, task
+from diffreps_problems import SMALL, method, mixture, representation, starts, task
 from torch import Tensor
 
-from sevenfold.diffreps import REPRESENTATIONS
 from sevenfold.diffreps.priors.base import Condition
 from sevenfold.diffreps.representations.base import CoordinateRepresentation
 from sevenfold.diffreps.view_noise import Anchored, Fresh, Pool
@@ -15,7 +14,7 @@ from sevenfold.diffreps.view_noise import Anchored, Fresh, Pool
 ONE = torch.zeros(0).double()
 
 
-@pytest.mark.parametrize("name", sorted(REPRESENTATIONS))
+@pytest.mark.parametrize("name", sorted(SMALL))
 def test_parameters_come_from_their_generator_alone_and_render_to_the_shape(name: str) -> None:
     rep = representation(name)
     one, again = starts(rep), starts(rep)
