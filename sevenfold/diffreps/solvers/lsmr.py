@@ -10,11 +10,6 @@ from sevenfold.diffreps.solvers.matrix_free import MatrixFree, divided
 class LSMR(MatrixFree):
     """Minimize |J d - r|^2 + mu |d|^2 by LSMR, for all samples side by side."""
 
-    def __init__(
-        self, *, gn_iters: int = 1, damping: float = 1e-3, tol: float = 1e-4, max_iter: int = 20
-    ) -> None:
-        super().__init__(gn_iters, damping, tol, max_iter)
-
     def solve_damped(
         self, rendering: Rendering, theta: Tensor, residual: Tensor, mu: Tensor
     ) -> tuple[Tensor, int]:

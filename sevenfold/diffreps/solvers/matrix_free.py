@@ -19,7 +19,9 @@ class MatrixFree(GaussNewton):
     Few iterations regularize: they leave out what the views hardly determine.
     """
 
-    def __init__(self, gn_iters: int, damping: float, tol: float, max_iter: int) -> None:
+    def __init__(
+        self, *, gn_iters: int = 1, damping: float = 1e-3, tol: float = 1e-4, max_iter: int = 20
+    ) -> None:
         if min(gn_iters, max_iter) < 1 or damping < 0 or tol < 0:
             raise ConfigError(
                 "max_iter",
