@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sevenfold.config import ConfigError
 from sevenfold.deq.base import Solver
-from sevenfold.deq.history import combine, dot, inner
+from sevenfold.deq.history import combine, inner
 
 
 @dataclass
@@ -68,7 +68,7 @@ class Anderson(Solver):
         if memory.count == 0:
             x.add_(r, alpha=self.beta)
         else:
-            gamma = self._coefficients(memory, r, scratch=x)
+            gamma = self._coefficients(memory, r)
             # y - sum_j gamma_j (y_{j+1} - y_j) as one sum over the points; the newest slot has gamma 0
             weights = gamma - gamma.roll(1, 1)
             weights[:, memory.count % len(memory.y)] += 1
@@ -77,19 +77,20 @@ class Anderson(Solver):
                 x.sub_(combine(memory.dr[: gamma.shape[1]], -gamma, r), alpha=1 - self.beta)
         memory.count += 1
 
-    def _coefficients(self, memory: _Memory, r: Tensor, scratch: Tensor) -> Tensor:
+    def _coefficients(self, memory: _Memory, r: Tensor) -> Tensor:
         """Form the newest difference, enter it into the normal equations and return gamma, (B, n)."""
         size = len(memory.dr)
         newest, last, used = memory.count % size, (memory.count - 1) % size, min(memory.count + 1, size)
         difference = torch.sub(r, memory.dr[last], out=memory.dr[last])
         row = inner(memory.dr[:used], difference[None])[:, 0]  # (B, n)
+        along = row[:, newest]  # <r, dr>, for r lies there
         if memory.fresh is not None:
             row, memory.fresh = row.masked_fill(memory.fresh[:, None], 0.0), None
         gram, target = memory.gram[:, :used, :used], memory.target[:, :used]
         gram[:, last] = gram[:, :, last] = row
         gram[:, newest] = gram[:, :, newest] = 0.0
         target += row  # <dr_i, r> = <dr_i, old r> + <dr_i, dr>
-        target[:, last] = dot(difference, r, scratch)
+        target[:, last] = along
         return _solve(gram, target, max(self.ridge, 4 * torch.finfo(r.dtype).eps))
 
     def restart(self, memory: _Memory, rows: Tensor) -> None:

@@ -19,15 +19,6 @@ def inner(stack: Tensor, vectors: Tensor) -> Tensor:
     return torch.bmm(left, right).view(batch, -1, len(vectors), count).sum(1, dtype=torch.float64)
 
 
-def dot(a: Tensor, b: Tensor, scratch: Tensor) -> Tensor:
-    """Return <a, b> per sample as float64 (B,), for a and b (B, D), summed as in :func:`inner`.
-
-    ``scratch`` (B, D) is overwritten: fresh memory for the product would cost more than the product.
-    """
-    products = torch.mul(a, b, out=scratch).view(len(a), -1, _chunk(a.shape[1]))
-    return products.sum(2).sum(1, dtype=torch.float64)
-
-
 def _chunk(width: int) -> int:
     return CHUNK if width % CHUNK == 0 else width
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sevenfold.deq.history import combine, dot, inner
+from sevenfold.deq.history import combine, inner
 from sevenfold.deq.layout import CHUNK, Layout
 
 
@@ -16,10 +16,6 @@ def test_formulas(width):
     torch.testing.assert_close(inner(stack, vectors), torch.einsum("nbd,kbd->bkn", stack, vectors))
     torch.testing.assert_close(
         inner(stack[1:3], vectors[::1]), torch.einsum("nbd,kbd->bkn", stack[1:3], vectors)
-    )
-    torch.testing.assert_close(
-        dot(stack[0], vectors[1], scratch=torch.empty(3, width, dtype=torch.float64)),
-        (stack[0] * vectors[1]).sum(1),
     )
     mixed = torch.einsum("nbd,bn->bd", stack, weights)
     torch.testing.assert_close(combine(stack, weights), mixed)
@@ -35,7 +31,6 @@ def test_long_float32_sums_are_accurate():
     a = torch.rand(1, 1, 1500 * CHUNK, generator=generator)
     exact = a.double().square().sum().item()
     assert abs(inner(a, a).item() / exact - 1) < 1e-7
-    assert abs(dot(a[0], a[0], scratch=torch.empty_like(a[0])).item() / exact - 1) < 1e-7
 
 
 @pytest.mark.parametrize("sizes", [(5, 3), (CHUNK, 0), (CHUNK, 1), (3 * CHUNK + 5, 2)])
