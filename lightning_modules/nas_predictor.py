@@ -90,7 +90,7 @@ class NASPredictor(pl.LightningModule):
         epochs = self.trainer.max_epochs or 0
         if epochs < 1:
             raise ConfigError("trainer.max_epochs", "is not set; the learning rate follows it")
-        optimizer = make_optimizer(self.predictor, self.rules)
+        optimizer = make_optimizer(self.predictor.parameters(), self.rules)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda epoch: rate_factor(epoch, epochs, self.rules)
         )

@@ -1,12 +1,50 @@
 """The multilayer perceptron of BANANAS (White et al. 2021): 10 hidden layers of 20 units."""
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from sevenfold.config import ConfigError
 from sevenfold.nas.predictors.base import Predictor, bias, weight
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu_, "tanh": torch.tanh_}
+DERIVATIVES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "relu": lambda grad, unit: torch.ops.aten.threshold_backward(grad, unit, 0),
+    "tanh": torch.ops.aten.tanh_backward,
+}
+"""The gradient before an activation, of the one behind it and of what came out."""
+
+
+class _Layers(torch.autograd.Function):
+    """Hidden layers as one node of the graph: at these widths a node each costs more than the products."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, activation: str, *parameters: Tensor) -> Tensor:
+        depth = len(parameters) // 2
+        units = [x]
+        for w, b in zip(parameters[:depth], parameters[depth:], strict=True):
+            units.append(ACTIVATIONS[activation](torch.baddbmm(b, units[-1], w)))
+        ctx.activation = activation
+        ctx.save_for_backward(*units, *parameters[:depth])
+        return units[-1]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        saved = ctx.saved_tensors
+        depth = len(saved) // 2
+        units, weights = saved[: depth + 1], saved[depth + 1 :]
+        of_weights, of_biases = [], []
+        for layer in reversed(range(depth)):
+            grad = DERIVATIVES[ctx.activation](grad, units[layer + 1])
+            of_weights.append(torch.bmm(units[layer].mT, grad))
+            of_biases.append(grad.sum(1, keepdim=True))
+            if layer or ctx.needs_input_grad[0]:
+                grad = torch.bmm(grad, weights[layer].mT)
+        return (grad if ctx.needs_input_grad[0] else None, None, *of_weights[::-1], *of_biases[::-1])
 
 
 class MLP(Predictor):
@@ -24,7 +62,7 @@ class MLP(Predictor):
         if min(layers, width) < 1:
             raise ConfigError("layers", f"is {layers} with width {width}; expected at least 1 of each")
         super().__init__(copies)
-        self.activation = torch.relu if activation == "relu" else torch.tanh
+        self.activation = activation
         sizes = [features, *[width] * layers, 1]
         pairs = list(zip(sizes[:-1], sizes[1:], strict=True))
         self.weights = nn.ParameterList(weight(copies, ins, outs) for ins, outs in pairs)
@@ -32,9 +70,9 @@ class MLP(Predictor):
 
     def hidden(self, x: Tensor) -> Tensor:
         """Return the units of the last hidden layer, (copies, n, width)."""
-        for w, b in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            x = self.activation(torch.baddbmm(b, x, w))
-        return x
+        weights, biases = list(self.weights), list(self.biases)  # slices of the lists would build modules
+        units: Tensor = _Layers.apply(x, self.activation, *weights[:-1], *biases[:-1])
+        return units
 
     def outputs(self, x: Tensor) -> Tensor:
         """Return the outputs for encodings (copies, n, features), (copies, n)."""

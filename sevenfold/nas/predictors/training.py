@@ -1,12 +1,12 @@
 """How predictors are trained; shared by the plain loop here and by the Lightning module."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sevenfold.config import ConfigError
 from sevenfold.nas.predictors.base import Predictor
@@ -61,16 +61,31 @@ def objective(predictor: Predictor, x: Tensor, targets: Tensor, training: Traini
     return total + training.l1 * predictor.last().abs().sum() if training.l1 else total
 
 
-def make_optimizer(predictor: Predictor, training: Training) -> torch.optim.Adam:
-    """Return Adam over all copies."""
+def make_optimizer(parameters: Iterable[nn.Parameter], training: Training) -> torch.optim.Adam:
+    """Return Adam over the parameters of all copies."""
     return torch.optim.Adam(
-        predictor.parameters(),
+        parameters,
         lr=training.lr,
         betas=(0.9, training.beta2),
         eps=training.eps,
         weight_decay=training.weight_decay,
         fused=True,
     )
+
+
+def flatten(predictor: Predictor) -> nn.Parameter:
+    """Lay all parameters side by side in one, their gradients in its gradient, and return that one.
+
+    An optimizer then has one tensor to step through: with networks this small the number of tensors is what
+    a step costs.
+    """
+    parameters = list(predictor.parameters())
+    flat = nn.Parameter(torch.cat([p.detach().flatten() for p in parameters]))
+    flat.grad = torch.zeros_like(flat)
+    sizes = [p.numel() for p in parameters]
+    for p, data, grad in zip(parameters, flat.data.split(sizes), flat.grad.split(sizes), strict=True):
+        p.data, p.grad = data.view_as(p), grad.view_as(p)
+    return flat
 
 
 def rate_factor(epoch: int, epochs: int, training: Training) -> float:
@@ -95,7 +110,8 @@ def fit(
     x, targets = (part.repeat_interleave(members, dim=0) for part in (x, targets))
     if training.standardize:
         predictor.standardize(targets)
-    optimizer = make_optimizer(predictor, training)
+    flat = flatten(predictor)
+    optimizer = make_optimizer([flat], training)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda epoch: rate_factor(epoch, training.epochs, training)
     )
@@ -103,9 +119,10 @@ def fit(
     predictor.train()
     for epoch in range(training.epochs):
         order = draw_order(seeds, epoch, x.shape[1], members=members)
-        for rows in order.split(training.batch_size, dim=1):
-            optimizer.zero_grad()
-            objective(predictor, x[copy, rows], targets[copy, rows], training).backward()
+        shuffled = [part[copy, order].split(training.batch_size, dim=1) for part in (x, targets)]
+        for inputs, wanted in zip(*shuffled, strict=True):
+            optimizer.zero_grad(set_to_none=False)
+            objective(predictor, inputs, wanted, training).backward()
             optimizer.step()
         schedule.step()
     predictor.eval()

@@ -72,6 +72,18 @@ def test_the_perceptron_is_trained_as_by_the_library() -> None:
     torch.testing.assert_close(predict(network, x)[0], plain(x)[:, 0], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_the_gradient_of_hidden_layers_is_that_of_finite_differences(activation: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    network = MLP(4, copies=2, layers=3, width=5, activation=activation).double()
+    network.initialize(initial_generators([1], members=2))
+    for b in network.biases:
+        b.data += 0.1 * torch.randn(b.shape, generator=generator, dtype=torch.float64)
+    x = torch.randn(2, 6, 4, generator=generator, dtype=torch.float64, requires_grad=True)
+    parameters = [*network.weights, *network.biases]
+    assert torch.autograd.gradcheck(lambda x, *_: network(x), (x, *parameters))
+
+
 def test_the_graph_network_is_its_formula() -> None:
     rows = encode(SPACE, cells(6), "gcn")
     network = GCN(rows.shape[1], copies=2, **SMALL["gcn"]).eval()
