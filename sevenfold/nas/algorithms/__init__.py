@@ -14,6 +14,7 @@ ALGORITHMS: dict[str, str] = {
     "nasbot": "sevenfold.nas.algorithms.bayesian:Nasbot",
     "neural_predictor": "sevenfold.nas.algorithms.neural_predictor:NeuralPredictor",
     "random": "sevenfold.nas.algorithms.random:RandomSearch",
+    "reinforce": "sevenfold.nas.algorithms.reinforce:Reinforce",
 }
 
 SURROGATES: dict[str, str] = {

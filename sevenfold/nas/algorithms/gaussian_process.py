@@ -1,11 +1,12 @@
 """Surrogates in closed form: Bayesian ridge regression, and Gaussian processes on distances."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sevenfold.config import ConfigError, build, suggest
+from sevenfold.config import ConfigError, locate, suggest
 from sevenfold.errors import InputError
 from sevenfold.nas.algorithms.acquisition import Acquisition, Prediction
 from sevenfold.nas.algorithms.features import Features, padded
@@ -87,7 +88,7 @@ class GaussianProcess(Model):
             raise ConfigError("distance", f"'{distance}' is not known. {suggest(distance, DISTANCES)}")
         if cutoff is not None and not distance.startswith("trunc_"):
             raise ConfigError("cutoff", f"belongs to a truncated distance, not to '{distance}'")
-        self.node = {"name": distance} | ({} if cutoff is None else {"cutoff": cutoff})
+        self.distance = partial(locate(DISTANCES[distance]), **({} if cutoff is None else {"cutoff": cutoff}))
         self.scales, self.ratios = _positive(scales, "scales"), _positive(ratios, "ratios")
         self.signal = signal
 
@@ -116,7 +117,7 @@ class GaussianProcess(Model):
 
     def _distances(self, space: Space, first: Ints, second: Ints) -> NDArray[np.float64]:
         try:
-            found = build(DISTANCES, self.node, "distance", space=space, first=first, second=second)
+            found = self.distance(space, first, second)
         except InputError as error:
             raise ConfigError("distance", str(error)) from None
         return np.asarray(found, float)
