@@ -10,25 +10,8 @@ Three tables, then one JSON line with the same numbers:
 2. evaluations of f to a relative residual of 1e-8 on linear and tanh contractions, slowest sample of four;
 3. evaluations of f times samples on a batch half of which is easy.
 
-Last recorded on 2026-11-23 (torch 2.15, torchdeq 0.1, one CPU thread of a busy two-core machine: compare
-ratios, not milliseconds; 36 steps, median of 5). Overhead per step, ours / torchdeq:
-
-                      fixed_point      anderson         broyden
-    flow, batch 1     0.97 / 1.75      3.52 / 7.48      9.51 / 33.4
-    flow, batch 4     5.31 / 11.3      15.3 / 45.4      40.2 / 261
-    small, batch 4    0.29 / 0.26      0.98 / 0.51      1.01 / 1.70
-
-Over six runs of 24 or 36 steps the ratio for Anderson on the flow state was 0.24 to 0.42 at batch 4 (median
-0.34) and 0.47 to 0.59 at batch 1. On small states torchdeq's steps are cheaper: they keep no status and no
-safeguard per sample and solve the small systems in float32.
-
-Evaluations of f at radius 0.5, 0.9, 0.99, ours / torchdeq:
-
-                      fixed_point                    anderson                       broyden
-    linear            25, 151, 400 / 25, 151, 400    17, 63, 278 / 69, 400, 400     16, 41, 73 / 16, 41, 72
-    tanh              25, 118, 258 / 25, 118, 258    17, 52, 89 / 68, 349, 400      16, 37, 60 / 16, 37, 60
-
-Sample evaluations on the half-easy batch: 1276 / 2592, 737 / 6784, 524 / 960.
+Recorded figures stand in RESULTS.md: compare ratios, not milliseconds. On small states torchdeq's steps are
+cheaper: they keep no status and no safeguard per sample and solve the small systems in float32.
 """
 
 import argparse

@@ -20,7 +20,8 @@ from sevenfold.fairness.threshold import Best, Search, best_threshold
 from sevenfold.seeding import torch_generator
 
 State = dict[str, Tensor]
-CHUNK_BYTES = 2**27
+ROWS = 256
+"""Rows scored at a time: what all candidates compute of them should stay in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -82,15 +83,17 @@ class Problem:
         """Return logits, (K, n), of K candidates: ``stack`` holds what differs, (K, ...) each."""
         x = self.x if x is None else x
         with evaluating(self.network):
+            return torch.cat([self._side_by_side(dict(stack), rows) for rows in x.split(ROWS)], dim=1)
 
-            def one(state: State) -> Tensor:
-                return functional_call(self.network, state, (x,))
+    def _side_by_side(self, stack: State, x: Tensor) -> Tensor:
+        def one(state: State) -> Tensor:
+            return functional_call(self.network, state, (x,))
 
-            try:
-                return vmap(one)(dict(stack))
-            except RuntimeError:  # a module that vmap cannot take: one after another
-                count = len(next(iter(stack.values())))
-                return torch.stack([one({k: v[i] for k, v in stack.items()}) for i in range(count)])
+        try:
+            return vmap(one)(stack)
+        except RuntimeError:  # a module that vmap cannot take: one after another
+            count = len(next(iter(stack.values())))
+            return torch.stack([one({k: v[i] for k, v in stack.items()}) for i in range(count)])
 
     def best(self, scores: Tensor) -> Best:
         """Return the best threshold of each candidate, (K, n) scores of the validation rows."""
