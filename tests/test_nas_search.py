@@ -212,3 +212,32 @@ def test_a_ray_run_with_a_killed_worker_writes_the_same_records(here):
     assert killed and driver.wait(timeout=400) == 0
     one, two = (here / f"runs/{name}/version_0/records/records.jsonl" for name in ("here", "cluster"))
     assert one.read_bytes() == two.read_bytes() and one.read_bytes().count(b"\n") == 320
+
+
+def test_the_recipe_of_darts_runs_on_an_exported_surrogate(here):
+    """The more separable convolutions, the better; what is found beats random cells."""
+    from sevenfold.nas.spaces.darts import DARTS
+    from sevenfold.nas.x11.ensemble import Ensemble
+    from sevenfold.nas.x11.export import save
+    from sevenfold.nas.x11.surrogate import Surrogate
+    from sevenfold.nas.x11.tensor import CurveTensor
+
+    space, rng = DARTS(), np.random.default_rng(0)
+    archs = space.sample(rng, 300)
+    curves = (90 + 0.5 * (archs[:, 1::2] == 4).sum(axis=1))[:, None] * (1 - np.exp(-np.arange(1, 9) / 2))
+    noisy = curves[:, None, :, None] + 0.05 * rng.standard_normal((300, 1, 8, 1))
+    small = {"compression": {"name": "svd", "k": 2}, "regressor": {"name": "lgb", "rounds": 30}, "members": 2}
+    ensemble = Ensemble(space, encoding="adj_onehot", metrics=("val/acc",), epochs=8, **small)
+    surrogate = Surrogate(ensemble)
+    surrogate.fit(CurveTensor(space, archs, noisy, ("val/acc",)))
+    save(surrogate, here / "darts")
+    lean = ["data.algorithms.bananas_darts=null", "data.algorithms.bananas_paper=null"]
+    main(
+        ["--config", str(ROOT / "configs/nas/paper/darts.yaml"), "data.benchmark={name: x11, path: darts}"]
+        + ["data.trials=4", "data.trials_of=null", "model.budget=40", *lean, *QUIET]
+    )
+    found = results(next(here.glob("runs/*/version_0")))["metrics"]
+    best = {
+        label: found[f"{label}/val_loss/mean"] for label in ("random", "evolution", "bananas_closed_form")
+    }
+    assert best["bananas_closed_form"] < best["random"] and best["evolution"] < best["random"]
