@@ -33,7 +33,7 @@ class Reinforce(Algorithm):
         *,
         lr: float = 0.1,
         decay: float = 0.9,
-        num_init: int = 1,
+        num_init: int = 10,
         sampling: str | None = None,
     ) -> None:
         super().__init__(space, rng, num_init=num_init, sampling=sampling)
