@@ -54,6 +54,7 @@ VIEW_NOISES: dict[str, str] = {
     "object": "sevenfold.diffreps.correlated_noise:Object",
     "pool": "sevenfold.diffreps.view_noise:Pool",
     "same": "sevenfold.diffreps.correlated_noise:Same",
+    "surface": "sevenfold.diffreps.surface_noise:Surface",
 }
 
 METHODS: dict[str, str] = {

@@ -57,7 +57,7 @@ class Shared(ViewNoise):
         own = streams.normal(len(self.pool), *self.representation.shape)
         return {"views": own, "shared": streams.normal(self.copies, len(self.right[0]))}
 
-    def at(self, noise: Noise, index: Tensor) -> Tensor:
+    def at(self, noise: Noise, index: Tensor, theta: Tensor) -> Tensor:
         """Return the noise of views."""
         return torch.stack([self._of(noise, k) for k in index.tolist()], 1)
 
@@ -111,13 +111,17 @@ class Object(Shared):
 
     def prepare(self) -> None:
         """Find how large blocks are, then the directions."""
+        self.find_volume()
+        super().prepare()
+
+    def find_volume(self) -> None:
+        """Find the volume that is seen, and how large blocks are."""
         inner = getattr(self.representation, "inner", self.representation)  # of an autoencoded one
         if not isinstance(inner, Volume):
             raise ConfigError("view_noise", f"object noise needs a volume, not {type(inner).__name__}")
         self.volume = inner
         self.copies, size, _ = self.representation.shape
         self.block = next(b for b in range(1, size + 1) if size % b == 0 and size // b <= self.blocks)
-        super().prepare()
 
     def map(self, view: Tensor) -> Tensor:
         """Return the windowed ray sums of the grid."""

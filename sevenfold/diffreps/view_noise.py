@@ -40,8 +40,11 @@ class ViewNoise(ABC):
         """Draw the white variables, tensors (B, ...), each N(0, I)."""
 
     @abstractmethod
-    def at(self, noise: Noise, index: Tensor) -> Tensor:
-        """Return the noise (B, V, C, H, W) of the views ``index`` (V,) of the pool: within a view N(0, I)."""
+    def at(self, noise: Noise, index: Tensor, theta: Tensor) -> Tensor:
+        """Return the noise (B, V, C, H, W) of the views ``index`` (V,) of the pool: within a view N(0, I).
+
+        ``theta`` (B, p) are the parameters as they are now; most kinds do not look at them.
+        """
 
     def advance(self, noise: Noise, streams: Streams) -> Noise:
         """Return the variables for the next denoiser call: carried, that is the same."""
@@ -78,7 +81,7 @@ class Pool(ViewNoise):
         """Draw one noise image a view."""
         return {"views": streams.normal(len(self.pool), *self.representation.shape)}
 
-    def at(self, noise: Noise, index: Tensor) -> Tensor:
+    def at(self, noise: Noise, index: Tensor, theta: Tensor) -> Tensor:
         """Return the views' own noise."""
         return noise["views"][:, self.owner[index]]
 
@@ -111,7 +114,7 @@ class Anchored(ViewNoise):
         """Draw noise for every place."""
         return {"cells": streams.normal(self.representation.shape[0], self.representation.cells)}
 
-    def at(self, noise: Noise, index: Tensor) -> Tensor:
+    def at(self, noise: Noise, index: Tensor, theta: Tensor) -> Tensor:
         """Gather the views' places."""
         found = noise["cells"][:, :, self.places[index]]  # (B, C, V, H W)
         return found.transpose(1, 2).unflatten(3, self.representation.shape[1:])

@@ -79,7 +79,7 @@ def final_image(levels: int) -> tuple[Tensor, Tensor]:
     asked = task(rep, gaussian(mean, covariance, (4, 1, 1)))
     schedule = {"name": "karras", "levels": levels, "sigma_min": 1e-3, "sigma_max": 20.0}
     found = run(method("pullback", schedule=schedule, order="heun", solver=EXACT, start="drawn"), asked)
-    e = asked.noise.at(asked.noise.start(asked.streams("noise")), torch.tensor([0])).flatten(1)
+    e = asked.noise.at(asked.noise.start(asked.streams("noise")), torch.tensor([0]), asked.start()).flatten(1)
     values, vectors = torch.linalg.eigh(covariance)
     shrink = vectors * (values / (values + 400)).sqrt() @ vectors.T
     return found.images.flatten(1), mean + (20 * e - mean) @ shrink
@@ -120,7 +120,7 @@ class SharedNoise(Pool):
     def start(self, streams: Streams) -> Noise:
         return {"views": streams.normal(1, *self.representation.shape)}
 
-    def at(self, noise: Noise, index: Tensor) -> Tensor:
+    def at(self, noise: Noise, index: Tensor, theta: Tensor) -> Tensor:
         return noise["views"].expand(-1, len(index), -1, -1, -1)
 
 

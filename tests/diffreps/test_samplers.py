@@ -25,7 +25,7 @@ def image_sampler(asked: Task, order: str, levels: int = 12) -> list[Tensor]:
     prior, z0 = asked.prior, asked.prior.mean().expand(len(asked), *asked.prior.shape)
     low, high = prior.sigma_min ** (1 / 7), prior.sigma_max ** (1 / 7)
     sigmas = [*(torch.linspace(high, low, levels, dtype=torch.float64) ** 7).tolist(), 0.0]
-    e = asked.noise.at(asked.noise.start(asked.streams("noise")), torch.tensor([0]))[:, 0]
+    e = asked.noise.at(asked.noise.start(asked.streams("noise")), torch.tensor([0]), asked.start())[:, 0]
     z, seen = z0 + sigmas[0] * e, []
 
     def slope(x: Tensor, sigma: float) -> Tensor:

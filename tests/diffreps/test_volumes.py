@@ -150,6 +150,8 @@ NOISES: dict[str, dict[str, Any]] = {
     "object": {"name": "object", "grid": 5},
     "object_plain": {"name": "object", "grid": 5, "window": None},
     "object_blocks": {"name": "object", "grid": 5, "blocks": 3},
+    "surface": {"name": "surface", "grid": 5},
+    "surface_blocks": {"name": "surface", "grid": 5, "blocks": 3},
 }
 
 
@@ -163,7 +165,8 @@ def noise_map(noise: Any, own: Any, views: int) -> Tensor:
     parts = {
         name: part.reshape(-1, *v.shape[1:]) for (name, v), part in zip(example.items(), basis, strict=True)
     }
-    return bound.at(parts, torch.arange(views)).flatten(1).T
+    theta = drawn(own, 1).expand(sum(sizes), -1)
+    return bound.at(parts, torch.arange(views), theta).flatten(1).T
 
 
 @pytest.mark.parametrize("kind", [*NOISES, "canonical"])
@@ -184,6 +187,27 @@ def test_object_noise_is_for_volumes() -> None:
     siren = build(REPRESENTATIONS, {"name": "siren"}, "r")
     with pytest.raises(ConfigError, match="volume"):
         build(VIEW_NOISES, {"name": "object"}, "noise").bind(siren, torch.zeros(1, 0))
+
+
+def test_surface_noise_is_that_of_a_wall_in_front() -> None:
+    """A solid in the front hides the back: two opposite views share less than through empty space."""
+    own = volume("voxel_nerf", size=6, samples=8, camera={"elevation": 0.0})
+    noise = build(VIEW_NOISES, {"name": "surface", "floor": 0.01}, "noise").bind(own, own.views(2, torch.Generator()))
+    empty, solid = torch.full((2, own.layout.size), -9.0, dtype=torch.float64).unbind()
+    solid = solid.index_fill(0, torch.arange(27), 9.0)  # densities come first
+
+    def common(theta: Tensor) -> float:
+        front, back = (noise.sums(theta[None], view.double())[0] for view in noise.pool)
+        return float((front @ back.T).norm() / front.norm() / back.norm())
+
+    assert common(solid) < 0.5 * common(empty)
+
+
+def test_surface_noise_needs_opacity() -> None:
+    noise = build(VIEW_NOISES, {"name": "surface"}, "noise")
+    ink = volume("ink_volume", size=6)
+    with pytest.raises(ConfigError, match="opacity"):
+        noise.bind(ink, ink.views(2, torch.Generator()))
 
 
 def test_a_views_own_law_is_a_kernel_density() -> None:
@@ -233,6 +257,11 @@ def test_held_out_views_are_as_far_as_said() -> None:
     for count, degrees in ((8, 19.6875), (16, 2.8125), (32, 2.8125), (64, 2.8125)):
         both = torch.cat([level.held_out(), level.ring(count)])
         assert float(angles_between(both)[:8, 8:].min()) == pytest.approx(degrees, abs=1e-3)
+    raised = World(camera=Camera(elevation=10.0), unseen=50.0)
+    both = torch.cat([raised.held_out(), raised.ring(32)])
+    assert float(angles_between(both)[:8, 8:].min()) == pytest.approx(40, abs=0.2)
+    with pytest.raises(ConfigError, match="elevation"):
+        World(unseen=90.0)
 
 
 def test_the_judge_sees_memory_collapse_and_janus() -> None:

@@ -68,7 +68,7 @@ class Distillation(Method):
         index = task.some_views(self.views_per_step, state.step)
         rendering, theta = task.rendering(index), state.theta
         sigma = self._draw(task, state)
-        e = task.noise.at(task.noise.start(state.streams), index)
+        e = task.noise.at(task.noise.start(state.streams), index, theta)
         y = rendering.images(rendering(theta))
         level = sigma.view(-1, 1, 1, 1, 1)
         residual = (y - self.denoise(task, state, y + level * e, sigma, index)) / level  # = e_hat - e

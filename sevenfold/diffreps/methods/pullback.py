@@ -137,7 +137,7 @@ class Pullback(Method):
 
     def move(self, task: Task, state: State, sigma: float, down: float, index: Tensor) -> float:
         """Step from ``sigma`` to ``down`` with the noise as it is; return the mean relative residual."""
-        e, start = task.noise.at(state.noise, index), state.theta
+        e, start = task.noise.at(state.noise, index, state.theta), state.theta
         y = self.render(task, start, index)
         ratio = down / sigma
         slope = (y - self.denoise(task, state, y + sigma * e, sigma, index)) / sigma

@@ -100,7 +100,7 @@ class ViewLaw:
             values, vectors = torch.linalg.eigh(self.covariance)
             root = vectors * values.clamp(min=0).sqrt() @ vectors.T
             return shared([orthonormal(a @ root, CUTOFF) for a in self.maps])
-        bound = Object(window=window if kind == "object" else None).bind(self.volume, self.ring)
+        bound = Object(window=window if kind == "object" else None, cutoff=CUTOFF).bind(self.volume, self.ring)
         assert isinstance(bound, Object)
         return shared(list(zip(bound.left, bound.right, strict=True)))
 

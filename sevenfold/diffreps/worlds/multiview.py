@@ -1,6 +1,6 @@
 """The multi-view world: training scenes that priors know, held-out scenes and held-out views to judge by."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -26,6 +26,7 @@ class World:
     affine).
     ``scenes``: their law; ``camera``: whose ring sees them. ``size``: of an image, ``samples`` on a ray.
     ``train`` scenes are known to priors, ``test`` scenes only serve comparison; ``seed`` draws both.
+    ``unseen``: elevation in degrees of the views samples are judged in; by default the ring's own.
     """
 
     kind: Literal["opaque", "ink"] = "opaque"
@@ -36,10 +37,13 @@ class World:
     train: int = 1000
     test: int = 256
     seed: int = 0
+    unseen: float | None = None
 
     def __post_init__(self) -> None:
         if min(self.size, self.samples, self.train, self.test) < 2:
             raise ConfigError("size", "a world needs size, samples, train and test of at least 2")
+        if self.unseen is not None and not -90 < self.unseen < 90:
+            raise ConfigError("unseen", f"needs an elevation between -90 and 90 degrees, got {self.unseen:g}")
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -55,8 +59,11 @@ class World:
         return self.camera.ring(count)
 
     def held_out(self) -> Tensor:
-        """Return the views (8, 2) no ring contains, 2.8 degrees from the nearest camera of 16, 19.7 of 8."""
-        return self.camera.ring(HELD_OUT, HELD_OUT_OFFSET)
+        """Return the views (8, 2) no ring contains, 2.8 degrees from the nearest camera of 16, 19.7 of 8; more
+        where their elevation is ``unseen``.
+        """
+        elevation = self.camera.elevation if self.unseen is None else self.unseen
+        return replace(self.camera, elevation=elevation).ring(HELD_OUT, HELD_OUT_OFFSET)
 
     def renders(self, views: Tensor, part: Part = "train") -> Tensor:
         """Return images (N, K, 3, H, W) of all scenes of a part in views (K, 2); kept for the next call."""

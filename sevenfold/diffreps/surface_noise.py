@@ -1,0 +1,82 @@
+"""Noise that lives on what a sample shows now, for solid scenes, whose front and back share little.
+
+Object noise assumes by its window that scenes are in the middle and that a ray shows all it passes. Here the
+volume's white grid is seen through the sample's own opacity instead. An experiment: see docs/log.md.
+"""
+
+import torch
+from torch import Tensor
+
+from sevenfold.config import ConfigError
+from sevenfold.diffreps.correlated_noise import Object
+from sevenfold.diffreps.representations.volume import Nerf
+from sevenfold.diffreps.streams import Streams
+from sevenfold.diffreps.view_noise import Noise
+from sevenfold.diffreps.worlds.march import absorption, hats
+from sevenfold.errors import InputError
+
+
+class Surface(Object):
+    """Object noise whose ray sums are weighted by the light that each place sends to the eye.
+
+    Given the parameters, a view's noise is N(0, I). The white variables are carried, and noise follows the
+    surface as parameters move; over a whole run it is normal only approximately.
+
+    Args:
+        floor: share of a ray's weight that is spread evenly along it: where nothing is yet, noise is as without
+            a window.
+        grid, half, cutoff, blocks: as for :class:`Object`.
+    """
+
+    def __init__(
+        self,
+        *,
+        floor: float = 0.2,
+        grid: int = 10,
+        half: float = 1.25,
+        cutoff: float = 0.02,
+        blocks: int = 32,
+    ) -> None:
+        super().__init__(window=None, grid=grid, half=half, cutoff=cutoff, blocks=blocks)
+        if not 0 < floor <= 1:
+            raise ConfigError("floor", f"needs 0 < floor <= 1, got {floor:g}")
+        self.floor = floor
+
+    def prepare(self) -> None:
+        """Find the volume; it needs opacity."""
+        self.find_volume()
+        if not isinstance(self.volume, Nerf):
+            raise ConfigError("view_noise", "surface noise needs a volume with opacity; use object noise")
+        self.nerf = self.volume
+
+    def start(self, streams: Streams) -> Noise:
+        """Draw every view's own noise, and what is shared."""
+        own = streams.normal(len(self.pool), *self.representation.shape)
+        return {"views": own, "shared": streams.normal(self.copies, self.grid**3)}
+
+    def at(self, noise: Noise, index: Tensor, theta: Tensor) -> Tensor:
+        """Return the noise of views of the volumes ``theta``."""
+        if theta.ndim != 2 or theta.shape[1] != self.representation.layout.size:
+            raise InputError("surface noise follows parameters of a volume; images drawn by themselves have none")
+        return torch.stack([self._seen(noise, k, theta) for k in index.tolist()], 1)
+
+    def _seen(self, noise: Noise, k: int, theta: Tensor) -> Tensor:
+        own = noise["views"][:, k]
+        sums = self.sums(theta, self.pool[k])  # (B, n, m)
+        values, left = torch.linalg.eigh(sums @ sums.mT)
+        kept = values > self.cutoff * values[:, -1:]
+        left = left * kept[:, None]
+        scale = torch.where(kept, values, 1).rsqrt()
+        common = torch.einsum("bcm,bnm,bnk->bck", noise["shared"], sums, left) * scale[:, None]
+        return own + self.fine((common - self.coarse(own) @ left) @ left.mT)
+
+    def sums(self, theta: Tensor, view: Tensor) -> Tensor:
+        """Return what a view shows of the white grid, (B, n, m): sums along its rays, weighted by light."""
+        volume, side = self.nerf, self.representation.shape[1] // self.block
+        points, step = volume.camera.points(view, side, volume.samples)
+        flat = points.flatten(0, 1)
+        density = torch.stack([volume.density(own, flat) for own in theta]).unflatten(1, points.shape[:2])
+        light = absorption(density, step)
+        weight = (1 - self.floor) * light + self.floor / volume.samples
+        nodes = hats(flat / self.half, self.grid).unflatten(0, points.shape[:2])  # (R, S, m)
+        return torch.einsum("brs,rsm->brm", weight, nodes)
