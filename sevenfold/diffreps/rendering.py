@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.func import vmap
 
 from sevenfold.diffreps.representations.base import Representation
 
@@ -19,8 +18,7 @@ class Rendering:
 
     def __call__(self, theta: Tensor) -> Tensor:
         """Return the values (B, n)."""
-        both = vmap(vmap(self.representation.render, (None, 0)), (0, None))
-        return both(theta, self.views).flatten(1)
+        return self.representation.rendered(theta, self.views).flatten(1)
 
     def images(self, values: Tensor) -> Tensor:
         """Return values (B, n) as images (B, V, C, H, W)."""

@@ -23,8 +23,8 @@ class Surface(Object):
     surface as parameters move; over a whole run it is normal only approximately.
 
     Args:
-        floor: share of a ray's weight that is spread evenly along it: where nothing is yet, noise is as without
-            a window.
+        floor: share of a ray's weight that is spread evenly along it: where nothing is yet, noise is as
+            without a window.
         grid, half, cutoff, blocks: as for :class:`Object`.
     """
 
@@ -57,7 +57,7 @@ class Surface(Object):
     def at(self, noise: Noise, index: Tensor, theta: Tensor) -> Tensor:
         """Return the noise of views of the volumes ``theta``."""
         if theta.ndim != 2 or theta.shape[1] != self.representation.layout.size:
-            raise InputError("surface noise follows parameters of a volume; images drawn by themselves have none")
+            raise InputError("surface noise follows a volume's parameters; images by themselves have none")
         return torch.stack([self._seen(noise, k, theta) for k in index.tolist()], 1)
 
     def _seen(self, noise: Noise, k: int, theta: Tensor) -> Tensor:
@@ -75,7 +75,7 @@ class Surface(Object):
         volume, side = self.nerf, self.representation.shape[1] // self.block
         points, step = volume.camera.points(view, side, volume.samples)
         flat = points.flatten(0, 1)
-        density = torch.stack([volume.density(own, flat) for own in theta]).unflatten(1, points.shape[:2])
+        density = torch.func.vmap(volume.density, (0, None))(theta, flat).unflatten(1, points.shape[:2])
         light = absorption(density, step)
         weight = (1 - self.floor) * light + self.floor / volume.samples
         nodes = hats(flat / self.half, self.grid).unflatten(0, points.shape[:2])  # (R, S, m)

@@ -22,8 +22,8 @@ TABLE = {
     "canonical": (1.003, 1.005, 0.970),
 }
 LARGER = {
-    16: {"independent": 0.327, "same": 0.822, "object": 0.969, "canonical": 1.002},
-    32: {"independent": 0.227, "same": 0.819, "object": 0.967, "canonical": 1.001},
+    16: {"independent": 0.327, "same": 0.822, "object_plain": 0.928, "object": 0.969, "canonical": 1.002},
+    32: {"independent": 0.227, "same": 0.819, "object_plain": 0.927, "object": 0.967, "canonical": 1.001},
 }
 
 
@@ -40,9 +40,10 @@ def heun(law: ViewLaw) -> torch.Tensor:
 @pytest.mark.parametrize("kind", TABLE)
 def test_check_19_the_table_of_view_noises(law: ViewLaw, heun: torch.Tensor, kind: str) -> None:
     found = law.spread(heun @ law.noise(kind) @ heun.T)
-    total, top, _ = TABLE[kind]
-    assert found.total == pytest.approx(total, abs=0.02)
-    assert found.top == pytest.approx(top, abs=0.025)
+    total, top, rest = TABLE[kind]
+    assert found.total == pytest.approx(total, abs=0.01)
+    assert found.top == pytest.approx(top, abs=0.01)
+    assert found.rest == pytest.approx(rest, abs=0.05)
 
 
 @pytest.mark.slow
@@ -51,7 +52,7 @@ def test_check_19_correlated_noise_does_not_depend_on_the_number_of_views(views:
     law = ViewLaw(Setup(), views)
     heun = law.split("heun")
     for kind, wanted in LARGER[views].items():
-        assert law.spread(heun @ law.noise(kind) @ heun.T).total == pytest.approx(wanted, abs=0.02), kind
+        assert law.spread(heun @ law.noise(kind) @ heun.T).total == pytest.approx(wanted, abs=0.01), kind
 
 
 def test_check_19_bounds(law: ViewLaw, heun: torch.Tensor) -> None:
@@ -68,7 +69,14 @@ def test_euler_loses_spread(law: ViewLaw) -> None:
     euler = law.split("euler")
     wanted = {"independent": 0.463, "same": 0.772, "object": 0.899, "canonical": 0.925}
     for kind, value in wanted.items():
-        assert law.spread(euler @ law.noise(kind) @ euler.T).total == pytest.approx(value, abs=0.02), kind
+        assert law.spread(euler @ law.noise(kind) @ euler.T).total == pytest.approx(value, abs=0.01), kind
+
+
+def test_resampling_at_8_views(law: ViewLaw) -> None:
+    wanted = {"independent": 0.464, "object": 0.963, "canonical": 0.993}
+    for kind, value in wanted.items():
+        found = law.spread(law.resampled(law.noise(kind), "heun", 1)).total
+        assert found == pytest.approx(value, abs=0.01), kind
 
 
 def small() -> Setup:

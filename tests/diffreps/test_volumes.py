@@ -105,6 +105,18 @@ def test_check_11_closed_jacobians_are_jacrev(kind: str) -> None:
     torch.testing.assert_close(own.jacobian(theta, views), slow, atol=1e-12, rtol=0)
 
 
+@pytest.mark.parametrize("kind", VOLUMES)
+def test_images_and_products_of_all_views_at_once(kind: str) -> None:
+    own = volume(kind)
+    theta, views = drawn(own), own.views(3, torch.Generator()).double()
+    plain = torch.stack([torch.stack([own.render(t, view) for view in views]) for t in theta])
+    torch.testing.assert_close(own.rendered(theta, views), plain, atol=1e-12, rtol=0)
+    linear, matrix = own.linear(theta, views), Representation.jacobian(own, theta, views)
+    d, r = torch.randn(2, matrix.shape[2]).double(), torch.randn(2, matrix.shape[1]).double()
+    torch.testing.assert_close(linear.push(d), torch.einsum("bnp,bp->bn", matrix, d), atol=1e-10, rtol=0)
+    torch.testing.assert_close(linear.pull(r), torch.einsum("bnp,bn->bp", matrix, r), atol=1e-10, rtol=0)
+
+
 def test_the_ink_volume_is_affine() -> None:
     own = volume("ink_volume")
     theta, view = drawn(own), own.views(3, torch.Generator())[1].double()
@@ -192,7 +204,9 @@ def test_object_noise_is_for_volumes() -> None:
 def test_surface_noise_is_that_of_a_wall_in_front() -> None:
     """A solid in the front hides the back: two opposite views share less than through empty space."""
     own = volume("voxel_nerf", size=6, samples=8, camera={"elevation": 0.0})
-    noise = build(VIEW_NOISES, {"name": "surface", "floor": 0.01}, "noise").bind(own, own.views(2, torch.Generator()))
+    noise = build(VIEW_NOISES, {"name": "surface", "floor": 0.01}, "noise").bind(
+        own, own.views(2, torch.Generator())
+    )
     empty, solid = torch.full((2, own.layout.size), -9.0, dtype=torch.float64).unbind()
     solid = solid.index_fill(0, torch.arange(27), 9.0)  # densities come first
 

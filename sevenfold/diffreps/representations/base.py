@@ -2,7 +2,8 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,14 @@ class Layout:
     def join(self, arrays: Weights, lead: int = 0) -> Tensor:
         """Return arrays, each behind ``lead`` further dimensions, as one tensor (..., p)."""
         return torch.cat([arrays[name].flatten(lead) for name in self.shapes], dim=lead)
+
+
+@dataclass(frozen=True)
+class Linear:
+    """The derivative J of a rendering at one place: ``push`` (B, p) -> (B, n) is J d, ``pull`` back J^T r."""
+
+    push: Callable[[Tensor], Tensor]
+    pull: Callable[[Tensor], Tensor]
 
 
 class Representation(nn.Module, ABC):
@@ -80,9 +89,20 @@ class Representation(nn.Module, ABC):
         """Return what to show of parameters (p,): the first view, or the whole where that says more."""
         return self.render(params, self.views(1, torch.Generator().manual_seed(0))[0].to(params))
 
+    def rendered(self, params: Tensor, views: Tensor) -> Tensor:
+        """Return the images (B, V, C, H, W) of B samples' parameters (B, p) in V views (V, d)."""
+        return vmap(vmap(self.render, (None, 0)), (0, None))(params, views)
+
     def gram(self, params: Tensor, views: Tensor) -> Tensor | None:
         """Return J J^T (B, n, n), n = V C H W, where it can be had without J; otherwise None."""
         return None
+
+    def linear(self, params: Tensor, views: Tensor) -> Linear:
+        """Return products with the Jacobian, which is formed once or held in factors."""
+        matrix = self.jacobian(params, views)
+        return Linear(
+            lambda d: (matrix @ d[..., None])[..., 0], lambda r: (r[:, None] @ matrix)[:, 0]
+        )  # fmt: skip
 
     def jacobian(self, params: Tensor, views: Tensor) -> Tensor:
         """Return the Jacobian (B, V C H W, p) of V views for B samples' parameters (B, p)."""

@@ -1,14 +1,20 @@
 """A radiance field on a grid (Sun et al. 2022; SJC's of Wang et al. 2022), in plain PyTorch."""
 
+import math
+from functools import lru_cache
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from sevenfold.config import ConfigError
+from sevenfold.diffreps.representations.base import Linear
+from sevenfold.diffreps.representations.coarse_field import Rays, Shaded
 from sevenfold.diffreps.representations.volume import Background, Nerf
 from sevenfold.diffreps.worlds.cameras import Camera
 from sevenfold.diffreps.worlds.march import DENSE_LIMIT, absorption, hats, interpolate
+
+ENTRIES = 2**21
 
 
 class VoxelNerf(Nerf):
@@ -55,32 +61,79 @@ class VoxelNerf(Nerf):
         own = self.layout.split(params)
         return interpolate(torch.cat([own["density"][..., None], own["colour"]], -1), points)
 
-    def jacobian(self, params: Tensor, views: Tensor) -> Tensor:
-        """Return the Jacobian ray by ray, in closed form for coarse grids before a plain background."""
-        if self.resolution > DENSE_LIMIT or self.background not in ("white", "black"):
-            return super().jacobian(params, views)
-        return torch.cat([self._jacobian(params, view) for view in views], 1)
+    def rendered(self, params: Tensor, views: Tensor) -> Tensor:
+        """Return the images (B, V, C, H, W), one view at a time for all samples."""
+        if not self.coarse:
+            return super().rendered(params, views)
+        images = [self._shaded(params, view).image() for view in views]
+        return torch.stack(images, 1).unflatten(3, self.shape[1:])
 
-    def _jacobian(self, params: Tensor, view: Tensor) -> Tensor:
-        """Return (B, C R, p) of one view with R rays."""
-        points, step = self.camera.points(view, self.shape[1], self.samples)
-        nodes, (count, channels) = self.resolution**3, (len(params), self.shape[0])
-        weights = hats(points.flatten(0, 1), self.resolution)  # (R S, G^3)
-        rays = weights.view(len(points), -1, nodes)
-        raw = (params[:, :nodes] @ weights.T).view(count, *rays.shape[:2]) - self.shift  # (B, R, S)
-        hue = (weights @ params[:, nodes:].view(count, nodes, channels)).view(*raw.shape, channels)
-        colour = self.shown(hue)
+    def linear(self, params: Tensor, views: Tensor) -> Linear:
+        """Return products with the Jacobian, held in factors for coarse grids."""
+        if not self.coarse:
+            return super().linear(params, views)
+        each = [self._shaded(params, view).linear() for view in views]
+        images = (len(params), len(views), self.shape[0], -1)
+
+        def push(d: Tensor) -> Tensor:
+            grid = self._grid(d)
+            return torch.stack([own.push(grid) for own in each], 1).flatten(1)
+
+        def pull(r: Tensor) -> Tensor:
+            parts = r.view(images).unbind(1)
+            return self._flat(sum(own.pull(part) for own, part in zip(each, parts, strict=True)))
+
+        return Linear(push, pull)
+
+    def jacobian(self, params: Tensor, views: Tensor) -> Tensor:
+        """Return the Jacobian ray by ray, in closed form for coarse grids."""
+        if not self.coarse:
+            return super().jacobian(params, views)
+        each = [self._shaded(params, view).jacobian() for view in views]
+        return self._flat(torch.stack(each, 1).flatten(1, 3))
+
+    @property
+    def coarse(self) -> bool:
+        """Return whether a view's rays are few enough, before a plain background, for closed forms."""
+        entries = math.prod(self.shape[1:]) * self.samples * self.resolution**3
+        plain = self.background in ("white", "black")
+        return plain and self.resolution <= DENSE_LIMIT and entries <= ENTRIES
+
+    def _shaded(self, params: Tensor, view: Tensor) -> Shaded:
+        """Return what grids show in one view."""
+        rays = grid_rays(
+            self.camera, self.shape[1], self.samples, self.resolution, tuple(view.tolist()), params.dtype,
+            params.device,
+        )  # fmt: skip
+        raw = rays.values(self._grid(params))
+        hidden, colour = raw[:, :1] - self.shift, self.shown(raw[:, 1:])
+        density = self.scale * torch.nn.functional.softplus(hidden) * rays.inside
+        return Shaded(
+            rays, absorption(density, rays.step), torch.exp(-rays.step * density.cumsum(3)), colour,
+            self.scale * hidden.sigmoid() * rays.inside,
+            colour * (1 - colour) if self.colours == "sigmoid" else torch.ones_like(colour),
+            float(self.background == "white"),
+        )  # fmt: skip
+
+    def _grid(self, params: Tensor) -> Tensor:
+        """Return parameters (B, p) as grids (B, 1 + C, G^3)."""
+        nodes = self.resolution**3
+        colours = params[:, nodes:].unflatten(1, (nodes, self.shape[0]))
+        return torch.cat([params[:, None, :nodes], colours.mT], 1)
+
+    def _flat(self, grid: Tensor) -> Tensor:
+        """Return grids (..., 1 + C, G^3) as parameters (..., p)."""
+        return torch.cat([grid[..., 0, :], grid[..., 1:, :].mT.flatten(-2)], -1)
+
+
+@lru_cache(maxsize=32)
+def grid_rays(
+    camera: Camera, size: int, samples: int, resolution: int, view: tuple[float, ...], dtype: torch.dtype,
+    device: torch.device,
+) -> Rays:  # fmt: skip
+    """Return the rays of a view through a grid; kept for the next call."""
+    with torch.inference_mode(False), torch.no_grad():
+        where = torch.tensor(view, dtype=dtype, device=device)
+        points, step = camera.points(where, size, samples)
         inside = (points.abs() <= 1).all(2)
-        density = self.scale * torch.nn.functional.softplus(raw) * inside
-        light = absorption(density, step)
-        seen = light[..., None] * colour
-        left = torch.exp(-step * density.cumsum(2))[..., None]  # light that passes sample k
-        behind = seen.sum(2, keepdim=True) - seen.cumsum(2) + left[:, :, -1:] * self.behind(params)
-        dense = (left * colour - behind) * (self.scale * step * raw.sigmoid())[..., None]
-        tint = light[..., None] * (colour * (1 - colour) if self.colours == "sigmoid" else 1)
-        found = params.new_zeros(count, channels, len(points), self.layout.size)
-        found[..., :nodes] = torch.einsum("brsc,rsg->bcrg", dense, rays)
-        by_colour = torch.einsum("brsc,rsg->bcrg", tint.expand_as(hue), rays)
-        for c in range(channels):
-            found[:, c, :, nodes + c :: channels] = by_colour[:, c]
-        return found.flatten(1, 2)
+        return Rays(hats(points.flatten(0, 1), resolution), step, inside)

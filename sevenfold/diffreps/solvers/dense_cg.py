@@ -1,39 +1,40 @@
-"""Conjugate gradients with the explicit Jacobian."""
+"""Conjugate gradients with the Jacobian at hand."""
 
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from sevenfold.diffreps.rendering import Rendering
+from sevenfold.diffreps.representations.base import Linear
 from sevenfold.diffreps.solvers.cg import ConjugateGradient
 
 
 @dataclass(frozen=True)
 class Linearized(Rendering):
-    """A rendering near one place: products with its ``matrix`` (B, n, p), wherever they are asked for."""
+    """A rendering near one place, by its derivative there, wherever products are asked for."""
 
-    matrix: Tensor
+    linear: Linear
 
     def jvp(self, theta: Tensor, direction: Tensor) -> Tensor:
         """Return J d (B, n)."""
-        return (self.matrix @ direction[..., None])[..., 0]
+        return self.linear.push(direction)
 
     def vjp(self, theta: Tensor, covector: Tensor) -> Tensor:
         """Return J^T r (B, p)."""
-        return (covector[:, None] @ self.matrix)[:, 0]
+        return self.linear.pull(covector)
 
 
 class DenseConjugateGradient(ConjugateGradient):
     """The same iterations as ``cg``, and the same result, with the Jacobian formed once a solve.
 
-    Faster than ``cg`` where Jacobians are cheap and small, as for coarse volumes. Few iterations regularize:
-    they leave out what the views hardly determine.
+    Faster than ``cg`` where Jacobians are cheap and small; coarse voxel fields hold theirs in factors. Few
+    iterations regularize: they leave out what the views hardly determine.
     """
 
     def direction(
         self, rendering: Rendering, theta: Tensor, residual: Tensor, damping: Tensor
     ) -> tuple[Tensor, int]:
         """Return d."""
-        matrix = rendering.jacobian(theta)
-        near = Linearized(rendering.representation, rendering.views, matrix)
+        linear = rendering.representation.linear(theta, rendering.views)
+        near = Linearized(rendering.representation, rendering.views, linear)
         return super().direction(near, theta, residual, damping)

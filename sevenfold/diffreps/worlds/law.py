@@ -27,9 +27,9 @@ Order = Literal["euler", "heun"]
 CUTOFF = 1e-9
 TOP = 0.95
 LAW_SCENES = Scenes(
-    distance=0.64, jitter=0.3, smallest=0.21, largest=0.56, counts=(1.0, 1.0, 1.0), edge=0.042
+    distance=0.661, jitter=0.321, smallest=0.208, largest=0.539, counts=(1.0, 1.0, 1.0), edge=0.049
 )
-LAW_CAMERA = Camera(elevation=16.5, extent=1.086)
+LAW_CAMERA = Camera(elevation=14.2, extent=1.084, depth=1.11)
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,9 @@ class ViewLaw:
             values, vectors = torch.linalg.eigh(self.covariance)
             root = vectors * values.clamp(min=0).sqrt() @ vectors.T
             return shared([orthonormal(a @ root, CUTOFF) for a in self.maps])
-        bound = Object(window=window if kind == "object" else None, cutoff=CUTOFF).bind(self.volume, self.ring)
+        bound = Object(window=window if kind == "object" else None, cutoff=CUTOFF).bind(
+            self.volume, self.ring
+        )
         assert isinstance(bound, Object)
         return shared(list(zip(bound.left, bound.right, strict=True)))
 

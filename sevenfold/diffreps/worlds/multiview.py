@@ -59,24 +59,19 @@ class World:
         return self.camera.ring(count)
 
     def held_out(self) -> Tensor:
-        """Return the views (8, 2) no ring contains, 2.8 degrees from the nearest camera of 16, 19.7 of 8; more
-        where their elevation is ``unseen``.
+        """Return the views (8, 2) no ring contains: 2.8 degrees from the nearest camera of 16, 19.7 of 8, or
+        more where their elevation is ``unseen``.
         """
         elevation = self.camera.elevation if self.unseen is None else self.unseen
         return replace(self.camera, elevation=elevation).ring(HELD_OUT, HELD_OUT_OFFSET)
 
     def renders(self, views: Tensor, part: Part = "train") -> Tensor:
         """Return images (N, K, 3, H, W) of all scenes of a part in views (K, 2); kept for the next call."""
-        return _renders(self, tuple(map(tuple, views.tolist())), part)
+        return torch.stack([_renders(self, tuple(view), part) for view in views.tolist()], 1)
 
 
-@lru_cache(maxsize=8)
-def _renders(world: World, views: tuple[tuple[float, float], ...], part: Part) -> Tensor:
-    scenes, render = world.drawn(part), RENDERERS[world.kind]
-    found = torch.empty(len(scenes), len(views), *world.shape)
-    for at in range(0, len(scenes), BATCH):
-        some = scenes.part(slice(at, at + BATCH))
-        for number, view in enumerate(views):
-            where = torch.tensor(view)
-            found[at : at + BATCH, number] = render(some, world.camera, where, world.size, world.samples)
-    return found
+@lru_cache(maxsize=128)
+def _renders(world: World, view: tuple[float, ...], part: Part) -> Tensor:
+    scenes, render, where = world.drawn(part), RENDERERS[world.kind], torch.tensor(view)
+    batches = [scenes.part(slice(at, at + BATCH)) for at in range(0, len(scenes), BATCH)]
+    return torch.cat([render(some, world.camera, where, world.size, world.samples) for some in batches])

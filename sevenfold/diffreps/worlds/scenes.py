@@ -80,14 +80,13 @@ class Drawn:
 
     def occupancy(self, points: Tensor) -> Tensor:
         """Return how much each object fills points (P, 3): (N, P, 3), from 0 to 1."""
-        x, y, z = (points[:, i, None] - self.centers[:, None, :, i] for i in range(3))  # (N, P, 3 objects)
-        flat = x.square() + y.square()
-        around = torch.maximum(flat.sqrt(), z.abs())
-        ball, cube = (flat + z.square()).sqrt(), torch.maximum(torch.maximum(x.abs(), y.abs()), z.abs())
-        kind = self.kinds[:, None]
-        distance = torch.where(kind == 0, ball, torch.where(kind == 1, cube, around))
-        inside = torch.sigmoid((self.sizes[:, None] - distance) / self.edge)
-        return inside * self.present[:, None]
+        found = points.new_zeros(len(self), 3, len(points))
+        for kind in range(KINDS):
+            which = self.present & (self.kinds == kind)
+            x, y, z = (points[:, i] - self.centers[which][:, i, None] for i in range(3))
+            distance = _distance(kind, x, y, z)
+            found[which] = torch.sigmoid((self.sizes[which][:, None] - distance) / self.edge)
+        return found.mT
 
     def part(self, rows: slice) -> "Drawn":
         """Return some of the scenes."""
@@ -95,15 +94,24 @@ class Drawn:
         return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
 
+def _distance(kind: int, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+    """Return how far places are from a sphere's, box's or cylinder's center, in the solid's own norm."""
+    flat = x.square() + y.square()
+    if kind == 0:
+        return (flat + z.square()).sqrt()
+    if kind == 1:
+        return torch.maximum(torch.maximum(x.abs(), y.abs()), z.abs())
+    return torch.maximum(flat.sqrt(), z.abs())
+
+
 def render_opaque(scenes: Drawn, camera: Camera, view: Tensor, size: int, samples: int) -> Tensor:
     """Return images (N, 3, H, W) of solid scenes on white, in [0, 1]."""
     points, step = camera.points(view, size, samples)
     filled = scenes.occupancy(points.flatten(0, 1)).unflatten(1, (-1, samples))  # (N, R, S, 3)
     weight = absorption(SOLID * filled.sum(-1), step)
-    hue = torch.einsum("nrso,noc->nrsc", filled, scenes.colours) / filled.sum(-1, keepdim=True).clamp(
-        min=1e-6
-    )
-    image = (weight[..., None] * hue).sum(2) + (1 - weight.sum(2))[..., None]
+    share = weight / filled.sum(-1).clamp(min=1e-6)
+    objects = torch.einsum("nrs,nrso->nro", share, filled)
+    image = objects @ scenes.colours + (1 - weight.sum(2))[..., None]
     return image.transpose(1, 2).unflatten(2, (size, size))
 
 

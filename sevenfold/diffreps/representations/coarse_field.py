@@ -1,0 +1,85 @@
+"""A coarse grid of density and colour seen along many rays at once: images and derivatives in closed form.
+
+Samples on rays are a linear image of the grid, so that rendering B grids, and products with their Jacobians,
+are one matrix product and a little arithmetic a ray. With light w_k from sample k and T_k what passes it,
+the colour sum_k w_k c_k + T_S b changes with the density there by T_k c_k - beyond_k times the spacing, where
+beyond_k is what is seen behind it, and with its colour by w_k.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sevenfold.diffreps.representations.base import Linear
+
+
+@dataclass(frozen=True)
+class Rays:
+    """R rays of S samples: ``weights`` (R S, G^3) of the grid's nodes at them, ``step`` (R, 1) their spacing,
+    ``inside`` (R, S) the cube.
+    """
+
+    weights: Tensor
+    step: Tensor
+    inside: Tensor
+
+    def values(self, grid: Tensor) -> Tensor:
+        """Return grids (B, F, G^3) at the samples, (B, F, R, S)."""
+        return (grid @ self.weights.T).unflatten(2, self.inside.shape)
+
+    def spread(self, values: Tensor) -> Tensor:
+        """Return the transpose of :meth:`values`."""
+        return values.flatten(2) @ self.weights
+
+
+@dataclass(frozen=True)
+class Shaded:
+    """What B grids show along rays: ``light`` and ``passed`` (B, 1, R, S), the share of each sample and what
+    is left behind it; ``colour`` (B, C, R, S); derivatives ``dense`` of density and ``tint`` of colour by raw
+    values; ``behind``, the background.
+    """
+
+    rays: Rays
+    light: Tensor
+    passed: Tensor
+    colour: Tensor
+    dense: Tensor
+    tint: Tensor
+    behind: float
+
+    def image(self) -> Tensor:
+        """Return the rays' colours (B, C, R)."""
+        return (self.light * self.colour).sum(3) + self.passed[..., -1] * self.behind
+
+    def factors(self) -> tuple[Tensor, Tensor]:
+        """Return derivatives of rays' colours by the raw density and colour of samples, (B, C, R, S)."""
+        seen = self.light * self.colour
+        beyond = seen.sum(3, keepdim=True) - seen.cumsum(3) + self.passed[..., -1:] * self.behind
+        by_density = (self.passed * self.colour - beyond) * (self.rays.step * self.dense)
+        return by_density, self.light * self.tint
+
+    def linear(self) -> Linear:
+        """Return products with the Jacobian of :meth:`image` by the grid (B, 1 + C, G^3)."""
+        by_density, by_colour = self.factors()
+
+        def push(d: Tensor) -> Tensor:
+            values = self.rays.values(d)
+            return (by_density * values[:, :1] + by_colour * values[:, 1:]).sum(3)
+
+        def pull(r: Tensor) -> Tensor:
+            pulled = r[..., None]
+            density = (by_density * pulled).sum(1, keepdim=True)
+            return self.rays.spread(torch.cat([density, by_colour * pulled], 1))
+
+        return Linear(push, pull)
+
+    def jacobian(self) -> Tensor:
+        """Return that Jacobian itself, (B, C, R, 1 + C, G^3)."""
+        by_density, by_colour = self.factors()
+        channels = by_colour.shape[1]
+        weights = self.rays.weights.unflatten(0, self.rays.inside.shape)
+        found = torch.einsum("bcrs,rsg->bcrg", by_density, weights)
+        own = torch.einsum("bcrs,rsg->bcrg", by_colour.expand_as(by_density), weights)
+        each = torch.eye(channels, dtype=own.dtype, device=own.device)[None, :, None, :, None]
+        return torch.cat([found[:, :, :, None], each * own[:, :, :, None]], 3)
