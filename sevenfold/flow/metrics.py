@@ -7,6 +7,7 @@ Sintel pools all pixels; FlyingChairs pools valid pixels; KITTI averages the end
 and pools F1-all over pixels.
 """
 
+from abc import abstractmethod
 from typing import Any, Literal
 
 import torch
@@ -53,9 +54,9 @@ class MaskedMean(Metric):
         self.total = self.total.double() + total  # also where a precision plug-in has cast the state
         self.count = self.count + count
 
+    @abstractmethod
     def terms(self, error: Tensor, speed: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         """Return the sum and the count to add, from (B, H, W) error and true speed in px and validity."""
-        raise NotImplementedError
 
     def compute(self) -> Tensor:
         """Return the mean so far, a float64 scalar; NaN if nothing was valid."""

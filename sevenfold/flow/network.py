@@ -1,5 +1,6 @@
 """What all flow estimators share: encoders, the map f whose iteration estimates flow, decoding to pixels."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -92,7 +93,7 @@ class Design:
     recompute: Recompute = "norms"
 
 
-class FlowNetwork(nn.Module):
+class FlowNetwork(nn.Module, ABC):
     """Base of the estimators: a subclass says how f is iterated (``run``).
 
     Images are (B, 3, H, W) in [0, 1] with sides that are multiples of ``stride``. ``gamma`` is the factor by
@@ -169,13 +170,13 @@ class FlowNetwork(nn.Module):
         """Return what the last backward pass shows of itself, scalars by name."""
         return {}
 
+    @abstractmethod
     def run(self, f: Recurrence, start: State, iterations: int) -> tuple[list[State], Any | None]:
         """Iterate ``f``; return the states to supervise (in evaluation the last) and the solver's record."""
-        raise NotImplementedError
 
+    @abstractmethod
     def states_at(self, f: Recurrence, steps: Sequence[int]) -> list[State]:
         """Iterate ``f`` once; return what the estimate is after each of ``steps`` (increasing)."""
-        raise NotImplementedError
 
     def flows_at(self, f: Recurrence, steps: Sequence[int]) -> list[Tensor]:
         """Return the flow (B, 2, H, W) in px after each number of ``steps``, for the cost of the largest."""

@@ -81,7 +81,8 @@ class VoxelNerf(Nerf):
 
         def pull(r: Tensor) -> Tensor:
             parts = r.view(images).unbind(1)
-            return self._flat(sum(own.pull(part) for own, part in zip(each, parts, strict=True)))
+            pulled = [own.pull(part) for own, part in zip(each, parts, strict=True)]
+            return self._flat(torch.stack(pulled).sum(0))
 
         return Linear(push, pull)
 
