@@ -34,7 +34,7 @@ class Surface(Object):
         floor: float = 0.2,
         grid: int = 10,
         half: float = 1.25,
-        cutoff: float = 0.02,
+        cutoff: float = 2e-4,
         blocks: int = 32,
     ) -> None:
         super().__init__(window=None, grid=grid, half=half, cutoff=cutoff, blocks=blocks)

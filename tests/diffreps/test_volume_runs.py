@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SMALL = [
     "data.samples=2", "data.seeds=1", "data.world={train: 30, test: 8, samples: 8, size: 6}",
     "data.representation={name: voxel_nerf, size: 6, samples: 8, resolution: 4}",
-    "data.arms.independent=null", "data.arms.joint_prior=null", "data.arms.sds=null",
+    "data.arms.independent=null", "data.arms.object=null", "data.arms.joint_prior=null", "data.arms.sds=null",
     "model.snapshot_every=2", "callbacks.volume_report.frames=4",
 ]  # fmt: skip
 CONFIG = ["--config", str(ROOT / "configs/diffreps/nerf_toy.yaml")]
@@ -50,24 +50,26 @@ def test_a_killed_run_resumes_to_the_same_volumes(tmp_path: Path, monkeypatch: p
     assert torch.equal(one["theta"], two["theta"]) and torch.equal(one["images"], two["images"])
     for folder in (whole, cut):
         results = json.loads((folder / "results.json").read_text())
-        assert results["metrics"]["object/nearest/n"] == 1 and "real/nearest" in results["reference"]
-        assert (folder / "images/turn_object.gif").is_file()
-        assert (folder / "images/views_object.png").is_file()
-        assert "object" in (folder / "table.txt").read_text()
+        assert results["metrics"]["surface/nearest/n"] == 1 and "real/nearest" in results["reference"]
+        assert (folder / "images/turn_surface.gif").is_file()
+        assert (folder / "images/views_surface.png").is_file()
+        assert "surface" in (folder / "table.txt").read_text()
 
 
 @pytest.mark.slow
-def test_check_19_object_noise_gives_consistent_and_diverse_scenes(
+def test_check_19_correlated_noise_gives_consistent_and_diverse_scenes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One seed of ``nerf_toy.yaml``; the recorded figures are of four."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SEVENFOLD_RUN_FOLDER", raising=False)
-    others = [f"data.arms.{label}=null" for label in ("independent", "joint_prior", "sds")]
+    others = [f"data.arms.{label}=null" for label in ("joint_prior", "sds")]
     assert main([*CONFIG, *others, "data.seeds=1"]) == 0
     results = json.loads((newest(tmp_path / "runs") / "results.json").read_text())
     found, real = results["metrics"], results["reference"]
-    assert found["object/calls/mean"] == 49
-    assert found["object/nearest/mean"] <= 0.7 * real["real/nearest"]
-    assert found["object/diversity/mean"] >= 0.7
-    assert found["object/agreement/mean"] >= real["real/agreement"]
+    for arm in ("surface", "object"):
+        assert found[f"{arm}/calls/mean"] == 49
+        assert found[f"{arm}/nearest/mean"] <= 0.7 * real["real/nearest"]
+        assert found[f"{arm}/diversity/mean"] >= 0.7
+        assert found[f"{arm}/agreement/mean"] >= real["real/agreement"]
+    assert found["surface/diversity/mean"] - found["independent/diversity/mean"] >= 0.2
