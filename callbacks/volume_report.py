@@ -48,7 +48,7 @@ class VolumeReport(RecordsWriter):
             return
         folder, data = records_folder(trainer).parent, trainer.datamodule
         self.real = Judge(data.world).real()
-        rows = table(self._records, self.real)
+        rows = table(self._records, self.real, list(data.arms))
         section = {"title": "Volumes", "text": EXPLAINED, "rows": rows}
         write_text(folder / "sections.json", json.dumps([section], indent=1) + "\n")
         write_text(folder / "table.txt", aligned(rows) + "\n")
@@ -101,10 +101,9 @@ def row_of(images: Tensor) -> Tensor:
     return contact_sheet(images, len(images))
 
 
-def table(records: list[dict[str, Any]], real: dict[str, float]) -> list[list[str]]:
+def table(records: list[dict[str, Any]], real: dict[str, float], arms: list[str]) -> list[list[str]]:
     """Return one row an arm, the bar of real scenes last."""
     found = summarize(records)
-    arms = list(dict.fromkeys(record["group"] for record in records))
 
     def cell(arm: str, name: str) -> str:
         mean, deviation = (found.get(f"{arm}/{name}/{part}") for part in ("mean", "std"))

@@ -129,12 +129,18 @@ def read_sections(folder: Path) -> list[dict[str, Any]]:
 
 
 def read_pictures(folder: Path) -> list[tuple[str, str]]:
-    """Return captions and base64 text of a run's first pictures."""
+    """Return captions and data URLs of a run's first pictures and animations."""
     import base64
 
-    paths = sorted((folder / "images").glob("*.png"))[:MAX_PICTURES]
+    found = sorted(p for p in (folder / "images").glob("*") if p.suffix in (".png", ".gif"))
     caption = f"{folder.parent.name}/{folder.name}"
-    return [(f"{caption}: {p.stem}", base64.b64encode(p.read_bytes()).decode()) for p in paths]
+    return [
+        (
+            f"{caption}: {p.stem}",
+            f"data:image/{p.suffix[1:]};base64,{base64.b64encode(p.read_bytes()).decode()}",
+        )
+        for p in found[:MAX_PICTURES]
+    ]
 
 
 def page(
@@ -176,7 +182,7 @@ figcaption { font-size: 12px; color: #555 }
 {% if rows %}{% if sections %}<h2>All numbers</h2>{% endif %}{{ table(rows) }}{% endif %}
 {% if figures %}<h2>Curves</h2>{% for svg in figures %}<figure>{{ svg }}</figure>{% endfor %}{% endif %}
 {% if pictures %}<h2>Pictures</h2>{% for caption, data in pictures %}
-<figure><img src="data:image/png;base64,{{ data }}" alt="{{ caption }}">
+<figure><img src="{{ data }}" alt="{{ caption }}">
 <figcaption>{{ caption }}</figcaption></figure>{% endfor %}{% endif %}
 </body></html>
 """

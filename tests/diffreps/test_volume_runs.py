@@ -54,6 +54,7 @@ def test_a_killed_run_resumes_to_the_same_volumes(tmp_path: Path, monkeypatch: p
         assert (folder / "images/turn_surface.gif").is_file()
         assert (folder / "images/views_surface.png").is_file()
         assert "surface" in (folder / "table.txt").read_text()
+        assert "data:image/gif;base64," in (folder / "report.html").read_text()
 
 
 @pytest.mark.slow
