@@ -145,7 +145,7 @@ def covariance(noise: object, rep: object, pool: Tensor) -> Tensor:
     bound = noise.bind(rep, pool)  # type: ignore[attr-defined]
     ((name, example),) = bound.start(Streams([0], "x", pool)).items()
     basis = torch.eye(example[0].numel()).double().view(-1, *example.shape[1:])
-    map_ = bound.at({name: basis}, torch.arange(len(pool))).flatten(1)
+    map_ = bound.at({name: basis}, torch.arange(len(pool)), starts(rep, len(basis))).flatten(1)
     return map_.T @ map_
 
 
