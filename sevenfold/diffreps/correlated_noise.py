@@ -46,6 +46,11 @@ class Shared(ViewNoise):
     def keep(self) -> float:
         """Return below what share of the largest squared singular value a direction keeps its own noise."""
 
+    @property
+    def width(self) -> int:
+        """Return how many variables views share, a copy."""
+        return len(self.right[0])
+
     def prepare(self) -> None:
         """Find the directions every view shares."""
         pairs = [orthonormal(self.map(view.double().cpu()), self.keep) for view in self.pool]
@@ -55,7 +60,7 @@ class Shared(ViewNoise):
     def start(self, streams: Streams) -> Noise:
         """Draw every view's own noise, and what is shared."""
         own = streams.normal(len(self.pool), *self.representation.shape)
-        return {"views": own, "shared": streams.normal(self.copies, len(self.right[0]))}
+        return {"views": own, "shared": streams.normal(self.copies, self.width)}
 
     def at(self, noise: Noise, index: Tensor, theta: Tensor) -> Tensor:
         """Return the noise of views."""
@@ -106,6 +111,11 @@ class Object(Shared):
     def keep(self) -> float:
         """Return the cutoff."""
         return self.cutoff
+
+    @property
+    def width(self) -> int:
+        """Return the number of nodes."""
+        return self.grid**3
 
     volume: Volume
 

@@ -10,7 +10,6 @@ from torch import Tensor
 from sevenfold.config import ConfigError
 from sevenfold.diffreps.correlated_noise import Object
 from sevenfold.diffreps.representations.volume import Nerf
-from sevenfold.diffreps.streams import Streams
 from sevenfold.diffreps.view_noise import Noise
 from sevenfold.diffreps.worlds.march import absorption, hats
 from sevenfold.errors import InputError
@@ -48,11 +47,6 @@ class Surface(Object):
         if not isinstance(self.volume, Nerf):
             raise ConfigError("view_noise", "surface noise needs a volume with opacity; use object noise")
         self.nerf = self.volume
-
-    def start(self, streams: Streams) -> Noise:
-        """Draw every view's own noise, and what is shared."""
-        own = streams.normal(len(self.pool), *self.representation.shape)
-        return {"views": own, "shared": streams.normal(self.copies, self.grid**3)}
 
     def at(self, noise: Noise, index: Tensor, theta: Tensor) -> Tensor:
         """Return the noise of views of the volumes ``theta``."""
