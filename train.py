@@ -7,12 +7,14 @@ the run folder, and hand over to Lightning. ``python train.py --help`` shows the
 import logging
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from sevenfold.command import Command, parse
 from sevenfold.errors import InputError
+
+Parts = tuple[Any, Any, list[Any]]  # Lightning module, data module, callbacks that belong to them
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,15 +70,13 @@ def read_config(command: Command) -> dict[str, Any]:
     return compose(layers, command.settings)
 
 
-def run(config: dict[str, Any], ckpt: str | None) -> None:
+def run(config: dict[str, Any], ckpt: str | None, shard: tuple[int, int] = (1, 1)) -> None:
     """Check every part, build it, choose the run folder, and leave results there whatever happens."""
     import pytorch_lightning as pl
     from lightning_fabric.utilities.exceptions import MisconfigurationException
 
     from callbacks import CALLBACKS, LOGGERS
     from callbacks.run_folder import RunFolder, choose_folder, discard, log_results
-    from datamodules import DATAMODULES
-    from lightning_modules import MODELS
     from sevenfold.checkpoint import check_state, read_checkpoint
     from sevenfold.config import ConfigError, prepare
     from sevenfold.report import text_table
@@ -92,8 +92,7 @@ def run(config: dict[str, Any], ckpt: str | None) -> None:
         table = {"trainer": "pytorch_lightning:Trainer"}
         return prepare(table, {**config["trainer"], "name": "trainer"}, "trainer", **given)
 
-    make_model = prepare(MODELS, config["model"], "model")
-    make_data = prepare(DATAMODULES, config["data"], "data")
+    make_parts = prepare_study(config, shard) if "study" in config else prepare_model(config)
     make_callbacks = prepare_each("callbacks", CALLBACKS)
     prepare_each("logger", LOGGERS, run=None)
     prepare_trainer(logger=None, callbacks=None, default_root_dir=None)
@@ -102,8 +101,8 @@ def run(config: dict[str, Any], ckpt: str | None) -> None:
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*LeafSpec.*deprecated")
     pl.seed_everything(config["seed"], workers=True, verbose=False)
-    model, data = make_model(), make_data()
-    callbacks = [make() for make in make_callbacks]
+    model, data, report = make_parts()
+    callbacks = [*report, *(make() for make in make_callbacks)]
     if ckpt:
         check_state(read_checkpoint(ckpt).get("state_dict", {}), model, ckpt)
 
@@ -124,7 +123,52 @@ def run(config: dict[str, Any], ckpt: str | None) -> None:
         execute(trainer, model, data, config, ckpt, results)
         log_results(trainer, results)
     if trainer.is_global_zero:
-        print(f"\n{text_table([folder])}\n\nrun folder: {folder}")
+        end = str(report[0].report or "") if report else text_table([folder])
+        print(f"\n{end}\n\nrun folder: {folder}")
+
+
+def prepare_model(config: dict[str, Any]) -> Callable[[], Parts]:
+    """Check module and data module; return what builds them."""
+    from datamodules import DATAMODULES
+    from lightning_modules import MODELS
+    from sevenfold.config import prepare
+
+    make_model = prepare(MODELS, config["model"], "model")
+    make_data = prepare(DATAMODULES, config["data"], "data")
+    return lambda: (make_model(), make_data(), [])
+
+
+def prepare_study(config: dict[str, Any], shard: tuple[int, int]) -> Callable[[], Parts]:
+    """Check a study's options; return what builds it, opens its data and puts it into Lightning's hands."""
+    from callbacks.study_report import StudyReport
+    from datamodules.pieces import Pieces
+    from lightning_modules.study import StudyModule
+    from sevenfold.config import ConfigError, below, named, prepare
+    from sevenfold.executors import EXECUTORS
+    from sevenfold.studies import STUDIES
+
+    kind = named(STUDIES, config["study"], "study")
+    trainer = config["trainer"]
+    if trainer.pop("fast_dev_run", False):
+        config["study"] = kind.tiny(config["study"])
+    if kind.devices == "cpu" and trainer.setdefault("accelerator", "auto") not in ("auto", "cpu"):
+        raise ConfigError(
+            "trainer.accelerator", f"'{config['study']['name']}' runs on the CPU: say auto or cpu"
+        )
+    make = prepare(STUDIES, config["study"], "study")
+    make_executor = prepare(EXECUTORS, config["executor"], "executor")
+
+    def parts() -> Parts:
+        study, executor = make(), make_executor()
+        with below("study"):
+            study.check()
+        return (
+            StudyModule(study, seed=config["seed"], executor=executor),
+            Pieces(study, shard=shard, window=executor.window),
+            [StudyReport(study, shard=shard)],
+        )
+
+    return parts
 
 
 def execute(

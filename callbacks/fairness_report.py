@@ -8,8 +8,8 @@ import pytorch_lightning as pl
 
 from callbacks.records import RecordsWriter, records_folder
 from sevenfold.fairness.summary import groups, sections
+from sevenfold.files import write_text
 from sevenfold.report import aligned, page, read_pictures
-from sevenfold.results import write_text
 
 
 class FairnessReport(RecordsWriter):

@@ -12,9 +12,9 @@ from torch import Tensor
 from sevenfold.config import ConfigError, suggest
 from sevenfold.deq import SOLVERS
 from sevenfold.errors import InputError
+from sevenfold.files import write_text
 from sevenfold.flow.analysis import Curve, converge, radius_at
 from sevenfold.flow.padding import pad
-from sevenfold.results import write_text
 from sevenfold.seeding import torch_generator
 
 

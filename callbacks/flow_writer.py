@@ -12,7 +12,7 @@ from sevenfold.errors import InputError
 from sevenfold.flow.color import flow_colors
 from sevenfold.flow.formats import write_flow, write_image
 from sevenfold.flow.formats.animation import write_animation
-from sevenfold.results import append_record, merge_shards, summarize
+from sevenfold.records import append_record, merge_shards, summarize
 
 Layout = Literal["plain", "sintel", "kitti"]
 

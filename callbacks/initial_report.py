@@ -12,8 +12,8 @@ import torch
 
 from callbacks.records import RecordsWriter, records_folder
 from sevenfold.fairness.initial import shared_directions
+from sevenfold.files import write_text
 from sevenfold.report import aligned, page, read_pictures
-from sevenfold.results import write_text
 
 
 class InitialReport(RecordsWriter):

@@ -9,8 +9,8 @@ import numpy as np
 import pytorch_lightning as pl
 
 from callbacks.records import RecordsWriter
+from sevenfold.files import write_text
 from sevenfold.nas.landscape.theory import uniform_ends, uniform_minima, uniform_preimage
-from sevenfold.results import write_text
 
 NUMBERS = (
     "minima", "strict_minima", "share_to_optimum", "steps_mean", "steps_max", "largest_basin", "optimum_loss",

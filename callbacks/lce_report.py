@@ -7,8 +7,8 @@ import numpy as np
 import pytorch_lightning as pl
 
 from callbacks.records import RecordsWriter, records_folder
+from sevenfold.files import write_text
 from sevenfold.report import aligned
-from sevenfold.results import write_text
 
 
 class LCEReport(RecordsWriter):

@@ -7,7 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import BasePredictionWriter
 
-from sevenfold.results import append_record, merge_shards, read_folder, summarize
+from sevenfold.records import append_record, merge_shards, read_folder, summarize
 
 
 class RecordsWriter(BasePredictionWriter):

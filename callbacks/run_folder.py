@@ -14,7 +14,8 @@ import torch
 import yaml
 from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 
-from sevenfold.results import Results, write_text
+from sevenfold.files import write_text
+from sevenfold.results import Results
 
 INHERITED = "SEVENFOLD_RUN_FOLDER"
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "omegaconf", "wandb", "fairlearn",

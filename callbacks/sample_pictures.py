@@ -9,7 +9,7 @@ from sevenfold.diffreps.pictures import animation, curves, plane
 from sevenfold.diffreps.priors.base import ExactPrior
 from sevenfold.diffreps.representations.curve import Curve
 from sevenfold.diffreps.summary import by_group, load_group
-from sevenfold.results import read_folder
+from sevenfold.records import read_folder
 
 
 class SamplePictures(pl.Callback):

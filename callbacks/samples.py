@@ -17,8 +17,8 @@ from sevenfold.diffreps.summary import (
     real_scores,
     table,
 )  # fmt: skip
+from sevenfold.files import write_text
 from sevenfold.report import aligned, page, read_pictures
-from sevenfold.results import write_text
 
 REAL = "real images"
 

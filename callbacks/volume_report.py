@@ -15,8 +15,9 @@ from sevenfold.diffreps.representations.volume import Nerf
 from sevenfold.diffreps.worlds.judge import Judge
 from sevenfold.diffreps.worlds.looks import depths, seen
 from sevenfold.errors import InputError
+from sevenfold.files import write_text
+from sevenfold.records import summarize
 from sevenfold.report import aligned, page, read_pictures
-from sevenfold.results import summarize, write_text
 
 SHOWN = (
     "calls", "nearest", "joint", "agreement", "diversity", "energy", "janus", "depth_agreement", "seconds",

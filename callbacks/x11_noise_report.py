@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 
+from sevenfold.files import write_text
 from sevenfold.report import aligned
-from sevenfold.results import write_text
 
 COLUMNS = ("std_ratio", "autocorrelation", "real_autocorrelation", "spike_share", "real_spike_share",
            "paper_spike_share", "avg_kl", "final_kl", "paper_kl")  # fmt: skip

@@ -16,7 +16,7 @@ from sevenfold.diffreps.representations.base import Representation
 from sevenfold.diffreps.sources import Images
 from sevenfold.diffreps.task import Task, make_task
 from sevenfold.diffreps.view_noise import ViewNoise
-from sevenfold.results import read_folder
+from sevenfold.records import read_folder
 from sevenfold.seeding import stream_seed
 
 POOL = {"pool": {"name": "pool"}}

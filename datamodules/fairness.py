@@ -16,7 +16,7 @@ from sevenfold.fairness import METHODS, POSTPROCESSORS
 from sevenfold.fairness.data.load import open_source
 from sevenfold.fairness.data.table import Part, Split, Table, attribute, small_cells, split_rows, split_table
 from sevenfold.fairness.objective import Objective
-from sevenfold.results import read_folder
+from sevenfold.records import read_folder
 
 SYNTHETIC = {"name": "synthetic"}
 

@@ -12,7 +12,7 @@ from sevenfold.nas.lce import EXTRAPOLATORS, SEARCHES
 from sevenfold.nas.lce.filtered import Filter
 from sevenfold.nas.lce.multifidelity import Filtered, Search
 from sevenfold.nas.lce.tables import CurveTable, curve_table
-from sevenfold.results import read_folder
+from sevenfold.records import read_folder
 
 DIGITS = {"name": "digits-nb201"}
 

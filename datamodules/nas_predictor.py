@@ -16,7 +16,7 @@ from sevenfold.nas.benchmarks import BENCHMARKS
 from sevenfold.nas.encodings import ENCODINGS
 from sevenfold.nas.predictors.sample import Cells, Split, draw_split
 from sevenfold.nas.predictors.training import draw_order
-from sevenfold.results import read_folder
+from sevenfold.records import read_folder
 
 DIGITS = {"name": "digits-nb201"}
 

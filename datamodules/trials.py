@@ -16,7 +16,7 @@ from sevenfold.nas.benchmarks import load_benchmark
 from sevenfold.nas.benchmarks.base import Benchmark
 from sevenfold.nas.benchmarks.named_arrays import datasets, open_path
 from sevenfold.nas.spaces.base import Enumerable
-from sevenfold.results import read_folder
+from sevenfold.records import read_folder
 from sevenfold.seeding import numpy_generator
 
 BENCHMARK = {"name": "digits-nb201"}

@@ -18,7 +18,7 @@ from sevenfold.diffreps.representations.volume import Volume
 from sevenfold.diffreps.view_noise import ViewNoise
 from sevenfold.diffreps.worlds import WORLD_PRIORS
 from sevenfold.diffreps.worlds.multiview import World
-from sevenfold.results import read_folder
+from sevenfold.records import read_folder
 
 KDE = {"name": "kde"}
 VOXELS = {"name": "voxel_nerf"}

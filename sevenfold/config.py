@@ -13,7 +13,8 @@ import importlib
 import inspect
 import re
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,13 +39,16 @@ class ConfigError(InputError):
 class RunConfig:
     """Every top-level key of a configuration.
 
-    ``model`` and ``data`` name a component of ``MODELS`` and ``DATAMODULES`` with its options; ``trainer``
-    holds options of Lightning's Trainer; ``callbacks`` and ``logger`` map names of ``CALLBACKS`` and
-    ``LOGGERS`` to options, and a null value removes an entry that a base file brought in.
+    Either ``study`` names a component of ``STUDIES``, and ``executor`` one of ``EXECUTORS`` that computes its
+    pieces; or ``model`` and ``data`` name components of ``MODELS`` and ``DATAMODULES``. ``trainer`` holds
+    options of Lightning's Trainer; ``callbacks`` and ``logger`` map names of ``CALLBACKS`` and ``LOGGERS`` to
+    options, and a null value removes an entry that a base file brought in.
     """
 
-    model: dict[str, Any]
-    data: dict[str, Any]
+    model: dict[str, Any] = dataclasses.field(default_factory=dict)
+    data: dict[str, Any] = dataclasses.field(default_factory=dict)
+    study: dict[str, Any] = dataclasses.field(default_factory=dict)
+    executor: dict[str, Any] = dataclasses.field(default_factory=lambda: {"name": "here"})
     name: str = "run"
     verb: Verb = "fit"
     seed: int = 0
@@ -135,17 +139,30 @@ def compose(layers: Iterable[Mapping[str, Any]], settings: Iterable[str] = ()) -
     if resolver := re.search(r"\$\{\s*[\w.]+\s*:", str(config)):
         raise ConfigError("", f"resolvers are not supported in configurations: {resolver.group()}...}}")
     try:
-        plain = OmegaConf.to_container(OmegaConf.create(config), resolve=True, throw_on_missing=True)
+        plain: Any = OmegaConf.to_container(OmegaConf.create(config), resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
         key = error.full_key or ""
         raise ConfigError(key, f"is required: give it as {key}=... or in a file") from None
     except OmegaConfBaseException as error:
         raise ConfigError(getattr(error, "full_key", None) or "", _one_line(error)) from None
     checked = dataclasses.asdict(RunConfig(**validate(RunConfig, plain, "")))  # type: ignore[arg-type]
-    for part in ("model", "data"):
-        if not isinstance(checked[part].get("name"), str):
-            raise ConfigError(f"{part}.name", "is missing: say which component to use")
-    return checked
+    return _one_kind(checked, "verb" in plain)
+
+
+def _one_kind(config: dict[str, Any], verb_given: bool) -> dict[str, Any]:
+    """Refuse a configuration that is neither a study nor a model with data; drop the keys of the other kind."""
+    study, parts = config["study"], ("model", "data")
+    if study and any(config[part] for part in parts):
+        raise ConfigError("study", "stands for model and data together: leave these out")
+    if study and verb_given and config["verb"] != "predict":
+        raise ConfigError("verb", f"'{config['verb']}' is not for studies: leave it out")
+    for part in ("study",) if study else parts:
+        if not isinstance(config[part].get("name"), str):
+            other = "" if study else " (or a study)"
+            raise ConfigError(f"{part}.name", f"is missing: say which component to use{other}")
+    dropped = parts if study else ("study", "executor")
+    rest = {key: value for key, value in config.items() if key not in dropped}
+    return {**rest, "verb": "predict"} if study else rest
 
 
 def _without_none(value: Any) -> Any:
@@ -243,27 +260,39 @@ def _convert(annotation: Any, default: Any, value: Any, full: str) -> Any:
         raise ConfigError(full + inner, message[0].lower() + message[1:]) from None
 
 
+def named(table: Mapping[str, str], node: Any, key: str) -> Any:
+    """Import and return the component that ``node["name"]`` names in ``table``; ``key`` is where it stands."""
+    if not isinstance(node, Mapping) or not isinstance(node.get("name"), str):
+        raise ConfigError(
+            key, f"expected a mapping with a 'name', got {node!r}. Known: {', '.join(sorted(table))}."
+        )
+    if node["name"] not in table:
+        raise ConfigError(f"{key}.name", f"'{node['name']}' is not known. {suggest(node['name'], table)}")
+    return locate(table[node["name"]])
+
+
+@contextmanager
+def below(key: str) -> Iterator[None]:
+    """Put ``key`` before the key of a ``ConfigError`` that is raised inside."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{key}.{error.key}" if error.key else key, error.message) from None
+
+
 def prepare(table: Mapping[str, str], node: Mapping[str, Any], key: str, **given: Any) -> Callable[[], Any]:
     """Check the component that ``node`` names in ``table`` and return a function that constructs it.
 
     ``node`` is ``{"name": ..., option: value, ...}``; ``key`` is where it stands in the configuration, for
     messages. ``given`` are arguments that come from the program rather than from the configuration.
     """
-    if not isinstance(node, Mapping) or not isinstance(node.get("name"), str):
-        raise ConfigError(
-            key, f"expected a mapping with a 'name', got {node!r}. Known: {', '.join(sorted(table))}."
-        )
+    target = named(table, node, key)
     options = {option: value for option, value in node.items() if option != "name"}
-    if node["name"] not in table:
-        raise ConfigError(f"{key}.name", f"'{node['name']}' is not known. {suggest(node['name'], table)}")
-    target = locate(table[node["name"]])
     converted = validate(target, options, key, given)
 
     def construct() -> Any:
-        try:
+        with below(key):
             return target(**converted, **given)
-        except ConfigError as error:
-            raise ConfigError(f"{key}.{error.key}" if error.key else key, error.message) from None
 
     return construct
 

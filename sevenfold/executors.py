@@ -1,57 +1,67 @@
-"""Where independent pieces of work are computed: here, or on the workers of a Ray cluster."""
+"""Where the pieces of a study are computed: here, in worker processes, or on a Ray cluster."""
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from typing import Any
 
-from sevenfold.errors import InputError
+from sevenfold.records import Record
+from sevenfold.study import Context, Piece, Study, compute
 
 EXECUTORS: dict[str, str] = {
     "here": "sevenfold.executors:Here",
+    "processes": "sevenfold.executors:Processes",
     "ray": "sevenfold.executors:RayCluster",
 }
 
-Work = Callable[..., list[dict[str, Any]]]
+
+class Executor(ABC):
+    """Computes pieces, up to ``window`` of them at a time besides the one that is handed in."""
+
+    window: int = 0
+
+    @abstractmethod
+    def start(self, study: Study[Any], context: Context) -> None:
+        """Take the study whose pieces follow."""
+
+    @abstractmethod
+    def submit(self, piece: Piece) -> list[Record]:
+        """Begin a piece; return the records of one that has ended, or nothing."""
+
+    @abstractmethod
+    def busy(self) -> bool:
+        """Tell whether pieces are still being computed."""
+
+    @abstractmethod
+    def wait(self) -> list[Record]:
+        """Return the records of the next piece that ends; nothing if none is being computed."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Let the workers go; pieces that have not ended are given up."""
 
 
-class Here:
+class Here(Executor):
     """Compute every piece at once in this process."""
 
     def __init__(self) -> None:
-        """There is nothing to choose."""
+        self.study: Study[Any] | None = None
+        self.context: Context | None = None
 
-    def run(self, work: Work, *given: Any, last: bool) -> list[dict[str, Any]]:
-        """Return what ``work(*given)`` does."""
-        return work(*given)
+    def start(self, study: Study[Any], context: Context) -> None:
+        """Take the study whose pieces follow."""
+        self.study, self.context = study, context
 
+    def submit(self, piece: Piece) -> list[Record]:
+        """Return the records of the piece."""
+        assert self.study is not None and self.context is not None
+        return compute(self.study, piece, self.context)
 
-class RayCluster:
-    """Hand pieces to a Ray cluster, ``workers`` at a time, each on one CPU; needs the extra ``scale``.
+    def busy(self) -> bool:
+        """Nothing is ever left over."""
+        return False
 
-    ``address`` is that of a running cluster; without one, a local cluster of ``workers`` processes is
-    started. A piece whose worker dies is computed again by another.
-    """
+    def wait(self) -> list[Record]:
+        """Nothing is ever left over."""
+        return []
 
-    def __init__(self, *, address: str | None = None, workers: int = 2) -> None:
-        try:
-            import ray
-        except ModuleNotFoundError:
-            raise InputError("Ray is not installed: pip install 'sevenfold[scale]'") from None
-        if workers < 1:
-            raise InputError(f"workers must be at least 1, got {workers}")
-        self.ray, self.workers, self.address = ray, workers, address
-        self.running: list[Any] = []
-
-    def run(self, work: Work, *given: Any, last: bool) -> list[dict[str, Any]]:
-        """Hand ``work(*given)`` on; return results that are ready, all that are open after the ``last``."""
-        if not self.ray.is_initialized():
-            local: dict[str, Any] = {"num_cpus": self.workers} if self.address is None else {}
-            self.ray.init(address=self.address, include_dashboard=False, log_to_driver=False, **local)
-        remote = self.ray.remote(num_cpus=1, max_retries=-1)(work)
-        self.running.append(remote.remote(*given))
-        found: list[dict[str, Any]] = []
-        while self.running and (last or len(self.running) > self.workers):
-            done, self.running = self.ray.wait(self.running)
-            found += [record for records in self.ray.get(done) for record in records]
-        if last:
-            self.ray.shutdown()
-        return found
+    def stop(self) -> None:
+        """There are no workers."""

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from sevenfold.errors import InputError
-from sevenfold.results import write_text
+from sevenfold.files import write_text
+from sevenfold.records import RecordFiles
+from sevenfold.study import Report, Section
 
 MAX_PICTURES = 12
 
@@ -119,6 +121,39 @@ def html_report(folders: Sequence[str | Path]) -> str:
     )
 
 
+def write_report(report: Report, folder: Path) -> None:
+    """Write a study's report into its run folder: ``report.html``, ``table.txt`` and ``sections.json``."""
+    sections = [Section(report.title, report.text, report.headline), *report.sections]
+    content = [{"title": s.title, "text": list(s.text), "rows": s.rows} for s in sections]
+    write_text(folder / "sections.json", json.dumps(content, indent=1) + "\n")
+    text = "\n\n".join(
+        "\n".join([s.title, *s.text, *([aligned(s.rows)] if s.rows else [])]) for s in sections
+    )
+    write_text(folder / "table.txt", text + "\n")
+    pictures = [_embedded(path, path.stem) for path in report.pictures if path.is_file()]
+    write_text(folder / "report.html", page(report.title, content, pictures=pictures))
+
+
+def redraw(folder: Path) -> Report | None:
+    """Draw the report of a study's run folder again, from its configuration, records and artefacts.
+
+    Returns None where the folder is not one of a study; no data is opened and no device is used.
+    """
+    import yaml
+
+    from sevenfold.config import build
+    from sevenfold.studies import STUDIES
+
+    path = folder / "config.yaml"
+    config = yaml.safe_load(path.read_text()) if path.is_file() else {}
+    if not config.get("study"):
+        return None
+    study = build(STUDIES, config["study"], "study")
+    report = study.report(RecordFiles(folder, timing=study.timing).read(), folder)
+    write_report(report, folder)
+    return report
+
+
 def read_sections(folder: Path) -> list[dict[str, Any]]:
     """Return what a run has to say in ``sections.json``; nothing where it left none.
 
@@ -130,17 +165,16 @@ def read_sections(folder: Path) -> list[dict[str, Any]]:
 
 def read_pictures(folder: Path) -> list[tuple[str, str]]:
     """Return captions and data URLs of a run's first pictures and animations."""
+    files = sorted(p for p in (folder / "images").glob("*") if p.suffix in (".png", ".gif"))
+    caption = f"{folder.parent.name}/{folder.name}"
+    return [_embedded(path, f"{caption}: {path.stem}") for path in files[:MAX_PICTURES]]
+
+
+def _embedded(path: Path, caption: str) -> tuple[str, str]:
+    """Return a caption and the picture as a data URL."""
     import base64
 
-    found = sorted(p for p in (folder / "images").glob("*") if p.suffix in (".png", ".gif"))
-    caption = f"{folder.parent.name}/{folder.name}"
-    return [
-        (
-            f"{caption}: {p.stem}",
-            f"data:image/{p.suffix[1:]};base64,{base64.b64encode(p.read_bytes()).decode()}",
-        )
-        for p in found[:MAX_PICTURES]
-    ]
+    return caption, f"data:image/{path.suffix[1:]};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
 def page(
@@ -189,20 +223,27 @@ figcaption { font-size: 12px; color: #555 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the table over the given run folders and write the HTML report; return the exit status."""
+    """Draw reports again and compare runs; return the exit status."""
     parser = argparse.ArgumentParser(
-        "sevenfold.report", description="Compare runs: one table, one HTML page."
+        "sevenfold.report",
+        description="Draw the report of a study again; compare several runs in one table and one page.",
     )
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders (each holds a results.json)")
-    parser.add_argument("--out", default="report.html", help="where to write the page (default: report.html)")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders")
+    parser.add_argument("--out", metavar="FILE", help="page of several runs (default: report.html)")
     options = parser.parse_args(argv)
+    folders = [Path(run) for run in options.runs]
     try:
-        print(text_table(options.runs))
-        write_text(options.out, html_report(options.runs))
+        reports = [redraw(folder) for folder in folders]
+        if len(folders) == 1 and reports[0] is not None and options.out is None:
+            print(f"{reports[0]}\n\nwritten: {folders[0] / 'report.html'}")
+            return 0
+        print(text_table(folders))
+        out = options.out or (folders[0] / "report.html" if len(folders) == 1 else "report.html")
+        write_text(out, html_report(folders))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(f"\nwritten: {options.out}")
+    print(f"\nwritten: {out}")
     return 0
 
 

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from sevenfold.checkpoint import read_checkpoint
 from sevenfold.errors import InputError
-from sevenfold.results import read_folder
+from sevenfold.records import read_folder
 from train import main
 
 Run = Callable[..., Path]

@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 
-from sevenfold.results import read_folder
+from sevenfold.records import read_folder
 from train import main
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -16,7 +16,7 @@ from sevenfold.fairness.initial import sensitivity, shared_directions
 from sevenfold.fairness.intra.base import Problem
 from sevenfold.fairness.measures import bias, count, standard_error
 from sevenfold.fairness.summary import paired, sections, verdict
-from sevenfold.results import read_folder
+from sevenfold.records import read_folder
 from train import main
 
 ROOT = Path(__file__).resolve().parents[1]

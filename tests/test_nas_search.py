@@ -14,7 +14,7 @@ import pytest
 
 from sevenfold.nas.landscape.climb import climb, neighbors
 from sevenfold.nas.spaces.nb201 import NB201
-from sevenfold.results import read_folder
+from sevenfold.records import read_folder
 from train import main
 
 ROOT = Path(__file__).resolve().parents[1]

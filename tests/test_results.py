@@ -7,16 +7,9 @@ from pathlib import Path
 import pytest
 
 from sevenfold.errors import InputError
-from sevenfold.results import (
-    Results,
-    append_record,
-    merge_shards,
-    read_folder,
-    read_records,
-    recorded,
-    summarize,
-    write_text,
-)
+from sevenfold.files import write_text
+from sevenfold.records import append_record, merge_shards, read_folder, read_records, summarize
+from sevenfold.results import Results, recorded
 
 CONFIG = {"name": "n", "verb": "fit", "seed": 1}
 

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from datamodules.sampling import EpochSampler
 from sevenfold.config import ConfigError, build
-from sevenfold.results import read_folder
+from sevenfold.records import read_folder
 from sevenfold.seeding import torch_generator
 
 

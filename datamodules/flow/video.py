@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, Dataset
 from datamodules.flow.pairs import PairDataset
 from datamodules.flow.sequences import Frames, find_sequences
 from datamodules.sampling import WholeGroups, placement
-from sevenfold.results import read_folder
+from sevenfold.records import read_folder
 
 
 class VideoDataset(Dataset):

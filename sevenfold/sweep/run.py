@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from sevenfold.config import ConfigError
+from sevenfold.files import write_text
+from sevenfold.records import append_record, read_folder
 from sevenfold.report import aligned, format_value
-from sevenfold.results import append_record, read_folder, write_text
 from sevenfold.sweep.plan import Bayes, Listed, Planner
 from sevenfold.sweep.space import SweepFile, read_sweep
 

@@ -9,7 +9,7 @@ from callbacks.flow_writer import place
 from sevenfold.errors import InputError
 from sevenfold.flow.formats import read_flow
 from sevenfold.flow.formats.animation import write_animation
-from sevenfold.results import read_folder
+from sevenfold.records import read_folder
 from train import main
 
 ROOT = Path(__file__).resolve().parents[2]

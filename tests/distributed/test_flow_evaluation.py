@@ -47,7 +47,7 @@ def test_check_11_two_processes_score_as_one(tmp_path: Path) -> None:
 @pytest.mark.distributed
 def test_two_processes_predict_as_one_and_keep_sequences_whole(tmp_path: Path) -> None:
     from sevenfold.flow.formats import read_flow
-    from sevenfold.results import read_folder
+    from sevenfold.records import read_folder
 
     flow_trees.sintel(tmp_path / "data")
     configs = [f"--config={ROOT}/configs/flow/{name}.yaml" for name in ("demo", "submit_sintel")]

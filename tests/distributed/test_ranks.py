@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sevenfold.checkpoint import read_checkpoint
-from sevenfold.results import read_folder
+from sevenfold.records import read_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 TWO = ["trainer.devices=2", "trainer.strategy=ddp"]

@@ -70,7 +70,7 @@ def test_a_study_goes_on_where_it_was_cut_off(tmp_path: Path) -> None:
     from types import SimpleNamespace
 
     from datamodules.nas_predictor import EncodingTrials
-    from sevenfold.results import append_record
+    from sevenfold.records import append_record
 
     data = EncodingTrials(benchmark=SYNTHETIC, encodings=["adj", "path"], train=[20, 30], test=50, seeds=2)
     data.trainer = SimpleNamespace(default_root_dir=tmp_path)

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from sevenfold.config import ConfigError
-from sevenfold.results import append_record, read_folder
+from sevenfold.records import append_record, read_folder
 from sevenfold.sweep.run import expand, run_sweep
 
 # A program with the run folder contract of train.py and none of its start-up time.

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sevenfold.errors import InputError
+from sevenfold.files import write_text
 from sevenfold.nas.benchmarks.listed import Listed
 from sevenfold.nas.benchmarks.table import digest
 from sevenfold.nas.benchmarks.table_benchmark import build_space
@@ -17,7 +18,6 @@ from sevenfold.nas.spaces.base import Space
 from sevenfold.nas.x11.base import State
 from sevenfold.nas.x11.ensemble import Ensemble
 from sevenfold.nas.x11.surrogate import Surrogate
-from sevenfold.results import write_text
 
 FORMAT = "sevenfold x11 1"
 ALL = 50_000

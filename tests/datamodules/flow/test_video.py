@@ -6,7 +6,7 @@ from datamodules.flow.sequences import find_sequences
 from datamodules.flow.video import FlowVideo
 from datamodules.sampling import WholeGroups
 from sevenfold.errors import InputError
-from sevenfold.results import append_record
+from sevenfold.records import append_record
 
 
 def names(root):

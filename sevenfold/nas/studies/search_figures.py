@@ -16,19 +16,23 @@ COLORS = ("#1f77b4", "#d62728", "#2ca02c", "#ff7f0e", "#9467bd", "#8c564b", "#e3
 DASHES = ("-", "--", ":")
 
 
-def draw_all(groups: Groups, folder: Path) -> None:
-    """Draw what the records allow into a folder."""
-    folder.mkdir(exist_ok=True)
+def draw_all(groups: Groups, folder: Path) -> list[Path]:
+    """Draw what the records allow into a folder; return the files, the most telling first."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures = [folder / "incumbents.png"]
     records = [record for rows in groups.values() for record in rows]
     draw_curves(groups, folder / "incumbents.png", "queries", lambda record: record["queries"])
     if all("seconds_curve" in record for record in records):
         hours = "simulated hours"
-        draw_curves(groups, folder / "time.png", hours, lambda r: np.array(r["seconds_curve"]) / 3600)
+        pictures.append(folder / "time.png")
+        draw_curves(groups, pictures[-1], hours, lambda r: np.array(r["seconds_curve"]) / 3600)
     if len(groups) > 1:
-        draw_ends(groups, folder / "final.png")
-    families = sweeps(groups)
-    if families:
-        draw_sweeps(groups, families, folder / "sweep.png")
+        pictures.append(folder / "final.png")
+        draw_ends(groups, pictures[-1])
+    if families := sweeps(groups):
+        pictures.append(folder / "sweep.png")
+        draw_sweeps(groups, families, pictures[-1])
+    return pictures
 
 
 def draw_curves(groups: Groups, path: Path, xlabel: str, abscissa: Callable[[Any], Any]) -> None:

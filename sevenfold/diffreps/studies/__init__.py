@@ -1,0 +1,3 @@
+"""Studies of differentiable representations, by the name a configuration calls them."""
+
+STUDIES: dict[str, str] = {}

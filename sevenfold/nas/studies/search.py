@@ -1,0 +1,163 @@
+"""Search algorithms side by side: trials of each on one benchmark table."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sevenfold.config import ConfigError
+from sevenfold.nas.algorithms.objective import Objective, trial_record
+from sevenfold.nas.algorithms.run import run_trials, start_trials
+from sevenfold.nas.benchmarks.base import Benchmark
+from sevenfold.nas.studies.search_figures import draw_all
+from sevenfold.nas.studies.search_summary import by_group, comparison, headline, scalars
+from sevenfold.nas.studies.table import DIGITS, Loss, companion, open_table, reported_test
+from sevenfold.records import Record
+from sevenfold.seeding import numpy_generator
+from sevenfold.study import Context, Piece, Report, Section, Study
+
+
+@dataclass(frozen=True)
+class Block(Piece):
+    """Trials of one algorithm that run side by side, so that their networks are trained in one stack."""
+
+    trials: tuple[int, ...]
+
+
+class SearchStudy(Study[Block]):
+    """Search in every trial until ``budget`` evaluations; one record a trial.
+
+    Trial i of every algorithm has the random stream (seed, i), so that all begin alike.
+
+    Args:
+        algorithms: components of ``sevenfold.nas.algorithms.ALGORITHMS`` by the label they are reported
+            under; null removes one that a base file brought in.
+        budget: evaluations in each trial.
+        trials: how many of each algorithm.
+        trials_of: other numbers of trials, by label; those of removed labels are ignored.
+        block: trials that run side by side; results do not depend on it but for the rounding of networks.
+        benchmark: name and options of the benchmark that is searched.
+        path: a table file instead, in the shape of NAS-Bench-201 (``benchmarks.named_arrays``) or compact.
+        dataset: which data set of the file.
+        objective: the loss that is minimized.
+        test_path: a file whose test split is reported beside; by default the benchmark's own, if any, or that
+            of ``nb201_cifar.npz`` in the folder of the supplied ``nb201_val_one_seed.npz``.
+    """
+
+    timing = ("searcher_seconds",)
+    running = ("val_regret", "val_loss")
+
+    def __init__(
+        self,
+        *,
+        algorithms: dict[str, Any],
+        budget: int = 150,
+        trials: int = 40,
+        trials_of: dict[str, int] | None = None,
+        block: int = 50,
+        benchmark: dict[str, Any] = DIGITS,
+        path: str | None = None,
+        dataset: str | None = None,
+        objective: Loss = Loss(),
+        test_path: str | None = None,
+    ) -> None:
+        self.algorithms = {label: node for label, node in algorithms.items() if node is not None}
+        trials_of = trials_of or {}
+        least = {"budget": budget, "trials": min([trials, *trials_of.values()]), "block": block}
+        for option, value in least.items():
+            if value < 1:
+                raise ConfigError(option, f"must be at least 1, got {value}")
+        if not self.algorithms or trials_of.keys() - algorithms.keys():
+            raise ConfigError("trials_of", f"labels of algorithms are {', '.join(self.algorithms) or 'none'}")
+        self.counts = {label: trials_of.get(label, trials) for label in self.algorithms}
+        self.budget, self.block, self.benchmark = budget, block, benchmark
+        self.path, self.dataset, self.loss, self.test_path = path, dataset, objective, test_path
+
+    @cached_property
+    def table(self) -> Benchmark:
+        """The table that is searched."""
+        return open_table(self.benchmark, self.path, self.dataset)
+
+    @cached_property
+    def objective(self) -> Objective:
+        """The loss that is minimized."""
+        return self.loss.of(self.table)
+
+    @cached_property
+    def test(self) -> Objective | None:
+        """The test loss that is reported beside."""
+        path = self.test_path or companion(self.path, self.dataset)
+        return reported_test(self.table, self.objective, path, self.dataset)
+
+    def check(self) -> None:
+        """Open the tables and start every algorithm once."""
+        for label, node in self.algorithms.items():
+            start_trials(
+                node, self.objective.benchmark.space, [np.random.default_rng(0)], f"algorithms.{label}"
+            )
+        _ = self.test
+
+    def pieces(self) -> Sequence[Block]:
+        """Return the blocks of trials."""
+        return [
+            Block(tuple(f"{label}/{trial:05d}" for trial in trials), label, trials)
+            for label, count in self.counts.items()
+            for at in range(0, count, self.block)
+            for trials in [tuple(range(at, min(at + self.block, count)))]
+        ]
+
+    def run(self, piece: Block, context: Context) -> list[Record]:
+        """Search in all trials of a block."""
+        node, objective = self.algorithms[piece.group], self.objective
+        streams = [numpy_generator(context.seed, "nas trial", trial) for trial in piece.trials]
+        trials = start_trials(node, objective.benchmark.space, streams)
+        traces = run_trials(trials, objective.losses, budget=self.budget)
+        facts = {
+            "group": piece.group,
+            "algorithm": node["name"],
+            "preset": node.get("preset"),
+            "space": type(objective.benchmark.space).__name__,
+            "dataset": objective.benchmark.dataset,
+            "trainings": len(objective.benchmark.seeds) if objective.seed == "mean" else 1,
+            "seed": context.seed,
+            "budget": self.budget,
+        }
+        return [
+            {
+                "key": key,
+                "trial": trial,
+                "searcher_seconds": trace.searcher_seconds,
+                **facts,
+                **trial_record(trace, objective, self.test),
+            }
+            for key, trial, trace in zip(piece.keys, piece.trials, traces, strict=True)
+        ]
+
+    def summarize(self, records: Sequence[Record], folder: Path) -> Report:
+        """Return the table of algorithms, published values beside, and curves of the incumbents."""
+        groups, numbers = by_group(records, self.algorithms), scalars(by_group(records, self.algorithms))
+        pictures = draw_all(groups, folder / "images") if groups else []
+        published = Section("Published values beside", [PUBLISHED], comparison(groups, numbers))
+        return Report(
+            "Search algorithms side by side",
+            headline(groups, numbers),
+            [f"{self.budget} evaluations a trial; means over trials, the standard error in brackets."],
+            [published],
+            pictures,
+            numbers,
+        )
+
+    @classmethod
+    def tiny(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return two short trials of each algorithm on synthetic cells where files are asked for."""
+        small = {**options, "trials": 2, "trials_of": None, "budget": 20}
+        return small if options.get("path") is None else {**small, "path": None, "dataset": None}
+
+
+PUBLISHED = (
+    "Losses with 95 % intervals of the mean. The verdict compares budget and objective with the papers'; "
+    "marks: fig, read off a figure (+- 0.02)."
+)
