@@ -4,7 +4,6 @@ The run folder is no entry of the table: every run has it, so ``train.py`` adds 
 """
 
 CALLBACKS: dict[str, str] = {
-    "benchmark_figures": "callbacks.benchmark_figures:BenchmarkFigures",
     "checkpoint": "pytorch_lightning.callbacks:ModelCheckpoint",
     "cost": "callbacks.cost:Cost",
     "device_stats": "pytorch_lightning.callbacks:DeviceStatsMonitor",
@@ -16,15 +15,12 @@ CALLBACKS: dict[str, str] = {
     "flow_speed": "callbacks.flow_speed:FlowSpeed",
     "flow_writer": "callbacks.flow_writer:FlowWriter",
     "initial_report": "callbacks.initial_report:InitialReport",
-    "landscape_report": "callbacks.landscape_report:LandscapeReport",
-    "lce_report": "callbacks.lce_report:LCEReport",
     "lr": "pytorch_lightning.callbacks:LearningRateMonitor",
     "noise_report": "callbacks.x11_noise_report:NoiseReport",
     "progress": "pytorch_lightning.callbacks:TQDMProgressBar",
     "records": "callbacks.records:RecordsWriter",
     "sample_pictures": "callbacks.sample_pictures:SamplePictures",
     "samples": "callbacks.samples:SampleReport",
-    "search_report": "callbacks.search_report:SearchReport",
     "throughput": "pytorch_lightning.callbacks:ThroughputMonitor",
     "timer": "pytorch_lightning.callbacks:Timer",
     "volume_report": "callbacks.volume_report:VolumeReport",

@@ -2,18 +2,11 @@
 
 DATAMODULES: dict[str, str] = {
     "attribute_images": "datamodules.fairness_images:AttributeImages",
-    "benchmarks": "datamodules.nas:Benchmarks",
     "curve_tables": "datamodules.x11:CurveTables",
     "denoiser_images": "datamodules.denoiser:DenoiserImages",
-    "digits_shards": "datamodules.nas:DigitsShards",
-    "encoding_trials": "datamodules.nas_predictor:EncodingTrials",
     "fairness_rows": "datamodules.fairness:FairnessRows",
     "fairness_trials": "datamodules.fairness:FairnessTrials",
     "flow_stage": "datamodules.flow.stage:FlowStage",
-    "lce_searches": "datamodules.lce:LCESearches",
-    "lce_studies": "datamodules.lce:LCEStudies",
-    "nas_tables": "datamodules.trials:NASTables",
-    "nas_trials": "datamodules.trials:NASTrials",
     "pairs": "datamodules.flow.pairs:FlowPairs",
     "predictor_cells": "datamodules.nas_predictor:PredictorCells",
     "sample_trials": "datamodules.diffreps:SampleTrials",

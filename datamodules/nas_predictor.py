@@ -1,6 +1,5 @@
 """Cells with known accuracies for predictors, and the trials of a study of encodings."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,15 +7,11 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from datamodules.nas import Items
 from datamodules.sampling import EpochSampler
 from sevenfold.config import ConfigError, build
-from sevenfold.errors import InputError
 from sevenfold.nas.benchmarks import BENCHMARKS
-from sevenfold.nas.encodings import ENCODINGS
 from sevenfold.nas.predictors.sample import Cells, Split, draw_split
 from sevenfold.nas.predictors.training import draw_order
-from sevenfold.records import read_folder
 
 DIGITS = {"name": "digits-nb201"}
 
@@ -107,55 +102,3 @@ class PredictorCells(pl.LightningDataModule):
     def test_dataloader(self) -> DataLoader:
         """Load all test cells at once."""
         return self._whole(slice(self.sizes[1], None))
-
-
-class EncodingTrials(Items):
-    """The trials of a study: every encoding with every size of training set, all seeds of it at once.
-
-    Items hold ``encoding``, ``train``, the seeds, the space and one split for each seed. For one seed all
-    encodings see the same cells. Trials whose records are in the run's folder are left out.
-    """
-
-    def __init__(
-        self,
-        *,
-        benchmark: dict[str, Any] = DIGITS,
-        encodings: list[str] = ["adj", "adj_onehot", "path", "trunc_path"],  # noqa: B006 (never changed)
-        train: list[int] = [50, 200],  # noqa: B006
-        test: int = 2000,
-        seeds: int = 5,
-        run: int | None = None,
-    ) -> None:
-        super().__init__()
-        for name in encodings:
-            if name not in ENCODINGS:
-                raise InputError(f"encoding '{name}' is not known; expected some of {', '.join(ENCODINGS)}")
-        self.table = build(BENCHMARKS, benchmark, "benchmark")
-        self.encodings, self.train, self.test, self.seeds, self.run = encodings, train, test, seeds, run
-
-    def setup(self, stage: str) -> None:
-        """List the trials that are still to do."""
-        done = set()
-        if self.trainer is not None:
-            done = {record["key"] for record in read_folder(Path(self.trainer.default_root_dir) / "records")}
-        run, largest = "mean" if self.run is None else self.run, max(self.train)
-        whole = [
-            draw_split(self.table, train=largest, test=self.test, seed=seed, run=run)
-            for seed in range(self.seeds)
-        ]
-        self.items = [
-            {
-                "encoding": encoding,
-                "train": n,
-                "space": self.table.space,
-                "splits": [_first(s, n) for s in whole],
-            }
-            for encoding in self.encodings
-            for n in self.train
-            if any(f"{encoding}/{n}/{seed}" not in done for seed in range(self.seeds))
-        ]
-
-
-def _first(split: Split, n: int) -> Split:
-    """Return the split with the first ``n`` training cells only; the test cells stay the same."""
-    return split._replace(train=split.train.part(slice(n)))

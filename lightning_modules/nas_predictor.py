@@ -14,7 +14,6 @@ from sevenfold.nas.predictors.sample import encode
 from sevenfold.nas.predictors.scores import score
 from sevenfold.nas.predictors.training import (
     Training,
-    fit,
     initial_generators,
     make_optimizer,
     objective,
@@ -106,51 +105,3 @@ class NASPredictor(pl.LightningModule):
         self.log_dict(
             {f"{stage}/{name}": value for name, value in scores.items()}, batch_size=len(predictions)
         )
-
-
-class EncodingStudy(pl.LightningModule):
-    """Train predictors on every encoding and size of training set and score them on unseen cells.
-
-    Items are those of ``datamodules.nas_predictor.EncodingTrials``; all seeds and ensemble members of an
-    item are trained in one stack. Options as in :class:`NASPredictor`; networks must take any encoding.
-    """
-
-    def __init__(
-        self,
-        *,
-        network: dict[str, Any] = NETWORK,
-        training: Training = Training(),
-        members: int = 5,
-        k: int = 100,
-    ) -> None:
-        super().__init__()
-        build(PREDICTORS, network, "network", features=1)  # so that a wrong option is met at once
-        self.network, self.rules, self.members, self.k = network, training, members, k
-
-    def predict_step(self, item: dict[str, Any], batch_idx: int) -> list[dict[str, Any]]:
-        """Return one record for each seed."""
-        splits, space, encoding = item["splits"], item["space"], item["encoding"]
-        parts = [[encode(space, part.archs, encoding) for part in split[:2]] for split in splits]
-        x, unseen = (torch.stack([part[k] for part in parts]).to(self.device) for k in (0, 1))
-        targets = torch.stack([torch.as_tensor(s.train.targets, dtype=torch.float32) for s in splits])
-        seeds = list(range(len(splits)))
-        with torch.inference_mode(False), torch.enable_grad():  # a prediction that trains
-            predictor = build(
-                PREDICTORS, self.network, "network", features=x.shape[2], copies=len(seeds) * self.members
-            ).to(self.device)
-            fit(
-                predictor,
-                x.clone(),
-                targets.to(self.device).clone(),
-                training=self.rules,
-                seeds=seeds,
-                members=self.members,
-            )
-        predictions = predict(predictor, unseen, members=self.members).cpu()
-        group = f"{encoding}/{item['train']}"
-        records = []
-        for seed, (split, values) in enumerate(zip(splits, predictions, strict=True)):
-            scores = score(values, torch.as_tensor(split.test.targets), k=min(self.k, len(values)))
-            numbers = {name: float(value) for name, value in scores.items()}
-            records.append({"key": f"{group}/{seed}", "group": group, "seed": seed, **numbers})
-        return records

@@ -145,12 +145,12 @@ def compose(layers: Iterable[Mapping[str, Any]], settings: Iterable[str] = ()) -
         raise ConfigError(key, f"is required: give it as {key}=... or in a file") from None
     except OmegaConfBaseException as error:
         raise ConfigError(getattr(error, "full_key", None) or "", _one_line(error)) from None
-    checked = dataclasses.asdict(RunConfig(**validate(RunConfig, plain, "")))  # type: ignore[arg-type]
+    checked = dataclasses.asdict(RunConfig(**validate(RunConfig, plain, "")))
     return _one_kind(checked, "verb" in plain)
 
 
 def _one_kind(config: dict[str, Any], verb_given: bool) -> dict[str, Any]:
-    """Refuse a configuration that is neither a study nor a model with data; drop the keys of the other kind."""
+    """Refuse what is neither a study nor a model with data; drop the keys of the other kind."""
     study, parts = config["study"], ("model", "data")
     if study and any(config[part] for part in parts):
         raise ConfigError("study", "stands for model and data together: leave these out")
@@ -261,7 +261,7 @@ def _convert(annotation: Any, default: Any, value: Any, full: str) -> Any:
 
 
 def named(table: Mapping[str, str], node: Any, key: str) -> Any:
-    """Import and return the component that ``node["name"]`` names in ``table``; ``key`` is where it stands."""
+    """Import and return the component of ``table`` that ``node`` names; ``key`` is where it stands."""
     if not isinstance(node, Mapping) or not isinstance(node.get("name"), str):
         raise ConfigError(
             key, f"expected a mapping with a 'name', got {node!r}. Known: {', '.join(sorted(table))}."

@@ -110,7 +110,7 @@ class RecordFiles:
         return [{**apart.get(record["key"], {}), **record} for record in read_folder(self.folder / "records")]
 
     def merge(self) -> list[Record]:
-        """Merge the files of all writers into one and return what ``read`` does; call it when all have ended."""
+        """Merge the files of all writers, who must have ended, into one; return all records."""
         for folder in self._folders():
             if folder.is_dir():
                 merge_shards(folder)

@@ -167,7 +167,7 @@ class Study(ABC, Generic[P]):
                 one, a new temporary folder (see ``records.folder``).
             seed: of all random streams.
             device: where tensors are computed.
-            executor: where pieces are computed, one of :data:`sevenfold.executors.EXECUTORS`; by default here.
+            executor: where pieces are computed (:data:`sevenfold.executors.EXECUTORS`); by default here.
         """
         from sevenfold.executors import Here
 

@@ -1,4 +1,4 @@
-"""Tables over trials of search algorithms: quality at the end and along the search, cost, published values."""
+"""Tables over trials of search algorithms: quality along the search, cost, published values."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence

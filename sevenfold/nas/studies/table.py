@@ -50,7 +50,7 @@ class Loss:
 
 
 def open_table(benchmark: dict[str, Any], path: str | None, dataset: str | None) -> Benchmark:
-    """Open a table file (``path``), or the benchmark that a configuration names; ``dataset``: which of several."""
+    """Open a table file (``path``) or a named benchmark; ``dataset``: which of several."""
     if path is not None:
         return open_path(path, dataset)
     options = {key: value for key, value in benchmark.items() if key != "name"}

@@ -1,0 +1,80 @@
+"""The build of the benchmark ``digits-nb201``: every piece trains one shard of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sevenfold.config import ConfigError
+from sevenfold.nas.digits.build import Build, Shard
+from sevenfold.nas.digits.training import Recipe
+from sevenfold.records import Record
+from sevenfold.report import format_value
+from sevenfold.study import Context, Piece, Report, Study
+
+
+@dataclass(frozen=True)
+class ShardPiece(Piece):
+    """One shard, by its number in the plan."""
+
+    number: int
+
+
+class DigitsBuild(Study[ShardPiece]):
+    """Train the shards of ``digits-nb201``; once all are there, the table is written.
+
+    Args:
+        root: folder with ``digits_nb201/``, where shards and the finished table are. Shards found there are
+            done, whatever run they come from; one with other options is an error.
+        seeds: trainings of each class.
+        block: classes in a shard; results do not depend on it beyond rounding.
+        classes: how many of the 5,425 classes to build; null is all.
+        recipe: how each network is trained.
+    """
+
+    def __init__(
+        self,
+        *,
+        root: str = "data",
+        seeds: int = 3,
+        block: int = 128,
+        classes: int | None = None,
+        recipe: Recipe = Recipe(),
+    ) -> None:
+        for name, value in {"seeds": seeds, "block": block, "classes": classes}.items():
+            if value is not None and value < 1:
+                raise ConfigError(name, f"is {value}; expected at least 1")
+        self.build = Build(Path(root) / "digits_nb201", recipe, seeds=seeds, block=block, classes=classes)
+
+    def check(self) -> None:
+        """Read the shards that are there, refusing those of other options."""
+        for shard in self.build.shards:
+            if self.build.path(shard).is_file():
+                self.build.read(shard)
+
+    def pieces(self) -> Sequence[ShardPiece]:
+        """Return the shards."""
+        return [ShardPiece((shard.name,), "shards", i) for i, shard in enumerate(self.build.shards)]
+
+    def run(self, piece: ShardPiece, context: Context) -> list[Record]:
+        """Train one shard, unless it is there."""
+        shard: Shard = self.build.shards[piece.number]
+        self.build.run(shard)
+        return [{"key": shard.name, "group": piece.group}]
+
+    def summarize(self, records: Sequence[Record], folder: Path) -> Report:
+        """Write the table if all shards are there; return the mean final accuracies."""
+        missing = self.build.missing()
+        if missing:
+            text = f"{len(missing)} of {len(self.build.shards)} shards are still to be trained."
+            return Report("Build of digits-nb201", [], [text])
+        means = {f"table/{name}/mean": value for name, value in self.build.assemble().items()}
+        rows = [["split", "mean final accuracy, %"]]
+        rows += [[name.split("/")[1].removesuffix("_acc"), format_value(v)] for name, v in means.items()]
+        return Report("Build of digits-nb201", rows, [f"The table is {self.build.table}."], [], [], means)
+
+    @classmethod
+    def tiny(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the build of four classes for two epochs."""
+        small = {"seeds": 2, "block": 2, "classes": 4, "recipe": {"epochs": 2}, "root": "data/tiny"}
+        return {**options, **small}

@@ -1,0 +1,138 @@
+"""How well the first epochs rank the end of a training: extrapolators after several numbers of epochs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from sevenfold.config import ConfigError, build
+from sevenfold.nas.benchmarks import load_benchmark
+from sevenfold.nas.lce import EXTRAPOLATORS
+from sevenfold.nas.lce.study import trial
+from sevenfold.nas.lce.tables import CurveTable, curve_table
+from sevenfold.nas.studies.lce_figures import draw_taus
+from sevenfold.nas.studies.table import DIGITS
+from sevenfold.records import Record, summarize
+from sevenfold.report import format_value
+from sevenfold.study import Context, Piece, Report, Section, Study, Table
+
+TEXT = (
+    "Kendall's tau between predicted and true final accuracy of curves that no extrapolator was fitted to: "
+    "means over draws, the standard deviation in brackets; one column for each number of epochs seen."
+)
+ALIVE = "The same for the trainings that end above chance: failed ones make ranking easy."
+
+
+@dataclass(frozen=True)
+class ExtrapolatorPiece(Piece):
+    """One extrapolator after ``seen`` epochs, all draws."""
+
+    label: str
+    seen: int
+
+
+class ExtrapolationStudy(Study[ExtrapolatorPiece]):
+    """Fit extrapolators to ``train`` curves and judge them on ``test`` others, after several epochs.
+
+    Args:
+        extrapolators: components of ``sevenfold.nas.lce.EXTRAPOLATORS`` by label; null removes one.
+        seen: epochs after which the end is predicted.
+        benchmark: name and options of a benchmark with learning curves.
+        run: which training of each architecture; null for the mean of all.
+        train: curves to learn from.
+        test: curves to judge on.
+        seeds: draws of training and test curves, numbered from 0; equal for all extrapolators.
+        chance: accuracy of guessing, percent: trainings that end above are also scored by themselves.
+    """
+
+    devices = "cpu"
+    running = ("tau",)
+
+    def __init__(
+        self,
+        *,
+        extrapolators: dict[str, Any],
+        seen: list[int],
+        benchmark: dict[str, Any] = DIGITS,
+        run: int | None = None,
+        train: int = 100,
+        test: int = 500,
+        seeds: int = 10,
+        chance: float = 10.0,
+    ) -> None:
+        self.extrapolators = {label: node for label, node in extrapolators.items() if node is not None}
+        for label, node in self.extrapolators.items():
+            build(EXTRAPOLATORS, node, f"extrapolators.{label}")
+        if not self.extrapolators:
+            raise ConfigError("extrapolators", "needs at least one")
+        if seeds < 1:
+            raise ConfigError("seeds", f"must be at least 1, got {seeds}")
+        if train < 5 or test < 5:
+            raise ConfigError("train", f"train and test need 5 curves each, got {train} and {test}")
+        self.seen, self.benchmark, self.number, self.seeds = seen, benchmark, run, seeds
+        self.train, self.test, self.chance = train, test, chance
+
+    @cached_property
+    def table(self) -> CurveTable:
+        """The learning curves."""
+        return open_curves(self.benchmark, self.number)
+
+    def check(self) -> None:
+        """Open the curves; compare them with the options."""
+        if not self.seen or min(self.seen) < 1 or max(self.seen) >= self.table.epochs:
+            raise ConfigError("seen", f"must be within [1, {self.table.epochs - 1}], got {self.seen}")
+        if self.train + self.test > len(self.table.curves):
+            asked = f"train {self.train} + test {self.test}"
+            raise ConfigError("train", f"{asked}: the benchmark has {len(self.table.curves)} curves")
+
+    def pieces(self) -> Sequence[ExtrapolatorPiece]:
+        """Return the pairs of an extrapolator and a number of epochs."""
+        return [
+            ExtrapolatorPiece(tuple(f"{group}/{seed}" for seed in range(self.seeds)), group, label, seen)
+            for label in self.extrapolators
+            for seen in self.seen
+            for group in [f"{label}/{seen}"]
+        ]
+
+    def run(self, piece: ExtrapolatorPiece, context: Context) -> list[Record]:
+        """Score the extrapolator on every draw."""
+        sizes = {"seen": piece.seen, "train": self.train, "test": self.test, "chance": self.chance}
+        records = []
+        for seed, key in enumerate(piece.keys):
+            extrapolator = build(EXTRAPOLATORS, self.extrapolators[piece.label], "extrapolator")
+            scores = trial(self.table, extrapolator, seed=seed, **sizes)  # type: ignore[arg-type]
+            records.append({"key": key, "group": piece.group, "seed": seed, "seen": piece.seen, **scores})
+        return records
+
+    def summarize(self, records: Sequence[Record], folder: Path) -> Report:
+        """Return rank correlations by extrapolator and epochs seen, and their picture."""
+        numbers, picture = summarize(records), folder / "images/lce_study.png"
+        if records:
+            draw_taus(records, list(self.extrapolators), picture)
+        alive = Section("Trainings that end above chance", [ALIVE], self._table(numbers, "alive_tau"))
+        title = "Ranking by the first epochs"
+        return Report(title, self._table(numbers, "tau"), [TEXT], [alive], [picture], numbers)
+
+    def _table(self, numbers: Mapping[str, float], field: str) -> Table:
+        shown = sorted(self.seen)[:7]
+        rows = [["extrapolator", *(f"{seen} epochs" for seen in shown)]]
+        for label in self.extrapolators:
+            rows.append([label, *(_cell(numbers, f"{label}/{seen}/{field}") for seen in shown)])
+        return rows
+
+    @classmethod
+    def tiny(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return one draw after four epochs of the embedded curves."""
+        return {**options, "seen": [4], "seeds": 1, "test": 100, "benchmark": DIGITS}
+
+
+def open_curves(benchmark: Mapping[str, Any], number: int | None) -> CurveTable:
+    """Open the learning curves of a benchmark, of one training or the mean of all."""
+    options = {key: value for key, value in benchmark.items() if key != "name"}
+    return curve_table(load_benchmark(benchmark["name"], **options), seed=number)
+
+
+def _cell(numbers: Mapping[str, float], name: str) -> str:
+    mean, deviation = numbers.get(f"{name}/mean"), numbers.get(f"{name}/std")
+    return format_value(mean) + (f" ({deviation:.2g})" if deviation is not None else "")
