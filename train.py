@@ -5,6 +5,8 @@ the run folder, and hand over to Lightning. ``python train.py --help`` shows the
 """
 
 import logging
+import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -18,14 +20,17 @@ Parts = tuple[Any, Any, list[Any]]  # Lightning module, data module, callbacks t
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command line; return the exit status: 0, 1 for a failing disk or device, 2 for bad input."""
+    """Run one command line; return the exit status.
+
+    0: finished; 1: a failing disk or device; 2: bad input; 3: training diverged; 128 + n: ended by signal n.
+    """
     command = parse(sys.argv[1:] if argv is None else argv)
     try:
         return dispatch(command)
     except InputError as error:
         # From a data loader's worker the message arrives behind the worker's traceback.
         print(f"error: {str(error).rpartition('InputError: ')[2].strip()}", file=sys.stderr)
-        return 2
+        return 3 if type(error).__name__ == "Diverged" else 2
     except OSError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -34,6 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
 
 
 def dispatch(command: Command) -> int:
@@ -50,8 +57,7 @@ def dispatch(command: Command) -> int:
 
         print(yaml.safe_dump(config, sort_keys=False), end="")
         return 0
-    run(config, command.ckpt)
-    return 0
+    return run(config, command)
 
 
 def read_config(command: Command) -> dict[str, Any]:
@@ -65,22 +71,31 @@ def read_config(command: Command) -> dict[str, Any]:
         from sevenfold.checkpoint import stored_config
 
         layers.append(stored_config(command.ckpt))
-    if command.verb:
+    if command.verb not in (None, "check"):
         layers.append({"verb": command.verb})
-    return compose(layers, command.settings)
+    config = compose(layers, command.settings)
+    if command.shard != (1, 1) and "study" not in config:
+        raise InputError("--shard divides a study into pieces; this configuration is none")
+    weights = command.ckpt or command.untrained or config.get("model", {}).get("weights")
+    if "study" not in config and config["verb"] != "fit" and not weights and command.verb != "check":
+        raise InputError(
+            f"{config['verb']}: no trained weights: give --ckpt FILE (or model.weights=FILE where the model "
+            "has it), or say --untrained"
+        )
+    return config
 
 
-def run(config: dict[str, Any], ckpt: str | None, shard: tuple[int, int] = (1, 1)) -> None:
+def run(config: dict[str, Any], command: Command) -> int:
     """Check every part, build it, choose the run folder, and leave results there whatever happens."""
     import pytorch_lightning as pl
     from lightning_fabric.utilities.exceptions import MisconfigurationException
 
     from callbacks import CALLBACKS, LOGGERS
-    from callbacks.run_folder import RunFolder, choose_folder, discard, log_results
+    from callbacks.run_folder import RunFolder
+    from callbacks.run_identity import choose_folder, discard
+    from callbacks.signals import StopOnSignal
     from sevenfold.checkpoint import check_state, read_checkpoint
     from sevenfold.config import ConfigError, prepare
-    from sevenfold.report import text_table
-    from sevenfold.results import Results, recorded
 
     def prepare_each(part: str, table: dict[str, str], **given: Any) -> list[Any]:
         nodes = {key: options for key, options in config[part].items() if options is not None}
@@ -92,7 +107,7 @@ def run(config: dict[str, Any], ckpt: str | None, shard: tuple[int, int] = (1, 1
         table = {"trainer": "pytorch_lightning:Trainer"}
         return prepare(table, {**config["trainer"], "name": "trainer"}, "trainer", **given)
 
-    make_parts = prepare_study(config, shard) if "study" in config else prepare_model(config)
+    make_parts = prepare_study(config, command.shard) if "study" in config else prepare_model(config)
     make_callbacks = prepare_each("callbacks", CALLBACKS)
     prepare_each("logger", LOGGERS, run=None)
     prepare_trainer(logger=None, callbacks=None, default_root_dir=None)
@@ -101,33 +116,37 @@ def run(config: dict[str, Any], ckpt: str | None, shard: tuple[int, int] = (1, 1
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*LeafSpec.*deprecated")
     pl.seed_everything(config["seed"], workers=True, verbose=False)
-    model, data, report = make_parts()
-    callbacks = [*report, *(make() for make in make_callbacks)]
-    if ckpt:
-        check_state(read_checkpoint(ckpt).get("state_dict", {}), model, ckpt)
+    stop = StopOnSignal()
+    model, data, report = make_parts(stop)
+    callbacks = [stop, *report, *(make() for make in make_callbacks)]
+    if command.ckpt:
+        check_state(read_checkpoint(command.ckpt).get("state_dict", {}), model, command.ckpt)
+    if command.verb == "check":
+        print(f"ok: {config['name']}")
+        return 0
 
-    folder = choose_folder(config)
+    claim = choose_folder(config, command.resume, command.shard)
     try:
+        folder = claim.folder
         loggers = [
             make() for make in prepare_each("logger", LOGGERS, run={"folder": folder, "config": config})
         ]
         callbacks.insert(0, RunFolder(folder, config))
         trainer = prepare_trainer(logger=loggers, callbacks=callbacks, default_root_dir=folder)()
     except (MisconfigurationException, ValueError) as error:
-        discard(folder)
+        discard(claim)
         raise (
             error if isinstance(error, InputError) else ConfigError("trainer", " ".join(str(error).split()))
         ) from None
-    results = Results(folder if trainer.is_global_zero else None, config)
-    with recorded(results):
-        execute(trainer, model, data, config, ckpt, results)
-        log_results(trainer, results)
-    if trainer.is_global_zero:
-        end = str(report[0].report or "") if report else text_table([folder])
-        print(f"\n{end}\n\nrun folder: {folder}")
+    last = folder / "checkpoints/last.ckpt"
+    ckpt = str(last) if claim.resumed and config["verb"] == "fit" and last.is_file() else command.ckpt
+    try:
+        return execute(trainer, model, data, config, ckpt)
+    finally:
+        claim.release()
 
 
-def prepare_model(config: dict[str, Any]) -> Callable[[], Parts]:
+def prepare_model(config: dict[str, Any]) -> Callable[[Any], Parts]:
     """Check module and data module; return what builds them."""
     from datamodules import DATAMODULES
     from lightning_modules import MODELS
@@ -135,10 +154,10 @@ def prepare_model(config: dict[str, Any]) -> Callable[[], Parts]:
 
     make_model = prepare(MODELS, config["model"], "model")
     make_data = prepare(DATAMODULES, config["data"], "data")
-    return lambda: (make_model(), make_data(), [])
+    return lambda stop: (make_model(), make_data(), [])
 
 
-def prepare_study(config: dict[str, Any], shard: tuple[int, int]) -> Callable[[], Parts]:
+def prepare_study(config: dict[str, Any], shard: tuple[int, int]) -> Callable[[Any], Parts]:
     """Check a study's options; return what builds it, opens its data and puts it into Lightning's hands."""
     from callbacks.study_report import StudyReport
     from datamodules.pieces import Pieces
@@ -151,19 +170,20 @@ def prepare_study(config: dict[str, Any], shard: tuple[int, int]) -> Callable[[]
     trainer = config["trainer"]
     if trainer.pop("fast_dev_run", False):
         config["study"] = kind.tiny(config["study"])
-    if kind.devices == "cpu" and trainer.setdefault("accelerator", "auto") not in ("auto", "cpu"):
-        raise ConfigError(
-            "trainer.accelerator", f"'{config['study']['name']}' runs on the CPU: say auto or cpu"
-        )
+    if kind.devices == "cpu" and trainer.get("accelerator", "auto") not in ("auto", "cpu"):
+        message = f"'{config['study']['name']}' runs on the CPU: say auto or cpu"
+        raise ConfigError("trainer.accelerator", message)
+    if kind.devices == "cpu":
+        trainer["accelerator"] = "cpu"
     make = prepare(STUDIES, config["study"], "study")
     make_executor = prepare(EXECUTORS, config["executor"], "executor")
 
-    def parts() -> Parts:
+    def parts(stop: Any) -> Parts:
         study, executor = make(), make_executor()
         with below("study"):
             study.check()
         return (
-            StudyModule(study, seed=config["seed"], executor=executor),
+            StudyModule(study, seed=config["seed"], executor=executor, stopping=stop.requested),
             Pieces(study, shard=shard, window=executor.window),
             [StudyReport(study, shard=shard)],
         )
@@ -171,15 +191,60 @@ def prepare_study(config: dict[str, Any], shard: tuple[int, int]) -> Callable[[]
     return parts
 
 
-def execute(
+def execute(trainer: Any, model: Any, data: Any, config: dict[str, Any], ckpt: str | None) -> int:
+    """Hand over to Lightning and write ``results.json`` however that ends; return the exit status."""
+    from callbacks.divergence import Diverged
+    from callbacks.run_folder import log_results
+    from callbacks.signals import Interrupted, StopOnSignal, requeue
+    from callbacks.study_report import StudyReport
+    from sevenfold.report import text_table
+    from sevenfold.results import Results
+
+    folder = Path(trainer.default_root_dir)
+    results = Results(folder if trainer.is_global_zero else None, config)
+    reports = [callback for callback in trainer.callbacks if isinstance(callback, StudyReport)]
+    stop = next(callback for callback in trainer.callbacks if isinstance(callback, StopOnSignal))
+    try:
+        call_lightning(trainer, model, data, config, ckpt, results)
+    except Diverged as error:
+        results.write("diverged")
+        kept = stop.path if stop.path.is_file() else "none"
+        raise Diverged(f"{error}; the last finite checkpoint: {kept}") from None
+    except (Interrupted, KeyboardInterrupt, SystemExit) as error:  # Lightning turns Ctrl-C into SystemExit
+        stop.number = getattr(error, "number", signal.SIGINT)
+    except BaseException:
+        results.write("failed")
+        raise
+    complete = all(report.complete for report in reports)
+    if stop.number is not None and not (reports and complete):
+        results.write("interrupted")
+        requeue(stop.number)
+        name = signal.Signals(stop.number).name
+        print(f"\ninterrupted by {name}; to go on: --resume\nrun folder: {folder}")
+        return 0 if launched() else 128 + stop.number
+    log_results(trainer, results)
+    if complete:
+        results.write("finished")
+    if trainer.is_global_zero:
+        end = text_table([folder]) if not reports else str(reports[0].report or "other shards are to follow")
+        print(f"\n{end}\n\nrun folder: {folder}")
+    return 0
+
+
+def launched() -> bool:
+    """Tell whether this process is a rank that another one of ours started, and that watches its status."""
+    return "SEVENFOLD_RUN_FOLDER" in os.environ and os.environ.get("LOCAL_RANK", "0") != "0"
+
+
+def call_lightning(
     trainer: Any, model: Any, data: Any, config: dict[str, Any], ckpt: str | None, results: Any
 ) -> None:
-    """Hand over to Lightning: one verb, then the test set after a fit; collect what was measured."""
+    """Run one verb, and the test set after a fit; collect what was measured."""
     state = {"datamodule": data, "weights_only": True}
     if config["verb"] == "fit":
         trainer.fit(model, ckpt_path=ckpt, **state)
         results.update(trainer.callback_metrics)
-        if config["test_after_fit"] and not trainer.interrupted:
+        if config["test_after_fit"]:
             checkpoint = trainer.checkpoint_callback
             best = checkpoint.best_model_path if checkpoint and checkpoint.monitor else None
             trainer.test(model, ckpt_path=best or None, verbose=False, **state)

@@ -1,23 +1,22 @@
-"""The run folder: chosen once for all ranks, and what every run leaves in it."""
+"""What every run leaves in its folder and in its checkpoints."""
 
 import json
-import os
 import platform
+import random
 import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 import yaml
-from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 
 from sevenfold.files import write_text
 from sevenfold.results import Results
 
-INHERITED = "SEVENFOLD_RUN_FOLDER"
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "omegaconf", "wandb", "fairlearn",
             "numpy", "scipy", "scikit-learn")  # fmt: skip
 
@@ -32,6 +31,7 @@ class RunFolder(pl.Callback):
 
     def __init__(self, folder: Path, config: dict[str, Any]):
         self.folder, self.config = folder, config
+        self._random: dict[str, Any] | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Write both files on rank zero."""
@@ -42,8 +42,15 @@ class RunFolder(pl.Callback):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Add the configuration."""
+        """Add the configuration and the state of the global random numbers."""
         checkpoint["config"] = self.config
+        checkpoint["random"] = random_state()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Go on with the random numbers of the checkpoint, if there was one."""
+        if self._random is not None:
+            set_random_state(self._random)
+            self._random = None
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -52,9 +59,33 @@ class RunFolder(pl.Callback):
 
         A resumed run has a folder of its own; the files of the earlier one stay where they are.
         """
+        self._random = checkpoint.get("random")
         for callback in trainer.checkpoint_callbacks:
             if (state := checkpoint.get("callbacks", {}).get(callback.state_key)) is not None:
                 state["dirpath"] = callback.dirpath
+
+
+def random_state() -> dict[str, Any]:
+    """Return the state of all global random numbers as tensors and plain values."""
+    kind, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002
+    version, internal, gauss = random.getstate()
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "numpy": [str(kind), torch.from_numpy(keys.astype(np.int64)), *rest],
+        "python": [version, list(internal), gauss],
+    }
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Set the state of all global random numbers."""
+    torch.set_rng_state(state["torch"].cpu())
+    if len(state["cuda"]) == torch.cuda.device_count() and state["cuda"]:
+        torch.cuda.set_rng_state_all([value.cpu() for value in state["cuda"]])
+    kind, keys, *rest = state["numpy"]
+    np.random.set_state((kind, keys.cpu().numpy().astype(np.uint32), *rest))  # noqa: NPY002
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))
 
 
 def log_results(trainer: pl.Trainer, results: Results) -> None:
@@ -92,71 +123,3 @@ def _git(*arguments: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None
-
-
-def choose_folder(config: dict[str, Any]) -> Path:
-    """Return this run's folder ``output_dir/name/version_N``, the same on every rank, created.
-
-    Rank zero chooses. Ranks that it starts inherit the choice through their environment; ranks started from
-    outside (torchrun, SLURM) receive it over a process group that lives for this one message. A ``predict``
-    that was cut off is continued in its own folder, where its records are, if the configuration is still the
-    same.
-    """
-    if INHERITED in os.environ and os.environ.get("LOCAL_RANK", "0") != "0":
-        return Path(os.environ[INHERITED])
-    outside = next((kind() for kind in (TorchElasticEnvironment, SLURMEnvironment) if kind.detect()), None)
-    if outside is None or outside.world_size() == 1:
-        folder = _unfinished(config) or _next_version(config)
-        os.environ[INHERITED] = str(folder)
-        return folder
-    box = [_unfinished(config) or _next_version(config)] if outside.global_rank() == 0 else [None]
-    os.environ |= {"MASTER_ADDR": outside.main_address, "MASTER_PORT": str(outside.main_port)}
-    torch.distributed.init_process_group("gloo", rank=outside.global_rank(), world_size=outside.world_size())
-    torch.distributed.broadcast_object_list(box)
-    torch.distributed.destroy_process_group()
-    return box[0]
-
-
-def discard(folder: Path) -> None:
-    """Take back a folder that was chosen for a run that cannot start, with its parents as far as they are
-    empty.
-    """
-    for path in (folder, *folder.parents[:2]):
-        if any(path.iterdir()):
-            return
-        path.rmdir()
-
-
-def _versions(config: dict[str, Any]) -> list[Path]:
-    root = Path(config["output_dir"]) / config["name"]
-    found = [path for path in root.glob("version_*") if path.name.removeprefix("version_").isdigit()]
-    return sorted(found, key=_number)
-
-
-def _number(folder: Path) -> int:
-    return int(folder.name.removeprefix("version_"))
-
-
-def _next_version(config: dict[str, Any]) -> Path:
-    """Create the first folder after the last one; two runs that start together get two folders."""
-    number = max(map(_number, _versions(config)), default=-1) + 1
-    root = Path(config["output_dir"]).absolute() / config["name"]
-    root.mkdir(parents=True, exist_ok=True)
-    while True:
-        try:
-            (folder := root / f"version_{number}").mkdir()
-            return folder
-        except FileExistsError:
-            number += 1
-
-
-def _unfinished(config: dict[str, Any]) -> Path | None:
-    """Return the newest version if it is a ``predict`` of the same configuration that has not finished."""
-    versions = _versions(config)
-    if config["verb"] != "predict" or not versions or not (versions[-1] / "config.yaml").is_file():
-        return None
-    if yaml.safe_load((versions[-1] / "config.yaml").read_text()) != config:
-        return None
-    results = versions[-1] / "results.json"
-    finished = results.is_file() and json.loads(results.read_text())["status"] == "finished"
-    return None if finished else versions[-1].absolute()

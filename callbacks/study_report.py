@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 
+from callbacks.run_lock import alone
 from sevenfold.records import Record, RecordFiles
 from sevenfold.report import write_report
 from sevenfold.study import Piece, Report, Study
@@ -21,6 +22,7 @@ class StudyReport(pl.Callback):
     def __init__(self, study: Study, *, shard: tuple[int, int] = (1, 1)) -> None:
         self.study, self.shard = study, shard
         self.report: Report | None = None
+        self.complete = False
         self._means: dict[str, list[float]] = defaultdict(list)
         self._pieces = 0
 
@@ -62,12 +64,16 @@ class StudyReport(pl.Callback):
         """Wait for all ranks; on rank zero merge the records and report, if all of them are there."""
         trainer.strategy.barrier("records")
         if trainer.is_global_zero:
-            files = self.files(trainer)
-            done = files.keys()
-            if all(done.issuperset(piece.keys) for piece in self.study.pieces()):
-                self.report = self.study.report(files.merge(), Path(trainer.default_root_dir))
-                write_report(self.report, Path(trainer.default_root_dir))
-        trainer.strategy.barrier("report")
+            with alone(Path(trainer.default_root_dir) / ".merging"):
+                self._merge(self.files(trainer))
+        self.complete = trainer.strategy.broadcast(self.complete)
+
+    def _merge(self, files: RecordFiles) -> None:
+        done = files.keys()
+        self.complete = all(done.issuperset(piece.keys) for piece in self.study.pieces())
+        if self.complete:
+            self.report = self.study.report(files.merge(), files.folder)
+            write_report(self.report, files.folder)
 
     def results(self) -> dict[str, float]:
         """Return the report's numbers, for ``results.json``."""

@@ -6,7 +6,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from datamodules.sampling import EpochSampler, WithoutEpoch, placement
+from datamodules.sampling import EpochLoader, EpochSampler, WithoutEpoch, placement
 from sevenfold.config import ConfigError, build
 from sevenfold.diffreps import SOURCES
 from sevenfold.diffreps.sources import Images
@@ -43,11 +43,11 @@ class DenoiserImages(pl.LightningDataModule):
         order = torch.randperm(len(self.real.images), generator=torch_generator(seed_data, "denoiser split"))
         self.rest, self.train = order[:held_out], order[held_out:]
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> EpochLoader:
         """Load shuffled batches; the order depends on seed and epoch alone."""
         data = WithoutEpoch(self._rows(self.train))
         sampler = EpochSampler(data, seed=self.seed, **placement(self))
-        return DataLoader(data, batch_size=self.batch_size, sampler=sampler, drop_last=True)
+        return EpochLoader(data, batch_size=self.batch_size, sampler=sampler, drop_last=True)
 
     def val_dataloader(self) -> DataLoader:
         """Load the images left out."""

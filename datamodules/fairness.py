@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from datamodules.nas import Items
-from datamodules.sampling import EpochSampler, WithoutEpoch, placement
+from datamodules.sampling import EpochLoader, EpochSampler, WithoutEpoch, placement
 from sevenfold.config import ConfigError, prepare
 from sevenfold.fairness import METHODS, POSTPROCESSORS
 from sevenfold.fairness.data.load import open_source
@@ -60,11 +60,11 @@ class FairnessRows(pl.LightningDataModule):
         """Return one input."""
         return self.split.train.x[0]
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> EpochLoader:
         """Load shuffled batches; the order depends on seed and epoch alone."""
         data = WithoutEpoch(_rows(self.split.train))
         sampler = EpochSampler(data, seed=self.seed, **placement(self))
-        return DataLoader(data, batch_size=self.batch_size, sampler=sampler, drop_last=True)
+        return EpochLoader(data, batch_size=self.batch_size, sampler=sampler, drop_last=True)
 
     def val_dataloader(self) -> DataLoader:
         """Load the validation rows."""

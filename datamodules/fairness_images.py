@@ -4,7 +4,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from datamodules.sampling import EpochSampler, WithoutEpoch, placement
+from datamodules.sampling import EpochLoader, EpochSampler, WithoutEpoch, placement
 from sevenfold.config import ConfigError
 from sevenfold.fairness.data.images import AttributeFolder, Shapes
 from sevenfold.fairness.data.table import split_rows
@@ -54,11 +54,11 @@ class AttributeImages(pl.LightningDataModule):
         """Return one image."""
         return self.parts[0][0][0]
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> EpochLoader:
         """Load shuffled batches; the order depends on seed and epoch alone."""
         data = WithoutEpoch(self.parts[0])
         sampler = EpochSampler(data, seed=self.seed, **placement(self))
-        return DataLoader(data, sampler=sampler, drop_last=True, **self.options)
+        return EpochLoader(data, sampler=sampler, drop_last=True, **self.options)
 
     def val_dataloader(self) -> DataLoader:
         """Load the validation images."""

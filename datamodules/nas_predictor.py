@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from datamodules.sampling import EpochSampler
+from datamodules.sampling import EpochLoader, EpochSampler
 from sevenfold.config import ConfigError, build
 from sevenfold.nas.benchmarks import BENCHMARKS
 from sevenfold.nas.predictors.sample import Cells, Split, draw_split
@@ -84,12 +84,12 @@ class PredictorCells(pl.LightningDataModule):
         """Return the targets of all training cells, (train,)."""
         return tensors(self.cells.train)["targets"]
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> EpochLoader:
         """Load batches in an order that depends on seed and epoch alone."""
         data = TrainingBatches(
             self.cells.train, seed=self.seed, members=self.members, batch_size=self.batch_size
         )
-        return DataLoader(data, batch_size=None, sampler=EpochSampler(data, seed=self.seed, shuffle=False))
+        return EpochLoader(data, batch_size=None, sampler=EpochSampler(data, seed=self.seed, shuffle=False))
 
     def _whole(self, part: slice) -> DataLoader:
         item = tensors(self.cells.test, part)

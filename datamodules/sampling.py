@@ -1,11 +1,12 @@
 """Samplers under which a run does not depend on the number of devices or on having been resumed."""
 
 from collections.abc import Hashable, Iterator, Sequence, Sized
+from itertools import islice
 from typing import Any, TypedDict, cast
 
 import pytorch_lightning as pl
 from pytorch_lightning.overrides.distributed import UnrepeatedDistributedSampler
-from torch.utils.data import Dataset, DistributedSampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from sevenfold.errors import InputError
 from sevenfold.seeding import stream_seed
@@ -39,8 +40,39 @@ class EpochSampler(DistributedSampler):
             seed=stream_seed(seed, "order"),
         )
 
+        self.skip = 0  # items that a resumed epoch has had already
+
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        return ((self.epoch, index) for index in super().__iter__())
+        skip, self.skip = self.skip, 0
+        return ((self.epoch, index) for index in islice(super().__iter__(), skip, None))
+
+
+class EpochLoader(DataLoader):
+    """Batches in the order of an :class:`EpochSampler`, with a position in the epoch that checkpoints keep.
+
+    Lightning saves and restores it, so that a run that was cut off in the middle of an epoch goes on with the
+    very next batch. Iteration begins when the first batch is asked for: only then is the epoch known.
+    """
+
+    position = 0
+    _resume: dict[str, int] | None = None
+
+    def __iter__(self) -> Iterator[Any]:
+        resume, self._resume = self._resume, None
+        sampler = cast(EpochSampler, self.sampler)
+        self.position = resume["position"] if resume and resume["epoch"] == sampler.epoch else 0
+        sampler.skip = self.position * (self.batch_size or 1)
+        for batch in super().__iter__():
+            self.position += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        """Return the epoch and how many of its batches were handed out."""
+        return {"epoch": cast(EpochSampler, self.sampler).epoch, "position": self.position}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Leave those batches out when the same epoch begins."""
+        self._resume = dict(state)
 
 
 class WithoutEpoch(Dataset):

@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from datamodules.sampling import EpochSampler, WithoutEpoch
+from datamodules.sampling import EpochLoader, EpochSampler, WithoutEpoch
 from sevenfold.config import ConfigError
 from sevenfold.nas.benchmarks import load_benchmark
 from sevenfold.nas.x11.files import open_curves
@@ -117,12 +117,12 @@ class CurveTables(pl.LightningDataModule):
         """Leave everything where it is."""
         return batch
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> EpochLoader:
         """Load numbers of training rows in an order that depends on seed and epoch alone."""
         rows = WithoutEpoch(TensorDataset(torch.arange(len(self.training.archs))))
         sampler = EpochSampler(rows, seed=self.seed)
         whole = len(rows) > self.batch_size  # a last batch of one row would have no variance
-        return DataLoader(rows, batch_size=self.batch_size, sampler=sampler, drop_last=whole)
+        return EpochLoader(rows, batch_size=self.batch_size, sampler=sampler, drop_last=whole)
 
     def test_dataloader(self) -> DataLoader:
         """Hand on every test part, whole."""

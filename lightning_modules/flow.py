@@ -123,6 +123,15 @@ class FlowModule(pl.LightningModule):
         self.video = Video(self.network, carry)
         self.scores = Scores()
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the states that the next step may start from; on several devices those of the first."""
+        checkpoint["stale_start"] = None if self.stale.state is None else list(self.stale.state)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take these states up again."""
+        state = checkpoint.get("stale_start")
+        self.stale.state = None if state is None else (state[0], state[1])
+
     def on_train_epoch_start(self) -> None:
         """Forget the last epoch's states, so that a resumed run is the same."""
         self.stale.reset()

@@ -1,5 +1,6 @@
 """Run the pieces of a study as predictions."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -16,11 +17,20 @@ class StudyModule(pl.LightningModule):
         study: the study.
         seed: of all its random streams.
         executor: where pieces are computed; by default in this process.
+        stopping: tells whether the run was asked to end: then no further piece is begun.
     """
 
-    def __init__(self, study: Study, *, seed: int = 0, executor: Executor | None = None) -> None:
+    def __init__(
+        self,
+        study: Study,
+        *,
+        seed: int = 0,
+        executor: Executor | None = None,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
         super().__init__()
         self.study, self.seed, self.executor = study, seed, executor or Here()
+        self.stopping = stopping
 
     def context(self) -> Context:
         """Return where and how pieces are computed."""
@@ -36,10 +46,6 @@ class StudyModule(pl.LightningModule):
         """Hand running numbers of a long piece to the loggers."""
         for logger in self.trainer.loggers:
             logger.log_metrics({"piece/fraction": fraction, **scalars})
-
-    def stopping(self) -> bool:
-        """Tell whether the run was asked to end."""
-        return self.trainer.received_sigterm
 
     def on_predict_start(self) -> None:
         """Take up the workers."""

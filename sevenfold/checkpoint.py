@@ -1,6 +1,8 @@
 """Checkpoints as data from somebody else: read with ``weights_only=True``, explained when they do not fit."""
 
 import pickle
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise InputError(f"'{path}' is a remote address: download it, verify it, and give the local file")
     if not Path(path).is_file():
         raise InputError(f"checkpoint '{path}' does not exist")
+    check_blocks(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
@@ -30,6 +33,24 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"'{path}' holds a {type(content).__name__}, not a checkpoint")
     return content
+
+
+def check_blocks(path: str | Path) -> None:
+    """Compare every block of a checkpoint with its checksum; ``InputError`` names one that is damaged.
+
+    PyTorch writes checksums and does not look at them: a flipped bit would become a wrong weight in silence.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, NotImplementedError) as error:
+        raise InputError(f"'{path}' is damaged: {error}; use an earlier checkpoint") from None
+    if damaged is not None:
+        raise InputError(
+            f"'{path}' is damaged: block '{damaged}' fails its checksum; use an earlier checkpoint"
+        )
 
 
 def stored_config(path: str | Path) -> dict[str, Any]:

@@ -4,16 +4,20 @@ import argparse
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-VERBS = ("fit", "validate", "test", "predict", "sweep")
-_SETTING = re.compile(r"(?!--(config|ckpt|jobs|count)=)(--)?[A-Za-z_][\w./-]*=", re.ASCII)
+VERBS = ("fit", "validate", "test", "predict", "check", "sweep")
+_SETTING = re.compile(r"(?!--(config|ckpt|jobs|count|resume|shard)=)(--)?[A-Za-z_][\w./-]*=", re.ASCII)
 
 _EXAMPLES = """\
 examples:
   python train.py --config configs/flow/demo.yaml
   python train.py --config configs/flow/demo.yaml trainer.max_epochs=2 --model.optim.lr=1e-4
-  python train.py --ckpt runs/flow_demo/version_0/checkpoints/last.ckpt          (resume)
-  python train.py test --ckpt runs/flow_demo/version_0/checkpoints/last.ckpt     (evaluate)
+  python train.py check --config configs/flow/demo.yaml                      open everything, run nothing
+  python train.py --config configs/flow/demo.yaml --resume                   go on after an interruption
+  python train.py --ckpt runs/flow_demo/version_0/checkpoints/last.ckpt      train on from a checkpoint
+  python train.py test --ckpt runs/flow_demo/version_0/checkpoints/last.ckpt
+  python train.py --config configs/nas/search_digits.yaml --shard 3/16       one of 16 independent jobs
   python train.py sweep configs/sweeps/flow_demo.yaml
 """
 
@@ -30,6 +34,9 @@ class Command:
     settings: tuple[str, ...]
     jobs: int = 1
     count: int | None = None
+    resume: Literal["no", "yes", "must"] = "no"
+    shard: tuple[int, int] = (1, 1)
+    untrained: bool = False
 
 
 def parse(argv: Sequence[str]) -> Command:
@@ -41,7 +48,8 @@ def parse(argv: Sequence[str]) -> Command:
     """
     settings: list[str] = []
     rest: list[str] = []
-    for before, word in zip(["", *argv], argv, strict=False):
+    words = ["--resume-must" if word == "--resume=must" else word for word in argv]
+    for before, word in zip(["", *words], words, strict=False):
         is_setting = before not in ("--config", "--ckpt") and _SETTING.match(word)
         (settings if is_setting else rest).append(word)
     options = _parser().parse_args(rest)
@@ -60,6 +68,9 @@ def parse(argv: Sequence[str]) -> Command:
         tuple(settings),
         options.jobs or 1,
         options.count,
+        options.resume,
+        options.shard,
+        options.untrained,
     )
 
 
@@ -85,9 +96,34 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--print-config", action="store_true", help="print the resolved configuration and stop"
     )
+    parser.add_argument(
+        "--resume",
+        action="store_const",
+        const="yes",
+        default="no",
+        help="take up the newest interrupted run of this configuration; --resume=must: fail without one",
+    )
+    parser.add_argument(
+        "--resume-must", dest="resume", action="store_const", const="must", help=argparse.SUPPRESS
+    )
+    parser.add_argument(
+        "--shard",
+        type=_shard,
+        default=(1, 1),
+        metavar="I/N",
+        help="of N independent jobs that fill one run folder of a study this is number I, from 1",
+    )
+    parser.add_argument("--untrained", action="store_true", help="evaluate a model without trained weights")
     parser.add_argument("--jobs", type=_positive, metavar="N", help="with sweep: trials at once (default 1)")
     parser.add_argument("--count", type=_positive, metavar="N", help="with sweep: number of trials at most")
     return parser
+
+
+def _shard(text: str) -> tuple[int, int]:
+    number, _, count = text.partition("/")
+    if not (number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
+        raise argparse.ArgumentTypeError(f"expected I/N with 1 <= I <= N, such as 3/16, got {text!r}")
+    return int(number), int(count)
 
 
 def _positive(text: str) -> int:

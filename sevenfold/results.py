@@ -4,8 +4,7 @@ import json
 import math
 import re
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +37,9 @@ class Results:
                 self.metrics[name] = plain
 
     def write(self, status: str) -> None:
-        """Write ``results.json`` with ``status`` finished, interrupted or failed; only where a folder was
-        given.
+        """Write ``results.json``; only where a folder was given.
+
+        ``status`` is finished, interrupted (by a signal), diverged or failed.
         """
         if self.folder is None:
             return
@@ -62,17 +62,3 @@ def _sorted(values: Mapping[str, Any]) -> dict[str, Any]:
 def _natural(name: str) -> list[tuple[int, str]]:
     """Split a name into words and numbers, so that epe_at_4 comes before epe_at_16."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
-
-
-@contextmanager
-def recorded(results: Results) -> Iterator[Results]:
-    """Write the results whatever happens: finished, interrupted (Ctrl-C, SIGTERM) or failed."""
-    try:
-        yield results
-    except (KeyboardInterrupt, SystemExit):
-        results.write("interrupted")
-        raise
-    except BaseException:
-        results.write("failed")
-        raise
-    results.write("finished")

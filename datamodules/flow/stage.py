@@ -11,7 +11,7 @@ from datamodules.flow.layouts import Pair
 from datamodules.flow.mix import Mix, Stage, read_mix
 from datamodules.flow.pairs import PairDataset
 from datamodules.flow.synthetic import Evaluation, SyntheticFlow
-from datamodules.sampling import EpochSampler, every_item_once, placement
+from datamodules.sampling import EpochLoader, EpochSampler, every_item_once, placement
 from sevenfold.config import ConfigError, locate, suggest
 from sevenfold.errors import InputError
 
@@ -98,14 +98,14 @@ class FlowStage(pl.LightningDataModule):
             self.stand_in.trainer = self.trainer
             self.stand_in.setup(stage)
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> EpochLoader:
         """Load ``epoch_batches`` batches of augmented crops for each device."""
         if self.stand_in is not None:
             return self.stand_in.train_dataloader()
         place = placement(self)
         items = self.epoch_batches * self.batch_size * place["world_size"]
         data = Mix(self.parts, seed=self.seed, epoch_items=items)
-        return DataLoader(
+        return EpochLoader(
             data,
             batch_size=self.batch_size,
             sampler=EpochSampler(data, seed=self.seed, shuffle=False, **place),  # the mix has shuffled

@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from datamodules.sampling import EpochSampler, every_item_once, placement
+from datamodules.sampling import EpochLoader, EpochSampler, every_item_once, placement
 from sevenfold.config import ConfigError
 from sevenfold.flow.synthetic import DEFAULT_MOTION, MotionOptions, draw_scene, texture_bank
 
@@ -104,7 +104,7 @@ class SyntheticFlow(pl.LightningDataModule):
         """Make the textures (a few seconds, once per process)."""
         texture_bank(self.seed)
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> EpochLoader:
         """Load ``train_pairs`` new pairs of ``crop`` px in every epoch."""
         data = SceneDataset(
             texture_bank(self.seed)[HELD_OUT:],
@@ -115,7 +115,7 @@ class SyntheticFlow(pl.LightningDataModule):
             motion=self.motion,
         )
         sampler = EpochSampler(data, seed=self.seed, **placement(self))
-        return DataLoader(
+        return EpochLoader(
             data,
             batch_size=self.batch_size,
             sampler=sampler,

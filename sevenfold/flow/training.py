@@ -40,7 +40,7 @@ class StaleStart:
 
     def mix(self, fresh: State, step: int) -> State:
         """Return ``fresh`` with floor(share B) samples, drawn by ``step``, replaced by remembered ones."""
-        old = self.state
+        old = None if self.state is None else tuple(part.to(fresh[0].device) for part in self.state)
         if old is None or any(a.shape != b.shape for a, b in zip(old, fresh, strict=True)):
             return fresh
         batch = len(fresh[0])

@@ -1,0 +1,167 @@
+"""Which folder a run gets: a new one, or that of an interrupted run of the same configuration."""
+
+import hashlib
+import json
+import os
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+
+from callbacks.run_lock import RunLock, alone, is_live
+from sevenfold.errors import InputError
+from sevenfold.files import write_text
+
+INHERITED = "SEVENFOLD_RUN_FOLDER"
+SLURM = ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID")
+Config = dict[str, Any]
+Resume = Literal["no", "yes", "must"]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A run's hold on its ``folder``: rank zero has the ``lock``; ``resumed`` if another run began it."""
+
+    folder: Path
+    lock: RunLock | None
+    resumed: bool
+
+    def release(self) -> None:
+        """Let others take up the folder."""
+        if self.lock is not None:
+            self.lock.release()
+
+
+def choose_folder(config: Config, resume: Resume = "no", shard: tuple[int, int] = (1, 1)) -> Claim:
+    """Return this run's folder ``output_dir/name/version_N``, the same on every rank, created and locked.
+
+    Rank zero chooses. Ranks that it starts inherit the choice through their environment; ranks started from
+    outside (torchrun, SLURM) receive it over a process group that lives for this one message.
+
+    An unfinished folder of the same configuration that no live run holds is taken up again by a study, by a
+    requeued SLURM job (the folder that this job began), and on ``resume``; with ``"must"`` its absence raises
+    ``InputError``. Shards of one study share a folder. Everything else gets a new version.
+    """
+    if INHERITED in os.environ and os.environ.get("LOCAL_RANK", "0") != "0":
+        return Claim(Path(os.environ[INHERITED]), None, False)
+    outside = next((kind() for kind in (TorchElasticEnvironment, SLURMEnvironment) if kind.detect()), None)
+    if outside is None or outside.world_size() == 1:
+        claim = _claim(config, resume, shard)
+        os.environ[INHERITED] = str(claim.folder)
+        return claim
+    chosen = _claim(config, resume, shard) if outside.global_rank() == 0 else None
+    box = [(str(chosen.folder), chosen.resumed) if chosen else None]
+    os.environ |= {"MASTER_ADDR": outside.main_address, "MASTER_PORT": str(outside.main_port)}
+    torch.distributed.init_process_group("gloo", rank=outside.global_rank(), world_size=outside.world_size())
+    torch.distributed.broadcast_object_list(box)
+    torch.distributed.destroy_process_group()
+    assert box[0] is not None
+    return chosen or Claim(Path(box[0][0]), None, box[0][1])
+
+
+def _claim(config: Config, resume: Resume, shard: tuple[int, int]) -> Claim:
+    """Choose and lock a folder while no other run chooses one of this name."""
+    root = Path(config["output_dir"]).absolute() / config["name"]
+    root.mkdir(parents=True, exist_ok=True)
+    lock_name = "run.lock" if shard == (1, 1) else f"shard_{shard[0]}.lock"
+    with alone(root / ".choosing"):
+        for folder in reversed(_versions(root)):
+            if not _matches(folder, config, resume, shard):
+                continue
+            lock = RunLock(folder / lock_name)
+            if lock.acquire():
+                return Claim(folder, lock, True)
+        if resume == "must":
+            raise InputError(
+                f"--resume=must: no unfinished run of this configuration in '{root}' that is not running"
+            )
+        numbers = [_number(folder) for folder in _versions(root)]
+        folder = root / f"version_{max(numbers, default=-1) + 1}"
+        folder.mkdir()
+        lock = RunLock(folder / lock_name)
+        lock.acquire()
+        write_text(folder / "run.json", json.dumps(_identity(config, shard), indent=2) + "\n")
+    return Claim(folder, lock, False)
+
+
+def _matches(folder: Path, config: Config, resume: Resume, shard: tuple[int, int]) -> bool:
+    """Tell whether a run may take up a folder: same configuration and shards, unfinished, not held."""
+    run = read_identity(folder)
+    if run.get("configuration") != configuration_hash(config) or run.get("shards") != shard[1]:
+        return False
+    if _finished(folder) or (shard == (1, 1) and is_live(folder / "run.lock")):
+        return False
+    return "study" in config or resume != "no" or _requeued(run)
+
+
+def _requeued(run: Config) -> bool:
+    """Tell whether this process is the SLURM job that began a run, started once more."""
+    return bool(_slurm()) and run.get("slurm") == _slurm()
+
+
+def _slurm() -> dict[str, str]:
+    return {name.lower(): os.environ[name] for name in SLURM if name in os.environ}
+
+
+def _identity(config: Config, shard: tuple[int, int]) -> Config:
+    return {
+        "configuration": configuration_hash(config),
+        "name": config["name"],
+        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "shards": shard[1],
+        "slurm": _slurm(),
+    }
+
+
+def configuration_hash(config: Config) -> str:
+    """Return what tells configurations apart; where a run is written is no part of it."""
+    rest = {key: value for key, value in config.items() if key not in ("output_dir", "executor", "logger")}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def read_identity(folder: Path) -> Config:
+    """Return the content of a folder's ``run.json``; empty where there is none or it is damaged."""
+    try:
+        content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def amend_identity(folder: Path, **facts: str) -> None:
+    """Add facts to a folder's ``run.json``, such as the id of a tracker's run."""
+    write_text(folder / "run.json", json.dumps({**read_identity(folder), **facts}, indent=2) + "\n")
+
+
+def _finished(folder: Path) -> bool:
+    try:
+        return bool(json.loads((folder / "results.json").read_text())["status"] == "finished")
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _versions(root: Path) -> list[Path]:
+    folders = [path for path in root.glob("version_*") if path.name.removeprefix("version_").isdigit()]
+    return sorted(folders, key=_number)
+
+
+def _number(folder: Path) -> int:
+    return int(folder.name.removeprefix("version_"))
+
+
+def discard(claim: Claim) -> None:
+    """Take back a folder of a run that cannot start, with its parents as far as they are empty."""
+    claim.release()
+    if claim.resumed:
+        return
+    (claim.folder / "run.json").unlink(missing_ok=True)
+    for path in (claim.folder, *claim.folder.parents[:2]):
+        if any(path.iterdir()):
+            return
+        path.rmdir()

@@ -1,0 +1,129 @@
+"""Ending on a signal: a checkpoint at the next safe point, then an exit status that says so."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from types import FrameType
+
+import pytorch_lightning as pl
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
+EVERY = 10  # batches between two questions whether another rank has had a signal
+
+
+class Interrupted(BaseException):
+    """Raised at a safe point after a signal, or in its place by a second Ctrl-C; ``number`` is the signal."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+class StopOnSignal(pl.Callback):
+    """Writes ``checkpoints/last.ckpt`` when a signal asks the run to end, and every ``minutes`` of training.
+
+    After SIGTERM, SIGINT, SIGUSR1 or SIGUSR2 a training saves at the end of the batch and raises
+    :class:`Interrupted`; evaluation ends after the batch; a study ends after the piece in hand (it looks at
+    ``number``). Under SLURM the job is then requeued after SIGUSR1. A second SIGINT ends at once. An error
+    saves too, where no other rank would be waited for.
+
+    Args:
+        minutes: between two checkpoints in the middle of an epoch.
+    """
+
+    def __init__(self, *, minutes: float = 15.0) -> None:
+        self.path, self.minutes = Path("checkpoints/last.ckpt"), minutes
+        self.number: int | None = None
+        self._saved = time.monotonic()
+        self._launcher: object = None
+
+    def requested(self) -> bool:
+        """Tell whether a signal has asked the run to end."""
+        return self.number is not None
+
+    def listen(self, trainer: pl.Trainer, *_: object) -> None:
+        """Take the signals over from Lightning, whose handlers talk to other ranks from within."""
+        self._launcher = trainer.strategy.launcher
+        self.path = Path(trainer.default_root_dir) / "checkpoints/last.ckpt"
+        for number in SIGNALS:
+            signal.signal(number, self._receive)
+
+    on_sanity_check_start = on_train_start = on_validation_start = on_test_start = on_predict_start = listen
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if self.number is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        if self.number is None and hasattr(self._launcher, "kill"):
+            self._launcher.kill(number)  # the ranks that this process started
+        self.number = self.number or number
+
+    def _asked(self, trainer: pl.Trainer, batch_idx: int) -> tuple[bool, bool]:
+        """Return whether to end and whether to save, the same on all ranks."""
+        due = time.monotonic() - self._saved > 60 * self.minutes
+        if trainer.world_size == 1:
+            return self.number is not None, due
+        if batch_idx % EVERY:
+            return False, False
+        end = trainer.strategy.reduce_boolean_decision(self.number is not None, all=False)
+        return end, trainer.strategy.reduce_boolean_decision(due, all=False)
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
+    ) -> None:
+        """Save, and end if asked to, after a whole step; after an epoch's last, validation comes first."""
+        last = trainer.is_last_batch
+        if last or (batch_idx + 1) % trainer.accumulate_grad_batches:
+            return
+        end, due = self._asked(trainer, batch_idx)
+        if end or due:
+            self._save(trainer)
+        if end:
+            self._end(trainer)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """End between two epochs, if asked to."""
+        end, _ = self._asked(trainer, 0)
+        if end:
+            self._save(trainer)
+            self._end(trainer)
+
+    def _end_if_asked(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
+        if self.number is not None and trainer.world_size == 1 and not trainer.training:
+            self._end(trainer)
+
+    on_test_batch_end = on_validation_batch_end = _end_if_asked
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        if not trainer.fast_dev_run:
+            trainer.save_checkpoint(self.path)
+        self._saved = time.monotonic()
+
+    def _end(self, trainer: pl.Trainer) -> None:
+        raise Interrupted(self.number or signal.SIGTERM)
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Save what a failed training had reached, unless other ranks would be waited for."""
+        resumable = trainer.training and trainer.global_step > 0 and trainer.world_size == 1
+        if resumable and isinstance(exception, Exception) and getattr(exception, "saves", True):
+            self._save(trainer)
+
+
+def requeue(number: int) -> None:
+    """Ask SLURM to start this job again, if the signal is the one that announces the end of its time."""
+    job = os.environ.get("SLURM_JOB_ID")
+    if number != signal.SIGUSR1 or job is None or os.environ.get("SLURM_PROCID", "0") != "0":
+        return
+    array = os.environ.get("SLURM_ARRAY_JOB_ID")
+    name = f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}" if array else job
+    if shutil.which("scontrol"):
+        subprocess.run(["scontrol", "requeue", name], check=False)
