@@ -68,9 +68,9 @@ def read_config(command: Command) -> dict[str, Any]:
     if command.configs:
         layers.insert(0, {"name": Path(command.configs[-1]).stem})
     else:
-        from sevenfold.checkpoint import stored_config
+        from sevenfold.checkpoint import carried_config
 
-        layers.append(stored_config(command.ckpt))
+        layers.append(carried_config(command.ckpt))
     if command.verb not in (None, "check"):
         layers.append({"verb": command.verb})
     config = compose(layers, command.settings)
@@ -125,12 +125,11 @@ def run(config: dict[str, Any], command: Command) -> int:
         print(f"ok: {config['name']}")
         return 0
 
+    bound = {"config": config, "shard": command.shard}
     claim = choose_folder(config, command.resume, command.shard)
     try:
         folder = claim.folder
-        loggers = [
-            make() for make in prepare_each("logger", LOGGERS, run={"folder": folder, "config": config})
-        ]
+        loggers = [make() for make in prepare_each("logger", LOGGERS, run=dict(bound, folder=folder))]
         callbacks.insert(0, RunFolder(folder, config))
         trainer = prepare_trainer(logger=loggers, callbacks=callbacks, default_root_dir=folder)()
     except (MisconfigurationException, ValueError) as error:
@@ -138,6 +137,9 @@ def run(config: dict[str, Any], command: Command) -> int:
         raise (
             error if isinstance(error, InputError) else ConfigError("trainer", " ".join(str(error).split()))
         ) from None
+    except BaseException:
+        claim.release()
+        raise
     last = folder / "checkpoints/last.ckpt"
     ckpt = str(last) if claim.resumed and config["verb"] == "fit" and last.is_file() else command.ckpt
     try:
@@ -193,11 +195,12 @@ def prepare_study(config: dict[str, Any], shard: tuple[int, int]) -> Callable[[A
 
 def execute(trainer: Any, model: Any, data: Any, config: dict[str, Any], ckpt: str | None) -> int:
     """Hand over to Lightning and write ``results.json`` however that ends; return the exit status."""
+    from callbacks import trackers
     from callbacks.divergence import Diverged
-    from callbacks.run_folder import log_results
     from callbacks.signals import Interrupted, StopOnSignal, requeue
     from callbacks.study_report import StudyReport
-    from sevenfold.report import text_table
+    from sevenfold.files import write_text
+    from sevenfold.report import html_report, text_table
     from sevenfold.results import Results
 
     folder = Path(trainer.default_root_dir)
@@ -222,10 +225,12 @@ def execute(trainer: Any, model: Any, data: Any, config: dict[str, Any], ckpt: s
         name = signal.Signals(stop.number).name
         print(f"\ninterrupted by {name}; to go on: --resume\nrun folder: {folder}")
         return 0 if launched() else 128 + stop.number
-    log_results(trainer, results)
     if complete:
         results.write("finished")
     if trainer.is_global_zero:
+        if not reports:
+            write_text(folder / "report.html", html_report([folder]))
+        trackers.report(trainer, config, {**results.metrics, **results.reference}, folder)
         end = text_table([folder]) if not reports else str(reports[0].report or "other shards are to follow")
         print(f"\n{end}\n\nrun folder: {folder}")
     return 0
@@ -240,7 +245,10 @@ def call_lightning(
     trainer: Any, model: Any, data: Any, config: dict[str, Any], ckpt: str | None, results: Any
 ) -> None:
     """Run one verb, and the test set after a fit; collect what was measured."""
+    from callbacks import trackers
+
     state = {"datamodule": data, "weights_only": True}
+    trackers.begin(trainer, model, config)
     if config["verb"] == "fit":
         trainer.fit(model, ckpt_path=ckpt, **state)
         results.update(trainer.callback_metrics)

@@ -6,6 +6,7 @@ The run folder is no entry of the table: every run has it, so ``train.py`` adds 
 CALLBACKS: dict[str, str] = {
     "checkpoint": "pytorch_lightning.callbacks:ModelCheckpoint",
     "cost": "callbacks.cost:Cost",
+    "divergence": "callbacks.divergence:Divergence",
     "device_stats": "pytorch_lightning.callbacks:DeviceStatsMonitor",
     "early_stopping": "pytorch_lightning.callbacks:EarlyStopping",
     "ema": "pytorch_lightning.callbacks:EMAWeightAveraging",
@@ -29,6 +30,7 @@ CALLBACKS: dict[str, str] = {
 
 LOGGERS: dict[str, str] = {
     "csv": "callbacks.loggers:csv_logger",
+    "mlflow": "callbacks.loggers:mlflow_logger",
     "tensorboard": "callbacks.loggers:tensorboard_logger",
     "wandb": "callbacks.loggers:wandb_logger",
 }

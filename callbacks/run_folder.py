@@ -15,7 +15,6 @@ import torch
 import yaml
 
 from sevenfold.files import write_text
-from sevenfold.results import Results
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "omegaconf", "wandb", "fairlearn",
             "numpy", "scipy", "scikit-learn")  # fmt: skip
@@ -31,7 +30,7 @@ class RunFolder(pl.Callback):
 
     def __init__(self, folder: Path, config: dict[str, Any]):
         self.folder, self.config = folder, config
-        self._random: dict[str, Any] | None = None
+        self._resumed: dict[str, Any] | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Write both files on rank zero."""
@@ -42,15 +41,22 @@ class RunFolder(pl.Callback):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Add the configuration and the state of the global random numbers."""
+        """Add the configuration, the state of the global random numbers and the place in the epoch."""
+        places = [loader.state_dict() for loader in _loaders(trainer)]
         checkpoint["config"] = self.config
-        checkpoint["random"] = random_state()
+        checkpoint["resumption"] = {"random": random_state(), "places": places}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Go on with the random numbers of the checkpoint, if there was one."""
-        if self._random is not None:
-            set_random_state(self._random)
-            self._random = None
+        """Go on with the random numbers and the place in the epoch of the checkpoint, if there was one.
+
+        Lightning restores places only in loaders that it makes after it has read the checkpoint, and asking
+        for the number of steps, as schedules of rates do, makes them before.
+        """
+        if self._resumed is not None:
+            set_random_state(self._resumed["random"])
+            for loader, place in zip(_loaders(trainer), self._resumed["places"], strict=False):
+                loader.load_state_dict(place)
+            self._resumed = None
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -59,10 +65,17 @@ class RunFolder(pl.Callback):
 
         A resumed run has a folder of its own; the files of the earlier one stay where they are.
         """
-        self._random = checkpoint.get("random")
+        self._resumed = checkpoint.get("resumption")
         for callback in trainer.checkpoint_callbacks:
             if (state := checkpoint.get("callbacks", {}).get(callback.state_key)) is not None:
                 state["dirpath"] = callback.dirpath
+
+
+def _loaders(trainer: pl.Trainer) -> list[Any]:
+    """Return the training loaders that know their place in the epoch."""
+    loaders = trainer.train_dataloader
+    several = loaders if isinstance(loaders, list | tuple) else [loaders]
+    return [loader for loader in several if hasattr(loader, "load_state_dict")]
 
 
 def random_state() -> dict[str, Any]:
@@ -86,14 +99,6 @@ def set_random_state(state: dict[str, Any]) -> None:
     np.random.set_state((kind, keys.cpu().numpy().astype(np.uint32), *rest))  # noqa: NPY002
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(internal), gauss))
-
-
-def log_results(trainer: pl.Trainer, results: Results) -> None:
-    """Hand the headline numbers to every logger that takes tables (W&B), as one table."""
-    rows = [[name, value] for name, value in sorted({**results.metrics, **results.reference}.items())]
-    for logger in trainer.loggers if trainer.is_global_zero and rows else []:
-        if hasattr(logger, "log_table"):
-            logger.log_table("results", columns=["name", "value"], data=rows)
 
 
 def environment(trainer: pl.Trainer) -> dict[str, Any]:

@@ -23,7 +23,7 @@ class Interrupted(BaseException):
 
 
 class StopOnSignal(pl.Callback):
-    """Writes ``checkpoints/last.ckpt`` when a signal asks the run to end, and every ``minutes`` of training.
+    """Keeps ``checkpoints/last.ckpt``: after every epoch, every ``minutes`` of training, and on a signal.
 
     After SIGTERM, SIGINT, SIGUSR1 or SIGUSR2 a training saves at the end of the batch and raises
     :class:`Interrupted`; evaluation ends after the batch; a study ends after the piece in hand (it looks at
@@ -89,11 +89,15 @@ class StopOnSignal(pl.Callback):
             self._end(trainer)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """End between two epochs, if asked to."""
-        end, _ = self._asked(trainer, 0)
-        if end:
+        """Save between two epochs, with all that validation has brought; end, if asked to."""
+        if trainer.current_epoch > 0:
             self._save(trainer)
+        if self._asked(trainer, 0)[0]:
             self._end(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save the end of training."""
+        self._save(trainer)
 
     def _end_if_asked(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
         if self.number is not None and trainer.world_size == 1 and not trainer.training:

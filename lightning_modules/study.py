@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 
-from sevenfold.executors import Executor, Here
+from sevenfold.executors.base import Executor
+from sevenfold.executors.here import Here
 from sevenfold.records import Record
 from sevenfold.study import Context, Piece, Study
 

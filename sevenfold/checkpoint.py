@@ -63,6 +63,30 @@ def stored_config(path: str | Path) -> dict[str, Any]:
     return config
 
 
+DESTINATIONS = ("output_dir", "name", "logger", "tags", "executor")
+WRITTEN = ("dirpath", "filename", "folder")  # options of callbacks that say where something is written
+
+
+def carried_config(path: str | Path) -> dict[str, Any]:
+    """Return what a run takes from a checkpoint alone: everything but where to write.
+
+    A checkpoint is data from somebody else, and where files go is the user's to say. The name is that of the
+    folder ``NAME/version_N/checkpoints`` that the checkpoint lies in, else that of its file.
+    """
+    config = {key: value for key, value in stored_config(path).items() if key not in DESTINATIONS}
+    callbacks = config.get("callbacks")
+    if isinstance(callbacks, dict):
+        config["callbacks"] = {
+            name: {key: value for key, value in options.items() if key not in WRITTEN}
+            if isinstance(options, dict)
+            else options
+            for name, options in callbacks.items()
+        }
+    folders = Path(path).absolute().parents
+    known = len(folders) > 2 and folders[0].name == "checkpoints" and folders[1].name.startswith("version_")
+    return {**config, "name": folders[2].name if known else Path(path).stem, "logger": {"csv": {}}}
+
+
 def check_state(state: Mapping[str, torch.Tensor], module: torch.nn.Module, path: str | Path) -> None:
     """Compare a state dict with the module it is meant for; raise ``InputError`` naming what differs."""
     if getattr(module, "built_from_data", False):

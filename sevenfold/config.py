@@ -146,7 +146,16 @@ def compose(layers: Iterable[Mapping[str, Any]], settings: Iterable[str] = ()) -
     except OmegaConfBaseException as error:
         raise ConfigError(getattr(error, "full_key", None) or "", _one_line(error)) from None
     checked = dataclasses.asdict(RunConfig(**validate(RunConfig, plain, "")))
+    check_name(checked["name"])
     return _one_kind(checked, "verb" in plain)
+
+
+def check_name(name: str) -> None:
+    """Refuse a run's name that would lead out of its output folder, or that no file system takes."""
+    parts = name.split("/")
+    plain = all(part and part.strip() == part and part not in (".", "..") for part in parts)
+    if not plain or "\\" in name or not name.isprintable() or Path(name).is_absolute():
+        raise ConfigError("name", f"must be a plain relative name, such as demo or study/demo, got {name!r}")
 
 
 def _one_kind(config: dict[str, Any], verb_given: bool) -> dict[str, Any]:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 import torch
 
+from sevenfold.errors import InputError
 from sevenfold.records import Record, RecordFiles
 
 if TYPE_CHECKING:
-    from sevenfold.executors import Executor
+    from sevenfold.executors.base import Executor
 
 Table = list[list[str]]  # rows of cells, the header first
 
@@ -169,7 +170,7 @@ class Study(ABC, Generic[P]):
             device: where tensors are computed.
             executor: where pieces are computed (:data:`sevenfold.executors.EXECUTORS`); by default here.
         """
-        from sevenfold.executors import Here
+        from sevenfold.executors.here import Here
 
         self.check()
         place = Path(folder) if folder is not None else Path(tempfile.mkdtemp(prefix="sevenfold-"))
@@ -196,6 +197,16 @@ class Study(ABC, Generic[P]):
 
 
 def compute(study: Study[P], piece: P, context: Context) -> list[Record]:
-    """Compute a piece in the grad mode that its study asks for, whatever the caller's mode is."""
+    """Compute a piece in the grad mode that its study asks for, whatever the caller's mode is.
+
+    An error names the piece.
+    """
+    name = piece.keys[0] if piece.keys else piece.group
     with torch.inference_mode(False), torch.set_grad_enabled(study.gradients):
-        return study.run(piece, context)
+        try:
+            return study.run(piece, context)
+        except InputError as error:
+            raise InputError(f"piece '{name}': {error}") from None
+        except Exception as error:
+            error.add_note(f"while computing piece '{name}'")
+            raise
