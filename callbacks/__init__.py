@@ -17,11 +17,8 @@ CALLBACKS: dict[str, str] = {
     "noise_report": "callbacks.x11_noise_report:NoiseReport",
     "progress": "pytorch_lightning.callbacks:TQDMProgressBar",
     "records": "callbacks.records:RecordsWriter",
-    "sample_pictures": "callbacks.sample_pictures:SamplePictures",
-    "samples": "callbacks.samples:SampleReport",
     "throughput": "pytorch_lightning.callbacks:ThroughputMonitor",
     "timer": "pytorch_lightning.callbacks:Timer",
-    "volume_report": "callbacks.volume_report:VolumeReport",
     "x11_report": "callbacks.x11_report:X11Report",
 }
 

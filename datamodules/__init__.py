@@ -8,9 +8,6 @@ DATAMODULES: dict[str, str] = {
     "flow_stage": "datamodules.flow.stage:FlowStage",
     "pairs": "datamodules.flow.pairs:FlowPairs",
     "predictor_cells": "datamodules.nas_predictor:PredictorCells",
-    "sample_trials": "datamodules.diffreps:SampleTrials",
     "synthetic": "datamodules.flow.synthetic:SyntheticFlow",
-    "view_laws": "datamodules.view_law:ViewLaws",
-    "volume_trials": "datamodules.volumes:VolumeTrials",
     "video": "datamodules.flow.video:FlowVideo",
 }

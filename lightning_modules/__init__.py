@@ -3,17 +3,15 @@
 MODELS: dict[str, str] = {
     "curve_surrogate": "lightning_modules.x11:CurveSurrogate",
     "denoiser_trainer": "lightning_modules.denoiser:DenoiserTrainer",
-    "diffrep_sampler": "lightning_modules.diffrep:DiffrepSampler",
     "flow": "lightning_modules.flow:FlowModule",
     "image_classifier": "lightning_modules.tabular:ImageClassifier",
     "nas_predictor": "lightning_modules.nas_predictor:NASPredictor",
     "noise_study": "lightning_modules.x11_noise:NoiseStudy",
     "tabular_classifier": "lightning_modules.tabular:TabularClassifier",
-    "view_noise_law": "lightning_modules.view_law:ViewNoiseLaw",
-    "volume_sampler": "lightning_modules.volume:VolumeSampler",
 }
 
 STUDY_MODULES: dict[str, str] = {
     "debias": "lightning_modules.debias:DebiasModule",
+    "samples": "lightning_modules.diffrep:DiffrepSampler",
 }
 """By the study's name, modules that do more than run it; all others are ``lightning_modules.study:StudyModule``."""
