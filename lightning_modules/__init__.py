@@ -14,4 +14,4 @@ STUDY_MODULES: dict[str, str] = {
     "debias": "lightning_modules.debias:DebiasModule",
     "samples": "lightning_modules.diffrep:DiffrepSampler",
 }
-"""By the study's name, modules that do more than run it; all others are ``lightning_modules.study:StudyModule``."""
+"""By the study's name, modules that do more than run it; others: ``lightning_modules.study:StudyModule``."""

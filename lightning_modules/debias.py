@@ -46,7 +46,7 @@ class DebiasModule(StudyModule):
         self.register_buffer("threshold", torch.zeros((), dtype=torch.float64))
 
     def debias(self, network: nn.Module, x: Tensor, y: Tensor, a: Tensor, *, method: str) -> Self:
-        """Make a trained network fair on validation rows x, labels y and groups a; the network is not changed.
+        """Make a trained network fair on validation rows x, labels y, groups a; a copy of it is changed.
 
         ``method``: the label of one in the study, or a name in ``METHODS``.
         """

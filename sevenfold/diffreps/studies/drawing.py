@@ -46,7 +46,7 @@ def drawn(
     frames: int = 0,
     scorer: Scorer | None = None,
 ) -> Chunk | None:
-    """Return a chunk of samples: from its file, or drawn, from a snapshot if there is one; None if stopped."""
+    """Return a chunk: from its file, or drawn, from a snapshot if there is one; None if stopped."""
     if path.is_file():
         return dict(torch.load(path, weights_only=True))
     snapshot, task = path.with_suffix(".snapshot"), make_task()

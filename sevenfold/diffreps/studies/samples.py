@@ -231,7 +231,7 @@ class SamplesStudy(DrawingStudy[Samples]):
         )
 
     def _keep_artefacts(self, folder: Path) -> None:
-        """Leave what the report shows beside samples: real images; of a curve in the plane, prior and curve."""
+        """Leave what the report shows beside samples: real images; a curve in the plane and its prior."""
         real, plane = folder / "samples/real.pt", folder / "samples/plane.pt"
         if self.scorer is not None and not real.is_file():
             save(real, self.scorer.real())

@@ -48,8 +48,8 @@ MEANINGS = {
     "seconds": "seconds: a sample.",
     "memory": "MiB: most memory in use so far.",
     "psnr": "PSNR, SSIM: to the reference's images from the same noise; worst: the lowest PSNR of a sample.",
-    "confidence": "confidence: of a small classifier trained on real images, whose features also give the two "
-    "distances, which are no Inception FID or KID.",
+    "confidence": "confidence: of a small classifier trained on real images, whose features also give the "
+    "two distances, which are no Inception FID or KID.",
     "correct": "class asked for: share of samples that the classifier assigns to it.",
     "entropy": "class entropy: of the mean prediction, 1 for all classes alike.",
     "pairwise": "pairwise: mean distance between samples over that of real images.",
@@ -60,7 +60,7 @@ MEANINGS = {
 
 @dataclass(frozen=True)
 class Summary:
-    """Groups of samples as kept in the run folder, real images or None, and the ``scores`` of all by label."""
+    """Groups of samples as kept in the run folder, real images or None, ``scores`` of all by label."""
 
     groups: Mapping[str, Mapping[str, Any]]
     real: Mapping[str, Any] | None

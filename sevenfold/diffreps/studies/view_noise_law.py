@@ -120,6 +120,7 @@ def spreads(law: ViewLaw, rounds: Sequence[int]) -> dict[str, Spread]:
 
 
 PARTS = (
-    "total: all components; top: the leading ones, with 95 % of the true variance; rest: the others. Overlap: mean "
-    "number of views that see a direction of scene space. Product of views: resampling without end."
+    "total: all components; top: the leading ones, with 95 % of the true variance; rest: the others. "
+    "Overlap: mean number of views that see a direction of scene space. Product of views: "
+    "resampling without end."
 )

@@ -230,8 +230,8 @@ class VolumesStudy(DrawingStudy[Scenes]):
         with torch.inference_mode(False), torch.no_grad():
             pictures = draw_all(self.volumes(records), folder, self.shown, self.turn_frames)
         text = (
-            "Views that no sampler saw; means over seeds, the standard deviation over seeds in brackets. Nearness "
-            "to known scenes must not be read without diversity: collapse is rewarded by it."
+            "Views that no sampler saw; means over seeds, the standard deviation over seeds in brackets. "
+            "Nearness to known scenes must not be read without diversity: collapse is rewarded by it."
         )
         return Report(
             "Volumes",
@@ -251,5 +251,5 @@ class VolumesStudy(DrawingStudy[Scenes]):
 
     @classmethod
     def tiny(cls, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return two samples in few steps, of one seed, in a world of few scenes; exact priors for learned."""
+        """Return two samples in few steps, of one seed, in a world of few scenes, under an exact prior."""
         return tiny_volumes(options)

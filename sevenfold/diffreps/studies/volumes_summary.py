@@ -18,10 +18,11 @@ COLUMNS = {
 }
 HEADLINE = ("calls", "nearest", "agreement", "diversity", "energy", "janus", "depth_agreement")
 EXPLAINED = [
-    "calls: of the prior, a sample. nearest: RMSE to the nearest known scene, view by view; joint: to one scene "
-    "in all; agreement: share of views with the same nearest scene; diversity: distance between samples relative "
-    "to real scenes; energy: distance of laws to real ones, 0 is equal; janus: share of samples whose back looks "
-    "like a front; depth agreement: share of solid pixels whose depth the neighboring view confirms."
+    "calls: of the prior, a sample. nearest: RMSE to the nearest known scene, view by view; joint: to one "
+    "scene in all; agreement: share of views with the same nearest scene; diversity: distance between "
+    "samples relative to real scenes; energy: distance of laws to real ones, 0 is equal; janus: share of "
+    "samples whose back looks like a front; depth agreement: share of solid pixels whose "
+    "depth the neighboring view confirms."
 ]
 
 

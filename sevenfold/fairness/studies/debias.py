@@ -155,8 +155,8 @@ class DebiasStudy(Study[Trial]):
         settings = by_setting(records, self.methods)
         seeds = len({record["seed"] for record in records})
         text = (
-            f"Decisions on test people whom no method has seen; mean ± standard deviation over {seeds} trained "
-            "networks. 'Within the bound' counts networks whose |bias| on test is below it."
+            f"Decisions on test people whom no method has seen; mean ± standard deviation over {seeds} "
+            "trained networks. 'Within the bound' counts networks whose |bias| on test is below it."
         )
         return Report(
             "Debiasing report",

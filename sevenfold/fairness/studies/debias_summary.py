@@ -105,13 +105,14 @@ def sections(settings: Settings) -> list[Section]:
 INTRODUCTION = Section(
     "How to read this",
     [
-        "A classifier decides 1 (favorable) or 0 for every person. Bias is the rate in the unprivileged group "
-        "minus the rate in the privileged one: 0 is even-handed, negative means that the unprivileged get "
-        "less.",
+        "A classifier decides 1 (favorable) or 0 for every person. Bias is the rate in the unprivileged "
+        "group minus the rate in the privileged one: 0 is even-handed, negative means that the unprivileged "
+        "get less.",
         "Balanced accuracy is the mean of the shares of right decisions among those who should get 1 and "
         "those who should get 0; 0.5 is what treating everybody alike gives.",
-        "Tuning and threshold saw validation people only. A bias that only just meets the bound on validation "
-        "will often break it on test: that is sampling error, and the intervals say how large it is.",
+        "Tuning and threshold saw validation people only. A bias that only just meets the bound on "
+        "validation will often break it on test: that is sampling error, and the intervals say how large "
+        "it is.",
     ],
 )
 
@@ -140,8 +141,8 @@ def story(setting: str, by_label: ByLabel) -> Section:
         note = "needs" if uses_attribute(by_label[best]) else "does not need"
         text.append(
             f"Of the methods whose mean |bias| is within {bound}, {best} is the most accurate: it costs "
-            f"{cost:.3f} of balanced accuracy and {note} the attribute at prediction. It was picked after the "
-            f"fact from {len(candidates)}, so its figure flatters it a little."
+            f"{cost:.3f} of balanced accuracy and {note} the attribute at prediction. It was picked after "
+            f"the fact from {len(candidates)}, so its figure flatters it a little."
         )
     elif not candidates:
         text.append(f"No method's mean |bias| on test is within {bound} here: the constraint is not met.")
@@ -174,8 +175,8 @@ def table(setting: str, by_label: ByLabel) -> Section:
         rows.append(row + ([spread(column(own, "fair_label_balanced_accuracy"))] if fair else []))
     text = [
         "'Against threshold only': mean difference of balanced accuracy with its 95 % interval from paired "
-        "networks (their splits overlap, so it is somewhat narrow). '95 %': bootstrap within cells of one test "
-        "set, mean of the ends. Seconds: of one network's search.",
+        "networks (their splits overlap, so it is somewhat narrow). '95 %': bootstrap within cells of one "
+        "test set, mean of the ends. Seconds: of one network's search.",
     ]
     networks = by_label.get("base", [{}])
     if "auc" in networks[0]:
@@ -203,8 +204,9 @@ def against_reference(setting: str, by_label: ByLabel) -> list[Section]:
     """Return the comparison of weight-changing methods with the reject option, where that was run."""
     rows = [row for label in by_label if (row := comparison(label, by_label))]
     text = (
-        f"Differences of test means to {REFERENCE}, which uses the attribute at prediction. The bounds, balanced "
-        f"accuracy at most {ACCURACY_GAP} lower and |bias| at most {BIAS_GAP} higher, are met or not met."
+        f"Differences of test means to {REFERENCE}, which uses the attribute at prediction. The bounds, "
+        f"balanced accuracy at most {ACCURACY_GAP} lower and |bias| at most {BIAS_GAP} higher, are "
+        "met or not met."
     )
     header = ["method", "balanced accuracy", "|bias|", "bounds"]
     return [Section(f"{setting}: against {REFERENCE}", [text], [header, *rows])] if rows else []
@@ -257,10 +259,10 @@ def model_card(record: Record) -> Section:
     text = [
         f"Data: {record['table']}; {labels}. Protected: {coding['protected']}.",
         "Real tables describe real people and are for research on methods and tests only.",
-        "Who may be harmed: whoever is denied the favorable decision wrongly; a smaller gap on average does not "
-        "say that any one person is judged rightly, nor that groups which were not looked at are.",
-        "Attribute needed at prediction: by post-processors always; by weight-changing methods only as an input "
-        "of the network, where it is one.",
+        "Who may be harmed: whoever is denied the favorable decision wrongly; a smaller gap on average does "
+        "not say that any one person is judged rightly, nor that groups which were not looked at are.",
+        "Attribute needed at prediction: by post-processors always; by weight-changing methods only as an "
+        "input of the network, where it is one.",
         "Uncertain: labels may carry the bias themselves; small groups have wide intervals; new people may "
         "differ from these.",
     ]

@@ -107,11 +107,11 @@ class InitialStudy(Study[Network]):
         return [{**record, "concentration": result.concentration}]
 
     def summarize(self, records: Sequence[Record], folder: Path) -> Report:
-        """Return R^2 of every network, whether few weights carry the bias, and which directions are shared."""
+        """Return R^2 of every network, whether few weights carry the bias, which directions are shared."""
         text = (
-            "Noise on all weights at once; R2 is the share of the bias' variance on held-out draws that a ridge "
-            "regression on the noise explains. The last column is the share of weights that carries 90 % of the "
-            "squared coefficients."
+            "Noise on all weights at once; R2 is the share of the bias' variance on held-out draws that a "
+            "ridge regression on the noise explains. The last column is the share of weights that carries 90 "
+            "% of the squared coefficients."
         )
         coefficients: dict[str, list[torch.Tensor]] = {}
         for record in records:
