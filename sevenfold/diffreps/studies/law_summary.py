@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from sevenfold.diffreps.worlds.law import KINDS
 from sevenfold.records import Record
@@ -43,8 +46,8 @@ def table(records: Sequence[Record]) -> Table:
 
 
 def draw(records: Sequence[Record], path: Path) -> bool:
-    """Draw the total spread against the number of views, and the effect of resampling on the first ring;
-    return whether there was anything to draw.
+    """Draw the total spread against the number of views, and beside it the effect of resampling, where there
+    was any; return whether there was anything to draw.
     """
     from matplotlib.figure import Figure
 
@@ -52,35 +55,45 @@ def draw(records: Sequence[Record], path: Path) -> bool:
     if not rings:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure = Figure(figsize=(10, 4.2), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
-    for i, kind in enumerate(KINDS):
-        for order, style in STYLES.items():
-            points = [
-                (v, own[f"{kind}/{order}"]["total"]) for v, own in rings.items() if f"{kind}/{order}" in own
-            ]
-            label = kind.replace("_", " ") if order == "heun" else None
-            left.plot(*zip(*points, strict=True), f"o{style}", color=f"C{i}", label=label, ms=4)
-    left.set(
-        xscale="log", xlabel="views", ylabel="spread relative to the truth", title="Heun (-), Euler (--)"
-    )
-    left.set_xticks(list(rings), [str(views) for views in rings])
-    left.minorticks_off()
-    resampling = next((own for own in rings.values() if "joint_prior/heun" in own), {})
-    for i, kind in enumerate(KINDS):
-        points = rounds_of(resampling, kind)
-        if len(points) > 1:
-            right.plot(*zip(*points, strict=True), "o-", color=f"C{i}", label=kind.replace("_", " "), ms=4)
-    if resampling:
-        limit = resampling["product_of_views"]["total"]
-        right.axhline(limit, color="gray", ls=":", label="product of views")
-    right.set(xlabel="rounds of resampling", title="resampling, first ring, Heun")
-    for axes in (left, right):
+    resampled = [own for own in rings.values() if "joint_prior/heun" in own]
+    columns = 1 + bool(resampled)
+    figure = Figure(figsize=(5 * columns, 4.2), layout="constrained")
+    row = figure.subplots(1, columns, sharey=True, squeeze=False)[0]
+    _draw_rings(row[0], rings)
+    if resampled:
+        _draw_rounds(row[1], resampled[0])
+    for axes in row:
         axes.axhline(1, color="black", lw=0.8)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=7)
     figure.savefig(path, dpi=110)
     return True
+
+
+def _draw_rings(axes: Any, rings: Mapping[int, Mapping[str, Record]]) -> None:
+    """Draw a line for each kind of noise and order of the steps, over the number of views."""
+    for i, kind in enumerate(KINDS):
+        for order, style in STYLES.items():
+            name = f"{kind}/{order}"
+            points = [(views, own[name]["total"]) for views, own in rings.items() if name in own]
+            label = kind.replace("_", " ") if order == "heun" else None
+            axes.plot(*np.array(points).reshape(-1, 2).T, f"o{style}", color=f"C{i}", label=label, ms=4)
+    axes.set(
+        xscale="log", xlabel="views", ylabel="spread relative to the truth", title="Heun (-), Euler (--)"
+    )
+    axes.set_xticks(list(rings), [str(views) for views in rings])
+    axes.minorticks_off()
+
+
+def _draw_rounds(axes: Any, ring: Mapping[str, Record]) -> None:
+    """Draw a line for each kind of noise over rounds of resampling, and the law they lead to."""
+    for i, kind in enumerate(KINDS):
+        points = rounds_of(ring, kind)
+        if len(points) > 1:
+            label = kind.replace("_", " ")
+            axes.plot(*np.array(points).T, "o-", color=f"C{i}", label=label, ms=4)
+    axes.axhline(ring["product_of_views"]["total"], color="gray", ls=":", label="product of views")
+    axes.set(xlabel="rounds of resampling", title="resampling, first ring, Heun")
 
 
 def rounds_of(ring: Mapping[str, Record], kind: str) -> list[tuple[int, float]]:
