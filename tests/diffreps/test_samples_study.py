@@ -139,16 +139,24 @@ def stopping_after(calls: int) -> Callable[[], bool]:
     return stopping
 
 
-@pytest.mark.parametrize("method", ["siren/reference", "siren/pullback", "siren/sds"])
-@pytest.mark.parametrize("calls", [0, 4, 9])
+STOPS = [
+    ("siren/reference", 0),
+    ("siren/reference", 7),  # in the last step
+    ("siren/pullback", 4),
+    ("siren/pullback", 15),  # among the images of the reference, which follow the piece's own 12 levels
+    ("siren/sds", 9),
+]
+
+
+@pytest.mark.parametrize(("method", "calls"), STOPS)
 def test_a_piece_that_is_stopped_goes_on_from_where_it_was(
     finished: Path, tmp_path: Path, method: str, calls: int
 ) -> None:
     """Wherever the signal arrives: in its own samples, or in the reference's that it is compared with."""
-    own, told = study(), []
+    own, shares = study(), []
     piece = next(piece for piece in own.pieces() if piece.group == method)
-    context = Context(tmp_path, stopping=stopping_after(calls), progress=lambda share: told.append(share))
-    assert own.run(piece, context) == [] and len(told) == 1 and 0 < told[0] <= 1
+    context = Context(tmp_path, stopping=stopping_after(calls), progress=shares.append)
+    assert own.run(piece, context) == [] and len(shares) == 1 and 0 < shares[0] <= 1
     assert len(list((tmp_path / "samples").glob("*.snapshot"))) == 1
     records = own.run(piece, Context(tmp_path))
     expected = [record for record in numbers(finished) if record["key"] in piece.keys]

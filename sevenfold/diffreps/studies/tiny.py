@@ -40,7 +40,7 @@ def tiny_volumes(options: Mapping[str, Any]) -> Nodes:
         canonical = mapping(node.get("noise")).get("name") == "canonical"
         return {**own, "noise": overlay(node["noise"], {"world": world})} if canonical else own
 
-    small = {**options, "samples": 2, "seeds": 1, "world": world}
+    small = {**options, "samples": 2, "seeds": 1, "world": world, "shown": 1, "turn_frames": 4}
     small["arms"] = changed(options.get("arms"), short_arm)
     if mapping(options.get("prior")).get("name") == "learned":
         small["prior"] = {"name": "kde"}
