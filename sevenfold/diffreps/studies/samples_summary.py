@@ -28,7 +28,7 @@ COLUMNS = {
     "pairwise": ("pairwise", ".3f"),
     "frechet_local": ("Frechet, local", ".1f"),
     "kid_local": ("KID, local", ".3f"),
-    "log_likelihood": ("log-lik.", ".0f"),
+    "log_likelihood": ("log-lik.", ".4g"),
     "refused": ("refused", "g"),
 }
 HEADLINE = (

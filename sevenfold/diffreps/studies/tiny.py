@@ -8,7 +8,9 @@ from sevenfold.config import merge, overlay
 Nodes = dict[str, Any]
 SIDE, STEPS, DISTILLED = 8, 4, 20
 NETWORKS = ("diffusers_pipeline", "state_dict", "unet")  # priors that are read from files
-WORLD = {"train": 12, "test": 6, "samples": 8}
+IMAGE = {"size": 6, "samples": 8}  # of a view of a world
+WORLD = {"train": 12, "test": 6, **IMAGE}
+VIEWS = 8
 
 
 def tiny_samples(options: Mapping[str, Any]) -> Nodes:
@@ -36,11 +38,14 @@ def tiny_volumes(options: Mapping[str, Any]) -> Nodes:
     world = overlay(options.get("world", {}), WORLD)
 
     def short_arm(node: Nodes) -> Nodes:
-        own = {**node, "method": short_method(mapping(node.get("method")))}
+        own = {**node, "method": short_method(mapping(node.get("method"))), "views": VIEWS}
+        if "representation" in node:
+            own["representation"] = overlay(node["representation"], IMAGE)
         canonical = mapping(node.get("noise")).get("name") == "canonical"
         return {**own, "noise": overlay(node["noise"], {"world": world})} if canonical else own
 
     small = {**options, "samples": 2, "seeds": 1, "world": world, "shown": 1, "turn_frames": 4}
+    small["representation"] = overlay(options.get("representation", {"name": "voxel_nerf"}), IMAGE)
     small["arms"] = changed(options.get("arms"), short_arm)
     if mapping(options.get("prior")).get("name") == "learned":
         small["prior"] = {"name": "kde"}
@@ -54,6 +59,12 @@ def short_method(node: Nodes) -> Nodes:
     if node.get("name") in ("growing", "pullback", "reference"):
         levels = {"name": "karras", **mapping(node.get("schedule")), "levels": STEPS}
         return {**node, "schedule": levels}
+    if node.get("name") == "fit":
+        return {
+            **node,
+            "images": short_method({"name": "reference", **mapping(node.get("images"))}),
+            "solves": 2,
+        }
     return node
 
 
