@@ -63,7 +63,7 @@ def draw(coefficients: Floats, title: str, path: Path) -> None:
         xlabel="number",
         ylabel="singular value",
         title="do networks share directions? (1: no)",
-        ylim=(0, None),
+        ylim=(0, 1.1 * max(1, values.max())),
     )
     figure.suptitle(title, fontsize=9)
     figure.savefig(path, dpi=110)
