@@ -163,8 +163,8 @@ def prepare_study(config: dict[str, Any], shard: tuple[int, int]) -> Callable[[A
     """Check a study's options; return what builds it, opens its data and puts it into Lightning's hands."""
     from callbacks.study_report import StudyReport
     from datamodules.pieces import Pieces
-    from lightning_modules.study import StudyModule
-    from sevenfold.config import ConfigError, below, named, prepare
+    from lightning_modules import STUDY_MODULES
+    from sevenfold.config import ConfigError, below, locate, named, prepare
     from sevenfold.executors import EXECUTORS
     from sevenfold.studies import STUDIES
 
@@ -179,13 +179,14 @@ def prepare_study(config: dict[str, Any], shard: tuple[int, int]) -> Callable[[A
         trainer["accelerator"] = "cpu"
     make = prepare(STUDIES, config["study"], "study")
     make_executor = prepare(EXECUTORS, config["executor"], "executor")
+    module = STUDY_MODULES.get(config["study"]["name"], "lightning_modules.study:StudyModule")
 
     def parts(stop: Any) -> Parts:
         study, executor = make(), make_executor()
         with below("study"):
             study.check()
         return (
-            StudyModule(study, seed=config["seed"], executor=executor, stopping=stop.requested),
+            locate(module)(study, seed=config["seed"], executor=executor, stopping=stop.requested),
             Pieces(study, shard=shard, window=executor.window),
             [StudyReport(study, shard=shard)],
         )

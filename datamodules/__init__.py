@@ -5,13 +5,9 @@ DATAMODULES: dict[str, str] = {
     "curve_tables": "datamodules.x11:CurveTables",
     "denoiser_images": "datamodules.denoiser:DenoiserImages",
     "fairness_rows": "datamodules.fairness:FairnessRows",
-    "fairness_trials": "datamodules.fairness:FairnessTrials",
     "flow_stage": "datamodules.flow.stage:FlowStage",
     "pairs": "datamodules.flow.pairs:FlowPairs",
     "predictor_cells": "datamodules.nas_predictor:PredictorCells",
-    "sample_trials": "datamodules.diffreps:SampleTrials",
     "synthetic": "datamodules.flow.synthetic:SyntheticFlow",
-    "view_laws": "datamodules.view_law:ViewLaws",
-    "volume_trials": "datamodules.volumes:VolumeTrials",
     "video": "datamodules.flow.video:FlowVideo",
 }

@@ -2,15 +2,16 @@
 
 MODELS: dict[str, str] = {
     "curve_surrogate": "lightning_modules.x11:CurveSurrogate",
-    "debias_trials": "lightning_modules.debias:DebiasTrials",
     "denoiser_trainer": "lightning_modules.denoiser:DenoiserTrainer",
-    "diffrep_sampler": "lightning_modules.diffrep:DiffrepSampler",
     "flow": "lightning_modules.flow:FlowModule",
     "image_classifier": "lightning_modules.tabular:ImageClassifier",
-    "initial_conditions": "lightning_modules.initial_conditions:InitialConditions",
     "nas_predictor": "lightning_modules.nas_predictor:NASPredictor",
     "noise_study": "lightning_modules.x11_noise:NoiseStudy",
     "tabular_classifier": "lightning_modules.tabular:TabularClassifier",
-    "view_noise_law": "lightning_modules.view_law:ViewNoiseLaw",
-    "volume_sampler": "lightning_modules.volume:VolumeSampler",
 }
+
+STUDY_MODULES: dict[str, str] = {
+    "debias": "lightning_modules.debias:DebiasModule",
+    "samples": "lightning_modules.diffrep:DiffrepSampler",
+}
+"""By the study's name, modules that do more than run it; others: ``lightning_modules.study:StudyModule``."""

@@ -1,6 +1,5 @@
 """Samples of a chunk on disk, and what is recorded of each."""
 
-import os
 import resource
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from torch import Tensor
 from sevenfold.diffreps.run import Outcome
 from sevenfold.diffreps.scores import Scorer, log_likelihood, psnr, ssim
 from sevenfold.diffreps.task import Task
+from sevenfold.files import replace_file
 
 
 def chunk_of(outcome: Outcome, task: Task, scorer: Scorer | None, pictures: int = 64) -> dict[str, Any]:
@@ -38,6 +38,7 @@ def chunk_of(outcome: Outcome, task: Task, scorer: Scorer | None, pictures: int 
         "trace": outcome.trace,
         "frames": None if outcome.frames is None else outcome.frames.cpu().float(),
         "said": said,
+        "range": task.prior.range,
     }
 
 
@@ -68,6 +69,5 @@ def peak_memory(device: torch.device) -> float:
 def save(path: Path, chunk: dict[str, Any]) -> None:
     """Write a chunk whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    torch.save(chunk, temporary)
-    os.replace(temporary, path)
+    with replace_file(path) as temporary:
+        torch.save(chunk, temporary)

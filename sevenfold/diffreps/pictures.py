@@ -57,8 +57,8 @@ def animation(frames: Tensor, bounds: tuple[float, float], path: Path, zoom: int
 
 
 def curves(traces: Mapping[str, Sequence[Mapping[str, float]]], path: Path) -> None:
-    """Draw relative residuals against noise, and calls and inner iterations against steps; nothing where no
-    group left a residual.
+    """Draw relative residuals against noise, and inner iterations against calls of the prior; nothing where
+    no group left a residual.
     """
     from matplotlib.figure import Figure
 
@@ -83,28 +83,38 @@ def curves(traces: Mapping[str, Sequence[Mapping[str, float]]], path: Path) -> N
     figure.savefig(path, dpi=110)
 
 
+def plane_of(rep: Representation, prior: ExactPrior, reach: float = 4.0) -> dict[str, Tensor]:
+    """Return what :func:`plane` draws: points of the curve at places ``t``, the ``law`` of the prior along
+    it, and the prior's ``density`` on a grid of ``side`` points.
+
+    ``rep`` renders points of the plane from one parameter; both are in float64.
+    """
+    t = torch.linspace(-reach, reach, 801, dtype=torch.float64)
+    side = torch.linspace(-3, 3, 121, dtype=torch.float64)
+    x, y = torch.meshgrid(side, side, indexing="xy")
+    density = _density(prior, torch.stack([x, y], -1).view(-1, 2, 1, 1)).view(x.shape)
+    return {"t": t, "curve": _points(rep, t), "law": along(rep, prior, t), "side": side, "density": density}
+
+
 def plane(
-    rep: Representation, prior: ExactPrior, parameters: Mapping[str, Tensor], path: Path, reach: float = 4.0
+    facts: Mapping[str, Tensor], parameters: Mapping[str, Tensor], points: Mapping[str, Tensor], path: Path
 ) -> None:
     """Draw a curve in the plane over a prior's density, and beside it the density along the curve against
     histograms of samples' places on it.
 
-    ``rep`` renders points of the plane from one parameter; ``parameters`` (N, 1) by label.
+    ``parameters`` (N, 1) and ``points`` (N, 2) of samples by label.
     """
     from matplotlib.figure import Figure
 
-    t = torch.linspace(-reach, reach, 801, dtype=torch.float64)
-    law = along(rep, prior, t)
+    t, reach = facts["t"], float(facts["t"][-1])
     figure = Figure(figsize=(10, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    side = torch.linspace(-3, 3, 121, dtype=torch.float64)
-    x, y = torch.meshgrid(side, side, indexing="xy")
-    density = _density(prior, torch.stack([x, y], -1).view(-1, 2, 1, 1)).view(x.shape)
-    left.contourf(x.numpy(), y.numpy(), density.numpy(), levels=12, cmap="Blues")
-    left.plot(*_points(rep, t).T.numpy(), color="black", lw=1)
-    right.plot(t.numpy(), law.numpy(), color="black", label="prior restricted to the curve")
+    side = facts["side"].numpy()
+    left.contourf(side, side, facts["density"].numpy(), levels=12, cmap="Blues")
+    left.plot(*facts["curve"].T.numpy(), color="black", lw=1)
+    right.plot(t.numpy(), facts["law"].numpy(), color="black", label="prior restricted to the curve")
     for i, (label, own) in enumerate(parameters.items()):
-        left.plot(*_points(rep, own[:40, 0].double()).T.numpy(), ".", color=f"C{i}", ms=4)
+        left.plot(*points[label][:40].T.numpy(), ".", color=f"C{i}", ms=4)
         right.hist(own[:, 0].numpy(), bins=60, range=(-reach, reach), density=True, histtype="step",
                    color=f"C{i}", label=label)  # fmt: skip
     left.set(xlim=(-3, 3), ylim=(-3, 3), aspect="equal")

@@ -1,8 +1,8 @@
 """Run a method on a batch of samples: watched, cut off and resumed alike for all methods."""
 
 import logging
-import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,22 +12,41 @@ from torch import Tensor
 from sevenfold.diffreps.methods.base import Method, State
 from sevenfold.diffreps.task import Task
 from sevenfold.errors import InputError
+from sevenfold.files import replace_file
 
 logger = logging.getLogger(__name__)
 FRAMES = 60
 
 
+class Stopped(Exception):  # noqa: N818 (nothing went wrong)
+    """A run was asked to end and has; its snapshot is there to go on from."""
+
+
+def _nobody(fraction: float) -> None:
+    """Report progress to nobody."""
+
+
+def _never() -> bool:
+    return False
+
+
 @dataclass(frozen=True)
 class Watch:
-    """Say what is kept on the way.
+    """What is written and reported on the way.
 
-    ``snapshot``: file that holds the run's whole state every ``every`` steps; a later call goes on from it.
-    ``frames``: of how many samples the first view is kept, after every step or some sixty of them.
+    Args:
+        snapshot: file that holds the run's whole state every ``every`` steps; a later call goes on from it.
+        every: steps between snapshots.
+        frames: of how many samples the first view is kept, after every step or some sixty of them.
+        stopping: true once the run is to end: a last snapshot is written and ``Stopped`` raised.
+        progress: called with the share of steps that are done, at every snapshot.
     """
 
     snapshot: Path | None = None
     every: int = 10
     frames: int = 0
+    stopping: Callable[[], bool] = _never
+    progress: Callable[[float], None] = _nobody
 
 
 @dataclass
@@ -77,8 +96,13 @@ def _run_whole(method: Method, task: Task, watch: Watch) -> Outcome:
         method.advance(task, state)
         if watch.frames and state.step % max(1, method.steps(task) // FRAMES) == 0:
             frames.append(method.images(task, state)[: watch.frames, 0].detach())
-        if watch.snapshot is not None and state.step % watch.every == 0:
-            _save(watch.snapshot, state, frames, time.monotonic() - begun)
+        if watch.snapshot is not None:
+            stopping = watch.stopping()
+            if stopping or state.step % watch.every == 0:
+                _save(watch.snapshot, state, frames, time.monotonic() - begun)
+                watch.progress(state.step / method.steps(task))
+            if stopping:
+                raise Stopped
     return Outcome(
         method.images(task, state), state.theta, state.refused,
         state.counts.calls, state.counts.evaluations, state.counts.inner,
@@ -88,9 +112,8 @@ def _run_whole(method: Method, task: Task, watch: Watch) -> Outcome:
 
 def _save(path: Path, state: State, frames: list[Tensor], seconds: float) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    torch.save({"state": state.plain(), "frames": frames, "seconds": seconds}, temporary)
-    os.replace(temporary, path)
+    with replace_file(path) as temporary:
+        torch.save({"state": state.plain(), "frames": frames, "seconds": seconds}, temporary)
 
 
 def _joined(parts: list[Outcome], frames: int) -> Outcome:

@@ -82,4 +82,4 @@ def _idx(root: Path, *names: str) -> Tensor:
             raw = gzip.decompress(raw) if path.suffix == ".gz" else raw
             sizes = [int.from_bytes(raw[4 + 4 * i : 8 + 4 * i], "big") for i in range(raw[3])]
             return torch.frombuffer(bytearray(raw[4 + 4 * len(sizes) :]), dtype=torch.uint8).view(sizes)
-    raise InputError(f"no {names[0]}[.gz] in '{root}'; set data.root to the folder of the MNIST files")
+    raise InputError(f"no {names[0]}[.gz] in '{root}'; set 'root' to the folder of the MNIST files")

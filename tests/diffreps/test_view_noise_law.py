@@ -1,14 +1,19 @@
 """Check 19, exact part: what the noise of views does to the law of volumes, in float64."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 
+from sevenfold.config import ConfigError, build
 from sevenfold.diffreps.correlated_noise import Object, Same
 from sevenfold.diffreps.laws import gaussian
 from sevenfold.diffreps.methods.pullback import Pullback
 from sevenfold.diffreps.priors.multiview import PerView
 from sevenfold.diffreps.run import run
 from sevenfold.diffreps.streams import Streams
+from sevenfold.diffreps.studies import STUDIES
 from sevenfold.diffreps.task import make_task
 from sevenfold.diffreps.view_noise import Pool, ViewNoise
 from sevenfold.diffreps.worlds.law import CUTOFF, Setup, ViewLaw
@@ -131,3 +136,37 @@ def test_resampling_enforces_the_over_count_of_independent_noise() -> None:
     law = ViewLaw(small(), 3)
     spread = [law.spread(law.resampled(law.noise("independent"), "heun", n)).total for n in (0, 2, 8)]
     assert spread[0] > spread[1] > spread[2] > law.spread(law.product()).total - 1e-3
+
+
+def study(**options: Any) -> Any:
+    few = {"setup": vars(small()), "views": [3, 2], "rounds": [1, 2]}
+    return build(STUDIES, {"name": "view_noise_law", **few, **options}, "study")
+
+
+def test_the_study_records_every_kind_of_noise_for_every_ring(tmp_path: Path) -> None:
+    records = study().run_all(tmp_path)
+    by_key = {record["key"]: record for record in records}
+    law = ViewLaw(small(), 3)
+    noise, plain = law.noise("object"), law.split("euler")
+    assert by_key["3/object/euler"]["total"] == law.spread(plain @ noise @ plain.T).total
+    resampled = law.spread(law.resampled(noise, "heun", 2))
+    assert by_key["3/object/heun_rounds2"]["rest"] == resampled.rest
+    assert by_key["2/overlap"]["overlap"] == ViewLaw(small(), 2).overlap()
+    assert len(records) == (1 + 1 + 10 + 6 + 1) + (1 + 1 + 10)
+    report = study().report(records)
+    assert report.headline[0] == ["noise", "2 views", "3 views"] and len(report.headline) == 1 + 7
+    assert report.headline[-1][1:] == ["-", f"{by_key['3/joint_prior/heun']['total']:.3f}"]
+    assert report.scalars["3_views/object/euler/total/mean"] == by_key["3/object/euler"]["total"]
+    assert [path.is_file() for path in report.pictures] == [True]
+    some = study().report([record for record in records if record["key"].startswith("2/")], tmp_path)
+    assert some.headline[0] == ["noise", "2 views"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"views": []}, {"views": [0]}, {"views": [2, 2]}, {"rounds": [-1]}, {"rounds": [1, 1]}],
+    ids=str,
+)
+def test_rings_and_rounds_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=rf"study\.{next(iter(options))}: needs"):
+        study(**options)

@@ -1,24 +1,31 @@
-"""Studies of volumes from configuration to report: resumed after SIGKILL, judged, drawn."""
+"""Studies of volumes from configuration to report: stopped, resumed after SIGKILL, judged, drawn."""
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from sevenfold.config import ConfigError, build, merge, read_file
+from sevenfold.diffreps.studies import STUDIES
+from sevenfold.records import read_folder
+from sevenfold.study import Context, Study
 from train import main
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = [
-    "data.samples=2", "data.seeds=1", "data.world={train: 30, test: 8, samples: 8, size: 6}",
-    "data.representation={name: voxel_nerf, size: 6, samples: 8, resolution: 4}",
-    "data.arms.independent=null", "data.arms.object=null", "data.arms.joint_prior=null", "data.arms.sds=null",
-    "model.snapshot_every=2", "callbacks.volume_report.frames=4",
+    "study.samples=2", "study.seeds=1", "study.world={train: 30, test: 8, samples: 8, size: 6}",
+    "study.representation={name: voxel_nerf, size: 6, samples: 8, resolution: 4}",
+    "study.arms.independent=null", "study.arms.object=null", "study.arms.joint_prior=null",
+    "study.arms.sds=null",
+    "study.snapshot_every=2", "study.turn_frames=4",
 ]  # fmt: skip
 CONFIG = ["--config", str(ROOT / "configs/diffreps/nerf_toy.yaml")]
 
@@ -64,8 +71,8 @@ def test_check_19_correlated_noise_gives_consistent_and_diverse_scenes(
     """One seed of ``nerf_toy.yaml``; the recorded figures are of four."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SEVENFOLD_RUN_FOLDER", raising=False)
-    others = [f"data.arms.{label}=null" for label in ("joint_prior", "sds")]
-    assert main([*CONFIG, *others, "data.seeds=1"]) == 0
+    others = [f"study.arms.{label}=null" for label in ("joint_prior", "sds")]
+    assert main([*CONFIG, *others, "study.seeds=1"]) == 0
     results = json.loads((newest(tmp_path / "runs") / "results.json").read_text())
     found, real = results["metrics"], results["reference"]
     for arm in ("surface", "object"):
@@ -74,3 +81,78 @@ def test_check_19_correlated_noise_gives_consistent_and_diverse_scenes(
         assert found[f"{arm}/diversity/mean"] >= 0.7
         assert found[f"{arm}/agreement/mean"] >= real["real/agreement"]
     assert found["surface/diversity/mean"] - found["independent/diversity/mean"] >= 0.2
+
+
+NODE = read_file(ROOT / "configs/diffreps/nerf_toy.yaml")["study"]
+FEW = {
+    "samples": 2,
+    "seeds": 1,
+    "world": {"train": 12, "test": 6, "samples": 8, "size": 6},
+    "representation": {"size": 6, "samples": 8, "resolution": 4},
+    "arms": {
+        "surface": None,
+        "object": {"views": 4, "method": {"views_per_step": 2, "schedule": {"levels": 3}}},
+        "independent": {"views": 4, "method": {"views_per_step": 2, "schedule": {"levels": 3}}},
+        "joint_prior": None,
+        "sds": None,
+    },
+    "snapshot_every": 1,
+    "turn_frames": 2,
+}
+
+
+def study(**changes: Any) -> Study:
+    return build(STUDIES, merge(merge(NODE, FEW), changes), "study")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("volumes")
+    study().run_all(folder, seed=200)
+    return folder
+
+
+def test_a_report_needs_neither_world_nor_prior(finished: Path) -> None:
+    """Drawn by a study whose prior is nowhere; the bar of real scenes was left beside the samples."""
+    absent = study(prior={"name": "learned", "path": "nowhere.ckpt"})
+    report = absent.report(read_folder(finished / "records"), finished)
+    assert "judge" not in vars(absent) and {len(row) for row in report.headline} == {8}
+    assert [row[0] for row in report.headline[1:]] == ["object", "independent", "real scenes"]
+    assert report.scalars["reference/real/nearest"] == study().judge.real()["nearest"]
+    assert report.scalars["object/nearest/n"] == 1 and "object/seconds/mean" not in report.scalars
+    names = ["views_object.png", "views_independent.png", "turn_object.gif", "turn_independent.gif"]
+    assert [path.name for path in report.pictures] == names
+    assert all(path.is_file() for path in report.pictures)
+
+
+def test_a_piece_that_is_stopped_goes_on_from_where_it_was(finished: Path, tmp_path: Path) -> None:
+    """Taken up by another process, of which each step is stopped."""
+    own, records = study(), []
+    piece = own.pieces()[0]
+    for stop in (True, True, False):
+        assert not records
+        context = Context(tmp_path, seed=200, stopping=lambda stop=stop: stop)
+        records = pickle.loads(pickle.dumps(own)).run(piece, context)
+    expected = next(r for r in read_folder(finished / "records") if r["key"] == piece.keys[0])
+    assert {k: v for k, v in records[0].items() if k not in own.timing} == expected
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"samples": 0}, "samples"),
+    ({"turn_frames": 0}, "turn_frames"),
+    ({"arms": dict.fromkeys(NODE["arms"])}, "arms"),
+    ({"arms": {"object": "pullback"}}, "arms.object"),
+    ({"arms": {"object": {"method": {"name": "pullbakc"}}}}, "arms.object.method.name"),
+    ({"arms": {"object": {"methods": {}}}}, "arms.object.methods"),
+    ({"arms": {"object": {"representation": {"size": 8}}}}, "arms.object.representation"),
+    ({"arms": {"object": {"representation": {"name": "siren"}}}}, "arms.object.representation"),
+    ({"arms": {"object": {"prior": {"widht": 1}}}}, "arms.object.prior.widht"),
+    ({"world": {"train": 1}}, "world.size"),
+]
+
+
+@pytest.mark.parametrize(("changes", "key"), WRONG, ids=[key for _, key in WRONG])
+def test_a_wrong_option_is_named_before_anything_is_drawn(changes: dict[str, Any], key: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        study(**changes).check()
+    assert caught.value.key.removeprefix("study.") == key

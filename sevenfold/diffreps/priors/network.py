@@ -83,7 +83,7 @@ def state_dict(
     """
     built: nn.Module = build(NETWORKS, network, "network")
     if not Path(path).is_file():
-        raise InputError(f"weights '{path}' do not exist; set data.prior.path or data.root")
+        raise InputError(f"weights '{path}' do not exist; set the prior's 'path'")
     state = torch.load(path, map_location="cpu", weights_only=True)
     try:
         built.load_state_dict(state)

@@ -216,5 +216,5 @@ def memory_estimate(unet: Any, side: int, batch: int) -> str:
     maps = ACTIVATIONS * width * side * side * batch * size
     return (
         f"memory: {weights / GIB:.2f} GiB of weights, roughly {maps / GIB:.2f} GiB for {batch} latents of "
-        f"{side}x{side} at a time (data.prior.batch)"
+        f"{side}x{side} at a time (the prior's 'batch')"
     )

@@ -1,3 +1,7 @@
 """Studies of differentiable representations, by the name a configuration calls them."""
 
-STUDIES: dict[str, str] = {}
+STUDIES: dict[str, str] = {
+    "samples": "sevenfold.diffreps.studies.samples:SamplesStudy",
+    "view_noise_law": "sevenfold.diffreps.studies.view_noise_law:ViewNoiseStudy",
+    "volumes": "sevenfold.diffreps.studies.volumes:VolumesStudy",
+}

@@ -4,7 +4,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from sevenfold.config import build, prepare
+from sevenfold.config import ConfigError, build, prepare
+from sevenfold.errors import InputError
 from sevenfold.fairness.data import SOURCES
 from sevenfold.fairness.data.table import Table, attribute
 
@@ -25,5 +26,8 @@ def open_source(node: Mapping[str, Any], root: str, protected: str, key: str = "
     except FileNotFoundError as error:
         log.warning("%s. Using synthetic people instead of %s.", error, node["name"])
         table, protected = build(SOURCES, {"name": "synthetic"}, key).load(), "a"
-    attribute(table, protected)
+    try:
+        attribute(table, protected)
+    except InputError as error:
+        raise ConfigError("protected", str(error)) from None
     return table, protected

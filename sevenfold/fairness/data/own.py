@@ -50,7 +50,7 @@ class Own:
         """Read the file."""
         if not Path(self.path).is_file():
             raise InputError(
-                f"'{self.path}' does not exist; give a CSV file with a header as data.source.path"
+                f"'{self.path}' does not exist; give a CSV file with a header as the source's 'path'"
             )
         with open(self.path, newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file, delimiter=self.delimiter))

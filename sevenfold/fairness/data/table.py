@@ -87,7 +87,7 @@ def read_lines(root: str | Path, name: str, sha256: str) -> list[str]:
     path = next((p for p in (Path(root) / f"{name}.gz", Path(root) / name) if p.is_file()), None)
     if path is None:
         raise FileNotFoundError(
-            f"'{Path(root) / name}' (or .gz) does not exist; point data.root at its folder"
+            f"'{Path(root) / name}' (or .gz) does not exist; set the option 'root' to its folder"
         )
     content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     if hashlib.sha256(content).hexdigest() != sha256:

@@ -1,0 +1,38 @@
+"""Pictures of a study of samples: contact sheet, plane, residuals, animations."""
+
+from pathlib import Path
+
+import torch
+
+from sevenfold.diffreps.pictures import animation, contact_sheet, curves, plane
+from sevenfold.diffreps.studies.samples_summary import REAL, Summary
+
+
+def draw_all(summary: Summary, folder: Path, shown: int) -> list[Path]:
+    """Draw what the samples in a run folder allow; return the files, the most telling first."""
+    images = folder / "images"
+    images.mkdir(parents=True, exist_ok=True)
+    if not summary.groups:
+        return []
+    bounds = next(iter(summary.groups.values()))["range"] or (-1.0, 1.0)
+    contact, residuals, in_plane = (images / f"{name}.png" for name in ("contact", "curves", "plane"))
+    _plane(summary, folder / "samples/plane.pt", in_plane)
+    sheet = {} if summary.real is None else {REAL: summary.real["images"][:shown]}
+    sheet |= {group: own["pictures"][:shown] for group, own in summary.groups.items()}
+    contact_sheet(sheet, bounds, contact)
+    curves({group: own["trace"] for group, own in summary.groups.items()}, residuals)
+    animations = []
+    for group, own in summary.groups.items():
+        if own["frames"] is not None:
+            animations.append(images / f"{group.replace('/', '--')}.gif")
+            animation(own["frames"], bounds, animations[-1])
+    return [path for path in (in_plane, contact, residuals, *animations) if path.is_file()]
+
+
+def _plane(summary: Summary, artefact: Path, path: Path) -> None:
+    """Draw a curve in the plane, where the run left one."""
+    if artefact.is_file():
+        groups = {group: own for group, own in summary.groups.items() if own["theta"].ndim == 2}
+        theta = {group: own["theta"] for group, own in groups.items()}
+        points = {group: own["images"][:, 0].flatten(1) for group, own in groups.items()}
+        plane(torch.load(artefact, weights_only=True), theta, points, path)

@@ -1,0 +1,164 @@
+"""Tables of samples: one row a group, with real images beside."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sevenfold.diffreps.scores import set_scores
+from sevenfold.errors import InputError
+from sevenfold.records import Record
+from sevenfold.study import Table
+
+REAL = "real images"
+Scores = Mapping[str, Mapping[str, float]]
+COLUMNS = {
+    "calls": ("calls", "g"),
+    "inner": ("inner iterations", "g"),
+    "seconds": ("seconds", ".3f"),
+    "memory": ("MiB", ".0f"),
+    "psnr": ("PSNR", ".1f"),
+    "psnr_worst": ("worst", ".1f"),
+    "ssim": ("SSIM", ".3f"),
+    "confidence": ("confidence", ".3f"),
+    "correct": ("class asked for", ".3f"),
+    "entropy": ("class entropy", ".3f"),
+    "pairwise": ("pairwise", ".3f"),
+    "frechet_local": ("Frechet, local", ".1f"),
+    "kid_local": ("KID, local", ".3f"),
+    "log_likelihood": ("log-lik.", ".4g"),
+    "refused": ("refused", "g"),
+}
+HEADLINE = (
+    "calls",
+    "psnr",
+    "correct",
+    "entropy",
+    "pairwise",
+    "frechet_local",
+    "log_likelihood",
+    "confidence",
+)
+MACHINE = ("seconds", "memory")
+MEANINGS = {
+    "calls": "calls: of the prior, a sample.",
+    "inner": "inner iterations: of the solver, a sample.",
+    "seconds": "seconds: a sample.",
+    "memory": "MiB: most memory in use so far.",
+    "psnr": "PSNR, SSIM: to the reference's images from the same noise; worst: the lowest PSNR of a sample.",
+    "confidence": "confidence: of a small classifier trained on real images, whose features also give the "
+    "two distances, which are no Inception FID or KID.",
+    "correct": "class asked for: share of samples that the classifier assigns to it.",
+    "entropy": "class entropy: of the mean prediction, 1 for all classes alike.",
+    "pairwise": "pairwise: mean distance between samples over that of real images.",
+    "log_likelihood": "log-lik.: under the prior; much above real images' means mode seeking.",
+    "refused": "refused: solver steps that were not taken.",
+}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Groups of samples as kept in the run folder, real images or None, ``scores`` of all by label."""
+
+    groups: Mapping[str, Mapping[str, Any]]
+    real: Mapping[str, Any] | None
+    scores: Scores
+
+
+def summary_of(records: Sequence[Record], folder: Path, order: Iterable[str]) -> Summary:
+    """Return the summary of records and of the samples in ``folder``, groups in ``order``."""
+    recorded = by_group(records)
+    path = folder / "real.pt"
+    real = torch.load(path, weights_only=True) if path.is_file() else None
+    groups = {group: load_group(folder, group) for group in order if group in recorded}
+    scores = {} if real is None else {REAL: real_scores(real)}
+    scores |= {group: group_scores(recorded[group], own, real) for group, own in groups.items()}
+    return Summary(groups, real, scores)
+
+
+def scalars(scores: Scores) -> dict[str, float]:
+    """Return every group's figures but those of the machine."""
+    return {
+        f"{group}/{name}": value
+        for group, own in scores.items()
+        for name, value in own.items()
+        if name not in MACHINE and group != REAL
+    }
+
+
+def by_group(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """Return records by group, in the order of their first appearance."""
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(record["group"], []).append(record)
+    return groups
+
+
+def load_group(folder: Path, group: str) -> dict[str, Any]:
+    """Return a group's kept samples: ``images`` (N, K, C, H, W), ``pictures``, ``theta``, the classifier's
+    and the prior's columns (``said``), and the first chunk's ``trace``, ``frames`` and ``range`` of values.
+    """
+    paths = sorted(folder.glob(f"{group.replace('/', '--')}--*.pt"))
+    if not paths:
+        raise InputError(f"'{folder}' holds no samples of '{group}': a report needs them beside the records")
+    chunks = [torch.load(path, weights_only=True) for path in paths]
+    said = {name: torch.cat([c["said"][name] for c in chunks]) for name in chunks[0]["said"]}
+    joined = {name: torch.cat([c[name] for c in chunks]) for name in ("images", "pictures", "theta")}
+    first = {name: chunks[0].get(name) for name in ("trace", "frames", "range")}
+    return {**joined, "said": said, **first}
+
+
+def group_scores(
+    records: Sequence[Record], samples: Mapping[str, Any], real: Mapping[str, Any] | None
+) -> dict[str, float]:
+    """Return every figure of a group: means over its samples, the worst PSNR, and those of the set."""
+    found: dict[str, float] = {}
+    for name in COLUMNS:
+        if name in records[0]:
+            values = [record[name] for record in records]
+            found[name] = sum(values) if name == "refused" else sum(values) / len(values)
+    if "psnr" in found:
+        found["psnr_worst"] = min(record["psnr"] for record in records)
+    if real is not None:
+        of_set = {**samples["said"], "images": samples["images"][:, 0]}
+        found |= set_scores(of_set, dict(real))
+    return found
+
+
+def real_scores(real: Mapping[str, Any]) -> dict[str, float]:
+    """Return the figures of real images, halves of them against each other."""
+    half = len(real["images"]) // 2
+    parts = [
+        {name: value[rows] for name, value in real.items() if isinstance(value, torch.Tensor)}
+        for rows in (slice(0, half), slice(half, None))
+    ]
+    found = set_scores(parts[0], parts[1]) | {"confidence": float(real["confidence"].mean())}
+    if "log_likelihood" in real:
+        found["log_likelihood"] = float(real["log_likelihood"].mean())
+    return found
+
+
+def headline(scores: Scores) -> Table:
+    """Return one row a group: the figures to look at first."""
+    known = [name for name in HEADLINE if any(name in own for own in scores.values())]
+    return _rows(scores, known[:7])
+
+
+def table(scores: Scores) -> Table:
+    """Return one row a group with every figure; columns that no group has are left out."""
+    return _rows(scores, [name for name in COLUMNS if any(name in own for own in scores.values())])
+
+
+def explanation(scores: Scores) -> list[str]:
+    """Return what the columns of the table mean."""
+    known = [text for name, text in MEANINGS.items() if any(name in own for own in scores.values())]
+    return [" ".join(known)]
+
+
+def _rows(scores: Scores, names: Sequence[str]) -> Table:
+    rows = [["", *(COLUMNS[name][0] for name in names)]]
+    for group, own in scores.items():
+        rows.append([group, *(format(own[n], COLUMNS[n][1]) if n in own else "-" for n in names)])
+    return rows

@@ -1,0 +1,90 @@
+"""Options that make studies of samples small: few steps, small images, exact priors in place of files."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sevenfold.config import merge, overlay
+
+Nodes = dict[str, Any]
+SIDE, STEPS, DISTILLED = 8, 4, 20
+NETWORKS = ("diffusers_pipeline", "state_dict", "unet")  # priors that are read from files
+IMAGE = {"size": 6, "samples": 8}  # of a view of a world
+WORLD = {"train": 12, "test": 6, **IMAGE}
+VIEWS = 8
+
+
+def tiny_samples(options: Mapping[str, Any]) -> Nodes:
+    """Return two samples in few steps; an exact prior of digits stands in for one that needs files.
+
+    A representation of a text-to-image model's latents gives way to the one that it wraps, with a channel.
+    """
+    small: Nodes = {**options, "samples": 2}
+    prior, real = mapping(options.get("prior")), mapping(options.get("real"))
+    small["methods"] = changed(options.get("methods"), short_method)
+    if prior.get("name") in NETWORKS:
+        small["representations"] = changed(options.get("representations"), without_autoencoder)
+        sizes = [mapping(node).get("size") for node in mapping(small["representations"]).values()]
+        digits = {"name": "digits", "size": next((size for size in sizes if size), 16)}
+        small["prior"] = {"name": "gmm", "components": 1, "source": digits}
+        small |= {"real": digits} if real else {}
+    elif mapping(prior.get("source")).get("name") == "photos":
+        small["prior"] = merge(prior, {"components": 1, "source": {"count": 200}})
+        small |= {"real": overlay(real, {"count": 200})} if real.get("name") == "photos" else {}
+    return small
+
+
+def tiny_volumes(options: Mapping[str, Any]) -> Nodes:
+    """Return two samples in few steps, of one seed, in a world of few scenes."""
+    world = overlay(options.get("world", {}), WORLD)
+
+    def short_arm(node: Nodes) -> Nodes:
+        own = {**node, "method": short_method(mapping(node.get("method"))), "views": VIEWS}
+        if "representation" in node:
+            own["representation"] = overlay(node["representation"], IMAGE)
+        canonical = mapping(node.get("noise")).get("name") == "canonical"
+        return {**own, "noise": overlay(node["noise"], {"world": world})} if canonical else own
+
+    small = {**options, "samples": 2, "seeds": 1, "world": world, "shown": 1, "turn_frames": 4}
+    small["representation"] = overlay(options.get("representation", {"name": "voxel_nerf"}), IMAGE)
+    small["arms"] = changed(options.get("arms"), short_arm)
+    if mapping(options.get("prior")).get("name") == "learned":
+        small["prior"] = {"name": "kde"}
+    return small
+
+
+def short_method(node: Nodes) -> Nodes:
+    """Return a method with few steps."""
+    if node.get("name") in ("sds", "sjc"):
+        return {**node, "count": DISTILLED}
+    if node.get("name") in ("growing", "pullback", "reference"):
+        levels = {"name": "karras", **mapping(node.get("schedule")), "levels": STEPS}
+        return {**node, "schedule": levels}
+    if node.get("name") == "fit":
+        return {
+            **node,
+            "images": short_method({"name": "reference", **mapping(node.get("images"))}),
+            "solves": 2,
+        }
+    return node
+
+
+def without_autoencoder(node: Nodes) -> Nodes:
+    """Return a representation that needs no file: the one that an autoencoder wraps, of small gray images."""
+    inner = node.get("inner")
+    if node.get("name") != "autoencoded" or not isinstance(inner, Mapping):
+        return node
+    small = {"size": SIDE, "channels": 1}
+    small |= {name: SIDE for name in ("resolution", "samples", "width") if name in inner}
+    return {**inner, **small, **({"length": 3 * SIDE} if "length" in inner else {})}
+
+
+def changed(nodes: Any, change: Any) -> Any:
+    """Return nodes by label, each mapping among them changed."""
+    if not isinstance(nodes, Mapping):
+        return nodes
+    return {label: change(dict(node)) if isinstance(node, Mapping) else node for label, node in nodes.items()}
+
+
+def mapping(value: Any) -> Nodes:
+    """Return a mapping as it is, and an empty one for anything else: options are not checked yet."""
+    return dict(value) if isinstance(value, Mapping) else {}

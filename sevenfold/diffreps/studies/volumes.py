@@ -1,0 +1,255 @@
+"""Volumes drawn in a multi-view world: one arm after another, over several seeds, judged by unseen views."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sevenfold.config import ConfigError, below, build, overlay, prepare, validate
+from sevenfold.diffreps import METHODS, REPRESENTATIONS, VIEW_NOISES
+from sevenfold.diffreps.methods.base import Method
+from sevenfold.diffreps.priors.base import UNCONDITIONAL, Prior
+from sevenfold.diffreps.representations.volume import Volume
+from sevenfold.diffreps.studies.drawing import DrawingStudy, chunk_file, drawn
+from sevenfold.diffreps.studies.tiny import tiny_volumes
+from sevenfold.diffreps.studies.volumes_figures import draw_all
+from sevenfold.diffreps.studies.volumes_summary import EXPLAINED, headline, scalars, table
+from sevenfold.diffreps.task import Task, make_task
+from sevenfold.diffreps.view_noise import ViewNoise
+from sevenfold.diffreps.worlds import WORLD_PRIORS
+from sevenfold.diffreps.worlds.judge import Judge
+from sevenfold.diffreps.worlds.looks import depth_agreement, opacity_entropy, seen
+from sevenfold.diffreps.worlds.multiview import World
+from sevenfold.files import write_text
+from sevenfold.records import Record
+from sevenfold.seeding import stream_seed
+from sevenfold.study import Context, Piece, Report, Section
+
+KDE = {"name": "kde"}
+VOXELS = {"name": "voxel_nerf"}
+OBJECT = {"name": "object"}
+COUNTED = ("calls", "evaluations", "inner", "parameters", "seconds")
+
+
+@dataclass(frozen=True)
+class Scenes(Piece):
+    """All samples of one seed (its ``number``, from 0) of an arm."""
+
+    arm: str
+    number: int
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What an arm's samples are drawn with; ``views`` cameras are on the ring."""
+
+    method: Method
+    noise: ViewNoise
+    views: int
+    volume: Volume
+
+
+def arm(
+    *,
+    method: dict[str, Any],
+    noise: dict[str, Any] = OBJECT,
+    views: int = 32,
+    prior: dict[str, Any] = {},  # noqa: B006 (never changed)
+    representation: dict[str, Any] = {},  # noqa: B006
+    seeds: int | None = None,
+) -> dict[str, Any]:
+    """Return an arm's options: ``method`` and ``noise`` are components of ``METHODS`` and ``VIEW_NOISES``,
+    ``views`` the cameras of the ring; ``prior`` and ``representation`` are laid over the study's own;
+    ``seeds`` are fewer than the study's.
+    """
+    return locals()
+
+
+class VolumesStudy(DrawingStudy[Scenes]):
+    """Draw samples of every arm and seed; one record is of all samples of a seed.
+
+    Images and parameters are kept in ``samples/`` of the run folder.
+
+    Args:
+        arms: by label, see :func:`arm`; null removes one of a base file.
+        world: scenes and cameras.
+        prior: a component of ``WORLD_PRIORS``, for all arms.
+        representation: a volume of ``REPRESENTATIONS``, for all arms; its camera must be the world's.
+        seeds: so many runs of every arm, each with random streams of its own.
+        samples: in each of them.
+        width: of the kernel by which likelihoods are judged.
+        snapshot_every: steps between snapshots, from which a run that was cut off goes on.
+        shown: samples of the first seed in turntables and meshes.
+        turn_frames: views of a turntable.
+    """
+
+    timing = ("seconds",)
+    running = ("nearest", "diversity")
+
+    def __init__(
+        self,
+        *,
+        arms: dict[str, Any],
+        world: World = World(),
+        prior: dict[str, Any] = KDE,
+        representation: dict[str, Any] = VOXELS,
+        seeds: int = 4,
+        samples: int = 24,
+        width: float = 0.075,
+        snapshot_every: int = 10,
+        shown: int = 4,
+        turn_frames: int = 24,
+    ) -> None:
+        least = {"seeds": seeds, "samples": samples, "snapshot_every": snapshot_every, "shown": shown}
+        for name, value in {**least, "turn_frames": turn_frames}.items():
+            if value < 1:
+                raise ConfigError(name, f"must be at least 1, got {value}")
+        self.world, self.seeds, self.samples, self.width = world, seeds, samples, width
+        self.snapshot_every, self.shown, self.turn_frames = snapshot_every, shown, turn_frames
+        shared = {"prior": prior, "representation": representation}
+        self.options = {
+            label: self._options(f"arms.{label}", node, shared)
+            for label, node in arms.items()
+            if node is not None
+        }
+        if not self.options:
+            raise ConfigError("arms", "needs at least one")
+        self._priors: dict[str, Prior] = {}
+
+    def _options(self, key: str, node: Any, shared: Mapping[str, Any]) -> dict[str, Any]:
+        """Return an arm's options over the shared ones, each component checked against its schema."""
+        if not isinstance(node, Mapping):
+            raise ConfigError(key, f"expected a mapping with a 'method', got {node!r}")
+        options = arm(**validate(arm, node, key))
+        options |= {name: overlay(own, options[name]) for name, own in shared.items()}
+        prepare(METHODS, options["method"], f"{key}.method")
+        prepare(VIEW_NOISES, options["noise"], f"{key}.noise")
+        prepare(REPRESENTATIONS, options["representation"], f"{key}.representation")
+        prepare(WORLD_PRIORS, options["prior"], f"{key}.prior", world=self.world, views=options["views"])
+        return options
+
+    @cached_property
+    def arms(self) -> dict[str, Arm]:
+        """The arms by label."""
+        return {label: self._built(f"arms.{label}", options) for label, options in self.options.items()}
+
+    def _built(self, key: str, options: Mapping[str, Any]) -> Arm:
+        volume = build(REPRESENTATIONS, options["representation"], f"{key}.representation")
+        if not isinstance(volume, Volume) or volume.camera != self.world.camera:
+            raise ConfigError(f"{key}.representation", "must be a volume with the world's camera")
+        return Arm(
+            build(METHODS, options["method"], f"{key}.method"),
+            build(VIEW_NOISES, options["noise"], f"{key}.noise"),
+            options["views"],
+            volume.to("cpu", torch.float32),
+        )
+
+    def prior(self, label: str) -> Prior:
+        """Return an arm's prior; those that are alike are rendered once."""
+        options = self.options[label]
+        name = json.dumps([options["prior"], options["views"]], sort_keys=True)
+        if name not in self._priors:
+            self._priors[name] = build(
+                WORLD_PRIORS,
+                options["prior"],
+                f"arms.{label}.prior",
+                world=self.world,
+                views=options["views"],
+            )
+        return self._priors[name]
+
+    @cached_property
+    def judge(self) -> Judge:
+        """The world's scenes, rendered in the views that samples are judged by."""
+        return Judge(self.world, width=self.width)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave priors out, too."""
+        return {**super().__getstate__(), "_priors": {}}
+
+    def check(self) -> None:
+        """Open and render the priors; refuse parts that do not fit together."""
+        for label, own in self.arms.items():
+            self.prior(label)
+            try:
+                task = self.task(label, 0, [0], Context(Path()))
+            except ConfigError as error:
+                part = "noise" if error.key == "view_noise" else "representation"
+                raise ConfigError(f"arms.{label}.{part}", error.message) from None
+            with below(f"arms.{label}.method"):
+                own.method.check(task)
+
+    def task(self, label: str, number: int, samples: Sequence[int], context: Context) -> Task:
+        """Return the task of drawing an arm's samples: sample k has the stream (seed + number, k)."""
+        own, seed = self.arms[label], context.seed + number
+        return make_task(
+            own.volume, self.prior(label), own.noise,
+            seeds=[stream_seed(seed, "sample", k) for k in samples], labels=[UNCONDITIONAL] * len(samples),
+            views=own.views, views_seed=seed, dtype=torch.float32, device=context.device,
+        )  # fmt: skip
+
+    def pieces(self) -> Sequence[Scenes]:
+        """Return every seed of every arm."""
+        return [
+            Scenes((f"{label}/seed{number}",), label, label, number)
+            for label, options in self.options.items()
+            for number in range(min(self.seeds, options["seeds"] or self.seeds))
+        ]
+
+    def run(self, piece: Scenes, context: Context) -> list[Record]:
+        """Draw the samples of one seed and judge them by views that no sampler has."""
+        bar = context.folder / "samples/real.json"
+        if not bar.is_file():
+            bar.parent.mkdir(parents=True, exist_ok=True)
+            write_text(bar, json.dumps(self.judge.real()))
+        chunk = drawn(
+            chunk_file(context.folder, piece.keys[0], 0),
+            self.arms[piece.arm].method,
+            lambda: self.task(piece.arm, piece.number, range(self.samples), context),
+            context,
+            every=self.snapshot_every,
+        )
+        if chunk is None:
+            return []
+        volume, theta = self.arms[piece.arm].volume.to("cpu", torch.float32), chunk["theta"].float()
+        views = self.world.held_out()
+        figures = self.judge.summary(seen(volume, theta, views))
+        figures |= depth_agreement(volume, theta, views) | opacity_entropy(volume, theta, views)
+        figures |= {name: chunk[name] for name in COUNTED}
+        refused = float(chunk["refused"].mean())
+        return [{"key": piece.keys[0], "group": piece.group, **figures, "refused": refused}]
+
+    def summarize(self, records: Sequence[Record], folder: Path) -> Report:
+        """Return the table over arms with the bar of real scenes; turntables, depth maps, meshes."""
+        bar = folder / "samples/real.json"
+        real = json.loads(bar.read_text()) if bar.is_file() else {}
+        with torch.inference_mode(False), torch.no_grad():
+            pictures = draw_all(self.volumes(records), folder, self.shown, self.turn_frames)
+        text = (
+            "Views that no sampler saw; means over seeds, the standard deviation over seeds in brackets. "
+            "Nearness to known scenes must not be read without diversity: collapse is rewarded by it."
+        )
+        return Report(
+            "Volumes",
+            headline(records, real, list(self.options)),
+            [text],
+            [Section("All figures", EXPLAINED, table(records, real, list(self.options)))],
+            pictures,
+            scalars(records, real),
+        )
+
+    def volumes(self, records: Sequence[Record]) -> dict[str, Volume]:
+        """Return the representation of every arm that has records."""
+        groups = {record["group"] for record in records}
+        return {
+            label: own.volume.to("cpu", torch.float32) for label, own in self.arms.items() if label in groups
+        }
+
+    @classmethod
+    def tiny(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return two samples in few steps, of one seed, in a world of few scenes, under an exact prior."""
+        return tiny_volumes(options)

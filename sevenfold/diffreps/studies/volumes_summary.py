@@ -1,0 +1,57 @@
+"""Tables of volumes: one row an arm, the bar of real scenes last."""
+
+from collections.abc import Mapping, Sequence
+
+from sevenfold.records import Record, summarize
+from sevenfold.study import Table
+
+COLUMNS = {
+    "calls": "calls",
+    "nearest": "nearest",
+    "joint": "joint",
+    "agreement": "agreement",
+    "diversity": "diversity",
+    "energy": "energy",
+    "janus": "janus",
+    "depth_agreement": "depth agreement",
+    "seconds": "seconds",
+}
+HEADLINE = ("calls", "nearest", "agreement", "diversity", "energy", "janus", "depth_agreement")
+EXPLAINED = [
+    "calls: of the prior, a sample. nearest: RMSE to the nearest known scene, view by view; joint: to one "
+    "scene in all; agreement: share of views with the same nearest scene; diversity: distance between "
+    "samples relative to real scenes; energy: distance of laws to real ones, 0 is equal; janus: share of "
+    "samples whose back looks like a front; depth agreement: share of solid pixels whose "
+    "depth the neighboring view confirms."
+]
+
+
+def headline(records: Sequence[Record], real: Mapping[str, float], arms: Sequence[str]) -> Table:
+    """Return the figures to look at first."""
+    return _rows(records, real, arms, HEADLINE)
+
+
+def table(records: Sequence[Record], real: Mapping[str, float], arms: Sequence[str]) -> Table:
+    """Return all figures that are compared with real scenes, and seconds."""
+    return _rows(records, real, arms, tuple(COLUMNS))
+
+
+def _rows(
+    records: Sequence[Record], real: Mapping[str, float], arms: Sequence[str], names: Sequence[str]
+) -> Table:
+    numbers = summarize(records)
+
+    def cell(arm: str, name: str) -> str:
+        mean, deviation = (numbers.get(f"{arm}/{name}/{part}") for part in ("mean", "std"))
+        return "-" if mean is None else f"{mean:.3g}" + (f" ({deviation:.2g})" if deviation else "")
+
+    groups = {record["group"] for record in records}
+    rows = [[arm, *(cell(arm, name) for name in names)] for arm in arms if arm in groups]
+    bar = [f"{real[name]:.3g}" if name in real else "-" for name in names]
+    return [["arm", *(COLUMNS[name] for name in names)], *rows, ["real scenes", *bar]]
+
+
+def scalars(records: Sequence[Record], real: Mapping[str, float]) -> dict[str, float]:
+    """Return means over seeds, but for times; real scenes as a reference."""
+    means = {name: v for name, v in summarize(records).items() if name.split("/")[-2] != "seconds"}
+    return means | {f"reference/real/{name}": value for name, value in real.items()}

@@ -1,0 +1,197 @@
+"""Methods of debiasing side by side: each on every base network, for every measure and bound."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sevenfold.config import ConfigError, build, merge
+from sevenfold.fairness import METHODS, POSTPROCESSORS
+from sevenfold.fairness.data.table import Part, Split
+from sevenfold.fairness.evaluate import bootstrap_interval, by_group, decide, figures, intersections
+from sevenfold.fairness.intra.base import Problem
+from sevenfold.fairness.network import Logits
+from sevenfold.fairness.objective import Objective
+from sevenfold.fairness.studies.debias_figures import draw_all
+from sevenfold.fairness.studies.debias_summary import by_setting, headline, scalars, sections
+from sevenfold.fairness.studies.networks import SYNTHETIC, BaseNetwork, BaseNetworks, distinct, objectives
+from sevenfold.fairness.threshold import Search
+from sevenfold.fairness.training import area_under_curve, logistic_auc
+from sevenfold.records import Record
+from sevenfold.seeding import torch_generator
+from sevenfold.study import Context, Piece, Report, Study
+
+
+@dataclass(frozen=True)
+class Trial(Piece):
+    """One method (``label``) on the base network of a ``seed``; ``drop``: without the protected attribute."""
+
+    drop: bool
+    seed: int
+    objective: Objective
+    label: str
+
+
+class DebiasStudy(Study[Trial]):
+    """Debias trained networks on validation rows; judge on test rows that no method has seen.
+
+    Args:
+        methods: components of ``METHODS`` and ``POSTPROCESSORS`` by the label they are reported under; null
+            removes one that a base file brought in.
+        source: a component of ``sevenfold.fairness.data.SOURCES``.
+        root: folder of the real data sets; without it people are synthetic.
+        protected: the attribute; ``sex or race`` combines two.
+        drop_protected: with the attribute among the features (false), without, or both.
+        min_count: one-hot levels rarer than this in train are grouped.
+        measures: of bias, ``sevenfold.fairness.measures.MEASURES``.
+        epsilons: bounds on the absolute bias.
+        objective: what else a decision is judged by.
+        seeds: one base network, split and search each.
+        base: the networks that are debiased; they are trained once and never changed.
+        search: how thresholds are searched.
+        chunk: candidates scored at a time; results do not depend on it but for rounding.
+    """
+
+    timing = ("seconds",)
+    running = ("balanced_accuracy", "abs_mu")
+
+    def __init__(
+        self,
+        *,
+        methods: dict[str, Any],
+        source: dict[str, Any] = SYNTHETIC,
+        root: str = "data",
+        protected: str = "a",
+        drop_protected: list[bool] = [False],  # noqa: B006 (never changed)
+        min_count: int = 0,
+        measures: list[str] = ["spd"],  # noqa: B006
+        epsilons: list[float] = [0.05],  # noqa: B006
+        objective: Objective = Objective(),
+        seeds: list[int] = [1],  # noqa: B006
+        base: BaseNetwork = BaseNetwork(),
+        search: Search = Search(),
+        chunk: int = 32,
+    ) -> None:
+        if chunk < 1:
+            raise ConfigError("chunk", f"must be at least 1, got {chunk}")
+        self.methods = {label: node for label, node in methods.items() if node is not None}
+        if not self.methods:
+            raise ConfigError("methods", "needs at least one method")
+        for label, node in self.methods.items():
+            build({**METHODS, **POSTPROCESSORS}, node, f"methods.{label}")
+        self.networks = BaseNetworks(source, root, protected, min_count, seeds, base)
+        self.drops = distinct("drop_protected", drop_protected)
+        self.objectives = objectives(measures, epsilons, objective)
+        self.search, self.chunk = search, chunk
+
+    def check(self) -> None:
+        """Open the table."""
+        self.networks.check()
+
+    def pieces(self) -> Sequence[Trial]:
+        """Return every method on every base network under every objective."""
+        return [
+            Trial((f"{group}/{seed:05d}",), group, drop, seed, objective, label)
+            for drop in self.drops
+            for seed in self.networks.seeds
+            for objective in self.objectives
+            for label in self.methods
+            for group in [f"{self.networks.setting(drop)}/{objective.measure}@{objective.epsilon:g}/{label}"]
+        ]
+
+    def run(self, piece: Trial, context: Context) -> list[Record]:
+        """Debias one network with one method."""
+        split = self.networks.split(piece.drop, piece.seed)
+        network = self.networks.network(piece.drop, piece.seed, context.folder).to(context.device)
+        val, test = placed(split.val, context.device), placed(split.test, context.device)
+        problem = Problem(
+            Logits(network, "logit"), val.x, val.y, val.a,
+            piece.objective, self.search, piece.seed, self.chunk,
+        )  # fmt: skip
+        node = self.methods[piece.label]
+        facts, on_val, on_test = decide(node, problem, test)
+        scores = problem.scores(x=test.x).cpu()
+        record = {
+            "key": piece.keys[0],
+            "group": piece.group,
+            "seed": piece.seed,
+            "method": node["name"],
+            **self._judged(piece, split, on_val.cpu(), on_test.cpu()),
+            **facts,
+            "by_group": by_group(
+                on_test.cpu(),
+                split.test,
+                intersections(self.networks.test_attributes(piece.seed)),
+                scores.sigmoid(),
+            ),
+        }
+        if node["name"] == "base":
+            record["auc"] = float(area_under_curve(scores, split.test.y))
+            record["logistic_auc"] = logistic_auc(split.train.x, split.train.y, split.test.x, split.test.y)
+        return [record]
+
+    def _judged(
+        self, piece: Trial, split: Split, on_val: torch.Tensor, on_test: torch.Tensor
+    ) -> dict[str, Any]:
+        """Return the data and the figures of decisions on validation and test rows."""
+        measure, epsilon = piece.objective.measure, piece.objective.epsilon
+        table, protected = self.networks.people
+        stream = torch_generator(piece.seed, "interval", piece.group)
+        low, high = bootstrap_interval(on_test, split.test, measure, generator=stream)
+        val = figures(on_val, split.val, measure, epsilon)
+        return {
+            "table": table.name,
+            "coding": {**table.coding, "protected": protected},
+            **figures(on_test, split.test, measure, epsilon),
+            **{f"val_{name}": val[name] for name in ("balanced_accuracy", "mu", "within")},
+            "mu_low": low,
+            "mu_high": high,
+        }
+
+    def summarize(self, records: Sequence[Record], folder: Path) -> Report:
+        """Return the comparison of methods: tables, by-group figures, a model card, accuracy against bias."""
+        settings = by_setting(records, self.methods)
+        seeds = len({record["seed"] for record in records})
+        text = (
+            f"Decisions on test people whom no method has seen; mean ± standard deviation over {seeds} "
+            "trained networks. 'Within the bound' counts networks whose |bias| on test is below it."
+        )
+        return Report(
+            "Debiasing report",
+            headline(settings),
+            [text],
+            sections(settings),
+            draw_all(settings, folder / "images"),
+            scalars(records),
+        )
+
+    @classmethod
+    def tiny(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a few synthetic people, one briefly trained network and short searches."""
+        methods = options.get("methods")
+        nodes = methods.items() if isinstance(methods, Mapping) else ()
+        short = {
+            label: SHORT[node["name"]]
+            for label, node in nodes
+            if isinstance(node, Mapping) and node.get("name") in SHORT
+        }
+        return merge(options, {**TINY, **({"methods": short} if short else {})})
+
+
+def placed(part: Part, device: torch.device) -> Part:
+    """Return rows on a device."""
+    return replace(part, x=part.x.to(device), y=part.y.to(device), a=part.a.to(device))
+
+
+TINY: dict[str, Any] = {
+    "source": {"name": "synthetic", "n": 600},
+    "protected": "a",
+    "seeds": [1],
+    "base": {"training": {"max_epochs": 2}},
+}
+SHORT: dict[str, dict[str, Any]] = {
+    "adversarial": {"schedule": {"epochs": 1, "critic": 4, "actor": 20}},
+    "representation": {"schedule": {"epochs": 1, "critic": 4, "actor": 20}},
+}

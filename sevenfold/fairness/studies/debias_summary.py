@@ -1,0 +1,269 @@
+"""Tables and words about debiased networks: what was unfair, what was done, what it cost, what is unsure."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sevenfold.fairness import POSTPROCESSORS
+from sevenfold.records import Record, summarize
+from sevenfold.study import Section, Table
+
+Records = Sequence[Record]
+ByLabel = Mapping[str, Records]
+Settings = Mapping[str, ByLabel]
+
+CONTROLS = ("base", "constant", "threshold_only")
+WORDS = {
+    "spd": "the share of people who get the favorable decision (SPD)",
+    "eod": "the share of deserving people who get the favorable decision (EOD)",
+    "aod": "the rates of right and wrong favorable decisions, averaged (AOD)",
+    "aaod": "the rates of right and wrong favorable decisions, absolute gaps averaged",
+    "eqodds": "the rates of right or wrong favorable decisions, whichever differs more",
+}
+REFERENCE = "reject_option"
+ACCURACY_GAP, BIAS_GAP = 0.03, 0.01
+SCALARS = ("balanced_accuracy", "mu", "abs_mu", "within", "auc", "fair_label_balanced_accuracy")
+DETAILED = ("base", "reject_option", "rank_one")
+
+
+def by_setting(records: Records, order: Iterable[str]) -> dict[str, dict[str, list[Record]]]:
+    """Return records by setting (``table-attribute-with/measure@bound``) and label, labels in ``order``."""
+    settings: dict[str, dict[str, list[Record]]] = {}
+    for record in records:
+        setting, _, label = record["group"].rpartition("/")
+        settings.setdefault(setting, {label: [] for label in order}).setdefault(label, []).append(record)
+    return {
+        setting: {label: own for label, own in by_label.items() if own}
+        for setting, by_label in settings.items()
+    }
+
+
+def scalars(records: Records) -> dict[str, float]:
+    """Return means and spreads of the headline figures by group."""
+    return {name: value for name, value in summarize(records).items() if name.split("/")[-2] in SCALARS}
+
+
+def uses_attribute(own: Records) -> bool:
+    """Tell whether a method needs the protected attribute of the people it decides about."""
+    return own[0]["method"] in POSTPROCESSORS
+
+
+def column(records: Records, name: str) -> NDArray[np.float64]:
+    """Return one figure of records, ordered by seed."""
+    ordered = sorted(records, key=lambda record: record["seed"])
+    return np.array([record[name] for record in ordered], float)
+
+
+def spread(values: NDArray[np.float64]) -> str:
+    """Return mean and standard deviation as text; values that are not defined are counted apart."""
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return "undefined"
+    text = f"{known.mean():.3f}" + (f" ± {known.std(ddof=1):.3f}" if len(known) > 1 else "")
+    return text + (f" ({len(values) - len(known)} undefined)" if len(known) < len(values) else "")
+
+
+def headline(settings: Settings) -> Table:
+    """Return one row a method and setting."""
+    rows = [["method", "balanced accuracy", "bias", "|bias|", "within the bound", "against threshold only",
+             "uses attribute"]]  # fmt: skip
+    for setting, by_label in settings.items():
+        for label, own in by_label.items():
+            name = label if len(settings) == 1 else f"{setting}/{label}"
+            accuracy, *bias = (spread(column(own, field)) for field in ("balanced_accuracy", "mu", "abs_mu"))
+            control = paired(own, by_label.get("threshold_only"))
+            rows.append([name, accuracy, *bias, inside(own), control, yes(uses_attribute(own))])
+    return rows
+
+
+def inside(own: Records) -> str:
+    """Return how many networks' bias on test is within the bound."""
+    return f"{int(np.nansum(column(own, 'within')))}/{len(own)}"
+
+
+def yes(value: bool) -> str:
+    """Return a truth value as a word."""
+    return "yes" if value else "no"
+
+
+def sections(settings: Settings) -> list[Section]:
+    """Return all sections: how to read the page, a story and tables for each setting, by-group tables, a
+    model card.
+    """
+    parts = [INTRODUCTION]
+    for setting, by_label in settings.items():
+        parts += [story(setting, by_label), table(setting, by_label), *against_reference(setting, by_label)]
+    for by_label in list(settings.values())[-1:]:
+        first = next(iter(by_label.values()))[0]
+        parts += [*group_tables(by_label), model_card(first)]
+    return parts
+
+
+INTRODUCTION = Section(
+    "How to read this",
+    [
+        "A classifier decides 1 (favorable) or 0 for every person. Bias is the rate in the unprivileged "
+        "group minus the rate in the privileged one: 0 is even-handed, negative means that the unprivileged "
+        "get less.",
+        "Balanced accuracy is the mean of the shares of right decisions among those who should get 1 and "
+        "those who should get 0; 0.5 is what treating everybody alike gives.",
+        "Tuning and threshold saw validation people only. A bias that only just meets the bound on "
+        "validation will often break it on test: that is sampling error, and the intervals say how large "
+        "it is.",
+    ],
+)
+
+
+def story(setting: str, by_label: ByLabel) -> Section:
+    """Say in words what was unfair and what helped."""
+    place, _, objective = setting.partition("/")
+    measure, _, bound = objective.partition("@")
+    text = []
+    if "base" in by_label:
+        mu, se = column(by_label["base"], "mu"), column(by_label["base"], "standard_error")
+        who = "less" if mu.mean() < 0 else "more"
+        text.append(
+            f"What was unfair: {WORDS[measure]} differs by {mu.mean():+.3f} between the groups (the "
+            f"unprivileged get {who}; sampling error of one network's figure about {np.nanmean(se):.3f})."
+        )
+    candidates = {
+        label: own
+        for label, own in by_label.items()
+        if label not in CONTROLS and column(own, "abs_mu").mean() < float(bound)
+    }
+    if candidates and "base" in by_label:
+        best = max(candidates, key=lambda label: column(candidates[label], "balanced_accuracy").mean())
+        cost = column(by_label["base"], "balanced_accuracy").mean()
+        cost -= column(by_label[best], "balanced_accuracy").mean()
+        note = "needs" if uses_attribute(by_label[best]) else "does not need"
+        text.append(
+            f"Of the methods whose mean |bias| is within {bound}, {best} is the most accurate: it costs "
+            f"{cost:.3f} of balanced accuracy and {note} the attribute at prediction. It was picked after "
+            f"the fact from {len(candidates)}, so its figure flatters it a little."
+        )
+    elif not candidates:
+        text.append(f"No method's mean |bias| on test is within {bound} here: the constraint is not met.")
+    seen = place.endswith("-with")
+    text.append(
+        "The protected attribute is among the network's inputs: methods that change weights may use it."
+        if seen
+        else "The protected attribute is not among the inputs; only post-processors see it."
+    )
+    return Section(f"{place}: {measure.upper()} within {bound}", text)
+
+
+def table(setting: str, by_label: ByLabel) -> Section:
+    """Return the whole comparison of methods in a setting."""
+    header = ["method", "balanced accuracy", "bias", "|bias|", "within", "95 % of a network's bias",
+              "against threshold only", "uses attribute", "seconds"]  # fmt: skip
+    fair = any("fair_label_balanced_accuracy" in own[0] for own in by_label.values())
+    rows = [header + (["on the fair labels"] if fair else [])]
+    for label, own in by_label.items():
+        low, high = column(own, "mu_low").mean(), column(own, "mu_high").mean()
+        row = [
+            label,
+            *(spread(column(own, field)) for field in ("balanced_accuracy", "mu", "abs_mu")),
+            inside(own),
+            f"[{low:+.3f}, {high:+.3f}]",
+            paired(own, by_label.get("threshold_only")),
+            yes(uses_attribute(own)),
+            f"{column(own, 'seconds').mean():.3g}" if "seconds" in own[0] else "-",
+        ]
+        rows.append(row + ([spread(column(own, "fair_label_balanced_accuracy"))] if fair else []))
+    text = [
+        "'Against threshold only': mean difference of balanced accuracy with its 95 % interval from paired "
+        "networks (their splits overlap, so it is somewhat narrow). '95 %': bootstrap within cells of one "
+        "test set, mean of the ends. Seconds: of one network's search.",
+    ]
+    networks = by_label.get("base", [{}])
+    if "auc" in networks[0]:
+        text.append(
+            f"Base networks: test AUC {spread(column(networks, 'auc'))}; "
+            f"logistic regression on the same rows {spread(column(networks, 'logistic_auc'))}."
+        )
+    return Section(f"{setting}: methods", text, rows)
+
+
+def paired(own: Records, control: Records | None) -> str:
+    """Return the mean paired difference of balanced accuracy with its 95 % interval."""
+    if control is None or len(own) != len(control):
+        return "-"
+    difference = column(own, "balanced_accuracy") - column(control, "balanced_accuracy")
+    if len(difference) < 2:
+        return f"{difference.mean():+.3f}"
+    from scipy.stats import t
+
+    half = t.ppf(0.975, len(difference) - 1) * difference.std(ddof=1) / math.sqrt(len(difference))
+    return f"{difference.mean():+.3f} ± {half:.3f}"
+
+
+def against_reference(setting: str, by_label: ByLabel) -> list[Section]:
+    """Return the comparison of weight-changing methods with the reject option, where that was run."""
+    rows = [row for label in by_label if (row := comparison(label, by_label))]
+    text = (
+        f"Differences of test means to {REFERENCE}, which uses the attribute at prediction. The bounds, "
+        f"balanced accuracy at most {ACCURACY_GAP} lower and |bias| at most {BIAS_GAP} higher, are "
+        "met or not met."
+    )
+    header = ["method", "balanced accuracy", "|bias|", "bounds"]
+    return [Section(f"{setting}: against {REFERENCE}", [text], [header, *rows])] if rows else []
+
+
+def comparison(label: str, by_label: ByLabel) -> list[str]:
+    """Return a method's differences to the reject option and whether both bounds are met; nothing for
+    controls and for methods that use the attribute too.
+    """
+    own, reference = by_label[label], by_label.get(REFERENCE)
+    if reference is None or label in CONTROLS or uses_attribute(own):
+        return []
+    gain, excess = (
+        column(own, field).mean() - column(reference, field).mean()
+        for field in ("balanced_accuracy", "abs_mu")
+    )
+    met = gain >= -ACCURACY_GAP and excess <= BIAS_GAP
+    return [label, f"{gain:+.3f}", f"{excess:+.3f}", "met" if met else "not met"]
+
+
+def group_tables(by_label: ByLabel) -> list[Section]:
+    """Return by-group tables of the first network: the base and the methods in ``DETAILED``."""
+    header = ["group", "n", "base rate", "selection rate", "95 %", "TPR", "FPR", "PPV", "calibration error"]
+    text = ["Calibration error: mean score of the base network minus the base rate."]
+    tables = []
+    for label in [label for label in by_label if label in DETAILED]:
+        first = min(by_label[label], key=lambda record: record["seed"])
+        title = f"By group: {label}, {first['group'].rpartition('/')[0]}, network {first['seed']}"
+        tables.append(Section(title, text, [header, *(group_row(row) for row in first["by_group"])]))
+    return tables
+
+
+def group_row(row: Mapping[str, Any]) -> list[str]:
+    """Return the figures of one group of people as text."""
+    flag = " (few: unreliable)" if row["small"] else ""
+    return [
+        row["group"] + flag,
+        str(row["n"]),
+        *(f"{row[name]:.3f}" for name in ("base_rate", "selection_rate")),
+        f"[{row['selection_low']:.3f}, {row['selection_high']:.3f}]",
+        *(f"{row[name]:.3f}" for name in ("tpr", "fpr", "ppv")),
+        f"{row['calibration_error']:+.3f}",
+    ]
+
+
+def model_card(record: Record) -> Section:
+    """Return what a user of such a model must know."""
+    coding = record["coding"]
+    labels = ", ".join(f"{name}: 1 = {meaning}" for name, meaning in coding.items() if name != "protected")
+    text = [
+        f"Data: {record['table']}; {labels}. Protected: {coding['protected']}.",
+        "Real tables describe real people and are for research on methods and tests only.",
+        "Who may be harmed: whoever is denied the favorable decision wrongly; a smaller gap on average does "
+        "not say that any one person is judged rightly, nor that groups which were not looked at are.",
+        "Attribute needed at prediction: by post-processors always; by weight-changing methods only as an "
+        "input of the network, where it is one.",
+        "Uncertain: labels may carry the bias themselves; small groups have wide intervals; new people may "
+        "differ from these.",
+    ]
+    return Section("Model card", text)
