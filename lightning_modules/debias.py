@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lightning_modules.study import StudyModule
 from sevenfold.config import ConfigError
-from sevenfold.executors import Executor
+from sevenfold.executors.base import Executor
 from sevenfold.fairness import METHODS, POSTPROCESSORS
 from sevenfold.fairness.debiaser import Debiaser
 from sevenfold.fairness.network import Logits

@@ -43,7 +43,8 @@ def test_core_knows_nothing_of_lightning_or_adapters(path: Path) -> None:
     assert not roots(names) & (ADAPTERS | {"pytorch_lightning", "wandb", "train", "lightning_fabric"})
     family = path.relative_to(ROOT / "sevenfold").parts[0]
     others = {name.split(".")[1] for name in names if name.startswith("sevenfold.")} & (FAMILIES - {family})
-    assert not others, f"{family} imports another family: {others}"
+    if family != "studies.py":  # the table of all studies
+        assert not others, f"{family} imports another family: {others}"
     if family not in ("deq", "flow", "diffreps"):
         assert "sevenfold.deq" not in {".".join(name.split(".")[:2]) for name in names}
     if path.name != "config.py":
