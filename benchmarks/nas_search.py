@@ -5,8 +5,8 @@ Usage: ``python benchmarks/nas_search.py [--trials N] [--queries N]``
 - ``bananas``: ``trials`` trials of 150 queries side by side (five networks of 10 x 20, 150 epochs) against
   training one such network alone in eager PyTorch, times the networks of a trial;
 - ``landscape``: climbs from all 15,625 cells of three tables;
-- ``every_encoding``, ``digits_opened``: all encodings of all 15,625 cells; the embedded table loaded and asked
-  for all cells, each the least of five;
+- ``every_encoding``, ``digits_opened``: all encodings of all 15,625 cells; the embedded table loaded and
+  asked for all cells, each the least of five;
 - ``random``, ``evolution``, ``local_search``: seconds per query of 200 trials side by side against a plain
   Python loop over tuples.
 

@@ -1,8 +1,8 @@
-"""An exact test of whether a run is one more of the same kind: what can be asked of trainings on any processor.
+"""An exact test of whether a run is one more of the same kind: what trainings can be asked on any processor.
 
-Processors round differently, and training amplifies rounding without bound, so figures of a training cannot be
-compared with recorded ones to a tolerance. What must hold everywhere is that a training repeated elsewhere
-is one more draw of the same law.
+Processors round differently, and training amplifies rounding without bound, so figures of a training cannot
+be compared with recorded ones to a tolerance. What must hold everywhere is that a training repeated
+elsewhere is one more draw of the same law.
 """
 
 import numpy as np

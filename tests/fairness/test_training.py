@@ -39,12 +39,12 @@ def test_copies_compute_what_plain_networks_compute_in_both_modes() -> None:
 
 def test_training_alone_or_together_is_the_same_and_adam_is_torchs() -> None:
     generator = torch.Generator().manual_seed(0)
-    x = torch.randn(3, 90, 5, generator=generator)
+    x = torch.randn(3, 90, 5, generator=generator, dtype=torch.float64)
     y = (x[..., 0] + 0.1 * torch.randn(3, 90, generator=generator) > 0).long()
     rules = Training(max_epochs=4, patience=9, plateau=9, batch_size=30, monitor="loss")
 
     def fresh() -> list:
-        return [new_network(5, seed, width=4, depth=1, dropout=0.0) for seed in (1, 2, 3)]
+        return [new_network(5, seed, width=4, depth=1, dropout=0.0).double() for seed in (1, 2, 3)]
 
     data = list(zip(x, y, strict=True))
     together = train_copies(fresh(), data, data, rules, [1, 2, 3])

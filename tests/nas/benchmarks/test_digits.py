@@ -51,8 +51,8 @@ LEVEL = 1e-5
 
 
 def _train_again(n: int, seed: int, recipe: Recipe) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Train n classes drawn by ``seed``, with seed 0; return correct answers and losses (n, epochs, 3), and the
-    same of the table's three seeds (3, n, epochs, 3).
+    """Train n classes drawn by ``seed``, with seed 0; return correct answers and losses (n, epochs, 3), and
+    the same of the table's three seeds (3, n, epochs, 3).
     """
     bench = load_benchmark("digits-nb201")
     members = numpy_generator(seed, "digits-nb201", "trained again").choice(5425, n, replace=False)
@@ -81,9 +81,9 @@ def _is_the_stored_training(
 
     Rounding grows from step to step without bound: between kernels with and without AVX, losses of 48 classes
     differ by at most 1.2e-5 of themselves after the 19 steps of the first epoch and by half after seven
-    epochs. In the first epoch the table's own resolution (float16, 5e-4) is therefore the larger part; 3 images
-    (0.5 %) are those whose two best logits are that close, and 1 % of the loss is 800 times the growth seen.
-    Two seeds are 13 images apart at least and 27 on average. Later epochs are one more run of the same law.
+    epochs. In the first epoch the table's own resolution (float16, 5e-4) is therefore the larger part; 3
+    images (0.5 %) are those whose two best logits are that close, and 1 % of the loss is 800 times the growth
+    seen. Two seeds are 13 images apart at least and 27 on average. Later epochs are one more run of the law.
     """
     assert np.abs(correct[:, 0] - counts[0, :, 0]).max() < 3.01
     np.testing.assert_allclose(loss[:, 0], losses[0, :, 0], rtol=0.01)

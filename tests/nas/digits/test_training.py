@@ -15,8 +15,8 @@ from sevenfold.seeding import numpy_generator, stream_seed
 
 ARCHS = numpy_generator(0, "training").integers(5, size=(5, 6))
 SHORT = Recipe(channels=4, epochs=2, batch_size=64)
-"""Twenty steps: as few as one epoch of the recipe, in which rounding grows to 1e-5 of the loss (the tests of the
-embedded table say more), so that 1e-3 and the 3 images whose logits are that close bound it on any processor.
+"""Twenty steps: as few as one epoch of the recipe, in which rounding grows to 1e-5 of the loss (the tests of
+the embedded table say more), so that 1e-3 and the 3 images whose logits are that close bound it anywhere.
 """
 IMAGES = 3
 
