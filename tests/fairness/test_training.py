@@ -14,9 +14,10 @@ from sevenfold.fairness.threshold import best_threshold
 from sevenfold.fairness.training import Training, area_under_curve, loss, new_network, regret, train_copies
 
 
-def test_copies_compute_what_plain_networks_compute_in_both_modes() -> None:
-    networks = [new_network(6, seed, width=8, depth=2, dropout=0.0) for seed in (1, 2)]
-    copies, x = Copies(networks), torch.randn(2, 20, 6, generator=torch.Generator().manual_seed(0))
+def test_copies_compute_what_plain_networks_compute_in_both_modes(device: torch.device) -> None:
+    networks = [new_network(6, seed, width=8, depth=2, dropout=0.0).to(device) for seed in (1, 2)]
+    copies = Copies(networks)
+    x = torch.randn(2, 20, 6, generator=torch.Generator().manual_seed(0)).to(device)
     y = (x[..., 0] > 0).long()
     for _ in range(3):
         value = loss(copies.train()(x), y)
@@ -37,14 +38,16 @@ def test_copies_compute_what_plain_networks_compute_in_both_modes() -> None:
         assert torch.allclose(together, torch.stack(apart), atol=1e-6)
 
 
-def test_training_alone_or_together_is_the_same_and_adam_is_torchs() -> None:
+def test_training_alone_or_together_is_the_same_and_adam_is_torchs(device: torch.device) -> None:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(3, 90, 5, generator=generator, dtype=torch.float64)
-    y = (x[..., 0] + 0.1 * torch.randn(3, 90, generator=generator) > 0).long()
+    y = (x[..., 0] + 0.1 * torch.randn(3, 90, generator=generator) > 0).long().to(device)
+    x = x.to(device)
     rules = Training(max_epochs=4, patience=9, plateau=9, batch_size=30, monitor="loss")
 
     def fresh() -> list:
-        return [new_network(5, seed, width=4, depth=1, dropout=0.0).double() for seed in (1, 2, 3)]
+        networks = [new_network(5, seed, width=4, depth=1, dropout=0.0) for seed in (1, 2, 3)]
+        return [network.double().to(device) for network in networks]
 
     data = list(zip(x, y, strict=True))
     together = train_copies(fresh(), data, data, rules, [1, 2, 3])
