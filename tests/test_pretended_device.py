@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from diffreps_problems import mixture
 from fairness.test_methods import VARIANTS, label
 from pretended_device import DEVICE, Elsewhere, home, on_device
 from torch import Tensor, nn
@@ -18,6 +19,8 @@ from sevenfold.deq import BACKWARDS, SOLVERS
 from sevenfold.deq.base import Stop
 from sevenfold.deq.correction import Correction
 from sevenfold.deq.layer import DEQ
+from sevenfold.diffreps.priors.base import Condition
+from sevenfold.diffreps.scores import log_likelihood
 from sevenfold.fairness import POSTPROCESSORS
 from sevenfold.fairness.data.synthetic import Synthetic
 from sevenfold.fairness.data.table import Part, split_table
@@ -236,3 +239,18 @@ def test_postprocessors_answer_where_they_are_asked(name: str, network: nn.Modul
         low, high = bootstrap_interval(found, Part(s, y, a), "spd", generator=torch_generator(0), draws=50)
     assert low <= high
     torch.testing.assert_close(home(found).double(), plain.predict_proba(scores, val.a).double())
+
+
+def test_exact_priors_denoise_and_score_where_they_are() -> None:
+    prior, z = (
+        mixture((1, 4, 4)),
+        torch.randn(3, 1, 4, 4, generator=torch.Generator().manual_seed(0)).double(),
+    )
+    sigma, labels = torch.full((3,), 0.7).double(), torch.tensor([0, -1, 2])
+    expected = prior.denoise(z, sigma, Condition(labels)), log_likelihood(prior, z)["log_likelihood"]
+    with on_device():
+        far = copy.deepcopy(prior).to(DEVICE)
+        found = far.denoise(z.to(DEVICE), sigma.to(DEVICE), Condition(labels.to(DEVICE)))
+        scored = log_likelihood(far, z)["log_likelihood"]  # images of a finished chunk are on the host
+    torch.testing.assert_close(home(found), expected[0])
+    torch.testing.assert_close(scored, expected[1])
