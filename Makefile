@@ -5,9 +5,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # With only a few cores, one thread per test process is faster than all threads in each.
-TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
+TEST := OMP_NUM_THREADS=1 $(PYTEST)
+# What else may compute the numbers: kernels without AVX, with AVX2, with two threads that share each sum.
+PLAIN := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_CBWR=COMPATIBLE OPENBLAS_CORETYPE=Nehalem
+AVX2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_CBWR=AVX2 OPENBLAS_CORETYPE=Haswell
 
-.PHONY: run test test-slow test-floors check format bench clean
+.PHONY: run test test-slow test-processors test-gpu test-floors check format bench clean
 
 run: $(VENV)/installed
 	$(BIN)/python train.py --config $(CONFIG) $(ARGS)
@@ -17,6 +21,19 @@ test: $(VENV)/installed-dev
 
 test-slow: $(VENV)/installed-dev
 	$(TEST) -m "slow and not gpu" $(ARGS)
+
+# The fast tests as other processors would compute them; three times as long as `make test`.
+test-processors: $(VENV)/installed-dev
+	for kernels in "$(PLAIN) OMP_NUM_THREADS=1" "$(AVX2) OMP_NUM_THREADS=1" "OMP_NUM_THREADS=2"; do \
+		echo "== $$kernels"; \
+		env $$kernels $(PYTEST) -m "not slow and not gpu" $(ARGS) || exit 1; \
+	done
+
+# The tests of tensor code once more on the first CUDA device.
+test-gpu: $(VENV)/installed-dev
+	@if $(BIN)/python -c "import sys, torch; sys.exit(not torch.cuda.is_available())"; \
+	then $(BIN)/python -m pytest -m gpu $(ARGS); \
+	else echo "no GPU here: PyTorch sees no CUDA device, so there is nothing that make test-gpu could run"; fi
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
@@ -30,7 +47,7 @@ format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .
 
 bench: $(VENV)/installed-dev
-	for script in benchmarks/*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python $$script || exit 1; done
+	for script in $(filter-out benchmarks/gpu.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; PYTHONPATH=. $(BIN)/python $$script || exit 1; done
 
 # uv resolves and installs in a fraction of pip's time; it comes from the same package index as everything else.
 $(VENV)/installed: setup.cfg

@@ -5,6 +5,8 @@ Usage: ``python benchmarks/nas_search.py [--trials N] [--queries N]``
 - ``bananas``: ``trials`` trials of 150 queries side by side (five networks of 10 x 20, 150 epochs) against
   training one such network alone in eager PyTorch, times the networks of a trial;
 - ``landscape``: climbs from all 15,625 cells of three tables;
+- ``every_encoding``, ``digits_opened``: all encodings of all 15,625 cells; the embedded table loaded and
+  asked for all cells, each the least of five;
 - ``random``, ``evolution``, ``local_search``: seconds per query of 200 trials side by side against a plain
   Python loop over tuples.
 
@@ -21,9 +23,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from sevenfold.config import locate
 from sevenfold.nas.algorithms.features import Features
 from sevenfold.nas.algorithms.run import run_trials, start_trials
+from sevenfold.nas.benchmarks import load_benchmark
 from sevenfold.nas.benchmarks.synthetic_nb201 import SyntheticNB201
+from sevenfold.nas.encodings import ENCODINGS
 from sevenfold.nas.landscape.climb import climb, neighbors
 from sevenfold.nas.spaces.nb201 import NB201
 from sevenfold.seeding import numpy_generator
@@ -42,6 +47,21 @@ def table(stream: int) -> np.ndarray:
     """Return synthetic losses of all cells."""
     bench = SyntheticNB201(stream=stream)
     return 100 - bench.query(bench.archs, split="val", metric="acc", epoch="last", seed=0)
+
+
+def encodings() -> None:
+    """Encode all cells in every way that these cells have."""
+    archs = SPACE.archs(np.arange(15625))
+    for name, reference in ENCODINGS.items():
+        if name in ("adj_cat", "adj_cont"):
+            continue  # of spaces with edges to list or count
+        locate(reference)(SPACE, archs, **({"cutoff": 5} if name.startswith("trunc_adj") else {}))
+
+
+def digits() -> None:
+    """Load the embedded table and ask for all cells."""
+    bench = load_benchmark("digits-nb201")
+    bench.query(bench.archs, split="val", metric="acc", epoch="last", seed="mean")
 
 
 def search(node: dict, losses: np.ndarray, trials: int, queries: int) -> Callable[[], object]:
@@ -130,6 +150,8 @@ def main() -> None:
     found["eager_networks"] = {"seconds_per_trial": one_by_one}
     near = neighbors(SPACE)
     found["landscape_three_tables"] = {"seconds": seconds(lambda: [climb(values, near) for values in tables])}
+    for name, work in (("every_encoding", encodings), ("digits_opened", digits)):
+        found[name] = {"seconds": min(seconds(work) for _ in range(5))}
     lookup = {
         tuple(row): value for row, value in zip(SPACE.archs(np.arange(15625)).tolist(), losses, strict=True)
     }

@@ -1,6 +1,8 @@
 """Named, order-free random streams: the same (seed, names) gives the same numbers wherever it is asked."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -25,3 +27,15 @@ def torch_generator(seed: int, *names: str | int, device: str | torch.device = "
 def numpy_generator(seed: int, *names: str | int) -> np.random.Generator:
     """Return a ``numpy.random.Generator`` for the stream ``(seed, *names)``."""
     return np.random.default_rng(stream_seed(seed, *names))
+
+
+@contextmanager
+def seeded(seed: int, *names: str | int, device: str | torch.device = "cpu") -> Iterator[None]:
+    """Let what draws from torch's global generators (initial weights, dropout) draw from a named stream.
+
+    The generators of the CPU and of ``device`` are as before when the block is left.
+    """
+    place = torch.device(device)
+    with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
+        torch.manual_seed(stream_seed(seed, *names))
+        yield

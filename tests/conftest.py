@@ -4,9 +4,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+DEVICES = ["cpu", *([pytest.param("cuda", marks=pytest.mark.gpu)] if torch.cuda.is_available() else [])]
+
+
+@pytest.fixture(params=DEVICES)
+def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> torch.device:
+    """The processor and, where there is one, the first CUDA device, there in full float32."""
+    place = torch.device(request.param)
+    if place.type == "cuda":
+        monkeypatch.setattr(torch.backends.cudnn.conv, "fp32_precision", "ieee")
+        monkeypatch.setattr(torch.backends.cuda.matmul, "fp32_precision", "ieee")
+    return place
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ def environment() -> dict[str, str]:
     return {**kept, "OMP_NUM_THREADS": "1"}
 
 
-def wait_for(condition: object, seconds: float = 300) -> None:
+def wait_for(condition: object, seconds: float = 900) -> None:
     end = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < end, "the run did not come that far"

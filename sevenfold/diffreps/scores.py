@@ -92,9 +92,9 @@ def log_likelihood(prior: Prior, images: Tensor) -> dict[str, Tensor]:
     """
     if not isinstance(prior, ExactPrior):
         return {}
-    condition = Condition(torch.full((len(images),), -1))
     like = next(prior.buffers())
-    clean = torch.zeros(len(images), dtype=like.dtype)
+    condition = Condition(torch.full((len(images),), -1, device=like.device))
+    clean = torch.zeros(len(images), dtype=like.dtype, device=like.device)
     return {"log_likelihood": prior.log_prob(images.to(like), clean, condition).cpu()}
 
 

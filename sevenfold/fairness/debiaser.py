@@ -1,10 +1,12 @@
 """Debias any trained network from validation rows, with scikit-learn's conventions."""
 
+import itertools
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
@@ -23,6 +25,7 @@ class Debiaser(ClassifierMixin, BaseEstimator):
 
     Args:
         module: the network; it is never changed. It returns one logit, two logits, or a probability a row.
+            Everything is computed on the device of its parameters, whatever device rows come from.
         method: one of ``METHODS``.
         method_options: options of its constructor.
         measure, epsilon, margin: the bound on the bias and what the search keeps below it.
@@ -68,7 +71,7 @@ class Debiaser(ClassifierMixin, BaseEstimator):
             )
         method = build(METHODS, {**(self.method_options or {}), "name": self.method}, "method")
         objective = Objective(measure=self.measure, epsilon=self.epsilon, margin=self.margin)
-        x, labels, groups = rows(X, y, sensitive_features)
+        x, labels, groups = rows(X, y, sensitive_features, place_of(self.module))
         network = Logits(self.module, self.output)
         problem = Problem(network, x, labels, groups, objective, seed=self.seed)
         if self.valid_split is not None:
@@ -99,7 +102,7 @@ class Debiaser(ClassifierMixin, BaseEstimator):
         """Return logits minus the threshold."""
         check_is_fitted(self, "module_")
         with torch.no_grad():
-            logits = self.logits_.eval()(torch.as_tensor(X)).double()
+            logits = self.logits_.eval()(torch.as_tensor(X, device=place_of(self.logits_))).double()
         return (logits - self.threshold_).cpu().numpy()
 
     def predict(self, X: Any) -> Any:  # noqa: N803
@@ -107,8 +110,24 @@ class Debiaser(ClassifierMixin, BaseEstimator):
         return (self.decision_function(X) > 0).astype(int)
 
 
-def rows(X: Any, y: Any, a: Any) -> tuple[Tensor, Tensor, Tensor]:  # noqa: N803
-    """Return tensors x, y, a after checking them; batches are joined."""
+def place_of(module: nn.Module) -> torch.device | None:
+    """Return the device of a module's parameters or buffers; None where it has neither."""
+    tensors = itertools.chain(module.parameters(), module.buffers())
+    return next((tensor.device for tensor in tensors), None)
+
+
+def host(values: Any) -> NDArray[Any]:
+    """Return values as an array, from whatever device they are on."""
+    return np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values)
+
+
+def rows(
+    X: Any,  # noqa: N803
+    y: Any,
+    a: Any,
+    device: torch.device | None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return tensors x, y, a on ``device`` (None: where X is) after checking them; batches are joined."""
     if y is None:
         if not isinstance(X, Iterable) or isinstance(X, Tensor | np.ndarray):
             raise InputError("give y and sensitive_features, or an iterable of batches (x, y, a)")
@@ -117,13 +136,14 @@ def rows(X: Any, y: Any, a: Any) -> tuple[Tensor, Tensor, Tensor]:  # noqa: N803
     if a is None:
         raise InputError("sensitive_features is missing: 1 for the privileged group, 0 for the other")
     for values, check, what in ((y, check_labels, "the label"), (a, check_groups, "sensitive_features")):
-        check(np.asarray(values), what)
-    x = torch.as_tensor(X)
+        check(host(values), what)
+    x = torch.as_tensor(X, device=device)
     if x.is_floating_point() and x.isnan().any():
         raise InputError(f"X has missing values in {int(x.isnan().sum())} places; fill or drop them first")
     if not len(x) == len(y) == len(a):
         raise InputError(f"X, y and sensitive_features have {len(x)}, {len(y)} and {len(a)} rows")
-    return x, torch.as_tensor(np.asarray(y)).long(), torch.as_tensor(np.asarray(a)).long()
+    labels, groups = (torch.as_tensor(host(values), device=x.device).long() for values in (y, a))
+    return x, labels, groups
 
 
 def mlp_module(classifier: Any) -> nn.Sequential:

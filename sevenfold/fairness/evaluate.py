@@ -51,7 +51,8 @@ def bootstrap_interval(
     decisions: Tensor, part: Part, measure: str, *, generator: torch.Generator, draws: int = 500
 ) -> tuple[float, float]:
     """Return the 95 % interval of a measure over resamples that keep the size of every cell (a, y)."""
-    cell, shares = 2 * part.a + part.y, torch.zeros(draws, 4, dtype=torch.float64)
+    cell = 2 * part.a + part.y
+    shares = torch.zeros(draws, 4, dtype=torch.float64, device=cell.device)
     totals = torch.bincount(cell, minlength=4).double()
     for k in range(4):
         own = decisions[cell == k].double()
@@ -59,7 +60,7 @@ def bootstrap_interval(
             picks = torch.randint(len(own), (draws, len(own)), generator=generator)
             shares[:, k] = own[picks].sum(1)
     values = bias(measure, shares.view(draws, 2, 2), totals.view(2, 2))
-    low, high = values.quantile(torch.tensor([0.025, 0.975], dtype=values.dtype))
+    low, high = values.quantile(values.new_tensor([0.025, 0.975]))
     return float(low), float(high)
 
 

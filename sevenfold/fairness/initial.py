@@ -51,7 +51,7 @@ def sensitivity(problem: Problem, *, draws: int = 1000, sigma: float = 0.1) -> S
         soft = torch.sigmoid(problem.batched_scores(stack))
         biases.append(soft_bias(problem.objective.measure, soft.double(), problem.y, problem.a))
         noise += [torch.cat([z[name].flatten() for name in state]) for z in found]
-    x, y = torch.stack(noise).numpy().astype(np.float64), torch.cat(biases).numpy()
+    x, y = torch.stack(noise).cpu().numpy().astype(np.float64), torch.cat(biases).cpu().numpy()
     cut = int(0.8 * draws)
     model = RidgeCV(alphas=10.0 ** np.arange(-1, 7)).fit(x[:cut], y[:cut])
     return Sensitivity(float(model.score(x[cut:], y[cut:])), model.coef_, y)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from sevenfold.errors import InputError
-from sevenfold.seeding import stream_seed
+from sevenfold.seeding import seeded
 
 
 class TabularNet(nn.Sequential):
@@ -116,8 +116,7 @@ def resnet18(seed: int, weights: str | None = None) -> nn.Module:
     """Return torchvision's ResNet-18 with one logit; ``weights`` names a file with a state to start from."""
     from torchvision.models import resnet18 as network
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream_seed(seed, "image network"))
+    with seeded(seed, "image network"):
         found = network(num_classes=1)
     if weights is not None:
         if not Path(weights).is_file():

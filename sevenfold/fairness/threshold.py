@@ -85,7 +85,7 @@ def sweep(scores: Tensor, y: Tensor, a: Tensor, objective: Objective, weights: T
     lie midway between neighboring scores; the ends are infinite.
     """
     ordered, order = scores.double().sort(dim=1, descending=True)
-    member = cells(y, a)
+    member = cells(y, a).to(ordered.device)
     positives = _cumulative(member, order)
     phi, rho, mu = objective.value(positives, member.sum(0).view(2, 2))
     if weights is not None:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from sevenfold.config import ConfigError
 from sevenfold.fairness.network import Copies, TabularNet
-from sevenfold.seeding import stream_seed, torch_generator
+from sevenfold.seeding import seeded, torch_generator
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,7 @@ class Training:
 
 def new_network(features: int, seed: int, *, width: int, depth: int, dropout: float) -> TabularNet:
     """Return a network whose initial weights depend on the seed alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream_seed(seed, "tabular network"))
+    with seeded(seed, "tabular network"):
         return TabularNet(features, width=width, depth=depth, dropout=dropout)
 
 
@@ -79,11 +78,11 @@ class Adam:
 class Watch:
     """Keep each copy's best state; lower its rate on a plateau; say when all have stopped improving."""
 
-    def __init__(self, copies: int, training: Training) -> None:
+    def __init__(self, copies: int, training: Training, device: torch.device) -> None:
         self.training = training
-        self.best = torch.full((copies,), torch.inf, dtype=torch.float64)
-        self.since = torch.zeros(copies, dtype=torch.long)
-        self.flat = torch.zeros(copies, dtype=torch.long)
+        self.best = torch.full((copies,), torch.inf, dtype=torch.float64, device=device)
+        self.since = torch.zeros(copies, dtype=torch.long, device=device)
+        self.flat = torch.zeros_like(self.since)
         self.states: list[dict[str, Tensor]] = [{} for _ in range(copies)]
 
     def look(self, losses: Tensor, network: Copies, lr: Tensor) -> bool:
@@ -112,21 +111,23 @@ def train_copies(
 ) -> list[TabularNet]:
     """Train each network on its own (x, y), all of one size; return them in eval mode, best weights loaded.
 
+    Networks and rows are on one device; everything stays there.
     Orders depend on (seed, epoch) alone, dropout on the first seed.
     """
     copies, x, y = Copies(networks), torch.stack([x for x, _ in train]), torch.stack([y for _, y in train])
     unseen, labels = torch.stack([x for x, _ in val]), torch.stack([y for _, y in val])
-    parameters, lr = list(copies.weights.values()), torch.full((len(networks),), training.lr)
+    parameters = list(copies.weights.values())
+    lr = torch.full((len(networks),), training.lr, device=x.device)
     optimizer, watch = (
         Adam([p.detach() for p in parameters], lr, training.weight_decay),
-        Watch(len(networks), training),
+        Watch(len(networks), training, x.device),
     )
-    members = torch.arange(len(networks))[:, None]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream_seed(seeds[0], "dropout"))
+    members = torch.arange(len(networks), device=x.device)[:, None]
+    with seeded(seeds[0], "dropout", device=x.device):
         for epoch in range(training.max_epochs):
             copies.train()
             for rows in epoch_rows(seeds, epoch, x.shape[1], training.batch_size):
+                rows = rows.to(x.device)
                 value = loss(copies(x[members, rows]), y[members, rows])
                 optimizer.step(torch.autograd.grad(value, parameters))
             copies.eval()
@@ -167,6 +168,6 @@ def logistic_auc(x: Tensor, y: Tensor, unseen: Tensor, labels: Tensor) -> float:
     """Return the area under the curve of a logistic regression (C = 0.01): what a network should beat."""
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=0.01, max_iter=300).fit(x.numpy(), y.numpy())
-    scores = torch.as_tensor(model.decision_function(unseen.numpy()))
-    return float(area_under_curve(scores, labels))
+    model = LogisticRegression(C=0.01, max_iter=300).fit(x.cpu().numpy(), y.cpu().numpy())
+    scores = torch.as_tensor(model.decision_function(unseen.cpu().numpy()))
+    return float(area_under_curve(scores, labels.cpu()))

@@ -50,7 +50,7 @@ def test_an_offline_run_keeps_scalars_pictures_tables_and_configuration(
     assert "test/loss" in [name for name, _ in table["data"]]
     done = subprocess.run(
         [sys.executable, "-m", "wandb", "leet", "inspect", "--summary", "--json", str(run)],
-        capture_output=True, text=True, timeout=120,
+        capture_output=True, text=True, timeout=900,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "test/loss" in done.stdout

@@ -70,7 +70,7 @@ def test_ranks_started_by_torchrun_agree(tmp_path: Path) -> None:
     subprocess.run(
         [*launcher, "--standalone", "--nproc-per-node=2", str(script)],
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
-        check=True, capture_output=True, timeout=180,
+        check=True, capture_output=True, timeout=900,
     )  # fmt: skip
     chosen = {(tmp_path / f"rank_{rank}").read_text() for rank in range(2)}
     assert chosen == {str(tmp_path / "runs/n/version_0")}

@@ -19,29 +19,31 @@ from sevenfold.deq.solve import solve
 EXACT = {"max_iter": 300, "tol": 1e-12}
 
 
-def tanh_problem(size=12, batch=3):
+def tanh_problem(size=12, batch=3, device="cpu"):
     """z -> tanh(W z + U x), |W| = 0.9, with parameters W and U and an input x."""
     generator = torch.Generator().manual_seed(3)
     weight = torch.randn(size, size, generator=generator, dtype=torch.float64)
-    weight = (0.9 * weight / torch.linalg.matrix_norm(weight, 2)).requires_grad_()
-    inlet = torch.randn(size, 7, generator=generator, dtype=torch.float64).mul_(0.1).requires_grad_()
-    x = torch.randn(batch, 7, generator=generator, dtype=torch.float64).requires_grad_()
+    weight = (0.9 * weight / torch.linalg.matrix_norm(weight, 2)).to(device).requires_grad_()
+    inlet = torch.randn(size, 7, generator=generator, dtype=torch.float64).mul_(0.1)
+    inlet = inlet.to(device).requires_grad_()
+    x = torch.randn(batch, 7, generator=generator, dtype=torch.float64).to(device).requires_grad_()
 
     def f(z):
         return (torch.tanh(z[0] @ weight.T + x @ inlet.T),)
 
-    return f, (torch.zeros(batch, size, dtype=torch.float64),), [weight, inlet, x]
+    return f, (torch.zeros(batch, size, dtype=torch.float64, device=device),), [weight, inlet, x]
 
 
-def gru_problem():
+def gru_problem(device="cpu"):
     """A small convolutional GRU with a second part, coordinates, as a contraction."""
     generator = torch.Generator().manual_seed(4)
 
     def kernel(out, into):
-        return (0.1 * torch.randn(out, into, 3, 3, generator=generator, dtype=torch.float64)).requires_grad_()
+        drawn = 0.1 * torch.randn(out, into, 3, 3, generator=generator, dtype=torch.float64)
+        return drawn.to(device).requires_grad_()
 
     gates, candidate, head = kernel(8, 4 + 2 + 2), kernel(4, 4 + 2 + 2), kernel(2, 4)
-    context = torch.randn(2, 2, 5, 6, generator=generator, dtype=torch.float64).requires_grad_()
+    context = torch.randn(2, 2, 5, 6, generator=generator, dtype=torch.float64).to(device).requires_grad_()
 
     def f(z):
         h, c = z
@@ -51,12 +53,13 @@ def gru_problem():
         h = (1 - update) * h + update * new
         return h, 0.5 * c + torch.conv2d(h, head, padding=1)
 
-    z0 = (torch.zeros(2, 4, 5, 6, dtype=torch.float64), torch.zeros(2, 2, 5, 6, dtype=torch.float64))
+    z0 = tuple(torch.zeros(2, width, 5, 6, dtype=torch.float64, device=device) for width in (4, 2))
     return f, z0, [gates, candidate, head, context]
 
 
 def loss(state):
-    return sum((part * torch.linspace(0.5, 1.5, part.numel()).view_as(part)).sin().sum() for part in state)
+    weights = [torch.linspace(0.5, 1.5, part.numel()).view_as(part).to(part.device) for part in state]
+    return sum((part * weight).sin().sum() for part, weight in zip(state, weights, strict=True))
 
 
 def unrolled(f, z0, steps=500):
@@ -78,8 +81,8 @@ def relative_error(found, expected):
 
 
 @pytest.mark.parametrize("problem", [tanh_problem, gru_problem])
-def test_check_01_equals_500_unrolled_steps(solver, problem):
-    f, z0, leaves = problem()
+def test_check_01_equals_500_unrolled_steps(solver, problem, device):
+    f, z0, leaves = problem(device=device)
     expected = torch.autograd.grad(loss(unrolled(f, z0)), leaves)
     rule = Implicit(solver=solver, **EXACT)
     found = torch.autograd.grad(loss(implicit(f, z0, rule)), leaves)

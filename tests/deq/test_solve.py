@@ -16,10 +16,10 @@ TIGHT = Stop(tol=1e-10)
 
 @pytest.mark.parametrize("kind", ["linear", "tanh"])
 @pytest.mark.parametrize("size", [5, 64, 3000])
-def test_finds_the_fixed_point(solver, kind, size):
+def test_finds_the_fixed_point(solver, kind, size, device):
     generator = torch.Generator().manual_seed(1)
-    slope = torch.linspace(-0.8, 0.8, size, dtype=torch.float64)
-    bias = torch.randn(3, size, generator=generator, dtype=torch.float64)
+    slope = torch.linspace(-0.8, 0.8, size, dtype=torch.float64, device=device)
+    bias = torch.randn(3, size, generator=generator, dtype=torch.float64).to(device)
     squash = torch.tanh if kind == "tanh" else torch.nn.Identity()
     solution = solve(lambda z: (squash(slope * z[0] + bias),), (bias * 0,), solver, max_iter=200, stop=TIGHT)
     assert solution.converged.all()

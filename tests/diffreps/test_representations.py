@@ -15,11 +15,13 @@ ONE = torch.zeros(0).double()
 
 
 @pytest.mark.parametrize("name", sorted(SMALL))
-def test_parameters_come_from_their_generator_alone_and_render_to_the_shape(name: str) -> None:
-    rep = representation(name)
-    one, again = starts(rep), starts(rep)
+def test_parameters_come_from_their_generator_alone_and_render_to_the_shape(
+    name: str, device: torch.device
+) -> None:
+    rep = representation(name).to(device)
+    one, again = starts(rep).to(device), starts(rep).to(device)
     assert torch.equal(one, again) and one.shape == (2, rep.layout.size)
-    views = rep.views(3, torch.Generator().manual_seed(0)).double()
+    views = rep.views(3, torch.Generator().manual_seed(0)).double().to(device)
     images = torch.stack([rep.render(one[0], view) for view in views])
     assert images.shape[1:] == rep.shape and bool(images.isfinite().all())
     assert rep.picture(one[0]).ndim == 3

@@ -23,8 +23,8 @@ def normal(*shape: int, seed: int = 7) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def seen(rep: Representation, views: int = 3) -> Rendering:
-    return Rendering(rep, rep.views(views, torch.Generator().manual_seed(1)).double())
+def seen(rep: Representation, views: int = 3, device: torch.device | str = "cpu") -> Rendering:
+    return Rendering(rep, rep.views(views, torch.Generator().manual_seed(1)).double().to(device))
 
 
 def test_every_representation_has_a_small_form() -> None:
@@ -32,11 +32,11 @@ def test_every_representation_has_a_small_form() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_check_9_products_are_adjoint_and_those_of_the_jacobian(name: str) -> None:
-    rendering = seen(representation(name))
-    theta = starts(rendering.representation)
+def test_check_9_products_are_adjoint_and_those_of_the_jacobian(name: str, device: torch.device) -> None:
+    rendering = seen(representation(name).to(device), device=device)
+    theta = starts(rendering.representation).to(device)
     values = rendering(theta)
-    v, w = normal(*theta.shape), normal(*values.shape, seed=8)
+    v, w = normal(*theta.shape).to(device), normal(*values.shape, seed=8).to(device)
     forward, backward = rendering.jvp(theta, v), rendering.vjp(theta, w)
     assert float(((forward * w).sum(1) - (v * backward).sum(1)).abs().max()) < 1e-10
     jacobian = rendering.jacobian(theta)
@@ -78,16 +78,15 @@ def test_check_11_pixel_by_pixel_is_the_jacobian_of_images() -> None:
     torch.testing.assert_close(rendering.jacobian(theta), whole, rtol=1e-4, atol=1e-5)
 
 
-def siren_problem() -> tuple[Rendering, Tensor, Tensor]:
+def siren_problem(device: torch.device | str = "cpu") -> tuple[Rendering, Tensor, Tensor]:
     rep = representation("siren", size=8, width=15, hidden=2, channels=1)
     assert abs(rep.layout.size - 300) < 5
-    rendering = Rendering(rep, torch.zeros(1, 0, dtype=torch.float64))
-    theta = starts(rep, 3)
-    return rendering, theta, normal(3, 64)
+    rendering = Rendering(rep.to(device), torch.zeros(1, 0, dtype=torch.float64, device=device))
+    return rendering, starts(rep, 3).to(device), normal(3, 64).to(device)
 
 
-def test_check_9_dense_cg_and_lsmr_find_the_same_step() -> None:
-    rendering, theta, residual = siren_problem()
+def test_check_9_dense_cg_and_lsmr_find_the_same_step(device: torch.device) -> None:
+    rendering, theta, residual = siren_problem(device)
     jacobian = rendering.jacobian(theta)
     mu = 1e-3 * jacobian.square().sum((1, 2)) / 64
     dense = damped_solve(jacobian, residual, mu)

@@ -21,7 +21,7 @@ def run(folder: Path, *arguments: str) -> None:
     environment = {key: value for key, value in os.environ.items() if key != "SEVENFOLD_RUN_FOLDER"}
     done = subprocess.run(
         [sys.executable, str(ROOT / "train.py"), *arguments, *SMALL, f"output_dir={folder}"],
-        env={**environment, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=400,
+        env={**environment, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=900,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
 

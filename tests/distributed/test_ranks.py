@@ -20,7 +20,7 @@ def start(program: Path, cwd: Path, *arguments: str) -> None:
     environment = {key: value for key, value in os.environ.items() if key != "SEVENFOLD_RUN_FOLDER"}
     done = subprocess.run(
         [sys.executable, str(program), *arguments],
-        cwd=cwd, env={**environment, "PYTHONPATH": paths}, capture_output=True, text=True, timeout=400,
+        cwd=cwd, env={**environment, "PYTHONPATH": paths}, capture_output=True, text=True, timeout=900,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
 

@@ -54,9 +54,10 @@ def trained_cnn(x: torch.Tensor, y: torch.Tensor) -> nn.Module:
 
 
 @pytest.mark.parametrize("method", ["rank_one", "random", "finetune", "layerwise", "adversarial"])
-def test_a_users_own_cnn(method: str) -> None:
+def test_a_users_own_cnn(method: str, device: torch.device) -> None:
     x, y, a = pictures()
-    network = trained_cnn(x[:300], y[:300])
+    network = trained_cnn(x[:300], y[:300]).to(device)
+    x = x.to(device)  # labels and groups stay where they are
     before = {name: value.clone() for name, value in network.state_dict().items()}
     options = {"random": {"trials": 30}, "layerwise": {"calls": 100},
                "adversarial": {"schedule": {"epochs": 1}}}.get(method)  # fmt: skip

@@ -52,8 +52,8 @@ def test_equals_the_definition(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("levels", "radius"), [(4, 4), (4, 3), (1, 2)])
-def test_check_10_equals_torchvision(kind, levels, radius):
-    first, second, coordinates = scene()
+def test_check_10_equals_torchvision(kind, levels, radius, device):
+    first, second, coordinates = (part.to(device) for part in scene())
     reference = CorrBlock(num_levels=levels, radius=radius)
     reference.build_pyramid(first, second)
     found = correlate(kind, first, second, levels=levels, radius=radius)(coordinates)

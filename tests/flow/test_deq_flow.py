@@ -65,15 +65,15 @@ def test_raft_and_deq_share_names_and_steps():
 
 
 @pytest.mark.parametrize("graph", ["sliced", "indexing"])
-def test_training_returns_n_states_and_evaluation_one(graph):
-    network = demo(correction=Correction(n=3, graph=graph))
-    estimate = network(*pair(), iterations=6)
+def test_training_returns_n_states_and_evaluation_one(graph, device):
+    network, images = demo(correction=Correction(n=3, graph=graph)).to(device), pair().to(device)
+    estimate = network(*images, iterations=6)
     assert [flow.shape for flow in estimate.flows] == [(2, 2, 32, 32)] * 3
     assert all(flow.requires_grad for flow in estimate.flows)
     assert estimate.last_step.requires_grad
     assert estimate.solution.steps.tolist() == [6, 6]
     with torch.no_grad():
-        (flow,) = network.eval()(*pair(), iterations=6).flows
+        (flow,) = network.eval()(*images, iterations=6).flows
     assert not flow.requires_grad
 
 
@@ -136,16 +136,16 @@ def test_each_supervised_state_keeps_as_much_as_one_unrolled_step(saved_bytes, n
     assert more - first <= 1.04 * (n - 1) * step  # it also holds the solver's copy of the state, padded
 
 
-def test_implicit_gradient_of_the_flow_equals_a_long_tracked_unroll():
-    network = demo(backward={"name": "implicit", "max_iter": 100, "tol": 1e-10}).double()
+def test_implicit_gradient_of_the_flow_equals_a_long_tracked_unroll(device):
+    network = demo(backward={"name": "implicit", "max_iter": 100, "tol": 1e-10}).double().to(device)
     with torch.no_grad():  # a contraction that leaves the flow where it is: both sides converge
         for name, value in network.update_block.named_parameters():
             if name.endswith("original0"):
                 value.mul_(0.0 if "flow_head.conv2" in name else 0.5)
             elif name.endswith("flow_head.conv2.bias"):
                 value.zero_()
-    f = network.recurrence(*pair(1, 16, 16).double())
-    target = torch.randn(1, 32, 4, 4, dtype=torch.float64)
+    f = network.recurrence(*pair(1, 16, 16).double().to(device))
+    target = torch.randn(1, 32, 4, 4, dtype=torch.float64).to(device)
     estimate = network.estimate(f, iterations=60)
     parameters = [p for name, p in network.update_block.named_parameters() if "flow_head" not in name]
     ours = torch.autograd.grad((estimate.state[0] * target).sum(), parameters, retain_graph=True)

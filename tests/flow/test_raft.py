@@ -29,14 +29,14 @@ def demo(**options):
 
 
 @pytest.mark.parametrize("variant", REFERENCES)
-def test_check_10_equals_torchvision_in_names_size_and_flow(variant):
+def test_check_10_equals_torchvision_in_names_size_and_flow(variant, device):
     torch.manual_seed(0)
     build, size = REFERENCES[variant]
-    reference = build(weights=None).eval()
-    network = RAFT(variant=variant).eval()
+    reference = build(weights=None).eval().to(device)
+    network = RAFT(variant=variant).eval().to(device)
     network.load_state_dict(reference.state_dict())
     assert sum(p.numel() for p in network.parameters()) == size
-    image1, image2 = pair()
+    image1, image2 = pair().to(device)
     with torch.no_grad():
         expected = reference(2 * image1 - 1, 2 * image2 - 1, num_flow_updates=2)[-1]
         (found,) = network(image1, image2, iterations=2).flows

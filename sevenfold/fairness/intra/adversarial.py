@@ -13,7 +13,7 @@ from sevenfold.errors import InputError
 from sevenfold.fairness.intra.base import Debiased, Incumbent, Method, Problem, linear_layer
 from sevenfold.fairness.intra.finetune import stratified
 from sevenfold.fairness.measures import soft_bias
-from sevenfold.seeding import stream_seed, torch_generator
+from sevenfold.seeding import seeded, torch_generator
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,7 @@ class Adversarial(Method):
             raise InputError(f"batches of {self.schedule.batch} need at least as many validation rows")
         duel, incumbent = Duel(problem, self), Incumbent(problem)
         how, step = self.schedule, 0
-        with torch.enable_grad(), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(stream_seed(problem.seed, "critic dropout"))
+        with torch.enable_grad(), seeded(problem.seed, "critic dropout", device=problem.x.device):
             for _ in range(how.epochs):
                 for _ in range(how.critic if self.critic != "none" else 0):
                     duel.train_critic()
@@ -125,8 +124,7 @@ class Duel:
         self.rates = torch.optim.Adam(self.actor.parameters(), lr=how.schedule.lr_actor)
         self.critic: nn.Module | None = None
         if how.critic != "none":
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(stream_seed(problem.seed, "critic"))
+            with seeded(problem.seed, "critic"):
                 self.critic = CRITICS[how.critic](head.in_features, how.schedule.batch).to(problem.x.device)
             self.critic_rates = torch.optim.Adam(self.critic.parameters(), lr=how.schedule.lr_critic)
 

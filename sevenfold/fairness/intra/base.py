@@ -54,7 +54,8 @@ class Problem:
     def parted(self, share: float) -> "Problem":
         """Tune on ``share`` of every cell (a, y), select on the rest."""
         order = torch.randperm(len(self.y), generator=torch_generator(self.seed, "tune and select"))
-        cell, chosen = (2 * self.a + self.y)[order], torch.zeros(len(self.y), dtype=torch.bool)
+        order = order.to(self.y.device)
+        cell, chosen = (2 * self.a + self.y)[order], torch.zeros_like(self.y, dtype=torch.bool)
         for k in range(4):
             own = order[cell == k]
             chosen[own[: round(share * len(own))]] = True
@@ -207,7 +208,8 @@ def figures_at(problem: Problem, scores: Tensor, threshold: float) -> Best:
     """Return the figures of scores (n,) at a given threshold."""
     decisions = scores.double() > threshold
     values = problem.objective.value(*count(decisions, problem.y, problem.a))
-    return Best(torch.tensor([threshold], dtype=torch.float64), *(v[None] for v in values))
+    at = torch.tensor([threshold], dtype=torch.float64, device=scores.device)
+    return Best(at, *(v[None] for v in values))
 
 
 @contextmanager

@@ -34,5 +34,5 @@ class Constant(Method):
     def search(self, problem: Problem) -> Debiased:
         """Look at the labels alone."""
         threshold = -math.inf if problem.y.double().mean() > 0.5 else math.inf
-        judged = figures_at(problem, torch.zeros(len(problem.y)), threshold)
+        judged = figures_at(problem, torch.zeros(len(problem.y), device=problem.y.device), threshold)
         return problem.result(problem.state(), judged, trace=[])

@@ -136,5 +136,5 @@ class Scorer:
             cut = [{n: v[i : i + self.problem.chunk] for n, v in joint.items()} for i in parts]
             return torch.cat([self.problem.batched_scores(part) for part in cut])
         weight = stack.get(self.weight, self.start[self.weight].expand(count, 1, -1))
-        bias = stack.get(self.bias, self.start.get(self.bias, torch.zeros(1)).expand(count, 1))
+        bias = stack.get(self.bias, self.start.get(self.bias, weight.new_zeros(1)).expand(count, 1))
         return weight[:, 0] @ self.features.T + bias

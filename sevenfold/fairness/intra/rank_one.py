@@ -113,36 +113,39 @@ class RankOne(Method):
         if folds:
             return self._cross_fitted(problem, layer, folds)
         incumbent, found = Incumbent(problem), direction(problem.material, layer, ridge=self.ridge)
-        grid = torch.linspace(-self.reach, self.reach, self.points) * found.scale
+        grid = self._grid(problem) * found.scale
         step = float(grid[1] - grid[0])
         for _ in range(1 + self.refine):
             best = self._offer(incumbent, found, layer, grid)
             center = float(grid[best.argmax()])
-            grid = center + torch.linspace(-step, step, 21)
+            grid = center + torch.linspace(-step, step, 21, device=grid.device)
             step /= 10
         if self.sgd:
             start = {**incumbent.state}
             tune(problem, incumbent, start, Sgd(lr=0.02, steps=self.sgd), scope=[layer])
         return incumbent.result()
 
+    def _grid(self, problem: Problem) -> Tensor:
+        """Return the sizes of edits that are tried, in units of the direction."""
+        return torch.linspace(-self.reach, self.reach, self.points, device=problem.x.device)
+
     def _offer(self, incumbent: Incumbent, found: Direction, layer: str, grid: Tensor) -> Best:
         problem, state = incumbent.problem, incumbent.problem.state()
-        c = grid.to(problem.x.device)
-        parts = [problem.batched_scores(found.stack(layer, state, k)) for k in c.split(problem.chunk)]
+        parts = [problem.batched_scores(found.stack(layer, state, c)) for c in grid.split(problem.chunk)]
         best = problem.best(torch.cat(parts))
 
         def edited(i: int) -> State:
-            return {name: v[0] for name, v in found.stack(layer, state, c[i : i + 1]).items()}
+            return {name: v[0] for name, v in found.stack(layer, state, grid[i : i + 1]).items()}
 
         incumbent.offer(best, edited, "edit")
         return best
 
     def _cross_fitted(self, problem: Problem, layer: str, folds: int) -> Debiased:
         """Choose c (in the directions' own units) and the threshold by out-of-fold scores."""
-        state, grid = problem.state(), torch.linspace(-self.reach, self.reach, self.points)
+        state, grid = problem.state(), self._grid(problem)
         scores = problem.x.new_zeros(self.points, len(problem.y))
         for held in fold_rows(problem, folds):
-            rest = torch.ones(len(problem.y), dtype=torch.bool)
+            rest = torch.ones_like(problem.y, dtype=torch.bool)
             rest[held] = False
             part = direction(problem, layer, ridge=self.ridge, rows=rest.nonzero()[:, 0])
             stack = part.stack(layer, state, grid * part.scale)
@@ -170,6 +173,7 @@ def sees_attribute(problem: Problem) -> bool:
 def fold_rows(problem: Problem, folds: int) -> list[Tensor]:
     """Return the rows of each fold, stratified by the cells of attribute and label."""
     order = torch.randperm(len(problem.y), generator=torch_generator(problem.seed, "folds"))
+    order = order.to(problem.y.device)
     cell = (2 * problem.a + problem.y)[order]
     order = order[cell.sort(stable=True).indices]
     return [order[start::folds] for start in range(folds)]

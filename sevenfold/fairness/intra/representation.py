@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from sevenfold.config import ConfigError
 from sevenfold.fairness.intra.adversarial import Adversarial, Duel, Schedule
 from sevenfold.fairness.intra.base import Debiased, Incumbent, Method, Problem
-from sevenfold.seeding import stream_seed
+from sevenfold.seeding import seeded
 
 ZHANG = Schedule(epochs=6, critic=60, actor=60, lr_actor=1e-4)
 
@@ -32,12 +32,12 @@ class Representation(Method):
         incumbent, how, step = Incumbent(problem), self.schedule, 0
         duel = Duel(problem, Adversarial(critic="none", schedule=how))
         duel.actor(problem.x[:2])
-        with torch.enable_grad(), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(stream_seed(problem.seed, "representation"))
+        with torch.enable_grad(), seeded(problem.seed, "representation", device=problem.x.device):
             width = duel.features[0].shape[1]
             hidden = [layer for _ in range(3) for layer in (nn.LazyLinear(32), nn.Dropout(0.2), nn.ReLU())]
             adversary = nn.Sequential(*hidden, nn.Linear(32, 1))
-            adversary(torch.zeros(1, width))
+            adversary(torch.zeros(1, width))  # lazy layers draw their weights here, on the CPU
+            adversary.to(problem.x.device)
             rates = torch.optim.Adam(adversary.parameters(), lr=how.lr_critic)
             for _ in range(how.epochs):
                 for _ in range(how.critic):

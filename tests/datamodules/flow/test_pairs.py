@@ -161,7 +161,8 @@ def test_zero_flow_on_the_real_pairs():
         metric = EndPointError(average="images")
         metric.update(torch.zeros_like(batch["flow"]), batch["flow"], batch["valid"])
         found[batch["name"][0]] = metric.compute().item()
-    assert found == pytest.approx(expected, abs=5e-4, rel=1e-3)
+    known = {name: found[name] for name in expected}  # there may be more pairs beside them
+    assert known == pytest.approx(expected, abs=5e-4, rel=1e-3)
 
 
 class Recorder(pl.LightningModule):

@@ -81,17 +81,20 @@ def test_without_doubt_every_rule_ranks_like_the_mean(name):
 
 
 def test_stacked_networks_equal_separate_modules_after_50_steps():
-    """Trials x members as one training: 1e-5 after 50 steps of Adam, in batches of 32."""
-    x = torch.stack([torch.from_numpy(Features("path").of(SPACE, r.archs)) for r in rounds(2, n=64)])
-    y = torch.stack([torch.from_numpy(r.losses).float() for r in rounds(2, n=64)])
+    """Trials x members as one training: 1e-5 after 50 steps of Adam, in batches of 32, in float64.
+
+    In float32 no bound holds everywhere: Adam makes whole steps of gradients that are rounding alone.
+    """
+    x = torch.stack([torch.from_numpy(Features("path").of(SPACE, r.archs)) for r in rounds(2, n=64)]).double()
+    y = torch.stack([torch.from_numpy(r.losses) for r in rounds(2, n=64)])
     training, copies = Training(epochs=25), 6
-    network = MLP(x.shape[2], copies=copies)
+    network = MLP(x.shape[2], copies=copies).double()
     fit(network, x, y, training=training, seeds=[3, 4], members=3)
     start = MLP(x.shape[2], copies=copies)
     start.initialize(initial_generators([3, 4], members=3))
     for copy in range(copies):
         layers = [m for w in start.weights for m in (nn.Linear(*w.shape[1:]), nn.ReLU())][:-1]
-        plain = nn.Sequential(*layers)
+        plain = nn.Sequential(*layers).double()
         for layer, w in zip(plain[::2], start.weights, strict=True):
             layer.weight.data.copy_(w[copy].T)
             nn.init.zeros_(layer.bias)
@@ -165,11 +168,15 @@ def test_ridge_is_the_likeliest_linear_posterior():
     ids=lambda model: type(model).__name__,
 )
 def test_models_of_many_trials_are_those_of_each_and_learn(surrogate):
-    together = surrogate.scores(SPACE, rounds(3))
+    together = surrogate.scores(SPACE, rounds(8))
     for place, given in enumerate(rounds(3)):
         alone = surrogate.scores(SPACE, [given])[0]
         np.testing.assert_allclose(together[place], alone, rtol=1e-3, atol=1e-3)
-        assert stats.spearmanr(alone, loss(given.candidates)).statistic > 0.3  # no random pick
+    ranked = [
+        stats.spearmanr(s, loss(r.candidates)).statistic for s, r in zip(together, rounds(8), strict=True)
+    ]
+    # a random pick has mean 0 and deviation 1/sqrt(79) a round; the weakest model .40 and .12
+    assert np.mean(ranked) > 5 / np.sqrt(79 * 8)
 
 
 def test_failed_evaluations_count_like_the_worst():
@@ -187,9 +194,9 @@ def test_features_are_encodings_looked_up():
     assert Features("trunc_path", 5).of(SPACE, archs).shape == (20, 5)
 
 
-def start(kind, space=SPACE, **options):
-    trial = kind(space, np.random.default_rng(0), **options)
-    archs = space.sample(np.random.default_rng(1), 30)
+def start(kind, space=SPACE, *, seed=0, **options):
+    trial = kind(space, np.random.default_rng(seed), **options)
+    archs = space.sample(np.random.default_rng(seed + 1), 30)
     trial.tell(archs, loss(archs[:, :6] % 5))
     trial.absorb(1)
     return trial
@@ -223,22 +230,29 @@ def test_repeats_are_for_the_preset_that_wants_them():
 
 
 def test_the_neural_predictor_evaluates_the_best_of_its_ranking():
-    """Not the first ones, as in public code."""
-    trial = NeuralPredictor(SPACE, np.random.default_rng(0), budget=50, surrogate={"name": "ridge"})
-    assert (trial.num_init, trial.k) == (45, 5) and trial.candidates.num == 2500
-    archs = trial.ask(45)
-    trial.tell(archs, loss(archs))
-    chosen = trial.ask(5)
-    everything = np.sort(loss(SPACE.archs(np.arange(15625))))
-    assert len(chosen) == 5 and (loss(chosen) < everything[len(everything) // 20]).all()
+    """Not the first ones, as in public code: of those, 10 of 20 are among the best twentieth once in 1e8."""
+    best, among = np.quantile(loss(SPACE.archs(np.arange(15625))), 0.05), 0
+    for seed in range(4):
+        trial = NeuralPredictor(SPACE, np.random.default_rng(seed), budget=50, surrogate={"name": "ridge"})
+        assert (trial.num_init, trial.k) == (45, 5) and trial.candidates.num == 2500
+        archs = trial.ask(45)
+        trial.tell(archs, loss(archs))
+        chosen = trial.ask(5)
+        assert len(chosen) == 5
+        among += (loss(chosen) < best).sum()
+    assert among >= 10
 
 
 def test_dngo_chooses_by_its_mean_and_spread():
     """Public code put the acquisition's name where an option stands, so that a constant mean was used."""
-    trial = start(DNGOSearch, num_init=20, surrogate={"acquisition": {"name": "mean"}})
-    asked = trial.ask(10)
-    candidates = start(DNGOSearch, num_init=20).candidates.draw(trial, "adj")
-    assert loss(asked).mean() < np.quantile(loss(candidates), 0.3)
+    shares = []
+    for seed in range(16):
+        trial = start(DNGOSearch, seed=seed, num_init=20, surrogate={"acquisition": {"name": "mean"}})
+        asked = trial.ask(10)
+        candidates = start(DNGOSearch, seed=seed, num_init=20).candidates.draw(trial, "adj")
+        shares.append((loss(candidates) < loss(asked)[:, None]).mean())
+    # ten random picks have a mean rank of 1/2 and a deviation of 1/sqrt(120); DNGO's are .31 and .07
+    assert np.mean(shares) < 0.5 - 5 / np.sqrt(120 * 16)
 
 
 def test_truncated_mutations_take_a_cutoff_and_others_refuse_it():

@@ -1,12 +1,8 @@
 """The embedded benchmark: what its file says, and that training says the same again."""
 
-import subprocess
-import sys
-import time
-from pathlib import Path
-
 import numpy as np
 import pytest
+from exchangeable import exchangeable_p
 
 from sevenfold.errors import InputError
 from sevenfold.nas.benchmarks import load_benchmark
@@ -17,8 +13,7 @@ from sevenfold.nas.digits.build import class_numbers, class_ops
 from sevenfold.nas.digits.images import SIZES, split_indices
 from sevenfold.nas.digits.training import Recipe, train_cells
 from sevenfold.nas.spaces.nb201_keys import classes, official_order
-
-ROOT = Path(__file__).resolve().parents[3]
+from sevenfold.seeding import numpy_generator
 
 
 def test_the_file_is_small_whole_and_answers_for_every_cell() -> None:
@@ -51,78 +46,72 @@ def test_one_run_ranks_cells_well() -> None:
     assert found.split_tau >= 0.90
 
 
-LISTED = np.array([133, 472, 1489, 1828, 2619, 3184, 5105, 5218])
-"""Eight of 48 evenly spaced classes, all operations at many places. The table was made with AVX-512; these
-classes gave the same counts with AVX2 and without any AVX, while about half of the 48 did not."""
+LEVEL = 1e-5
+"""Of each of the four comparisons below with repeated trainings: together below 1e-4."""
 
 
-def _train_again(members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Train classes with seed 0; return correct answers and losses, new beside stored, (2, n, epochs, 3)."""
-    bench = load_benchmark("digits-nb201")
-    archs = official_order()[0][class_numbers()[members]]
-    found = train_cells(class_ops()[members], np.zeros(len(members), int), recipe=Recipe())
-    stored = [
-        np.stack(
-            [bench.curves(archs, split=s, metric=metric, seed=0).values[:, 0] * unit[s] for s in SIZES], -1
-        )
-        for metric, unit in (
-            ("acc", {s: n / 100 for s, n in SIZES.items()}),
-            ("loss", dict.fromkeys(SIZES, 1)),
-        )
-    ]
-    correct, loss = (np.stack(pair) for pair in zip(found, stored, strict=True))
-    return correct, loss
-
-
-def test_training_the_listed_classes_again_gives_the_stored_curves() -> None:
-    """A20: at every epoch within two images and 2 % of the loss."""
-    correct, loss = _train_again(LISTED)
-    assert np.abs(correct[0] - correct[1]).max() < 2.01
-    np.testing.assert_allclose(loss[0], loss[1], rtol=0.02)
-
-
-@pytest.mark.slow
-def test_training_any_class_again_gives_nearly_the_stored_curves() -> None:
-    """Processors round differently, and training may amplify that from the eighth epoch on: the first six
-    epochs are equal, later ones differ by a few images where two seeds differ by dozens.
+def _train_again(n: int, seed: int, recipe: Recipe) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Train n classes drawn by ``seed``, with seed 0; return correct answers and losses (n, epochs, 3), and
+    the same of the table's three seeds (3, n, epochs, 3).
     """
-    members = np.arange(8) * 640 + 300
-    correct, loss = _train_again(members)
-    off = np.abs(correct[0] - correct[1])
-    assert off[:, :6].max() < 2.01 and off.mean() < 1
-    np.testing.assert_allclose(loss[0, :, :6], loss[1, :, :6], rtol=0.02)
-    assert np.median(np.abs(loss[0] / loss[1] - 1)) < 0.02
     bench = load_benchmark("digits-nb201")
+    members = numpy_generator(seed, "digits-nb201", "trained again").choice(5425, n, replace=False)
+    correct, loss = train_cells(class_ops()[members], np.zeros(n, int), recipe=recipe)
     archs = official_order()[0][class_numbers()[members]]
-    runs = [bench.curves(archs, split="val", metric="acc", seed=seed).values[:, 0] for seed in (0, 1)]
-    assert (
-        np.abs(runs[1] - runs[0]).mean() * SIZES["val"] / 100 > 5 * off[:, :, list(SIZES).index("val")].mean()
-    )
+    stored = [
+        np.stack([bench.curves(archs, split=s, metric=metric, seed="all").values for s in SIZES], -1)
+        for metric in ("acc", "loss")
+    ]
+    counts = stored[0] * list(SIZES.values()) / 100
+    return correct.astype(float), loss, counts.transpose(1, 0, 2, 3), stored[1].transpose(1, 0, 2, 3)
+
+
+def _p_values(correct: np.ndarray, loss: np.ndarray, counts: np.ndarray, losses: np.ndarray) -> list[float]:
+    """Judge later epochs as one more run beside the table's seeds 1 and 2: training loss, unseen images."""
+    return [
+        exchangeable_p(loss[:, 1:, 0].mean(1), losses[1:, :, 1:, 0].mean(2)),
+        exchangeable_p(correct[:, 1:, 1:].sum((1, 2)), counts[1:, :, 1:, 1:].sum((2, 3))),
+    ]
+
+
+def _is_the_stored_training(
+    correct: np.ndarray, loss: np.ndarray, counts: np.ndarray, losses: np.ndarray
+) -> None:
+    """Judge a training of the table's seed 0, on any processor.
+
+    Rounding grows from step to step without bound: between kernels with and without AVX, losses of 48 classes
+    differ by at most 1.2e-5 of themselves after the 19 steps of the first epoch and by half after seven
+    epochs. In the first epoch the table's own resolution (float16, 5e-4) is therefore the larger part; 3
+    images (0.5 %) are those whose two best logits are that close, and 1 % of the loss is 800 times the growth
+    seen. Two seeds are 13 images apart at least and 27 on average. Later epochs are one more run of the law.
+    """
+    assert np.abs(correct[:, 0] - counts[0, :, 0]).max() < 3.01
+    np.testing.assert_allclose(loss[:, 0], losses[0, :, 0], rtol=0.01)
+    assert min(_p_values(correct, loss, counts, losses)) > LEVEL
+
+
+def test_training_arbitrary_classes_again_gives_the_stored_first_epoch_and_law() -> None:
+    correct, loss, counts, losses = _train_again(16, 0, Recipe())
+    _is_the_stored_training(correct, loss, counts, losses)
+    # it has power: curves that are two epochs ahead of the table's are noticed
+    p_values = _p_values(counts[0, :, 2:], losses[0, :, 2:], counts[:, :, :-2], losses[:, :, :-2])
+    assert max(p_values) < LEVEL
 
 
 @pytest.mark.slow
-def test_it_loads_in_a_fifth_of_a_second() -> None:
-    code = (
-        "import time\n"
-        "from sevenfold.nas.benchmarks import load_benchmark\n"
-        "load_benchmark('synthetic-nb201')  # what is imported is not counted\n"
-        "times = []\n"
-        "for _ in range(5):\n"
-        "    start = time.perf_counter()\n"
-        "    bench = load_benchmark('digits-nb201')\n"
-        "    bench.query(bench.archs, split='val', metric='acc', epoch='last', seed='mean')\n"
-        "    times.append(time.perf_counter() - start)\n"
-        "print(min(times))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert float(done.stdout) < 0.2
+def test_training_more_classes_again_gives_the_stored_first_epoch_and_law() -> None:
+    _is_the_stored_training(*_train_again(48, 1, Recipe()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wrong", [{"lr": 0.08}, {"lr": 0.03}, {"momentum": 0.8}, {"batch_size": 64}])
+def test_a_wrong_recipe_is_noticed_in_later_epochs(wrong: dict[str, float]) -> None:
+    assert min(_p_values(*_train_again(16, 0, Recipe(**wrong)))) < LEVEL
 
 
 def test_a_description_is_what_the_table_holds() -> None:
     bench = load_benchmark("synthetic-nb201")
-    start = time.perf_counter()
     found = describe(bench)
-    assert time.perf_counter() - start < 20
     archs = distinct(bench.space, bench.archs)
     assert len(archs) == len(np.unique(network_keys(bench.space, bench.archs))) == 5425
     runs = [bench.query(archs, split="val", metric="acc", epoch="last", seed=seed) for seed in bench.seeds]

@@ -73,7 +73,7 @@ def test_uniform_nb201_has_the_theory_of_independent_losses():
     assert abs(np.mean(losses) - 0.5) < 0.01 and 0 <= losses.min() < losses.max() <= 1
     table = bench.space.neighbor_table()
     minima = (losses[:, None] < losses[table]).all(axis=1).sum()
-    assert abs(minima - 15625 / 25) <= 35
+    assert abs(minima - 15625 / 25) < 5 * 15.4  # the deviation between tables, measured over 400
     assert len(np.unique(losses)) == 15625
 
 

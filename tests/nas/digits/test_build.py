@@ -94,7 +94,7 @@ def test_a_build_killed_at_any_moment_gives_the_same_table(tmp_path: Path) -> No
                 time.sleep(0.1 * kills)
                 process.send_signal(signal.SIGKILL)
                 kills += 1
-            process.wait(timeout=300)
+            process.wait(timeout=900)
         assert kills == 3 * killed
         with np.load(table) as file:
             tables.append({key: file[key] for key in file.files})

@@ -14,7 +14,11 @@ from sevenfold.nas.digits.training import Recipe, train_cells
 from sevenfold.seeding import numpy_generator, stream_seed
 
 ARCHS = numpy_generator(0, "training").integers(5, size=(5, 6))
-SHORT = Recipe(channels=4, epochs=2)
+SHORT = Recipe(channels=4, epochs=2, batch_size=64)
+"""Twenty steps: as few as one epoch of the recipe, in which rounding grows to 1e-5 of the loss (the tests of
+the embedded table say more), so that 1e-3 and the 3 images whose logits are that close bound it anywhere.
+"""
+IMAGES = 3
 
 
 def test_splits_are_stratified_and_cover_all_images() -> None:
@@ -34,7 +38,7 @@ def test_curves_do_not_depend_on_the_stack() -> None:
     assert correct.shape == loss.shape == (10, 2, 3)
     alone, own = train_cells(archs[5:6], seeds[5:6], recipe=SHORT)
     np.testing.assert_allclose(own[0], loss[5], rtol=1e-3)
-    assert np.abs(alone[0].astype(int) - correct[5]).max() <= 1
+    assert np.abs(alone[0].astype(int) - correct[5]).max() <= IMAGES
     assert not np.allclose(loss[4], loss[5], rtol=1e-3)  # another seed is another run
 
 
@@ -50,12 +54,12 @@ def test_curves_are_those_of_an_ordinary_training_loop() -> None:
     for weight, own in zip(network.weights(), drawn(start, 0), strict=True):
         weight.data.copy_(own.view_as(weight))
     optimizer = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4, nesterov=True)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 2 * 19)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 2 * 10)
     pictures = {name: _pictures(name) for name in SIZES}
     for epoch in range(2):
         network.train()
         total = right = 0.0
-        for rows in torch.randperm(600, generator=generator).split(32):
+        for rows in torch.randperm(600, generator=generator).split(64):
             logits = network(pictures["train"][rows])
             value = F.cross_entropy(logits, labels := images["train"].labels[rows])
             optimizer.zero_grad()
@@ -65,13 +69,15 @@ def test_curves_are_those_of_an_ordinary_training_loop() -> None:
             total, right = total + value.item() * len(rows), right + (logits.argmax(1) == labels).sum().item()
         network.eval()
         assert loss[0, epoch, 0] == pytest.approx(total / 600, rel=1e-3)
-        assert abs(int(correct[0, epoch, 0]) - right) <= 1
+        assert abs(int(correct[0, epoch, 0]) - right) <= IMAGES
         for place, name in ((1, "val"), (2, "test")):
             with torch.no_grad():
                 logits = network(pictures[name])
             expected = F.cross_entropy(logits, images[name].labels).item()
             assert loss[0, epoch, place] == pytest.approx(expected, rel=1e-3)
-            assert abs(int(correct[0, epoch, place]) - (logits.argmax(1) == images[name].labels).sum()) <= 1
+            assert (
+                abs(int(correct[0, epoch, place]) - (logits.argmax(1) == images[name].labels).sum()) <= IMAGES
+            )
 
 
 def _pictures(name: str) -> torch.Tensor:

@@ -1,7 +1,6 @@
 """Path encodings: worked examples, independent walks, truncation."""
 
 import itertools
-import time
 
 import numpy as np
 import pytest
@@ -115,15 +114,13 @@ def test_truncated_forms_are_cut_from_the_whole(name):
             trunc_path(space, archs, cutoff=cutoff)
 
 
-def test_all_of_nb201_in_every_encoding_within_a_second():
+@pytest.mark.parametrize("name", [name for name in ENCODINGS if name not in ("adj_cat", "adj_cont")])
+def test_all_of_nb201_at_once_is_what_its_parts_are(name):
     space = NB201()
     archs = space.archs(np.arange(15625))
-    seconds = []
-    for _ in range(3):  # the best of three: other processes share the machine
-        start = time.process_time()
-        for name, reference in ENCODINGS.items():
-            if name not in ("adj_cat", "adj_cont"):
-                options = {"cutoff": 5} if name.startswith("trunc_adj") else {}
-                assert len(locate(reference)(space, archs, **options)) == 15625
-        seconds.append(time.process_time() - start)
-    assert min(seconds) < 1
+    options = {"cutoff": 5} if name.startswith("trunc_adj") else {}
+    encode = locate(ENCODINGS[name])
+    whole = encode(space, archs, **options)
+    assert len(whole) == 15625
+    for rows in np.array_split(np.random.default_rng(0).permutation(15625)[:600], 3):
+        assert (encode(space, archs[rows], **options) == whole[rows]).all()

@@ -87,14 +87,15 @@ def test_a17_a_learned_filter_lowers_the_regret() -> None:
     table = curve_table(load_benchmark("spikenas", root=str(ROOT)))
     top = table.curves[:, -1].max()
     plain = [top - plain_search(table, numpy_generator(s), budget=15_000).best[-1] for s in range(60)]
-    found = [
+    filtered = [
         top
         - filtered_search(
             table, build(EXTRAPOLATORS, {"name": "ridge"}, "e"), Filter(), numpy_generator(s), budget=15_000
         ).best[-1]
         for s in range(60)
     ]
-    assert np.mean(found) <= 0.28 and np.mean(plain) <= 0.36
+    gain = np.array(plain) - filtered  # .111 +- .017: .344 without a filter, .233 with it
+    assert gain.mean() > 3 * gain.std() / np.sqrt(60)
 
 
 class Never(Baseline):

@@ -28,16 +28,16 @@ def cells(n: int, stream: int = 0) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", PREDICTORS)
-def test_a_stack_is_trained_like_each_copy_alone(name: str) -> None:
+def test_a_stack_is_trained_like_each_copy_alone(name: str, device: torch.device) -> None:
     encoding = "gcn" if name == "gcn" else "adj_onehot"
-    x = torch.stack([encode(SPACE, cells(23, seed), encoding) for seed in (0, 1)])
-    targets = x[:, :, ::3].sum(2) + torch.arange(2)[:, None]
+    x = torch.stack([encode(SPACE, cells(23, seed), encoding) for seed in (0, 1)]).to(device)
+    targets = x[:, :, ::3].sum(2) + torch.arange(2, device=device)[:, None]
     training = Training(epochs=3, batch_size=8, standardize=name == "gcn", cosine=True, loss="mse")
     options = {"name": name, **SMALL[name]}
-    stack = build(PREDICTORS, options, "network", features=x.shape[2], copies=4)
+    stack = build(PREDICTORS, options, "network", features=x.shape[2], copies=4).to(device)
     fit(stack, x, targets, training=training, seeds=[5, 6], members=2)
     for place, seed in enumerate((5, 6)):
-        alone = build(PREDICTORS, options, "network", features=x.shape[2], copies=2)
+        alone = build(PREDICTORS, options, "network", features=x.shape[2], copies=2).to(device)
         fit(
             alone,
             x[place : place + 1],
