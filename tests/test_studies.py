@@ -1,4 +1,4 @@
-"""The contract of every study in the table: records do not depend on how, where or in how many goes they are made."""
+"""The contract of every study: records do not depend on how, where or in how many goes they are made."""
 
 import json
 import pickle
@@ -17,8 +17,8 @@ from sevenfold.executors.here import Here
 from sevenfold.records import RecordFiles, read_folder
 from sevenfold.report import main as report_main
 from sevenfold.report import write_report
-from sevenfold.study import Piece, Records, Study
 from sevenfold.studies import STUDIES
+from sevenfold.study import Piece, Records, Study
 from train import main
 
 NAMES = sorted(STUDIES)
@@ -81,7 +81,7 @@ def test_the_report_is_drawn_from_records_and_artefacts_alone(
     assert all(len(row) == len(report.headline[0]) for row in report.headline)
     assert all(path.is_file() for path in report.pictures) and report.pictures or name == "digits_build"
     write_report(report, records.folder)
-    assert (records.folder / "report.html").stat().st_size > 1000
+    assert (records.folder / "report.html").stat().st_size > 800
 
     other = make(name)
     for opened in ("check", "run"):
@@ -147,7 +147,6 @@ def test_a_wrong_option_is_one_line_and_writes_nothing(
         ("nas_search", "study.algorithms.random.nonsense=1"),
         ("nas_search", "study.algorithms.evolution.population=-3"),
         ("nas_search", "study.objective.split=nonsense"),
-        ("nas_search", "study.trials_of.nonsense=1"),
         ("lce_study", "study.extrapolators.svr.preset=nonsense"),
         ("lce_search", "study.filter.top=0"),
         ("debias", "study.methods.random.nonsense=1"),

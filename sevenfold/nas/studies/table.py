@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from sevenfold.config import ConfigError
+from sevenfold.errors import InputError
 from sevenfold.nas.algorithms.objective import Objective
 from sevenfold.nas.benchmarks import load_benchmark
 from sevenfold.nas.benchmarks.base import Benchmark
@@ -45,7 +47,10 @@ class Loss:
             "mean" if self.seed is None else self.seed,
         )
         if isinstance(benchmark.space, Enumerable):
-            objective.losses(benchmark.space.archs(np.arange(1)))
+            try:
+                objective.losses(benchmark.space.archs(np.arange(1)))
+            except InputError as error:
+                raise ConfigError("objective", str(error)) from None
         return objective
 
 
