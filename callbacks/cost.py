@@ -9,6 +9,8 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from sevenfold.ranges import NonNegativeInt
+
 
 class Cost(pl.Callback):
     """Measure the median time of a batch and the peak memory of each stage, on every rank for itself.
@@ -18,7 +20,7 @@ class Cost(pl.Callback):
     size of the process so far.
     """
 
-    def __init__(self, *, skip: int = 2) -> None:
+    def __init__(self, *, skip: NonNegativeInt = 2) -> None:
         self.skip = skip
         self._times: dict[str, list[float]] = {}
         self._peaks: dict[str, float] = {}

@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 import torch
 
 from sevenfold.errors import InputError
+from sevenfold.ranges import Count, Growth, NonNegativeInt
 
 
 class Diverged(InputError):
@@ -28,7 +29,7 @@ class Divergence(pl.Callback):
     """
 
     def __init__(
-        self, *, factor: float = 100.0, patience: int = 20, every: int = 10, window: int = 200
+        self, *, factor: Growth = 100.0, patience: NonNegativeInt = 20, every: Count = 10, window: Count = 200
     ) -> None:
         self.factor, self.patience, self.every = factor, patience, every
         self._recent: list[torch.Tensor] = []

@@ -15,6 +15,7 @@ from sevenfold.errors import InputError
 from sevenfold.files import write_text
 from sevenfold.flow.analysis import Curve, converge, radius_at
 from sevenfold.flow.padding import pad
+from sevenfold.ranges import Count, NonNegativeInt, Seed
 from sevenfold.seeding import torch_generator
 
 
@@ -36,18 +37,18 @@ class FlowConvergence(pl.Callback):
     def __init__(
         self,
         *,
-        count: int = 8,
+        count: Count = 8,
         solvers: list[str] = ["fixed_point", "anderson", "broyden"],  # noqa: B006 (never changed)
-        steps: list[int] = [1, 2, 4, 6, 8, 12, 16, 24, 36, 48],  # noqa: B006
-        radius_iterations: int = 0,
-        seed: int = 0,
+        steps: list[Count] = [1, 2, 4, 6, 8, 12, 16, 24, 36, 48],  # noqa: B006
+        radius_iterations: NonNegativeInt = 0,
+        seed: Seed = 0,
     ) -> None:
-        if not steps or steps != sorted(set(steps)) or steps[0] < 1:
-            raise ConfigError("steps", f"must be increasing numbers from 1 on, got {steps}")
+        if not steps or steps != sorted(set(steps)):
+            raise ConfigError("steps", f"must be increasing numbers, got {steps}")
         for name in solvers:
             if name not in SOLVERS:
                 raise ConfigError("solvers", f"'{name}' is no solver. {suggest(name, SOLVERS)}")
-        if not solvers or radius_iterations == 1 or radius_iterations < 0:
+        if not solvers or radius_iterations == 1:
             raise ConfigError("radius_iterations", "needs a solver and either 0 or at least 2 iterations")
         self.count, self.solvers, self.steps = count, solvers, steps
         self.radius_iterations, self.seed = radius_iterations, seed

@@ -9,6 +9,7 @@ import torch
 from sevenfold.errors import InputError
 from sevenfold.flow.color import panel
 from sevenfold.flow.formats import write_image
+from sevenfold.ranges import NonNegativeInt
 
 
 class FlowImages(pl.Callback):
@@ -20,7 +21,7 @@ class FlowImages(pl.Callback):
     picture. Only rank zero draws, and only what it sees.
     """
 
-    def __init__(self, *, count: int = 4) -> None:
+    def __init__(self, *, count: NonNegativeInt = 4) -> None:
         self.count = count
         self._panels: dict[str, torch.Tensor] = {}
 

@@ -10,6 +10,7 @@ from sevenfold.config import ConfigError
 from sevenfold.errors import InputError
 from sevenfold.flow.metrics import end_point_error
 from sevenfold.flow.scores import Scores
+from sevenfold.ranges import Positive
 
 
 class FlowSpeed(pl.Callback):
@@ -19,8 +20,8 @@ class FlowSpeed(pl.Callback):
     results and draws ``images/speed.png``.
     """
 
-    def __init__(self, *, bounds: list[float] = [1, 2, 5, 10, 20, 40, 80]) -> None:  # noqa: B006
-        if not bounds or bounds != sorted(set(bounds)) or bounds[0] <= 0:
+    def __init__(self, *, bounds: list[Positive] = [1, 2, 5, 10, 20, 40, 80]) -> None:  # noqa: B006
+        if not bounds or bounds != sorted(set(bounds)):
             raise ConfigError("bounds", f"must be increasing positive speeds, got {bounds}")
         self.bounds = bounds
         self._scores = Scores()

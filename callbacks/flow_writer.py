@@ -12,6 +12,7 @@ from sevenfold.errors import InputError
 from sevenfold.flow.color import flow_colors
 from sevenfold.flow.formats import write_flow, write_image
 from sevenfold.flow.formats.animation import write_animation
+from sevenfold.ranges import Scale
 from sevenfold.records import append_record, merge_shards, summarize
 
 Layout = Literal["plain", "sintel", "kitti"]
@@ -36,7 +37,7 @@ class FlowWriter(pl.Callback):
         *,
         layout: Layout = "plain",
         color: bool = True,
-        radius: float | None = None,
+        radius: Scale | None = None,
         animation: bool = True,
     ) -> None:
         self.layout, self.color, self.radius, self.animation = layout, color, radius, animation

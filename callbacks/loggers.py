@@ -14,6 +14,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from callbacks.run_identity import Config, amend_identity, read_identity
 from sevenfold.config import ConfigError
+from sevenfold.ranges import Count
 
 
 class Run(TypedDict):
@@ -29,7 +30,7 @@ def _place(run: Run, name: str = "") -> str:
     return os.path.join(name, "" if run["shard"][0] == 1 else f"shard_{run['shard'][0]}").rstrip("/")
 
 
-def csv_logger(*, run: Run, flush_every: int = 100) -> CSVLogger:
+def csv_logger(*, run: Run, flush_every: Count = 100) -> CSVLogger:
     """Write ``metrics.csv`` into the run folder.
 
     Args:

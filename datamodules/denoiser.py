@@ -10,6 +10,7 @@ from datamodules.sampling import EpochLoader, EpochSampler, WithoutEpoch, placem
 from sevenfold.config import ConfigError, build
 from sevenfold.diffreps import SOURCES
 from sevenfold.diffreps.sources import Images
+from sevenfold.ranges import Count, Seed
 from sevenfold.seeding import torch_generator
 
 DIGITS = {"name": "digits", "size": 8}
@@ -29,9 +30,9 @@ class DenoiserImages(pl.LightningDataModule):
         self,
         *,
         source: dict[str, Any] = DIGITS,
-        held_out: int = 297,
-        batch_size: int = 96,
-        seed_data: int = 0,
+        held_out: Count = 297,
+        batch_size: Count = 96,
+        seed_data: Seed = 0,
     ) -> None:
         super().__init__()
         self.real: Images = build(SOURCES, source, "source")

@@ -10,6 +10,7 @@ from datamodules.sampling import EpochLoader, EpochSampler, WithoutEpoch, placem
 from sevenfold.config import ConfigError
 from sevenfold.fairness.data.load import open_source
 from sevenfold.fairness.data.table import Part, split_table
+from sevenfold.ranges import Count, NonNegativeInt, OpenShare, Seed
 
 SYNTHETIC = {"name": "synthetic"}
 
@@ -34,14 +35,14 @@ class FairnessRows(pl.LightningDataModule):
         source: dict[str, Any] = SYNTHETIC,
         root: str = "data",
         protected: str = "a",
-        split: tuple[float, float, float] = (0.6, 0.2, 0.2),
+        split: tuple[OpenShare, OpenShare, OpenShare] = (0.6, 0.2, 0.2),
         drop_protected: bool = False,
-        min_count: int = 0,
-        batch_size: int = 64,
-        seed_data: int = 0,
+        min_count: NonNegativeInt = 0,
+        batch_size: Count = 64,
+        seed_data: Seed = 0,
     ) -> None:
         super().__init__()
-        if min(split) <= 0 or abs(sum(split) - 1) > 1e-9:
+        if abs(sum(split) - 1) > 1e-9:
             raise ConfigError("split", f"must be three shares that add up to 1, got {list(split)}")
         self.batch_size, self.seed = batch_size, seed_data
         table, protected = open_source(source, root, protected)

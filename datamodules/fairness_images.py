@@ -8,6 +8,7 @@ from datamodules.sampling import EpochLoader, EpochSampler, WithoutEpoch, placem
 from sevenfold.config import ConfigError
 from sevenfold.fairness.data.images import AttributeFolder, Shapes
 from sevenfold.fairness.data.table import split_rows
+from sevenfold.ranges import Count, DepthOrNone, OpenShare, Seed, Size
 
 
 class AttributeImages(pl.LightningDataModule):
@@ -31,15 +32,15 @@ class AttributeImages(pl.LightningDataModule):
         table: str = "attributes.csv",
         label: str = "label",
         protected: str = "protected",
-        size: int = 32,
-        split: tuple[float, float, float] = (0.6, 0.2, 0.2),
-        batch_size: int = 32,
-        workers: int = 0,
-        seed_data: int = 0,
-        shapes: int = 600,
+        size: Size = 32,
+        split: tuple[OpenShare, OpenShare, OpenShare] = (0.6, 0.2, 0.2),
+        batch_size: Count = 32,
+        workers: DepthOrNone = 0,
+        seed_data: Seed = 0,
+        shapes: Count = 600,
     ) -> None:
         super().__init__()
-        if min(split) <= 0 or abs(sum(split) - 1) > 1e-9 or min(size, batch_size) < 1:
+        if abs(sum(split) - 1) > 1e-9:
             raise ConfigError("split", f"must be three shares that add up to 1, got {list(split)}")
         images: Dataset = (
             Shapes(shapes, size=size, seed=seed_data)

@@ -8,10 +8,11 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from datamodules.sampling import EpochLoader, EpochSampler
-from sevenfold.config import ConfigError, build
+from sevenfold.config import build
 from sevenfold.nas.benchmarks import BENCHMARKS
 from sevenfold.nas.predictors.sample import Cells, Split, draw_split
 from sevenfold.nas.predictors.training import draw_order
+from sevenfold.ranges import AtLeastTwo, Count, NonNegativeInt, Seed
 
 DIGITS = {"name": "digits-nb201"}
 
@@ -57,18 +58,15 @@ class PredictorCells(pl.LightningDataModule):
         self,
         *,
         benchmark: dict[str, Any] = DIGITS,
-        train: int = 200,
-        val: int = 500,
-        test: int = 2000,
-        run: int | None = None,
-        members: int = 1,
-        batch_size: int = 32,
-        seed: int = 0,
+        train: AtLeastTwo = 200,
+        val: AtLeastTwo = 500,
+        test: AtLeastTwo = 2000,
+        run: NonNegativeInt | None = None,
+        members: Count = 1,
+        batch_size: AtLeastTwo = 32,
+        seed: Seed = 0,
     ) -> None:
         super().__init__()
-        for name, value in {"train": train, "val": val, "test": test, "batch_size": batch_size}.items():
-            if value < 2:
-                raise ConfigError(name, f"is {value}; expected at least 2")
         self.table = build(BENCHMARKS, benchmark, "benchmark")
         self.sizes, self.run, self.seed = (train, val, test), run, seed
         self.members, self.batch_size = members, batch_size

@@ -8,10 +8,11 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from datamodules.sampling import EpochLoader, EpochSampler, WithoutEpoch
-from sevenfold.config import ConfigError
+from sevenfold.config import ConfigError, name_of
 from sevenfold.nas.benchmarks import load_benchmark
 from sevenfold.nas.x11.files import open_curves
 from sevenfold.nas.x11.tensor import CurveTensor, curve_tensor, leaked, split_rows
+from sevenfold.ranges import AtLeastTwo, Count, NonNegativeInt, PositiveShare, Seed
 from sevenfold.seeding import numpy_generator
 
 DIGITS = {"name": "digits-nb201"}
@@ -58,21 +59,21 @@ class CurveTables(pl.LightningDataModule):
         test_path: str | None = None,
         benchmark: dict[str, Any] = DIGITS,
         metrics: list[str] = ["val/acc"],  # noqa: B006 (never changed)
-        epochs: int | None = None,
+        epochs: Count | None = None,
         split: Literal["class", "string"] = "class",
         beside: Literal["class", "string"] | None = "string",
-        train: float = 0.9,
-        runs: list[int] | None = None,
-        judge_run: int | None = None,
-        archs: int | None = None,
-        batch_size: int = 64,
-        seed: int = 0,
+        train: PositiveShare = 0.9,
+        runs: list[NonNegativeInt] | None = None,
+        judge_run: NonNegativeInt | None = None,
+        archs: Count | None = None,
+        batch_size: AtLeastTwo = 64,
+        seed: Seed = 0,
     ) -> None:
         super().__init__()
-        if not metrics or batch_size < 2:
-            raise ConfigError("metrics", f"metrics {metrics}, batch_size {batch_size}: expected one and 2")
+        if not metrics:
+            raise ConfigError("metrics", "needs at least one")
         options = {key: value for key, value in benchmark.items() if key != "name"}
-        bench = open_curves(path) if path else load_benchmark(benchmark["name"], **options)
+        bench = open_curves(path) if path else load_benchmark(name_of(benchmark, "benchmark"), **options)
         self.table = curve_tensor(bench, metrics, epochs=epochs)
         self.seed, self.batch_size = seed, batch_size
         if archs is not None:

@@ -13,6 +13,7 @@ from sevenfold.fairness import METHODS, POSTPROCESSORS
 from sevenfold.fairness.debiaser import Debiaser
 from sevenfold.fairness.network import Logits
 from sevenfold.fairness.studies.debias import DebiasStudy
+from sevenfold.ranges import Seed
 
 
 class DebiasModule(StudyModule):
@@ -36,7 +37,7 @@ class DebiasModule(StudyModule):
         self,
         study: DebiasStudy,
         *,
-        seed: int = 0,
+        seed: Seed = 0,
         executor: Executor | None = None,
         stopping: Callable[[], bool] = lambda: False,
         network: nn.Module | None = None,

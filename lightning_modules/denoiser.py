@@ -10,12 +10,13 @@ import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from sevenfold.config import ConfigError, build
+from sevenfold.config import build
 from sevenfold.diffreps import NETWORKS
 from sevenfold.diffreps.denoising import denoising_loss, drop_labels, image_samples
 from sevenfold.diffreps.noise_table import NoiseTable, Prediction
 from sevenfold.diffreps.priors.network import NetworkPrior
 from sevenfold.diffreps.scores import Classifier, entropy, frechet
+from sevenfold.ranges import Count, Finite, LearningRate, NonNegative, Seed, Share, ShareBelowOne, Size
 from sevenfold.seeding import torch_generator
 
 UNET = {"name": "diffusers_unet"}
@@ -25,9 +26,9 @@ UNET = {"name": "diffusers_unet"}
 class Optim:
     """Set AdamW and its one-cycle rate: up to ``lr`` over the share ``warmup`` of all steps, then down."""
 
-    lr: float = 2e-3
-    weight_decay: float = 1e-4
-    warmup: float = 0.1
+    lr: LearningRate = 2e-3
+    weight_decay: NonNegative = 1e-4
+    warmup: Share = 0.1
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,9 @@ class Samples:
     guidance ``weight``.
     """
 
-    count: int = 200
-    levels: int = 40
-    weight: float = 1.0
+    count: Count = 200
+    levels: Size = 40
+    weight: Finite = 1.0
 
 
 class DenoiserTrainer(pl.LightningModule):
@@ -62,14 +63,12 @@ class DenoiserTrainer(pl.LightningModule):
         network: dict[str, Any] = UNET,
         table: NoiseTable = NoiseTable(),
         prediction: Prediction = "v",
-        class_dropout: float = 0.1,
+        class_dropout: ShareBelowOne = 0.1,
         optim: Optim = Optim(),
         samples: Samples = Samples(),
-        seed: int = 0,
+        seed: Seed = 0,
     ) -> None:
         super().__init__()
-        if not 0 <= class_dropout < 1:
-            raise ConfigError("class_dropout", f"must be a share below 1, got {class_dropout:g}")
         self.network_node, self.network = network, build(NETWORKS, network, "network")
         self.table, self.prediction, self.class_dropout = table, prediction, class_dropout
         self.optim, self.samples, self.seed = optim, samples, seed

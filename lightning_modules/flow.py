@@ -18,6 +18,7 @@ from sevenfold.flow.padding import Amounts, pad, unpad
 from sevenfold.flow.scores import Scores
 from sevenfold.flow.training import StaleStart, draw_iterations, measures, rate_factor
 from sevenfold.flow.video import Carry, Video
+from sevenfold.ranges import Count, LearningRate, NonNegative, NonNegativeInt, Positive, Seed, Share
 from sevenfold.seeding import torch_generator
 
 LATE = 0.8  # the share of training after which late weights hold
@@ -34,20 +35,15 @@ class Training:
     training, where it may be 1; null keeps it.
     """
 
-    iterations: list[int] = field(default_factory=lambda: [12])
-    stale_start: float = 0.0
-    step_penalty: float = 0.0
-    late_step_penalty: float | None = None
-    jacobian_penalty: float = 0.0
+    iterations: list[Count] = field(default_factory=lambda: [12])
+    stale_start: Share = 0.0
+    step_penalty: NonNegative = 0.0
+    late_step_penalty: NonNegative | None = None
+    jacobian_penalty: NonNegative = 0.0
 
     def __post_init__(self) -> None:
         if not self.iterations:
             raise ConfigError("iterations", "needs at least one number of steps")
-        if not 0 <= self.stale_start <= 1:
-            raise ConfigError("stale_start", f"must be a share from 0 to 1, got {self.stale_start}")
-        for name in ("step_penalty", "late_step_penalty", "jacobian_penalty"):
-            if (getattr(self, name) or 0) < 0:
-                raise ConfigError(name, f"must not be negative, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
@@ -57,13 +53,9 @@ class Evaluation:
     ``budgets``: numbers of steps at which testing reports the error as well.
     """
 
-    iterations: int = 24
-    by_dataset: dict[str, int] = field(default_factory=dict)
-    budgets: list[int] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        if min([self.iterations, *self.by_dataset.values(), *self.budgets]) < 1:
-            raise ConfigError("iterations", "a network takes at least one step, here and in budgets")
+    iterations: Count = 24
+    by_dataset: dict[str, Count] = field(default_factory=dict)
+    budgets: list[Count] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -73,11 +65,11 @@ class Optim:
     The cycle is ``extra_steps`` longer than training (published recipes: 100).
     """
 
-    lr: float = 4e-4
-    weight_decay: float = 1e-4
-    eps: float = 1e-8
-    warmup: float = 0.05
-    extra_steps: int = 0
+    lr: LearningRate = 4e-4
+    weight_decay: NonNegative = 1e-4
+    eps: Positive = 1e-8
+    warmup: Share = 0.05
+    extra_steps: NonNegativeInt = 0
 
 
 NETWORK = {"name": "raft"}
@@ -107,7 +99,7 @@ class FlowModule(pl.LightningModule):
         evaluation: Evaluation = Evaluation(),
         optim: Optim = Optim(),
         carry: Carry = Carry(),
-        seed: int = 0,
+        seed: Seed = 0,
     ):
         super().__init__()
         self.network = build(NETWORKS, network, "network")

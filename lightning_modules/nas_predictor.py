@@ -21,6 +21,7 @@ from sevenfold.nas.predictors.training import (
     rate_factor,
 )
 from sevenfold.nas.spaces import SPACES
+from sevenfold.ranges import Count, Seed, Size
 from sevenfold.seeding import numpy_generator
 
 NETWORK = {"name": "mlp"}
@@ -49,9 +50,9 @@ class NASPredictor(pl.LightningModule):
         encoding: str = "trunc_path",
         space: dict[str, Any] = NB201,
         training: Training = Training(),
-        members: int = 1,
-        k: int = 100,
-        seed: int = 0,
+        members: Count = 1,
+        k: Size = 100,
+        seed: Seed = 0,
     ) -> None:
         super().__init__()
         if encoding not in ENCODINGS:

@@ -7,6 +7,7 @@ import pytorch_lightning as pl
 
 from sevenfold.executors.base import Executor
 from sevenfold.executors.here import Here
+from sevenfold.ranges import Seed
 from sevenfold.records import Record
 from sevenfold.study import Context, Piece, Study
 
@@ -25,7 +26,7 @@ class StudyModule(pl.LightningModule):
         self,
         study: Study,
         *,
-        seed: int = 0,
+        seed: Seed = 0,
         executor: Executor | None = None,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:

@@ -9,12 +9,12 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torchmetrics.classification import BinaryAUROC
 
-from sevenfold.config import ConfigError
 from sevenfold.fairness.metrics import GroupConfusion
 from sevenfold.fairness.network import Logits, resnet18
 from sevenfold.fairness.objective import Objective
 from sevenfold.fairness.threshold import best_threshold
 from sevenfold.fairness.training import Training, loss, new_network
+from sevenfold.ranges import DepthOrNone, Seed, ShareBelowOne, Size
 
 
 class BinaryClassifier(pl.LightningModule):
@@ -108,18 +108,14 @@ class TabularClassifier(BinaryClassifier):
     def __init__(
         self,
         *,
-        width: int = 32,
-        depth: int = 10,
-        dropout: float = 0.2,
+        width: Size = 32,
+        depth: DepthOrNone = 10,
+        dropout: ShareBelowOne = 0.2,
         training: Training = Training(),
         objective: Objective = Objective(),
-        seed_model: int = 0,
+        seed_model: Seed = 0,
     ) -> None:
         super().__init__(training, objective)
-        if width < 1 or depth < 0 or not 0 <= dropout < 1:
-            raise ConfigError(
-                "width", f"needs width >= 1, depth >= 0, dropout in [0, 1), got {width}, {depth}"
-            )
         self.shape: dict[str, Any] = {"width": width, "depth": depth, "dropout": dropout}
         self.seed_model = seed_model
 
@@ -143,7 +139,7 @@ class ImageClassifier(BinaryClassifier):
         weights: str | None = None,
         training: Training = Training(batch_size=32),
         objective: Objective = Objective(),
-        seed_model: int = 0,
+        seed_model: Seed = 0,
     ) -> None:
         super().__init__(training, objective)
         self.initial = resnet18(seed_model, weights)

@@ -16,6 +16,7 @@ from sevenfold.nas.x11.base import float_tensor
 from sevenfold.nas.x11.ensemble import Ensemble
 from sevenfold.nas.x11.report import Judgement, judge
 from sevenfold.nas.x11.surrogate import Surrogate
+from sevenfold.ranges import AtLeastTwo, Count, Percent, Seed
 from sevenfold.seeding import numpy_generator
 
 SVD5 = {"name": "svd", "k": 5}
@@ -64,12 +65,12 @@ class CurveSurrogate(pl.LightningModule):
         regressor: dict[str, Any] = LGB,
         noise: dict[str, Any] = WINDOW,
         encoding: str = "adj_onehot",
-        members: int = 5,
+        members: Count = 5,
         bootstrap: bool = True,
         spikes: bool = True,
-        folds: int = 3,
-        chance: float | None = 10.0,
-        seed: int = 0,
+        folds: AtLeastTwo = 3,
+        chance: Percent | None = 10.0,
+        seed: Seed = 0,
     ) -> None:
         super().__init__()
         parts = {"compression": compression, "regressor": regressor, "noise": noise}
@@ -78,8 +79,6 @@ class CurveSurrogate(pl.LightningModule):
             build(tables[key], node, key)
         if encoding not in ENCODINGS:
             raise ConfigError("encoding", f"'{encoding}' is not known; one of {', '.join(ENCODINGS)}")
-        if members < 1 or folds < 2:
-            raise ConfigError("members", f"members {members}, folds {folds}: expected at least 1 and 2")
         self.parts, self.chance, self.fitted = parts, chance, False
         self.options = {"encoding": encoding, "members": members, "bootstrap": bootstrap, "seed": seed}
         self.rest = {"noise": noise, "spikes": spikes, "folds": folds}

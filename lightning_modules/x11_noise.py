@@ -14,6 +14,7 @@ from sevenfold.nas.x11.ensemble import Ensemble
 from sevenfold.nas.x11.noise.judge import NoiseJudgement, judge_noise
 from sevenfold.nas.x11.noise.noisy import NoisyCurves
 from sevenfold.nas.x11.surrogate import Surrogate, out_of_fold
+from sevenfold.ranges import AtLeastTwo, Count, Seed
 from sevenfold.seeding import numpy_generator
 
 
@@ -41,11 +42,11 @@ class NoiseStudy(pl.LightningModule):
         compression: dict[str, Any] = {"name": "svd", "k": 6},  # noqa: B006 (never changed)
         regressor: dict[str, Any] = {"name": "lgb"},  # noqa: B006
         encoding: str = "adj_onehot",
-        members: int = 2,
+        members: Count = 2,
         spikes: bool = True,
-        folds: int = 2,
-        draws: int = 5,
-        seed: int = 0,
+        folds: AtLeastTwo = 2,
+        draws: AtLeastTwo = 5,
+        seed: Seed = 0,
     ) -> None:
         super().__init__()
         self.noises = {label: node for label, node in noises.items() if node is not None}
@@ -53,8 +54,8 @@ class NoiseStudy(pl.LightningModule):
             build(NOISES, node, f"noises.{label}")
         build(COMPRESSIONS, compression, "compression")
         build(REGRESSORS, regressor, "regressor")
-        if not self.noises or draws < 2:
-            raise ConfigError("draws", f"is {draws} of {len(self.noises)} noises; expected 2 and 1 at least")
+        if not self.noises:
+            raise ConfigError("noises", "needs at least one")
         self.options = {"compression": compression, "regressor": regressor, "encoding": encoding,
                         "members": members, "seed": seed}  # fmt: skip
         self.spikes, self.folds, self.draws = spikes, folds, draws

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 VERBS = ("fit", "validate", "test", "predict", "check", "sweep")
-_SETTING = re.compile(r"(?!--(config|ckpt|jobs|count|resume|shard)=)(--)?[A-Za-z_][\w./-]*=", re.ASCII)
+_SETTING = re.compile(
+    r"(?!--(config|ckpt|jobs|count|resume|shard|only)=)(--)?[A-Za-z_][\w./\[\]-]*=", re.ASCII
+)
+_ONLY = re.compile(r"([A-Za-z_][\w./\[\]-]*)=([^,\[\]{}]+(,[^,\[\]{}]+)*)", re.ASCII)
 
 _EXAMPLES = """\
 examples:
@@ -18,6 +21,7 @@ examples:
   python train.py --ckpt runs/flow_demo/version_0/checkpoints/last.ckpt      train on from a checkpoint
   python train.py test --ckpt runs/flow_demo/version_0/checkpoints/last.ckpt
   python train.py --config configs/nas/search_digits.yaml --shard 3/16       one of 16 independent jobs
+  python train.py --config configs/nas/search_digits.yaml --only study.algorithms=random,evolution
   python train.py sweep configs/sweeps/flow_demo.yaml
 """
 
@@ -50,7 +54,7 @@ def parse(argv: Sequence[str]) -> Command:
     rest: list[str] = []
     words = ["--resume-must" if word == "--resume=must" else word for word in argv]
     for before, word in zip(["", *words], words, strict=False):
-        is_setting = before not in ("--config", "--ckpt") and _SETTING.match(word)
+        is_setting = before not in ("--config", "--ckpt", "--only") and _SETTING.match(word)
         (settings if is_setting else rest).append(word)
     options = _parser().parse_args(rest)
     if (options.verb == "sweep") != (options.file is not None):
@@ -65,7 +69,7 @@ def parse(argv: Sequence[str]) -> Command:
         options.ckpt,
         options.print_config,
         options.file,
-        tuple(settings),
+        (*settings, *options.only),
         options.jobs or 1,
         options.count,
         options.resume,
@@ -114,6 +118,14 @@ def _parser() -> argparse.ArgumentParser:
         help="of N independent jobs that fill one run folder of a study this is number I, from 1",
     )
     parser.add_argument("--untrained", action="store_true", help="evaluate a model without trained weights")
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        type=_only,
+        metavar="KEY=A,B",
+        help="of the entries of a mapping, such as study.algorithms, keep these labels alone",
+    )
     parser.add_argument("--jobs", type=_positive, metavar="N", help="with sweep: trials at once (default 1)")
     parser.add_argument("--count", type=_positive, metavar="N", help="with sweep: number of trials at most")
     return parser
@@ -124,6 +136,15 @@ def _shard(text: str) -> tuple[int, int]:
     if not (number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
         raise argparse.ArgumentTypeError(f"expected I/N with 1 <= I <= N, such as 3/16, got {text!r}")
     return int(number), int(count)
+
+
+def _only(text: str) -> str:
+    """Turn ``study.algorithms=a,b`` into the setting ``study.algorithms._only=[a, b]``."""
+    match = _ONLY.fullmatch(text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"expected KEY=LABEL,LABEL..., got {text!r}")
+    labels = ", ".join(f"'{label.strip()}'" for label in match[2].split(","))
+    return f"{match[1]}._only=[{labels}]"
 
 
 def _positive(text: str) -> int:

@@ -8,7 +8,7 @@ imports torch.
 """
 
 import dataclasses
-import difflib
+import functools
 import importlib
 import inspect
 import re
@@ -22,17 +22,32 @@ import yaml
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from sevenfold.errors import InputError
+from sevenfold.errors import ConfigError, one_line, shown, suggest
+from sevenfold.layers import expanded_size, keep_only, laid_over, merge, nested, overlay
+from sevenfold.ranges import Seed, violations
+from sevenfold.yaml_files import LARGEST, check_plain, parse_yaml, read_file
+
+__all__ = [
+    "ConfigError",
+    "RunConfig",
+    "below",
+    "build",
+    "compose",
+    "locate",
+    "merge",
+    "name_of",
+    "named",
+    "overlay",
+    "parse_setting",
+    "prepare",
+    "read_file",
+    "suggest",
+    "validate",
+]
 
 Verb = Literal["fit", "validate", "test", "predict"]
-
-
-class ConfigError(InputError):
-    """A mistake in a configuration, carrying the full dotted ``key`` it was found at."""
-
-    def __init__(self, key: str, message: str):
-        super().__init__(f"{key}: {message}" if key else message)
-        self.key, self.message = key, message
+# Constructors of other libraries do not know ConfigError: whatever they raise is about their options.
+FOREIGN = ("pytorch_lightning", "torch", "torchmetrics")
 
 
 @dataclasses.dataclass
@@ -51,7 +66,7 @@ class RunConfig:
     executor: dict[str, Any] = dataclasses.field(default_factory=lambda: {"name": "here"})
     name: str = "run"
     verb: Verb = "fit"
-    seed: int = 0
+    seed: Seed = 0
     output_dir: str = "runs"
     tags: list[str] = dataclasses.field(default_factory=list)
     test_after_fit: bool = True
@@ -60,65 +75,19 @@ class RunConfig:
     logger: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
-def suggest(word: str, known: Iterable[str]) -> str:
-    """Say which known word is meant, or list them all when none is near."""
-    known = sorted(known)
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known) or 'none'}."
-
-
-def merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay the configuration ``new`` over ``old``, key by key; see ``overlay`` for what becomes of a key."""
-    return {**old, **{key: overlay(old.get(key), value) for key, value in new.items()}}
-
-
-def overlay(old: Any, new: Any) -> Any:
-    """Lay one value over another: mappings merge, everything else (lists too) is replaced.
-
-    A mapping that changes its ``name`` chooses another component, so the old component's options are dropped.
-    """
-    if not isinstance(old, Mapping) or not isinstance(new, Mapping):
-        return new
-    another = "name" in old and "name" in new and old["name"] != new["name"]
-    return new if another else merge(old, new)
-
-
-def read_file(path: str | Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """Read one YAML file with the files of its ``base:`` list merged beneath it, left to right.
-
-    Base paths are relative to the file that names them. Absent files, circles, YAML errors and files whose
-    content is not a mapping raise ``ConfigError``.
-    """
-    path = Path(path)
-    if path.resolve() in below:
-        raise ConfigError("base", f"'{path}' includes itself through {' -> '.join(p.name for p in below)}")
-    if not path.is_file():
-        siblings = [p.name for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
-        raise ConfigError("", f"configuration file '{path}' does not exist. {suggest(path.name, siblings)}")
-    try:
-        own = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    except (yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
-        raise ConfigError("", f"'{path}' is not valid YAML: {_one_line(error)}") from None
-    if not isinstance(own, dict) or not all(isinstance(key, str) for key in own):
-        raise ConfigError("", f"'{path}' must hold a mapping of option names to values")
-    content: dict[str, Any] = {str(key): value for key, value in own.items()}
-    bases = content.pop("base", [])
-    merged: dict[str, Any] = {}
-    for base in [bases] if isinstance(bases, str) else bases:
-        merged = merge(merged, read_file(path.parent / base, (*below, path.resolve())))
-    return merge(merged, content)
-
-
 def parse_setting(text: str) -> dict[str, Any]:
-    """Turn ``model.solver.tol=1e-3`` into a nested mapping; values are YAML, and a bare ``None`` is null."""
+    """Turn ``model.solver.tol=1e-3`` into a nested mapping; values are YAML, and a bare ``None`` is null.
+
+    List elements have an index: ``data.layers[0].width=8`` or ``data.layers.0.width=8``. A list of labels as
+    ``study.algorithms._only=[a, b]`` (on the command line also ``--only study.algorithms=a,b``) sets all
+    other entries of a mapping to null, which removes them.
+    """
     key, _, value = text.removeprefix("--").partition("=")
     try:
-        node = _without_none(OmegaConf.from_dotlist([f"v={value}"]))["v"]
-    except (yaml.YAMLError, OmegaConfBaseException) as error:
-        raise ConfigError(key, f"cannot read the value {value!r}: {_one_line(error)}") from None
-    for part in reversed(key.split(".")):
-        node = {part: node}
-    return node
+        node = _without_none(parse_yaml(value))
+    except yaml.YAMLError as error:
+        raise ConfigError(key, f"cannot read the value {shown(value)}: {one_line(error)}") from None
+    return nested(key, node)
 
 
 def compose(layers: Iterable[Mapping[str, Any]], settings: Iterable[str] = ()) -> dict[str, Any]:
@@ -126,28 +95,57 @@ def compose(layers: Iterable[Mapping[str, Any]], settings: Iterable[str] = ()) -
 
     Interpolation ``${key}`` refers to other keys of the configuration; resolvers such as ``${oc.env:...}``
     are refused (a resolved configuration is written to disk and to loggers, and so would be the secret).
-    Top-level keys and the shape of ``model``, ``data`` and the rest are checked here, their options by
-    ``prepare``.
+    Then ``_only: [label, ...]`` in a mapping removes its other entries (see ``layers.keep_only``). Top-level
+    keys and the shape of ``model``, ``data`` and the rest are checked here, their options by ``prepare``.
     """
-    config: dict[str, Any] = {}
-    for layer in layers:
-        config = merge(config, layer)
-    overlay: dict[str, Any] = {}
-    for setting in settings:
-        overlay = merge(overlay, parse_setting(setting))
-    config = merge(config, overlay)
-    if resolver := re.search(r"\$\{\s*[\w.]+\s*:", str(config)):
+    config = merge(laid_over(layers), laid_over(map(parse_setting, settings)))
+    plain = resolve(keep_only(config))
+    checked = dataclasses.asdict(RunConfig(**validate(RunConfig, plain, "")))
+    for part in ("callbacks", "logger"):
+        checked[part] = entries(checked[part], part)
+    check_name(checked["name"])
+    return _one_kind(checked, "verb" in plain)
+
+
+def resolve(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace every ``${key}`` by the value it refers to; nothing else is left to be given."""
+    text = str(config)
+    if resolver := re.search(r"\$\{\s*[\w.]+\s*:", text):
         raise ConfigError("", f"resolvers are not supported in configurations: {resolver.group()}...}}")
     try:
-        plain: Any = OmegaConf.to_container(OmegaConf.create(config), resolve=True, throw_on_missing=True)
+        if expanded_size(config, config) > LARGEST:
+            raise ConfigError("", f"interpolations expand to more than {LARGEST} values")
+        if "${" in text or "???" in text:
+            config = OmegaConf.to_container(  # type: ignore[assignment]
+                OmegaConf.create(dict(config)), resolve=True, throw_on_missing=True
+            )
+        check_plain(config)
     except MissingMandatoryValue as error:
         key = error.full_key or ""
         raise ConfigError(key, f"is required: give it as {key}=... or in a file") from None
     except OmegaConfBaseException as error:
         raise ConfigError(getattr(error, "full_key", None) or "", _one_line(error)) from None
-    checked = dataclasses.asdict(RunConfig(**validate(RunConfig, plain, "")))
-    check_name(checked["name"])
-    return _one_kind(checked, "verb" in plain)
+    except yaml.YAMLError as error:
+        raise ConfigError("", one_line(error)) from None
+    except RecursionError:
+        raise ConfigError("", "interpolations ${...} refer to each other in a circle") from None
+    return dict(config)
+
+
+def entries(nodes: Mapping[str, Any], part: str) -> dict[str, Any]:
+    """Return the entries of ``callbacks`` or ``logger``: options, ``true`` for defaults, null for none.
+
+    ``false`` and null both remove an entry that a base file brought in.
+    """
+    checked: dict[str, Any] = {}
+    for name, node in nodes.items():
+        key = f"{part}.{name}"
+        if not (node is None or isinstance(node, bool | Mapping)):
+            raise ConfigError(key, f"expected a mapping of options, true or false, got {shown(node)}")
+        if isinstance(node, Mapping) and "name" in node:
+            raise ConfigError(f"{key}.name", f"unknown key: the entry is called '{name}' already")
+        checked[name] = {} if node is True else None if node is False else node
+    return checked
 
 
 def check_name(name: str) -> None:
@@ -176,8 +174,6 @@ def _one_kind(config: dict[str, Any], verb_given: bool) -> dict[str, Any]:
 
 def _without_none(value: Any) -> Any:
     """Read the word None as null, also inside lists: sweeps write values as Python text."""
-    if OmegaConf.is_config(value):
-        value = OmegaConf.to_container(value, resolve=False)
     if isinstance(value, list):
         return [_without_none(item) for item in value]
     if isinstance(value, dict):
@@ -200,23 +196,32 @@ def locate(reference: str) -> Any:
     return getattr(importlib.import_module(module), attribute)
 
 
-def _fields(target: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
-    """Return ``{argument: (annotation, default or MISSING)}`` for the keyword arguments of a class or
-    function.
-    """
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """One option of a component: its annotation with ranges, what OmegaConf can hold of it, its default."""
+
+    annotation: Any
+    type: Any
+    default: Any
+
+
+def schema(target: Callable[..., Any]) -> dict[str, Field]:
+    """Return ``{option: field}`` for the keyword arguments of a class or function."""
     function = target.__init__ if inspect.isclass(target) else target
     try:
-        hints = typing.get_type_hints(function)
+        hints = typing.get_type_hints(function, include_extras=True)
+        types = typing.get_type_hints(function)
     except NameError:  # a name imported for type checkers only, in somebody else's class
-        hints = {}
-    found = {}
+        hints, types = {}, {}
+    fields = {}
     for name, parameter in inspect.signature(function).parameters.items():
         if name != "self" and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
             default = MISSING if parameter.default is parameter.empty else parameter.default
-            found[name] = (_expressible(hints.get(name, Any)), default)
-    return found
+            fields[name] = Field(hints.get(name, Any), _expressible(types.get(name, Any)), default)
+    return fields
 
 
+@functools.cache
 def _expressible(annotation: Any) -> Any:
     """Return the annotation if OmegaConf can hold it, else ``Any`` (classes of other libraries)."""
     try:
@@ -236,48 +241,69 @@ def validate(
     argument that names a component keeps the default's options as long as it keeps the default's name.
     Arguments ``given`` by the program are no options.
     """
-    fields = {name: field for name, field in _fields(target).items() if name not in set(given)}
+    fields = {name: field for name, field in schema(target).items() if name not in set(given)}
     prefix, converted = f"{key}." if key else "", {}
     for option, value in options.items():
         if option not in fields:
-            raise ConfigError(f"{prefix}{option}", f"unknown key. {suggest(str(option), fields)}")
-        annotation, default = fields[option]
-        if isinstance(default, Mapping) and isinstance(value, Mapping):
-            value = overlay(default, value)
-        converted[option] = _convert(annotation, default, value, f"{prefix}{option}")
-    for option, (_, default) in fields.items():
-        if default is MISSING and option not in options:
+            raise ConfigError(f"{prefix}{option}", f"unknown key. {suggest(option, fields)}")
+        converted[option] = _convert(fields[option], value, f"{prefix}{option}")
+    for option, field in fields.items():
+        if field.default is MISSING and option not in options:
             raise ConfigError(f"{prefix}{option}", "is required but missing")
     return converted
 
 
-def _convert(annotation: Any, default: Any, value: Any, full: str) -> Any:
-    """Let OmegaConf check a value against its annotation; return it plain, or as the annotated dataclass."""
-    start = default if dataclasses.is_dataclass(default) else MISSING
-    field = dataclasses.field(default_factory=lambda: start)
-    schema = OmegaConf.structured(dataclasses.make_dataclass("Schema", [("v", annotation, field)]))
+def _convert(field: Field, value: Any, full: str) -> Any:
+    """Let OmegaConf check a value's type, then its numbers' ranges; return it plain, or as the dataclass."""
+    if isinstance(field.default, Mapping | list | tuple) and isinstance(value, Mapping):
+        default = field.default if isinstance(field.default, Mapping) else list(field.default)
+        value = overlay(default, value, full)
+    start = field.default if dataclasses.is_dataclass(field.default) else MISSING
+    holder = dataclasses.field(default_factory=lambda: start)
+    structure = OmegaConf.structured(dataclasses.make_dataclass("Schema", [("v", field.type, holder)]))
     try:
-        checked: Any = OmegaConf.to_object(OmegaConf.merge(schema, {"v": value}))
+        merged, content = _merged(structure, value)
+        if problem := next(violations(field.annotation, content["v"], ""), None):
+            raise ConfigError(*problem)
+        checked: Any = OmegaConf.to_object(merged)
         return checked.v
-    except ConfigError as error:  # raised by a group's __post_init__
-        raise ConfigError(f"{full}.{error.key}", error.message) from None
+    except ConfigError as error:  # of a range, or raised by a group's __post_init__
+        dot = "." if error.key and error.key[0] not in ".[" else ""
+        raise ConfigError(f"{full}{dot}{error.key}", error.message) from None
     except OmegaConfBaseException as error:
         inner = (getattr(error, "full_key", None) or "v").removeprefix("v")
-        message = _one_line(error).replace("'$VALUE' of type '$VALUE_TYPE'", repr(value))
+        message = _one_line(error).replace("'$VALUE' of type '$VALUE_TYPE'", shown(value))
         if "is not a ListConfig" in message:
-            message = f"expected a list, got {value!r}"
+            message = f"expected a list, got {shown(value)}"
         raise ConfigError(full + inner, message[0].lower() + message[1:]) from None
+    except (OverflowError, RecursionError) as error:
+        raise ConfigError(full, f"cannot use {shown(value)}: {one_line(error)}") from None
+
+
+def _merged(structure: Any, value: Any) -> tuple[Any, Any]:
+    """Lay a value over its structure; a list in place of a mapping is a mistake too."""
+    try:
+        merged = OmegaConf.merge(structure, {"v": value})
+        return merged, OmegaConf.to_container(merged)
+    except (TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, OmegaConfBaseException):
+            raise
+        raise ConfigError("", f"cannot use {shown(value)}: {one_line(error)}") from None
+
+
+def name_of(node: Any, key: str, table: Iterable[str] = ()) -> str:
+    """Return the name of a component from its node ``{"name": ..., option: value, ...}``."""
+    if isinstance(node, Mapping) and isinstance(node.get("name"), str):
+        return str(node["name"])
+    raise ConfigError(key, f"expected a mapping with a 'name', got {shown(node)}. {suggest('', table)}")
 
 
 def named(table: Mapping[str, str], node: Any, key: str) -> Any:
     """Import and return the component of ``table`` that ``node`` names; ``key`` is where it stands."""
-    if not isinstance(node, Mapping) or not isinstance(node.get("name"), str):
-        raise ConfigError(
-            key, f"expected a mapping with a 'name', got {node!r}. Known: {', '.join(sorted(table))}."
-        )
-    if node["name"] not in table:
-        raise ConfigError(f"{key}.name", f"'{node['name']}' is not known. {suggest(node['name'], table)}")
-    return locate(table[node["name"]])
+    name = name_of(node, key, table)
+    if name not in table:
+        raise ConfigError(f"{key}.name", f"{shown(name)} is not known. {suggest(name, table)}")
+    return locate(table[name])
 
 
 @contextmanager
@@ -300,8 +326,17 @@ def prepare(table: Mapping[str, str], node: Mapping[str, Any], key: str, **given
     converted = validate(target, options, key, given)
 
     def construct() -> Any:
-        with below(key):
-            return target(**converted, **given)
+        try:
+            with below(key):
+                return target(**converted, **given)
+        except ConfigError:
+            raise
+        except Exception as error:
+            if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+                raise ConfigError(key, f"does not fit into memory: {one_line(error)}") from None
+            if not table[node["name"]].startswith(FOREIGN):
+                raise
+            raise ConfigError(key, one_line(error)) from None
 
     return construct
 

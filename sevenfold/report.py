@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sevenfold.errors import InputError
+from sevenfold.errors import InputError, one_line
 from sevenfold.files import write_text
 from sevenfold.records import RecordFiles
 from sevenfold.study import Report, Section
@@ -19,14 +19,19 @@ MAX_PICTURES = 12
 
 
 def read_run(folder: str | Path) -> dict[str, Any]:
-    """Return a run's ``results.json`` with its folder; a folder without one raises ``InputError``."""
+    """Return a run's ``results.json`` with its folder; none, or a damaged one, raises ``InputError``."""
     path = Path(folder) / "results.json"
     if not path.is_file():
         raise InputError(f"'{folder}' is no finished run folder: it has no results.json")
     try:
-        return {**json.loads(path.read_text()), "folder": Path(folder)}
-    except json.JSONDecodeError as error:
-        raise InputError(f"'{path}' is damaged ({error}); run it again") from None
+        content = json.loads(path.read_text())
+    except (ValueError, RecursionError) as error:  # not text, or not JSON
+        raise InputError(f"'{path}' is damaged ({one_line(error)}); run it again") from None
+    facts, figures = ("name", "verb", "seed", "status", "seconds"), ("metrics", "reference")
+    whole = isinstance(content, dict) and all(fact in content for fact in facts)
+    if not whole or not all(isinstance(content.get(part), dict) for part in figures):
+        raise InputError(f"'{path}' is damaged (it needs {', '.join(facts + figures)}); run it again")
+    return {**content, "folder": Path(folder)}
 
 
 def columns(run: dict[str, Any]) -> dict[str, Any]:

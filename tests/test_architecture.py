@@ -99,7 +99,7 @@ def tables() -> list[tuple[str, str, str]]:
 
 @pytest.mark.parametrize(("table", "name", "reference"), tables(), ids=lambda value: str(value))
 def test_every_table_entry_exists_with_a_schema(table: str, name: str, reference: str) -> None:
-    from sevenfold.config import _fields, locate
+    from sevenfold.config import locate, schema
 
     target = locate(reference)
     assert target.__doc__
@@ -110,7 +110,7 @@ def test_every_table_entry_exists_with_a_schema(table: str, name: str, reference
         options = [p for n, p in inspect.signature(function).parameters.items() if n != "self"]
         loose = [p.name for p in options if p.kind is not p.KEYWORD_ONLY and p.default is not p.empty]
         assert not loose, f"{table}: {name} has options that are not keyword-only: {loose}"
-        assert isinstance(_fields(target), dict)
+        assert isinstance(schema(target), dict)
 
 
 def test_the_core_has_no_dumping_ground() -> None:

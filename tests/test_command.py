@@ -50,3 +50,22 @@ def test_help_and_print_config_import_no_torch(arguments: list[str]) -> None:
         line.split("|")[-1].strip() for line in done.stderr.splitlines() if line.startswith("import time")
     }
     assert not imported & {"torch", "pytorch_lightning", "wandb", "numpy", "sevenfold.checkpoint"}
+
+
+@pytest.mark.parametrize(
+    "words", [["--only", "data.arms=a,b 2"], ["--only=data.arms=a,b 2"], ["--only", "data.arms=a, b 2"]]
+)
+def test_only_is_a_setting_of_labels(words: list[str]) -> None:
+    command = parse(["--config", "x.yaml", *words, "seed=1"])
+    assert command.settings == ("seed=1", "data.arms._only=['a', 'b 2']")
+
+
+@pytest.mark.parametrize("text", ["data.arms", "=a", "data.arms=", "data.arms=a,,b", "data.arms=[a]"])
+def test_only_that_names_no_label_is_refused(text: str) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse(["--config", "x.yaml", "--only", text])
+    assert caught.value.code == 2
+
+
+def test_indices_belong_to_settings() -> None:
+    assert parse(["--config", "x", "a[0].b=1", "--a.b[12]=2"]).settings == ("a[0].b=1", "--a.b[12]=2")

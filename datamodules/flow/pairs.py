@@ -17,6 +17,7 @@ from datamodules.flow.layouts import Pair, find_pairs
 from datamodules.sampling import every_item_once, placement
 from sevenfold.errors import InputError
 from sevenfold.flow.formats import read_flow, read_image
+from sevenfold.ranges import DepthOrNone
 
 
 class PairDataset(Dataset):
@@ -74,7 +75,7 @@ class FlowPairs(pl.LightningDataModule):
     ground truth, prediction uses all. There is nothing to train on.
     """
 
-    def __init__(self, *, root: str = "data", workers: int = 0) -> None:
+    def __init__(self, *, root: str = "data", workers: DepthOrNone = 0) -> None:
         super().__init__()
         self.root, self.workers = root, workers
         self.pairs: list[Pair] = []

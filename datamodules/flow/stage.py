@@ -14,6 +14,7 @@ from datamodules.flow.synthetic import Evaluation, SyntheticFlow
 from datamodules.sampling import EpochLoader, EpochSampler, every_item_once, placement
 from sevenfold.config import ConfigError, locate, suggest
 from sevenfold.errors import InputError
+from sevenfold.ranges import Count, DepthOrNone, Seed, Size
 
 logger = logging.getLogger(__name__)
 
@@ -51,22 +52,15 @@ class FlowStage(pl.LightningDataModule):
         *,
         stage: Stage = "chairs",
         root: str = "data",
-        crop: tuple[int, int] = (368, 496),
-        batch_size: int = 6,
-        epoch_batches: int = 5000,
+        crop: tuple[Size, Size] = (368, 496),
+        batch_size: Count = 6,
+        epoch_batches: Count = 5000,
         add_noise: bool = False,
         evaluate_on: list[str] | None = None,
-        workers: int = 4,
-        seed: int = 0,
+        workers: DepthOrNone = 4,
+        seed: Seed = 0,
     ) -> None:
         super().__init__()
-        for key, value in {
-            "batch_size": batch_size,
-            "epoch_batches": epoch_batches,
-            "crop": min(crop),
-        }.items():
-            if value < 1:
-                raise ConfigError(key, f"must be at least 1, got {value}")
         self.evaluate_on = EVALUATED[stage] if evaluate_on is None else evaluate_on
         for name in self.evaluate_on:
             if name not in FLOW_SETS:

@@ -1,7 +1,7 @@
 """Synthetic pairs with exact flow: endless training data, and fixed sets to evaluate on."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import pytorch_lightning as pl
 from torch import Tensor
@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 from datamodules.sampling import EpochLoader, EpochSampler, every_item_once, placement
 from sevenfold.config import ConfigError
 from sevenfold.flow.synthetic import DEFAULT_MOTION, MotionOptions, draw_scene, texture_bank
+from sevenfold.ranges import LARGEST, Count, DepthOrNone, Range, Seed, Size
 
 HELD_OUT = 64  # textures that training never sees
 
@@ -22,10 +23,10 @@ class Evaluation:
     ``pairs_per_scene`` above 1 each scene is a video, whose consecutive pairs are consecutive items.
     """
 
-    size: int = 128
-    val_pairs: int = 32
-    test_pairs: int = 64
-    pairs_per_scene: int = 1
+    size: Size = 128
+    val_pairs: Count = 32
+    test_pairs: Count = 64
+    pairs_per_scene: Count = 1
 
 
 class SceneDataset(Dataset):
@@ -82,20 +83,17 @@ class SyntheticFlow(pl.LightningDataModule):
     def __init__(
         self,
         *,
-        seed: int = 0,
-        crop: int = 96,
-        train_pairs: int = 2000,
-        batch_size: int = 2,
-        workers: int = 0,
+        seed: Seed = 0,
+        crop: Annotated[int, Range(16, LARGEST)] = 96,
+        train_pairs: Count = 2000,
+        batch_size: Count = 2,
+        workers: DepthOrNone = 0,
         motion: MotionOptions = DEFAULT_MOTION,
         evaluation: Evaluation = Evaluation(),
     ) -> None:
         super().__init__()
-        least = {"crop": (crop, 16), "batch_size": (batch_size, 1), "train_pairs": (train_pairs, batch_size)}
-        least |= {f"evaluation.{key}": (value, 1) for key, value in vars(evaluation).items()}
-        for key, (value, smallest) in least.items():
-            if value < smallest:
-                raise ConfigError(key, f"must be at least {smallest}, got {value}")
+        if train_pairs < batch_size:
+            raise ConfigError("train_pairs", f"must be at least batch_size ({batch_size}), got {train_pairs}")
         self.seed, self.crop, self.train_pairs = seed, crop, train_pairs
         self.batch_size, self.workers = batch_size, workers
         self.motion, self.evaluation = motion, evaluation

@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader, Dataset
 from datamodules.flow.pairs import PairDataset
 from datamodules.flow.sequences import Frames, find_sequences
 from datamodules.sampling import WholeGroups, placement
+from sevenfold.ranges import DepthOrNone
 from sevenfold.records import read_folder
 
 
@@ -44,7 +45,7 @@ class FlowVideo(pl.LightningDataModule):
     processes that read files. Sequences with a record in the run's folder are done and left out.
     """
 
-    def __init__(self, *, root: str = "data", workers: int = 0) -> None:
+    def __init__(self, *, root: str = "data", workers: DepthOrNone = 0) -> None:
         super().__init__()
         self.root, self.workers = root, workers
         self.sequences: list[Frames] = []

@@ -8,6 +8,7 @@ from torch import Tensor
 from sevenfold.config import ConfigError
 from sevenfold.deq.base import Solver
 from sevenfold.deq.history import combine, inner
+from sevenfold.ranges import AtLeastTwo, Growth, NonNegative, PositiveShare
 
 
 @dataclass
@@ -36,7 +37,12 @@ class Anderson(Solver):
     """
 
     def __init__(
-        self, *, memory: int = 6, beta: float = 1.0, ridge: float = 1e-12, growth: float = 2.0
+        self,
+        *,
+        memory: AtLeastTwo = 6,
+        beta: PositiveShare = 1.0,
+        ridge: NonNegative = 1e-12,
+        growth: Growth = 2.0,
     ) -> None:
         if memory < 2:
             raise ConfigError("memory", f"is {memory}; expected at least 2 points")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sevenfold.config import ConfigError
+from sevenfold.ranges import Limit, NonNegative, NonNegativeInt, Positive
 
 State = tuple[Tensor, ...]
 """Tensors with one leading batch dimension in common; sample b of the state is row b of each."""
@@ -62,11 +63,11 @@ class Stop:
     """
 
     mode: Literal["abs", "rel", "pixel"] = "rel"
-    tol: float = 1e-3
-    pixel_tol: float = 0.08
-    rest_tol: float = 1e-2
-    patience: int = 0
-    divergence: float = 1e6
+    tol: NonNegative = 1e-3
+    pixel_tol: Positive = 0.08
+    rest_tol: Positive = 1e-2
+    patience: NonNegativeInt = 0
+    divergence: Limit = 1e6
 
     def __post_init__(self) -> None:
         if self.mode not in ("abs", "rel", "pixel"):

@@ -10,6 +10,7 @@ from torch.nn.functional import pad
 from sevenfold.config import ConfigError
 from sevenfold.deq.base import Solver
 from sevenfold.deq.history import combine, inner
+from sevenfold.ranges import Count, Growth, PositiveShare
 
 
 @dataclass
@@ -34,7 +35,9 @@ class Broyden(Solver):
     while.
     """
 
-    def __init__(self, *, memory: int | None = None, beta: float = 1.0, growth: float = math.inf) -> None:
+    def __init__(
+        self, *, memory: Count | None = None, beta: PositiveShare = 1.0, growth: Growth = math.inf
+    ) -> None:
         if memory is not None and memory < 1:
             raise ConfigError("memory", f"is {memory}; expected at least 1 step, or null for no limit")
         if not 0 < beta <= 1:

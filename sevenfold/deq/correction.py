@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sevenfold.config import ConfigError
+from sevenfold.ranges import Count, Depth, PositiveShare
 
 
 @dataclass(frozen=True)
@@ -16,12 +17,12 @@ class Correction:
     of length ``damping``. The losses are weighted gamma^(n-1-i).
     """
 
-    n: int = 1
+    n: Depth = 1
     graph: Literal["sliced", "indexing"] = "sliced"
-    indexing: list[int] | None = None
-    gamma: float = 0.8
-    steps: int = 1
-    damping: float = 1.0
+    indexing: list[Count] | None = None
+    gamma: PositiveShare = 0.8
+    steps: Depth = 1
+    damping: PositiveShare = 1.0
 
     def __post_init__(self) -> None:
         if self.graph not in ("sliced", "indexing"):

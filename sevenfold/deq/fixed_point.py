@@ -4,6 +4,7 @@ from torch import Tensor
 
 from sevenfold.config import ConfigError
 from sevenfold.deq.base import Solver
+from sevenfold.ranges import PositiveShare
 
 
 class FixedPoint(Solver):
@@ -12,7 +13,7 @@ class FixedPoint(Solver):
     ``damping`` is tau: 1 is Picard iteration; below 1 steps are shortened, which helps where f oscillates.
     """
 
-    def __init__(self, *, damping: float = 1.0) -> None:
+    def __init__(self, *, damping: PositiveShare = 1.0) -> None:
         if not 0 < damping <= 1:
             raise ConfigError("damping", f"is {damping}; expected a step length in (0, 1]")
         self.damping = damping

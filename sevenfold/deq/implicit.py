@@ -12,6 +12,7 @@ from sevenfold.deq.base import Backward, Function, Solution, Solver, State, Stat
 from sevenfold.deq.components import make_solver
 from sevenfold.deq.pull_back import pull_back
 from sevenfold.deq.solve import solve
+from sevenfold.ranges import Count, NonNegative
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ class Implicit(Backward):
     """
 
     def __init__(
-        self, *, solver: Solver | dict[str, Any] | None = None, max_iter: int = 40, tol: float = 1e-6
+        self, *, solver: Solver | dict[str, Any] | None = None, max_iter: Count = 40, tol: NonNegative = 1e-6
     ) -> None:
         if max_iter < 1:
             raise ConfigError("max_iter", f"is {max_iter}; expected at least 1 product with the Jacobian")

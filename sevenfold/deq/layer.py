@@ -14,6 +14,7 @@ from sevenfold.deq.components import make_backward, make_solver
 from sevenfold.deq.correction import Correction
 from sevenfold.deq.phantom import Phantom
 from sevenfold.deq.solve import solve
+from sevenfold.ranges import Count
 
 Corrected = tuple[list[State], Solution]
 
@@ -39,12 +40,12 @@ class DEQ(nn.Module):
         *,
         solver: Solver | dict[str, Any] | None = None,
         backward: Backward | dict[str, Any] | None = None,
-        max_iter: int = 24,
-        eval_max_iter: int | None = None,
+        max_iter: Count = 24,
+        eval_max_iter: Count | None = None,
         stop: Stop | None = None,
         correction: Correction | None = None,
         returned: Literal["best", "last"] = "best",
-        check_every: int | None = None,
+        check_every: Count | None = None,
     ) -> None:
         super().__init__()
         if max_iter < 1 or (eval_max_iter is not None and eval_max_iter < 1):

@@ -6,6 +6,7 @@ import torch
 
 from sevenfold.config import ConfigError
 from sevenfold.deq.base import Backward, Function, State
+from sevenfold.ranges import Depth, PositiveShare
 
 
 class Phantom(Backward):
@@ -17,7 +18,7 @@ class Phantom(Backward):
     """
 
     def __init__(
-        self, *, steps: int = 1, damping: float = 1.0, supervise: Literal["last", "all"] = "last"
+        self, *, steps: Depth = 1, damping: PositiveShare = 1.0, supervise: Literal["last", "all"] = "last"
     ) -> None:
         if steps < 1:
             raise ConfigError("steps", f"is {steps}; expected at least 1 tracked step")

@@ -16,6 +16,7 @@ from sevenfold.diffreps.streams import Streams
 from sevenfold.diffreps.view_noise import Noise, Pool, ViewNoise
 from sevenfold.diffreps.worlds.march import hats
 from sevenfold.diffreps.worlds.multiview import World
+from sevenfold.ranges import Count, OpenShare, Resolution, Scale
 
 
 class Same(Pool):
@@ -94,17 +95,12 @@ class Object(Shared):
     def __init__(
         self,
         *,
-        window: float | None = 0.5,
-        grid: int = 10,
-        half: float = 1.25,
-        cutoff: float = 0.02,
-        blocks: int = 32,
+        window: Scale | None = 0.5,
+        grid: Resolution = 10,
+        half: Scale = 1.25,
+        cutoff: OpenShare = 0.02,
+        blocks: Count = 32,
     ) -> None:
-        if grid < 2 or half <= 0 or blocks < 1 or not 0 < cutoff < 1 or (window or 1) <= 0:
-            raise ConfigError(
-                "grid", f"needs grid >= 2, half, blocks, window > 0, 0 < cutoff < 1, got {grid}, {half:g}, "
-                f"{blocks}, {window}, {cutoff:g}"
-            )  # fmt: skip
         self.window, self.grid, self.half, self.cutoff, self.blocks = window, grid, half, cutoff, blocks
 
     @property
@@ -167,7 +163,7 @@ class Canonical(Shared):
 
     copies = 1
 
-    def __init__(self, *, world: World = World(), cutoff: float = 1e-3) -> None:
+    def __init__(self, *, world: World = World(), cutoff: OpenShare = 1e-3) -> None:
         self.world, self.cutoff = world, cutoff
 
     @property

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from sevenfold.config import ConfigError
 from sevenfold.diffreps.priors.base import Condition, Prior, spread
+from sevenfold.ranges import Finite, PositiveShare, Share
 
 
 @dataclass(frozen=True)
@@ -19,16 +20,10 @@ class Guidance:
     symmetric range (dynamic thresholding), or null.
     """
 
-    weight: float = 1.0
-    rescale: float = 0.0
+    weight: Finite = 1.0
+    rescale: Share = 0.0
     clip: bool = False
-    dynamic: float | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.rescale <= 1:
-            raise ConfigError("rescale", f"must be a share from 0 to 1, got {self.rescale:g}")
-        if self.dynamic is not None and not 0 < self.dynamic <= 1:
-            raise ConfigError("dynamic", f"must be a quantile from 0 to 1, got {self.dynamic:g}")
+    dynamic: PositiveShare | None = None
 
     def check(self, prior: Prior) -> None:
         """Refuse bounds for a prior without a range."""

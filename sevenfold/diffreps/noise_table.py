@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sevenfold.config import ConfigError
+from sevenfold.ranges import AtLeastTwo, OpenShare
 
 Prediction = Literal["eps", "x0", "v"]
 
@@ -24,14 +25,12 @@ class NoiseTable:
     """
 
     betas: Literal["linear", "scaled_linear", "cosine"] = "linear"
-    first: float = 1e-4
-    last: float = 0.02
-    steps: int = 1000
+    first: OpenShare = 1e-4
+    last: OpenShare = 0.02
+    steps: AtLeastTwo = 1000
 
     def __post_init__(self) -> None:
-        if self.steps < 2:
-            raise ConfigError("steps", f"a noise table needs at least 2 steps, got {self.steps}")
-        if not 0 < self.first <= self.last < 1:
+        if self.first > self.last:
             raise ConfigError("first", f"needs 0 < first <= last < 1, got {self.first:g} and {self.last:g}")
 
     def alphas_bar(self) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor
 from sevenfold.config import ConfigError
 from sevenfold.diffreps.noise_table import NoiseTable, time_of
 from sevenfold.diffreps.priors.base import Prior
+from sevenfold.ranges import Scale, Size
 
 VP = NoiseTable()
 
@@ -16,10 +17,10 @@ VP = NoiseTable()
 def karras(
     *,
     prior: Prior,
-    levels: int = 30,
-    sigma_min: float | None = None,
-    sigma_max: float | None = None,
-    rho: float = 7.0,
+    levels: Size = 30,
+    sigma_min: Scale | None = None,
+    sigma_max: Scale | None = None,
+    rho: Scale = 7.0,
 ) -> Tensor:
     """Space sigma^(1/rho) evenly (Karras et al. 2022, equation 5)."""
     low, high = _bounds(prior, levels, sigma_min, sigma_max)
@@ -27,7 +28,7 @@ def karras(
 
 
 def log(
-    *, prior: Prior, levels: int = 30, sigma_min: float | None = None, sigma_max: float | None = None
+    *, prior: Prior, levels: Size = 30, sigma_min: Scale | None = None, sigma_max: Scale | None = None
 ) -> Tensor:
     """Space log sigma evenly."""
     low, high = _bounds(prior, levels, sigma_min, sigma_max)
@@ -36,7 +37,7 @@ def log(
 
 
 def uniform_t(
-    *, prior: Prior, levels: int = 30, sigma_min: float | None = None, sigma_max: float | None = None
+    *, prior: Prior, levels: Size = 30, sigma_min: Scale | None = None, sigma_max: Scale | None = None
 ) -> Tensor:
     """Space the time of the prior's noise table evenly; of the usual linear one where it has none."""
     low, high = _bounds(prior, levels, sigma_min, sigma_max)
@@ -48,7 +49,7 @@ def uniform_t(
     return _ended(torch.lerp(logs[left], logs[left + 1], times - left).exp())
 
 
-def table(*, prior: Prior, levels: int = 30) -> Tensor:
+def table(*, prior: Prior, levels: Size = 30) -> Tensor:
     """Take evenly spaced entries of the prior's noise table, its last one first (DDIM's usual choice)."""
     sigmas = _sigmas(prior)
     if not 1 <= levels <= len(sigmas):
@@ -66,8 +67,6 @@ def _ended(sigmas: Tensor) -> Tensor:
 
 def _bounds(prior: Prior, levels: int, low: float | None, high: float | None) -> tuple[float, float]:
     low, high = low or prior.sigma_min, high or prior.sigma_max
-    if levels < 1:
-        raise ConfigError("levels", f"needs at least 1, got {levels}")
     if not 0 < low < high:
         raise ConfigError("sigma_min", f"needs 0 < sigma_min < sigma_max, got {low:g} and {high:g}")
     return low, high

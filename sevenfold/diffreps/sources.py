@@ -3,12 +3,14 @@
 import gzip
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from sevenfold.config import ConfigError
 from sevenfold.errors import InputError
+from sevenfold.ranges import LARGEST, Count, Range, Size
 from sevenfold.seeding import torch_generator
 
 
@@ -28,12 +30,10 @@ class Images:
         return channels, height, width
 
 
-def digits(*, size: int = 16) -> Images:
+def digits(*, size: Annotated[int, Range(4, LARGEST)] = 16) -> Images:
     """Return scikit-learn's 1,797 digits in [-1, 1], resized bilinearly from 8x8; no download."""
     from sklearn.datasets import load_digits
 
-    if size < 4:
-        raise ConfigError("size", f"digits need at least 4 pixels, got {size}")
     found = load_digits()
     images = torch.as_tensor(found.images, dtype=torch.float64)[:, None] / 8 - 1
     if size != 8:
@@ -48,15 +48,21 @@ def mnist(*, root: str = "data") -> Images:
     return Images("mnist", images[:, None].float() / 255, labels.long(), (0.0, 1.0))
 
 
-def photos(*, size: int = 12, channels: int = 3, count: int = 3000, shrink: int = 4) -> Images:
+def photos(
+    *,
+    size: Annotated[int, Range(4, LARGEST)] = 12,
+    channels: Size = 3,
+    count: Count = 3000,
+    shrink: Count = 4,
+) -> Images:
     """Return random crops of scikit-learn's two photographs in [-1, 1], labeled by photograph; no download.
 
     ``shrink``: by how much the photographs are made smaller before; ``channels``: 3, or 1 for gray.
     """
     from sklearn.datasets import load_sample_images
 
-    if channels not in (1, 3) or size < 4 or min(count, shrink) < 1:
-        raise ConfigError("channels", "needs 1 or 3 channels, size >= 4, count and shrink >= 1")
+    if channels not in (1, 3):
+        raise ConfigError("channels", f"must be 1 or 3, got {channels}")
     generator, crops = torch_generator(0, "photo crops"), []
     found = load_sample_images().images
     for photo in found:

@@ -13,6 +13,7 @@ from sevenfold.diffreps.representations.volume import Nerf
 from sevenfold.diffreps.view_noise import Noise
 from sevenfold.diffreps.worlds.march import absorption, hats
 from sevenfold.errors import InputError
+from sevenfold.ranges import Count, OpenShare, PositiveShare, Resolution, Scale
 
 
 class Surface(Object):
@@ -30,15 +31,13 @@ class Surface(Object):
     def __init__(
         self,
         *,
-        floor: float = 0.2,
-        grid: int = 10,
-        half: float = 1.25,
-        cutoff: float = 2e-4,
-        blocks: int = 32,
+        floor: PositiveShare = 0.2,
+        grid: Resolution = 10,
+        half: Scale = 1.25,
+        cutoff: OpenShare = 2e-4,
+        blocks: Count = 32,
     ) -> None:
         super().__init__(window=None, grid=grid, half=half, cutoff=cutoff, blocks=blocks)
-        if not 0 < floor <= 1:
-            raise ConfigError("floor", f"needs 0 < floor <= 1, got {floor:g}")
         self.floor = floor
 
     def prepare(self) -> None:

@@ -6,9 +6,10 @@ from torch import Tensor
 from sevenfold.config import ConfigError
 from sevenfold.diffreps.noise_table import NoiseTable
 from sevenfold.diffreps.priors.base import Prior
+from sevenfold.ranges import Size
 
 
-def trailing(*, prior: Prior, levels: int = 30) -> Tensor:
+def trailing(*, prior: Prior, levels: Size = 30) -> Tensor:
     """Take every (T / levels)-th entry of the prior's noise table, its last one first; then 0 (diffusers'
     ``timestep_spacing="trailing"``).
     """

@@ -14,6 +14,7 @@ from torch import Tensor
 from sevenfold.config import ConfigError
 from sevenfold.diffreps.representations.base import Representation
 from sevenfold.diffreps.streams import Streams
+from sevenfold.ranges import NonNegative
 
 Noise = dict[str, Tensor]
 
@@ -62,9 +63,7 @@ class Pool(ViewNoise):
     ``share_within``: views nearer than so many degrees share the first one's noise; 0 shares nothing.
     """
 
-    def __init__(self, *, share_within: float = 0.0) -> None:
-        if share_within < 0:
-            raise ConfigError("share_within", f"must not be negative, got {share_within:g}")
+    def __init__(self, *, share_within: NonNegative = 0.0) -> None:
         self.share_within = share_within
 
     def prepare(self) -> None:

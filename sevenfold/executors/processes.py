@@ -14,6 +14,7 @@ import torch
 
 from sevenfold.errors import InputError
 from sevenfold.executors.base import Executor
+from sevenfold.ranges import Depth
 from sevenfold.records import Record
 from sevenfold.study import Context, Piece, Study, compute
 
@@ -34,7 +35,7 @@ class Processes(Executor):
         workers: processes, at least 1; each gets its share of the processor's threads.
     """
 
-    def __init__(self, *, workers: int = 2) -> None:
+    def __init__(self, *, workers: Depth = 2) -> None:
         if workers < 1:
             raise InputError(f"executor.workers must be at least 1, got {workers}")
         self.workers = self.window = workers

@@ -5,6 +5,7 @@ from typing import Any
 
 from sevenfold.errors import InputError
 from sevenfold.executors.base import Executor
+from sevenfold.ranges import Depth, NonNegative
 from sevenfold.records import Record
 from sevenfold.study import Context, Piece, Study, compute
 
@@ -27,8 +28,8 @@ class RayCluster(Executor):
         self,
         *,
         address: str | None = None,
-        workers: int = 2,
-        gpus: float = 0.0,
+        workers: Depth = 2,
+        gpus: NonNegative = 0.0,
         runtime_env: dict[str, Any] | None = None,
     ) -> None:
         try:

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sevenfold.config import build
+from sevenfold.config import build, name_of
 from sevenfold.fairness import METHODS, POSTPROCESSORS
 from sevenfold.fairness.data.table import SMALL_CELL, Part
 from sevenfold.fairness.intra.base import Debiased, Problem
@@ -18,7 +18,7 @@ def decide(node: dict[str, Any], problem: Problem, test: Part) -> tuple[dict[str
     """Run the method that ``node`` names; return its figures, and P(decision 1) on validation and test
     rows.
     """
-    if node["name"] in METHODS:
+    if name_of(node, "method") in METHODS:
         result: Debiased = build(METHODS, node, "method").fit(problem)
         val = (problem.scores(result.state).double() > result.threshold).double()
         unseen = (problem.scores(result.state, test.x).double() > result.threshold).double()

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from sevenfold.config import ConfigError
 from sevenfold.fairness.measures import MEASURES, Empty, bias, performance, standard_error
+from sevenfold.ranges import Positive, Share
 
 ONE_SIDED = 1.6449  # 95 % quantile of the normal distribution
 
@@ -29,12 +30,12 @@ class Objective:
     """
 
     measure: str = "spd"
-    epsilon: float = 0.05
+    epsilon: Positive = 0.05
     margin: Any = 0.01
     kind: Literal["constrained", "smooth", "linear"] = "constrained"
     performance: Literal["balanced_accuracy", "accuracy"] = "balanced_accuracy"
-    sharpness: float = 500.0
-    weight: float = 0.75
+    sharpness: Positive = 500.0
+    weight: Share = 0.75
     empty: Empty = "nan"
 
     def __post_init__(self) -> None:

@@ -9,9 +9,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from sevenfold.config import ConfigError
 from sevenfold.fairness.measures import cells
 from sevenfold.fairness.objective import Objective
+from sevenfold.ranges import AtLeastTwo, NonNegativeInt, Seed
 from sevenfold.seeding import torch_generator
 
 TIE = 1e-12
@@ -27,13 +27,9 @@ class Search:
     """
 
     search: Literal["exact", "grid"] = "exact"
-    points: int = 501
-    bootstrap: int = 0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.points < 2 or self.bootstrap < 0:
-            raise ConfigError("points", f"needs 2 points and no negative bootstrap, got {self}")
+    points: AtLeastTwo = 501
+    bootstrap: NonNegativeInt = 0
+    seed: Seed = 0
 
 
 @dataclass(frozen=True)

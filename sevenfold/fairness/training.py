@@ -6,8 +6,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from sevenfold.config import ConfigError
 from sevenfold.fairness.network import Copies, TabularNet
+from sevenfold.ranges import Count, LearningRate, NonNegative
 from sevenfold.seeding import seeded, torch_generator
 
 
@@ -24,17 +24,12 @@ class Training:
 
     monitor: Literal["auc", "loss"] = "auc"
 
-    lr: float = 1e-3
-    batch_size: int = 64
-    max_epochs: int = 200
-    patience: int = 60
-    plateau: int = 25
-    weight_decay: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ("batch_size", "max_epochs", "patience", "plateau"):
-            if getattr(self, name) < 1:
-                raise ConfigError(name, f"must be at least 1, got {getattr(self, name)}")
+    lr: LearningRate = 1e-3
+    batch_size: Count = 64
+    max_epochs: Count = 200
+    patience: Count = 60
+    plateau: Count = 25
+    weight_decay: NonNegative = 0.0
 
 
 def new_network(features: int, seed: int, *, width: int, depth: int, dropout: float) -> TabularNet:

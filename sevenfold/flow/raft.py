@@ -5,6 +5,7 @@ from typing import Literal
 
 from sevenfold.flow.network import Design, FlowNetwork, Recurrence, State
 from sevenfold.flow.variants import RAFT_VARIANTS
+from sevenfold.ranges import PositiveShare
 
 PUBLISHED = Design(h_init="context", norm="none")
 
@@ -20,7 +21,7 @@ class RAFT(FlowNetwork):
         *,
         variant: Literal["small", "large", "H", "demo"] = "large",
         design: Design = PUBLISHED,
-        gamma: float = 0.8,
+        gamma: PositiveShare = 0.8,
     ):
         super().__init__(RAFT_VARIANTS[variant], design)
         self.gamma = gamma

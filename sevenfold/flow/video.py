@@ -5,10 +5,10 @@ from typing import Literal
 
 from torch import Tensor
 
-from sevenfold.config import ConfigError
 from sevenfold.deq.reuse import Reuse
 from sevenfold.flow.network import Estimate, FlowNetwork
 from sevenfold.flow.projection import forward_project
+from sevenfold.ranges import Count
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,7 @@ class Carry:
 
     what: Literal["nothing", "flow", "state"] = "nothing"
     project: bool = True
-    iterations: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.iterations is not None and self.iterations < 1:
-            raise ConfigError("iterations", f"must be at least 1, got {self.iterations}")
+    iterations: Count | None = None
 
 
 class Video:

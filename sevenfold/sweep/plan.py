@@ -2,8 +2,9 @@
 
 from typing import Any, Protocol
 
-from sevenfold.config import ConfigError
-from sevenfold.sweep.space import Parameter, SweepFile
+from sevenfold.errors import ConfigError
+from sevenfold.sweep.file import SweepFile
+from sevenfold.sweep.space import Parameter
 
 
 class Planner(Protocol):
@@ -69,7 +70,7 @@ class Bayes:
     def tell(self, record: dict[str, Any]) -> None:
         """Tell the sampler how a trial ended; failed trials count as such."""
         state = self.optuna.trial.TrialState
-        value = record["value"] if record["status"] == "finished" else None
+        value = record["value"] if record["status"] in ("finished", "stopped") else None
         if record["number"] in self.asked:
             how = state.COMPLETE if value is not None else state.FAIL
             self.study.tell(self.asked.pop(record["number"]), value, state=how)
@@ -88,8 +89,8 @@ def _optuna_distribution(optuna: Any, parameter: Parameter) -> Any:
         return kinds.IntDistribution(o["min"], o["max"])
     if parameter.distribution in ("uniform", "q_uniform"):
         return kinds.FloatDistribution(o["min"], o["max"], step=o.get("q"))
-    if parameter.distribution == "log_uniform_values":
-        return kinds.FloatDistribution(o["min"], o["max"], log=True)
+    if parameter.distribution.removeprefix("inv_").startswith("log_uniform"):
+        return kinds.FloatDistribution(*parameter.interval(), log=True)
     raise ConfigError(f"parameters.{parameter.name}", f"method bayes cannot use {parameter.distribution}")
 
 

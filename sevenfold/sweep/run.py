@@ -1,21 +1,21 @@
 """Run the trials of a sweep in parallel processes, record each as it ends, and print one table."""
 
-import json
 import os
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
-from sevenfold.config import ConfigError
+from sevenfold.errors import ConfigError, shown
 from sevenfold.files import write_text
 from sevenfold.records import append_record, read_folder
 from sevenfold.report import aligned, format_value
+from sevenfold.sweep.file import SweepFile, read_sweep
 from sevenfold.sweep.plan import Bayes, Listed, Planner
-from sevenfold.sweep.space import SweepFile, read_sweep
+from sevenfold.sweep.trial import Trials
+
+DONE = ("finished", "stopped")
 
 
 def run_sweep(
@@ -24,24 +24,29 @@ def run_sweep(
     """Run a sweep file: grid expanded, random drawn per trial, bayes by Optuna's TPE (not W&B's algorithm).
 
     ``settings`` are passed on to every trial; ``output_dir=...`` among them says where the sweep's folder
-    goes. ``jobs`` trials run at once, each with its share of the processor; ``count`` (or the file's
-    ``run_cap``) bounds the number of trials. Trials that an earlier, interrupted call finished are not run
-    again. Returns 1 if a trial failed.
+    goes. ``jobs`` trials run at once, each with its share of the processor and, where the file's command
+    runs ``program``, in a process that serves one trial after another; ``count`` (or the file's ``run_cap``)
+    bounds the number of trials. Trials that an earlier, interrupted call finished are not run again. Returns
+    1 if a trial failed.
     """
     sweep = read_sweep(path)
     outputs = [text.partition("=")[2] for text in settings if text.lstrip("-").startswith("output_dir=")]
     folder = Path(outputs[-1] if outputs else "runs", f"sweep_{sweep.path.stem}").absolute()
+    planner: Planner = Bayes(sweep) if sweep.method == "bayes" else Listed(sweep)
+    total = planner.total(count or sweep.run_cap)
+    expand(sweep.command, {}, program)
     folder.mkdir(parents=True, exist_ok=True)
     _refuse_other_sweep(folder, sweep)
 
-    def trial(number: int, parameters: dict[str, Any]) -> dict[str, Any]:
-        return _run_trial(sweep, number, parameters, settings, program, folder, jobs)
+    def command(parameters: dict[str, Any]) -> list[str]:
+        return [*expand(sweep.command, parameters, program), *settings]
 
-    planner: Planner = Bayes(sweep) if sweep.method == "bayes" else Listed(sweep)
-    records = _drive(planner, trial, folder, jobs, count or sweep.run_cap)
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    with Trials(sweep, command, program, folder, {**os.environ, "OMP_NUM_THREADS": str(threads)}) as trials:
+        records = _drive(planner, trials, folder, jobs, total)
     print(_summary(sweep, records))
     print(f"\nsweep folder: {folder}")
-    return int(any(record["status"] != "finished" for record in records))
+    return int(any(record["status"] not in DONE for record in records))
 
 
 def _refuse_other_sweep(folder: Path, sweep: SweepFile) -> None:
@@ -55,20 +60,17 @@ def _refuse_other_sweep(folder: Path, sweep: SweepFile) -> None:
     write_text(kept, text)
 
 
-def _drive(
-    planner: Planner, trial: Callable[..., dict[str, Any]], folder: Path, jobs: int, count: int | None
-) -> list[dict[str, Any]]:
+def _drive(planner: Planner, trials: Trials, folder: Path, jobs: int, total: int) -> list[dict[str, Any]]:
     """Keep ``jobs`` trials running until all are done; each is on disk before the next one starts."""
     from tqdm import tqdm
 
-    total = planner.total(count)
-    done = {record["number"]: record for record in read_folder(folder) if record["status"] == "finished"}
+    done = {record["number"]: record for record in read_folder(folder) if record["status"] in DONE}
     for record in done.values():
         planner.tell(record)
     waiting = iter([number for number in range(total) if number not in done])
     bar = tqdm(total=total, initial=len(done), desc="sweep", unit="trial")
     with ThreadPoolExecutor(jobs) as pool, bar:
-        for record in _as_they_end(pool, waiting, planner, trial, jobs):
+        for record in _as_they_end(pool, waiting, planner, trials, jobs):
             append_record(folder / "trials.jsonl", record)
             planner.tell(record)
             done[record["number"]] = record
@@ -77,46 +79,17 @@ def _drive(
 
 
 def _as_they_end(
-    pool: ThreadPoolExecutor, waiting: Iterator[int], planner: Planner, trial: Callable[..., Any], jobs: int
+    pool: ThreadPoolExecutor, waiting: Iterator[int], planner: Planner, trials: Trials, jobs: int
 ) -> Iterator[dict[str, Any]]:
     running: set[Future[dict[str, Any]]] = set()
     while True:
         while len(running) < jobs and (number := next(waiting, None)) is not None:
-            running.add(pool.submit(trial, number, planner.ask(number)))
+            running.add(pool.submit(trials.run, number, planner.ask(number)))
         if not running:
             return
-        ended, running = wait(running, return_when=FIRST_COMPLETED)
+        ended, running = wait(running, trials.patience, return_when=FIRST_COMPLETED)
+        trials.stop_hopeless()
         yield from (future.result() for future in ended)
-
-
-def _run_trial(
-    sweep: SweepFile,
-    number: int,
-    parameters: dict[str, Any],
-    settings: Sequence[str],
-    program: Path,
-    folder: Path,
-    jobs: int,
-) -> dict[str, Any]:
-    """Run one trial in a process of its own and read what it left."""
-    name = f"trial_{number:04d}"
-    own = [f"output_dir={folder}", f"name={name}"]
-    command = [*expand(sweep.command, parameters, program), *settings, *own]
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    started = time.monotonic()
-    with open(folder / f"{name}.log", "ab") as log:
-        status = subprocess.run(
-            command, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": str(threads)}
-        ).returncode
-    record = {"key": f"{name}/{status}/{time.time_ns()}", "number": number, "parameters": parameters}
-    record |= {"seconds": round(time.monotonic() - started, 1), "status": "failed", "value": None}
-    results = sorted((folder / name).glob("version_*/results.json"), key=lambda path: path.stat().st_mtime)
-    if status == 0 and results:
-        metrics = json.loads(results[-1].read_text())["metrics"]
-        if sweep.metric is None or sweep.metric in metrics:
-            return record | {"status": "finished", "value": metrics.get(sweep.metric or "")}
-        record["problem"] = f"metric '{sweep.metric}' was not reported; known: {', '.join(metrics)}"
-    return record
 
 
 def expand(command: Sequence[str], parameters: dict[str, Any], program: Path) -> list[str]:
@@ -132,7 +105,7 @@ def expand(command: Sequence[str], parameters: dict[str, Any], program: Path) ->
     expanded: list[str] = []
     for word in command:
         if word.startswith("${") and word not in macros:
-            raise ConfigError("command", f"{word} is not supported. Known: {', '.join(macros)}.")
+            raise ConfigError("command", f"{shown(word)} is not supported. Known: {', '.join(macros)}.")
         expanded += macros.get(word, [word])
     return expanded
 
@@ -147,15 +120,8 @@ def _summary(sweep: SweepFile, records: list[dict[str, Any]]) -> str:
     names = [parameter.name for parameter in sweep.parameters if parameter.distribution != "constant"]
     rows = [["trial", *names, sweep.metric or "metric", "status", "seconds"]]
     for record in sorted(records, key=rank) if sweep.metric else records:
-        values = [format_value(record["parameters"][name]) for name in names]
-        outcome = record.get("problem", record["status"])
-        rows.append(
-            [
-                f"{record['number']:04d}",
-                *values,
-                format_value(record["value"]),
-                outcome,
-                str(record["seconds"]),
-            ]
-        )
+        values = [format_value(record["parameters"].get(name)) for name in names]
+        status = f"failed: {record['problem']}" if "problem" in record else record["status"]
+        number, seconds = f"{record['number']:04d}", str(record["seconds"])
+        rows.append([number, *values, format_value(record["value"]), status, seconds])
     return aligned(rows)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sevenfold.config import ConfigError
+from sevenfold.config import ConfigError, validate
 from sevenfold.deq.base import Stop
 from sevenfold.flow.deq_flow import DEQFlow
 from sevenfold.flow.projection import forward_project
@@ -87,7 +87,7 @@ def test_warm_pairs_may_take_fewer_steps(network, frames):
     found = run(network, frames, Carry(what="state", iterations=2), names=("a", "a", "b"))
     assert [int(estimate.solution.steps) for estimate in found] == [4, 2, 4]
     with pytest.raises(ConfigError, match="iterations"):
-        Carry(iterations=0)
+        validate(Carry, {"iterations": 0}, "carry")
 
 
 def test_unrolled_networks_can_be_warm_started_too(frames):

@@ -169,9 +169,9 @@ def test_weights_are_read_before_anything_else(tmp_path):
         ("network", {"name": "deq_flow", "design": {"gmaa": True}}, "model.network.design.gmaa: .*'gma'"),
         ("network", {"name": "deq_flow", "correction": {"n": 9}}, "model.training.iterations: .*supervise"),
         ("training", {"iterations": []}, "model.training.iterations: needs at least one"),
-        ("training", {"stale_start": 1.5}, "model.training.stale_start: must be a share"),
-        ("training", {"late_step_penalty": -1}, "model.training.late_step_penalty: must not be negative"),
-        ("evaluation", {"budgets": [0]}, "model.evaluation.iterations: .*at least one step"),
+        ("training", {"stale_start": 1.5}, "model.training.stale_start: expected a number from 0 to 1"),
+        ("training", {"late_step_penalty": -1}, "model.training.late_step_penalty: expected a finite number"),
+        ("evaluation", {"budgets": [0]}, r"model.evaluation.budgets\[0\]: expected a number from 1"),
         ("optim", {"learning_rate": 1}, "model.optim.learning_rate: "),
     ],
 )

@@ -16,6 +16,7 @@ from sevenfold.diffreps.guidance import Guidance
 from sevenfold.diffreps.methods.base import Method, State
 from sevenfold.diffreps.noise_table import NoiseTable
 from sevenfold.diffreps.task import Task
+from sevenfold.ranges import Count, LearningRate, NonNegativeInt, Share, ShareBelowOne
 
 VP = NoiseTable()
 Decay = Literal["none", "linear", "inverse"]
@@ -39,10 +40,6 @@ class Distillation(Method):
         guidance: Guidance,
         views_per_step: int | None,
     ) -> None:
-        if count < 1 or lr <= 0:
-            raise ConfigError("count", f"needs at least 1 step and lr > 0, got {count}, {lr:g}")
-        if views_per_step is not None and views_per_step < 1:
-            raise ConfigError("views_per_step", f"must be at least 1, got {views_per_step}")
         self.count, self.lr, self.optimizer, self.betas = count, lr, optimizer, betas
         self.decay, self.guidance, self.views_per_step = decay, guidance, views_per_step
 
@@ -118,21 +115,21 @@ class SDS(Distillation):
     def __init__(
         self,
         *,
-        count: int = 600,
-        lr: float = 3e-3,
-        betas: tuple[float, float] = (0.9, 0.99),
+        count: Count = 600,
+        lr: LearningRate = 3e-3,
+        betas: tuple[ShareBelowOne, ShareBelowOne] = (0.9, 0.99),
         optimizer: optimizers.Name = "adam",
         decay: Decay = "none",
         weight: Literal["variance", "one"] = "variance",
-        low: float = 0.02,
-        high: float = 0.98,
+        low: Share = 0.02,
+        high: Share = 0.98,
         annealed: bool = False,
         guidance: Guidance = Guidance(),
-        views_per_step: int | None = None,
+        views_per_step: Count | None = None,
     ) -> None:
         super().__init__(count, lr, optimizer, betas, decay, guidance, views_per_step)
-        if not 0 <= low < high <= 1:
-            raise ConfigError("low", f"needs 0 <= low < high <= 1, got {low:g} and {high:g}")
+        if low >= high:
+            raise ConfigError("low", f"needs low < high, got {low:g} and {high:g}")
         self.kind, self.low, self.high, self.annealed = weight, low, high, annealed
 
     def levels(self, sigmas: Tensor, progress: float) -> Tensor:
@@ -159,18 +156,18 @@ class SJC(Distillation):
     def __init__(
         self,
         *,
-        count: int = 600,
-        lr: float = 1e-2,
-        betas: tuple[float, float] = (0.9, 0.999),
+        count: Count = 600,
+        lr: LearningRate = 1e-2,
+        betas: tuple[ShareBelowOne, ShareBelowOne] = (0.9, 0.999),
         optimizer: optimizers.Name = "adamax",
         decay: Decay = "none",
-        skip_low: int = 30,
-        skip_high: int = 10,
+        skip_low: NonNegativeInt = 30,
+        skip_high: NonNegativeInt = 10,
         guidance: Guidance = Guidance(),
-        views_per_step: int | None = None,
+        views_per_step: Count | None = None,
     ) -> None:
         super().__init__(count, lr, optimizer, betas, decay, guidance, views_per_step)
-        if min(skip_low, skip_high) < 0 or skip_low + skip_high >= 1000:
+        if skip_low + skip_high >= 1000:
             raise ConfigError("skip_low", f"must leave entries of 1000, got {skip_low} and {skip_high}")
         self.skip_low, self.skip_high = skip_low, skip_high
 

@@ -10,6 +10,7 @@ from sevenfold.diffreps.guidance import Guidance
 from sevenfold.diffreps.methods.base import Method, State
 from sevenfold.diffreps.methods.reference import Reference
 from sevenfold.diffreps.task import Task
+from sevenfold.ranges import Count
 
 REFERENCE = {"name": "reference"}
 SOLVER = {"name": "dense", "gn_iters": 5}
@@ -28,12 +29,10 @@ class Fit(Method):
     """
 
     def __init__(
-        self, *, images: dict[str, Any] = REFERENCE, solver: dict[str, Any] = SOLVER, solves: int = 10
+        self, *, images: dict[str, Any] = REFERENCE, solver: dict[str, Any] = SOLVER, solves: Count = 10
     ) -> None:
         if images.get("name") != "reference":
             raise ConfigError("images.name", f"must be reference, got {images.get('name')}")
-        if solves < 1:
-            raise ConfigError("solves", f"must be at least 1, got {solves}")
         self.sampler: Reference = build(METHODS, images, "images")
         self.solver, self.solves = build(SOLVERS, solver, "solver"), solves
         self.guidance: Guidance = self.sampler.guidance

@@ -12,6 +12,7 @@ from sevenfold.diffreps.methods.plan import Rounds
 from sevenfold.diffreps.methods.pullback import DENSE, KARRAS, Pullback
 from sevenfold.diffreps.representations.voxel_nerf import VoxelNerf
 from sevenfold.diffreps.task import Task
+from sevenfold.ranges import Count, NonNegative, Resolution
 
 
 class Growing(Pullback):
@@ -27,16 +28,16 @@ class Growing(Pullback):
     def __init__(
         self,
         *,
-        stages: list[int] = [3, 4],  # noqa: B006 (never changed)
-        until: list[float] = [2.0, 0.5],  # noqa: B006
+        stages: list[Resolution] = [3, 4],  # noqa: B006 (never changed)
+        until: list[NonNegative] = [2.0, 0.5],  # noqa: B006
         schedule: dict[str, Any] = KARRAS,
         solver: dict[str, Any] = DENSE,
         guidance: Guidance = Guidance(),
         order: Literal["euler", "heun"] = "euler",
         resampling: Rounds = Rounds(),
-        views_per_step: int | None = None,
-        start_solves: int = 3,
-        final_solves: int = 1,
+        views_per_step: Count | None = None,
+        start_solves: Count = 3,
+        final_solves: Count = 1,
     ) -> None:
         super().__init__(
             schedule=schedule, solver=solver, guidance=guidance, order=order, resampling=resampling,
@@ -44,8 +45,6 @@ class Growing(Pullback):
         )  # fmt: skip
         if len(stages) != len(until) or sorted(stages) != stages or sorted(until)[::-1] != until:
             raise ConfigError("stages", f"must rise, and until fall, equally many, got {stages}, {until}")
-        if min(stages, default=2) < 2:
-            raise ConfigError("stages", f"a grid has at least 2 nodes a side, got {stages}")
         self.stages, self.until = stages, until
 
     def check(self, task: Task) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from sevenfold.config import ConfigError
+from sevenfold.ranges import Count, Limit, NonNegative, NonNegativeInt
 
 
 @dataclass(frozen=True)
@@ -15,14 +15,10 @@ class Rounds:
     second-order step: first-order ones lose variance each time.
     """
 
-    rounds: int = 0
-    jump: int = 1
-    low: float = 0.0
-    high: float = float("inf")
-
-    def __post_init__(self) -> None:
-        if self.rounds < 0 or self.jump < 1:
-            raise ConfigError("rounds", f"needs rounds >= 0 and jump >= 1, got {self.rounds}, {self.jump}")
+    rounds: NonNegativeInt = 0
+    jump: Count = 1
+    low: NonNegative = 0.0
+    high: Limit = float("inf")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from sevenfold.config import ConfigError, build, prepare
+from sevenfold.config import build, prepare
 from sevenfold.diffreps import SCHEDULES, SOLVERS
 from sevenfold.diffreps.guidance import Guidance
 from sevenfold.diffreps.methods.base import Method, State
@@ -19,6 +19,7 @@ from sevenfold.diffreps.methods.plan import Rounds, Step, plan
 from sevenfold.diffreps.priors.base import Prior
 from sevenfold.diffreps.solvers.base import Solver
 from sevenfold.diffreps.task import Task
+from sevenfold.ranges import Count, NonNegative, Share
 
 KARRAS = {"name": "karras"}
 DENSE = {"name": "dense"}
@@ -30,12 +31,8 @@ class Stochastic:
     share gamma by which sigma is raised before a step (EDM). Both leave e standard normal.
     """
 
-    eta: float = 0.0
-    churn: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.eta <= 1 or self.churn < 0:
-            raise ConfigError("eta", f"needs 0 <= eta <= 1, churn >= 0, got {self.eta:g}, {self.churn:g}")
+    eta: Share = 0.0
+    churn: NonNegative = 0.0
 
 
 class Pullback(Method):
@@ -62,10 +59,10 @@ class Pullback(Method):
         order: Literal["euler", "heun"] = "euler",
         stochastic: Stochastic = Stochastic(),
         resampling: Rounds = Rounds(),
-        views_per_step: int | None = None,
+        views_per_step: Count | None = None,
         start: Literal["mean", "drawn"] = "mean",
-        start_solves: int = 3,
-        final_solves: int = 1,
+        start_solves: Count = 3,
+        final_solves: Count = 1,
     ) -> None:
         prepare(SCHEDULES, schedule, "schedule", prior=None)
         self.schedule, self.guidance, self.order = schedule, guidance, order
@@ -73,9 +70,6 @@ class Pullback(Method):
         self.stochastic, self.resampling = stochastic, resampling
         self.views_per_step, self.start = views_per_step, start
         self.start_solves, self.final_solves = start_solves, final_solves
-        for name in ("views_per_step", "start_solves", "final_solves"):
-            if (value := getattr(self, name)) is not None and value < 1:
-                raise ConfigError(name, f"must be at least 1, got {value}")
         self._plans: dict[Prior, list[Step]] = {}
 
     def plan(self, prior: Prior) -> list[Step]:

@@ -5,6 +5,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from sevenfold.config import ConfigError
+from sevenfold.ranges import Depth, NonNegativeInt, Size
 
 
 class DiffusersUNet(nn.Module):
@@ -22,13 +23,13 @@ class DiffusersUNet(nn.Module):
     def __init__(
         self,
         *,
-        size: int = 8,
-        channels: int = 1,
-        classes: int = 0,
-        widths: list[int] = [32, 48],  # noqa: B006 (never changed)
-        layers: int = 1,
+        size: Size = 8,
+        channels: Size = 1,
+        classes: NonNegativeInt = 0,
+        widths: list[Size] = [32, 48],  # noqa: B006 (never changed)
+        layers: Depth = 1,
         attention: bool = True,
-        groups: int = 16,
+        groups: Size = 16,
     ) -> None:
         super().__init__()
         if any(width % groups for width in widths) or not widths:

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sevenfold.ranges import Count
+
 CHANNELS = (10, 20, 40)
 TIME = 128
 
@@ -39,7 +41,7 @@ def _time_layer(outputs: int) -> nn.Sequential:
 class MnistUNet(nn.Module):
     """Predict the noise of 28x28 images at whole times 0 to ``steps`` - 1; knows no classes."""
 
-    def __init__(self, *, steps: int = 1000) -> None:
+    def __init__(self, *, steps: Count = 1000) -> None:
         super().__init__()
         sides, inputs = (28, 14, 7), (1, *CHANNELS)
         self.pe = TimeTable(steps)

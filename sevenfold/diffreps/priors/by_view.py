@@ -9,6 +9,7 @@ from sevenfold.diffreps.priors.multiview import ViewedPrior
 from sevenfold.diffreps.priors.network import unet
 from sevenfold.diffreps.sources import Images
 from sevenfold.diffreps.worlds.multiview import World
+from sevenfold.ranges import Count
 
 
 class ByView(ViewedPrior):
@@ -34,12 +35,12 @@ class ByView(ViewedPrior):
         return self.prior.denoise(z, sigma, Condition(self.places(condition), None, condition.group))
 
 
-def learned(*, world: World, views: int, path: str) -> ByView:
+def learned(*, world: World, views: Count, path: str) -> ByView:
     """Load a checkpoint of ``denoiser_trainer`` that was trained on the source ``world_views``."""
     return ByView(unet(path=path), world.ring(views))
 
 
-def world_views(*, world: World = World(), views: int = 32) -> Images:
+def world_views(*, world: World = World(), views: Count = 32) -> Images:
     """Return all training scenes in all views of a ring; the label is the view."""
     renders = world.renders(world.ring(views))
     labels = torch.arange(views).repeat(len(renders))

@@ -5,15 +5,16 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from sevenfold.config import ConfigError, build
+from sevenfold.config import build
 from sevenfold.diffreps import SOURCES
 from sevenfold.diffreps.priors.mixture import Mixture
 from sevenfold.diffreps.sources import Images
+from sevenfold.ranges import Scale, Size
 
 DIGITS = {"name": "digits"}
 
 
-def gaussian(*, source: dict[str, Any] = DIGITS, floor: float = 0.03) -> Mixture:
+def gaussian(*, source: dict[str, Any] = DIGITS, floor: Scale = 0.03) -> Mixture:
     """Fit one Gaussian; ``floor`` squared is added to its variances."""
     found = build(SOURCES, source, "source")
     mean, covariance = moments(found.images.flatten(1).double(), floor)
@@ -23,8 +24,8 @@ def gaussian(*, source: dict[str, Any] = DIGITS, floor: float = 0.03) -> Mixture
 def gmm(
     *,
     source: dict[str, Any] = DIGITS,
-    components: int = 3,
-    floor: float = 0.03,
+    components: Size = 3,
+    floor: Scale = 0.03,
     covariance: Literal["full", "diagonal"] = "full",
 ) -> Mixture:
     """Fit ``components`` Gaussians to each class (k-means, then moments); ``floor`` squared is added to their
@@ -32,8 +33,6 @@ def gmm(
     """
     from sklearn.cluster import KMeans
 
-    if components < 1:
-        raise ConfigError("components", f"needs at least 1, got {components}")
     found = build(SOURCES, source, "source")
     flat, means, covariances, counts, labels = found.images.flatten(1).double(), [], [], [], []
     for label in found.labels.unique().tolist():
@@ -57,8 +56,6 @@ def gmm(
 
 def moments(flat: Tensor, floor: float) -> tuple[Tensor, Tensor]:
     """Return mean (n,) and covariance (n, n) of rows, ``floor`` squared added to its diagonal."""
-    if floor <= 0:
-        raise ConfigError("floor", f"must be positive, got {floor:g}")
     mean = flat.mean(0)
     centered = flat - mean
     own = centered.T @ centered / max(1, len(flat) - 1)

@@ -6,9 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sevenfold.config import ConfigError, build
+from sevenfold.config import build
 from sevenfold.diffreps import SOURCES
 from sevenfold.diffreps.priors.base import UNCONDITIONAL, Condition, ExactPrior
+from sevenfold.ranges import Scale
 
 
 class KernelDensity(ExactPrior):
@@ -25,8 +26,6 @@ class KernelDensity(ExactPrior):
 
     def __init__(self, points: Tensor, width: float, labels: Tensor | None = None) -> None:
         super().__init__()
-        if width <= 0:
-            raise ConfigError("width", f"must be positive, got {width:g}")
         channels, height, breadth = points.shape[1:]
         self.shape, self.width = (channels, height, breadth), width
         self.classes = 0 if labels is None else int(labels.max()) + 1
@@ -67,7 +66,7 @@ class KernelDensity(ExactPrior):
         return (-square / (2 * total)).masked_fill((wanted >= 0) & (wanted != self.labels), -math.inf)
 
 
-def kde(*, source: dict[str, Any] = {"name": "digits"}, width: float = 0.15) -> KernelDensity:  # noqa: B006
+def kde(*, source: dict[str, Any] = {"name": "digits"}, width: Scale = 0.15) -> KernelDensity:  # noqa: B006
     """Put a Gaussian of ``width`` at every image of a source."""
     found = build(SOURCES, source, "source")
     prior = KernelDensity(found.images, width, found.labels)

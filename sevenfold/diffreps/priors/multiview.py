@@ -6,11 +6,11 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from sevenfold.config import ConfigError
 from sevenfold.diffreps.priors.base import Condition, Prior
 from sevenfold.diffreps.priors.mixture import Mixture
 from sevenfold.diffreps.worlds.multiview import World
 from sevenfold.errors import InputError
+from sevenfold.ranges import Count, NonNegativeInt, Scale, Size
 
 NEAR = 1e-3
 P = TypeVar("P", bound=Prior)
@@ -53,8 +53,6 @@ class MultiViewKernel(ViewedPrior):
 
     def __init__(self, points: Tensor, ring: Tensor, *, width: float, together: int = 1) -> None:
         super().__init__(ring, (points.shape[2], points.shape[3], points.shape[4]))
-        if width <= 0 or together < 0:
-            raise ConfigError("width", f"needs width > 0 and together >= 0, got {width:g}, {together}")
         self.width, self.together = width, together
         self.register_buffer("points", points.flatten(2).transpose(0, 1).contiguous())  # (K, M, n)
 
@@ -114,17 +112,17 @@ class PerView(ViewedPrior):
         return torch.stack([prior.mean() for prior in self.own]).mean(0)
 
 
-def multiview_kde(*, world: World, views: int, width: float = 0.075, together: int = 1) -> MultiViewKernel:
+def multiview_kde(
+    *, world: World, views: Count, width: Scale = 0.075, together: NonNegativeInt = 1
+) -> MultiViewKernel:
     """Put a Gaussian of ``width`` at every training scene of a world, seen from a ring of ``views``."""
     ring = world.ring(views)
     prior = MultiViewKernel(world.renders(ring), ring, width=width, together=together)
     return _ready(prior)
 
 
-def multiview_gmm(*, world: World, views: int, components: int = 4, floor: float = 0.05) -> PerView:
+def multiview_gmm(*, world: World, views: Count, components: Size = 4, floor: Scale = 0.05) -> PerView:
     """Fit a mixture of diagonal Gaussians to the training scenes in each view of a ring of ``views``."""
-    if components < 1 or floor <= 0:
-        raise ConfigError("components", f"needs at least 1, and floor > 0, got {components}, {floor:g}")
     ring = world.ring(views)
     each = world.renders(ring).flatten(2).double().unbind(1)
     priors = [_clustered(flat, components, floor, world.shape) for flat in each]

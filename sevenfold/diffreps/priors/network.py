@@ -12,6 +12,7 @@ from sevenfold.diffreps import NETWORKS
 from sevenfold.diffreps.noise_table import NoiseTable, Prediction, alpha, denoised, time_of
 from sevenfold.diffreps.priors.base import Condition, Prior, spread
 from sevenfold.errors import InputError
+from sevenfold.ranges import Finite, NonNegativeInt, Size
 
 
 class NetworkPrior(Prior):
@@ -68,13 +69,13 @@ def state_dict(
     *,
     path: str,
     network: dict[str, Any] = {"name": "mnist_unet"},  # noqa: B006 (never changed)
-    shape: tuple[int, int, int] = (1, 28, 28),
-    data_range: tuple[float, float] = (0.0, 1.0),
+    shape: tuple[Size, Size, Size] = (1, 28, 28),
+    data_range: tuple[Finite, Finite] = (0.0, 1.0),
     table: NoiseTable = NoiseTable(),
     prediction: Prediction = "eps",
-    classes: int = 0,
-    time_base: float = 0.0,
-    time_scale: float = 1.0,
+    classes: NonNegativeInt = 0,
+    time_base: Finite = 0.0,
+    time_scale: Finite = 1.0,
     whole_times: bool = True,
 ) -> NetworkPrior:
     """Load somebody's weights, a file of plain tensors, into a component of ``NETWORKS``.

@@ -16,6 +16,7 @@ from sevenfold.config import ConfigError
 from sevenfold.diffreps.noise_table import NoiseTable, Prediction, alpha, denoised, time_of
 from sevenfold.diffreps.priors.base import Condition, Prior, spread
 from sevenfold.errors import InputError
+from sevenfold.ranges import Count, Size
 
 logger = logging.getLogger(__name__)
 BETAS = {"linear": "linear", "scaled_linear": "scaled_linear", "squaredcos_cap_v2": "cosine"}
@@ -122,10 +123,10 @@ def diffusers_pipeline(
     path: str,
     prompts: list[str],
     negative: str = "",
-    pixels: int | None = None,
+    pixels: Size | None = None,
     by_view: bool = False,
     dtype: Literal["float32", "bfloat16"] = "float32",
-    batch: int = 8,
+    batch: Count = 8,
 ) -> PipelinePrior:
     """Read the model in the folder ``path``; nothing is downloaded.
 
@@ -134,8 +135,8 @@ def diffusers_pipeline(
     default. ``by_view`` adds ", front view" and the like to prompts. Raises ``InputError`` where the folder
     holds no such pipeline.
     """
-    if not prompts or batch < 1:
-        raise ConfigError("prompts", f"needs at least one, and batch >= 1, got {prompts}, {batch}")
+    if not prompts:
+        raise ConfigError("prompts", "needs at least one")
     pipeline = load(path, DTYPES[dtype])
     told = tell(pipeline, prompts, negative, SIDES if by_view else ("",))
     unet, scale = pipeline.unet, pipeline.vae_scale_factor

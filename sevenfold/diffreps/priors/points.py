@@ -4,21 +4,20 @@ import torch
 
 from sevenfold.config import ConfigError
 from sevenfold.diffreps.priors.mixture import Mixture
+from sevenfold.ranges import Finite, Positive, Scale
 
 MEANS = [[-1.0, 0.8], [0.9, -0.6], [1.2, 0.8]]
 
 
 def points(
     *,
-    means: list[list[float]] = MEANS,
-    deviations: list[float] = [0.8, 0.7, 0.6],  # noqa: B006 (never changed)
-    weights: list[float] = [0.4, 0.3, 0.3],  # noqa: B006
+    means: list[list[Finite]] = MEANS,
+    deviations: list[Scale] = [0.8, 0.7, 0.6],  # noqa: B006 (never changed)
+    weights: list[Positive] = [0.4, 0.3, 0.3],  # noqa: B006
 ) -> Mixture:
     """Return a mixture over "images" of two channels and one pixel: points of the plane."""
     if not len(means) == len(deviations) == len(weights) or any(len(mean) != 2 for mean in means):
         raise ConfigError("means", "needs pairs of numbers, and as many deviations and weights as means")
-    if min(deviations) <= 0 or min(weights) <= 0:
-        raise ConfigError("deviations", "must be positive, and weights too")
     share = torch.tensor(weights, dtype=torch.float64)
     variances = torch.tensor(deviations, dtype=torch.float64)[:, None].expand(-1, 2) ** 2
     centers = torch.tensor(means, dtype=torch.float64)

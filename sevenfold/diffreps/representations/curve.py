@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from sevenfold.config import ConfigError
 from sevenfold.diffreps.representations.base import Layout, Representation
+from sevenfold.ranges import Finite, NonNegative
 
 
 class Curve(Representation):
@@ -15,10 +15,8 @@ class Curve(Representation):
         start: standard deviation of the initial parameter.
     """
 
-    def __init__(self, *, height: float = 0.6, frequency: float = 1.2, start: float = 0.0) -> None:
+    def __init__(self, *, height: Finite = 0.6, frequency: Finite = 1.2, start: NonNegative = 0.0) -> None:
         super().__init__((2, 1, 1), Layout({"t": (1,)}))
-        if start < 0:
-            raise ConfigError("start", f"must not be negative, got {start:g}")
         self.height, self.frequency, self.start = height, frequency, start
 
     def initial(self, generator: torch.Generator) -> Tensor:

@@ -5,9 +5,9 @@ import math
 import torch
 from torch import Tensor
 
-from sevenfold.config import ConfigError
 from sevenfold.diffreps.representations import layers
 from sevenfold.diffreps.representations.base import CoordinateRepresentation, Layout, Weights, pixel_centers
+from sevenfold.ranges import Depth, Scale, Size
 
 
 class FourierFeatures(CoordinateRepresentation):
@@ -17,8 +17,6 @@ class FourierFeatures(CoordinateRepresentation):
     frequencies: Tensor
 
     def __init__(self, size: int, channels: int, features: int, scale: float, layout: Layout) -> None:
-        if features < 1 or scale <= 0:
-            raise ConfigError("features", f"needs features >= 1, scale > 0, got {features}, {scale:g}")
         super().__init__((channels, size, size), layout)
         self.register_buffer("centers", pixel_centers(size, size))
         drawn = torch.randn(features, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -46,12 +44,12 @@ class Fourier(FourierFeatures):
     def __init__(
         self,
         *,
-        size: int = 16,
-        channels: int = 1,
-        features: int = 32,
-        scale: float = 0.5,
-        width: int = 32,
-        hidden: int = 1,
+        size: Size = 16,
+        channels: Size = 1,
+        features: Size = 32,
+        scale: Scale = 0.5,
+        width: Size = 32,
+        hidden: Depth = 1,
     ) -> None:
         layout = Layout(layers.shapes(2 * features, width, hidden, channels))
         super().__init__(size, channels, features, scale, layout)
@@ -76,7 +74,9 @@ class FourierLinear(FourierFeatures):
 
     affine = True
 
-    def __init__(self, *, size: int = 16, channels: int = 1, features: int = 64, scale: float = 0.5) -> None:
+    def __init__(
+        self, *, size: Size = 16, channels: Size = 1, features: Size = 64, scale: Scale = 0.5
+    ) -> None:
         layout = Layout({"weight": (channels, 2 * features), "bias": (channels,)})
         super().__init__(size, channels, features, scale, layout)
 

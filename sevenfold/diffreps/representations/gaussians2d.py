@@ -9,6 +9,7 @@ from torch import Tensor
 from sevenfold.config import ConfigError
 from sevenfold.diffreps.representations import layers
 from sevenfold.diffreps.representations.base import CoordinateRepresentation, Layout, Weights, pixel_centers
+from sevenfold.ranges import Finite, Size
 
 
 class Gaussians2D(CoordinateRepresentation):
@@ -27,15 +28,15 @@ class Gaussians2D(CoordinateRepresentation):
     def __init__(
         self,
         *,
-        size: int = 16,
-        channels: int = 1,
-        count: int = 40,
+        size: Size = 16,
+        channels: Size = 1,
+        count: Size = 40,
         blend: Literal["normalized", "over"] = "normalized",
-        low: float = -1.2,
-        high: float = 1.2,
+        low: Finite = -1.2,
+        high: Finite = 1.2,
     ) -> None:
-        if count < 1 or low >= high:
-            raise ConfigError("count", f"needs count >= 1 and low < high, got {count}, {low:g}, {high:g}")
+        if low >= high:
+            raise ConfigError("low", f"needs low < high, got {low:g} and {high:g}")
         parts = {"mean": 2, "scale": 2, "angle": 1, "color": channels, "opacity": 1}
         super().__init__((channels, size, size), Layout({name: (count, k) for name, k in parts.items()}))
         self.count, self.blend = count, blend

@@ -8,6 +8,7 @@ from torch import Tensor
 from sevenfold.config import ConfigError
 from sevenfold.diffreps.representations import layers
 from sevenfold.diffreps.representations.base import CoordinateRepresentation, Layout, Weights, pixel_centers
+from sevenfold.ranges import Count, Depth, Size
 
 PRIMES = (1, 2654435761, 805459861)
 
@@ -21,11 +22,8 @@ class GridEncoding:
     def __init__(
         self, *, dimensions: int, levels: int, features: int, first: int, last: int, entries: int | None
     ) -> None:
-        if levels < 1 or features < 1 or not 1 <= first <= last or (entries is not None and entries < 1):
-            raise ConfigError(
-                "levels", f"needs levels, features, entries, first >= 1, first <= last, got {levels} levels, "
-                f"{features} features, resolutions {first} to {last}, {entries} entries"
-            )  # fmt: skip
+        if first > last:
+            raise ConfigError("first", f"needs first <= last, got resolutions {first} to {last}")
         growth = (last / first) ** (1 / max(1, levels - 1))
         self.dimensions, self.entries = dimensions, entries
         self.resolutions = [round(first * growth**level) for level in range(levels)]
@@ -81,14 +79,14 @@ class Grid(CoordinateRepresentation):
     def __init__(
         self,
         *,
-        size: int = 16,
-        channels: int = 1,
-        levels: int = 3,
-        features: int = 2,
-        first: int = 4,
-        last: int = 12,
-        width: int = 16,
-        hidden: int = 1,
+        size: Size = 16,
+        channels: Size = 1,
+        levels: Depth = 3,
+        features: Size = 2,
+        first: Size = 4,
+        last: Size = 12,
+        width: Size = 16,
+        hidden: Depth = 1,
     ) -> None:
         self._build(size, channels, width, hidden, levels, features, first, last, None)
 
@@ -124,14 +122,14 @@ class HashGrid(Grid):
     def __init__(
         self,
         *,
-        size: int = 16,
-        channels: int = 1,
-        levels: int = 4,
-        features: int = 2,
-        first: int = 4,
-        last: int = 16,
-        entries: int = 64,
-        width: int = 16,
-        hidden: int = 1,
+        size: Size = 16,
+        channels: Size = 1,
+        levels: Depth = 4,
+        features: Size = 2,
+        first: Size = 4,
+        last: Size = 16,
+        entries: Count = 64,
+        width: Size = 16,
+        hidden: Depth = 1,
     ) -> None:
         self._build(size, channels, width, hidden, levels, features, first, last, entries)

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
-from sevenfold.config import ConfigError
 from sevenfold.diffreps.representations.base import Layout
 from sevenfold.diffreps.representations.volume import Volume
 from sevenfold.diffreps.worlds.cameras import Camera
 from sevenfold.diffreps.worlds.march import hats
+from sevenfold.ranges import AtLeastTwo, Resolution, Size
 
 
 class InkVolume(Volume):
@@ -23,14 +23,12 @@ class InkVolume(Volume):
     def __init__(
         self,
         *,
-        size: int = 12,
-        channels: int = 3,
+        size: Size = 12,
+        channels: Size = 3,
         camera: Camera = Camera(),
-        samples: int = 14,
-        resolution: int = 6,
+        samples: AtLeastTwo = 14,
+        resolution: Resolution = 6,
     ) -> None:
-        if resolution < 2:
-            raise ConfigError("resolution", f"needs at least 2, got {resolution}")
         layout = Layout({"ink": (channels, resolution**3)})
         super().__init__((channels, size, size), layout, camera, samples)
         self.resolution = resolution

@@ -6,14 +6,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from sevenfold.config import ConfigError
 from sevenfold.diffreps.representations.base import Weights
 
 
 def shapes(inputs: int, width: int, hidden: int, outputs: int) -> dict[str, tuple[int, ...]]:
     """Return the weights of a network with ``hidden`` layers of ``width`` units and a linear head."""
-    if width < 1 or hidden < 1:
-        raise ConfigError("width", f"a network needs width and hidden of at least 1, got {width}, {hidden}")
     sizes = [inputs, *[width] * hidden, outputs]
     found: dict[str, tuple[int, ...]] = {}
     for i, (before, after) in enumerate(zip(sizes, sizes[1:], strict=False)):

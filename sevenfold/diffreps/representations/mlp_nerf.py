@@ -8,11 +8,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from sevenfold.config import ConfigError
 from sevenfold.diffreps.representations import layers
 from sevenfold.diffreps.representations.grid import GridEncoding
 from sevenfold.diffreps.representations.volume import Background, Nerf
 from sevenfold.diffreps.worlds.cameras import Camera
+from sevenfold.ranges import AtLeastTwo, Count, Depth, Finite, Scale, Size
 
 
 class MlpNerf(Nerf):
@@ -31,26 +31,24 @@ class MlpNerf(Nerf):
     def __init__(
         self,
         *,
-        size: int = 12,
-        channels: int = 3,
+        size: Size = 12,
+        channels: Size = 3,
         camera: Camera = Camera(),
-        samples: int = 14,
+        samples: AtLeastTwo = 14,
         encoding: Literal["hashgrid", "positional"] = "hashgrid",
-        levels: int = 3,
-        features: int = 2,
-        first: int = 4,
-        last: int = 10,
-        entries: int = 1024,
-        width: int = 32,
-        hidden: int = 1,
+        levels: Depth = 3,
+        features: Size = 2,
+        first: Size = 4,
+        last: Size = 10,
+        entries: Count = 1024,
+        width: Size = 32,
+        hidden: Depth = 1,
         colours: Literal["sigmoid", "linear"] = "sigmoid",
         background: Background = "white",
-        scale: float = 6.0,
-        shift: float = 1.5,
-        chunk: int = 1024,
+        scale: Scale = 6.0,
+        shift: Finite = 1.5,
+        chunk: Count = 1024,
     ) -> None:
-        if levels < 1:
-            raise ConfigError("levels", f"needs at least 1, got {levels}")
         inputs, tables, grid = 3 + 6 * levels, {}, None
         if encoding == "hashgrid":
             grid = GridEncoding(

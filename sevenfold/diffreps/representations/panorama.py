@@ -1,6 +1,7 @@
 """Panoramas: a function on the sphere seen by pinhole cameras, and a wide canvas seen by sliding crops."""
 
 import math
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -8,8 +9,11 @@ from torch import Tensor
 from sevenfold.config import ConfigError
 from sevenfold.diffreps.representations.base import Layout, Representation, pixel_centers
 from sevenfold.diffreps.representations.siren import SineNetwork, SineRepresentation
+from sevenfold.ranges import Count, Depth, Range, Scale, Size
 
 GOLDEN = (math.sqrt(5) - 1) / 2
+
+Elevation = Annotated[float, Range(-90, 90, note="an angle in degrees")]
 
 
 class Panorama(SineRepresentation):
@@ -28,19 +32,17 @@ class Panorama(SineRepresentation):
     def __init__(
         self,
         *,
-        size: int = 16,
-        channels: int = 1,
-        width: int = 64,
-        hidden: int = 2,
-        w0: float = 10.0,
-        field: float = 60.0,
-        elevations: tuple[float, float] = (-30.0, 30.0),
-        rows: int = 128,
+        size: Size = 16,
+        channels: Size = 1,
+        width: Size = 64,
+        hidden: Depth = 2,
+        w0: Scale = 10.0,
+        field: Annotated[float, Range(0, 180, open=True)] = 60.0,
+        elevations: tuple[Elevation, Elevation] = (-30.0, 30.0),
+        rows: Count = 128,
     ) -> None:
-        if not 0 < field < 180 or not -90 <= elevations[0] <= elevations[1] <= 90:
-            raise ConfigError(
-                "field", f"needs 0 < field < 180 and -90 <= elevations <= 90, got {field:g}, {elevations}"
-            )
+        if elevations[0] > elevations[1]:
+            raise ConfigError("elevations", f"must be (lowest, highest), got {list(elevations)}")
         network = SineNetwork(inputs=3, width=width, hidden=hidden, w0=w0, outputs=channels)
         super().__init__(network, (channels, size, size))
         self.rows, self.cells = rows, 2 * rows * rows
@@ -105,7 +107,7 @@ class WideCanvas(Representation):
 
     affine = True
 
-    def __init__(self, *, size: int = 16, channels: int = 1, length: int = 64, wrap: bool = False) -> None:
+    def __init__(self, *, size: Size = 16, channels: Size = 1, length: Size = 64, wrap: bool = False) -> None:
         if length < size:
             raise ConfigError("length", f"a canvas of {length} is shorter than a crop of {size}")
         super().__init__((channels, size, size), Layout({"canvas": (channels, size, length)}))

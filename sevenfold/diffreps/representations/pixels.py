@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from sevenfold.diffreps.representations.base import Layout, Representation
+from sevenfold.ranges import Size
 
 
 class Pixels(Representation):
@@ -13,7 +14,7 @@ class Pixels(Representation):
 
     affine = True
 
-    def __init__(self, *, size: int = 16, channels: int = 1) -> None:
+    def __init__(self, *, size: Size = 16, channels: Size = 1) -> None:
         super().__init__((channels, size, size), Layout({"image": (channels, size, size)}))
         self.cells = size * size
 

@@ -5,9 +5,9 @@ import math
 import torch
 from torch import Tensor
 
-from sevenfold.config import ConfigError
 from sevenfold.diffreps.representations import layers
 from sevenfold.diffreps.representations.base import CoordinateRepresentation, Layout, Weights, pixel_centers
+from sevenfold.ranges import Depth, Scale, Size
 
 
 class SineNetwork:
@@ -17,8 +17,6 @@ class SineNetwork:
     """
 
     def __init__(self, *, inputs: int, width: int, hidden: int, w0: float, outputs: int) -> None:
-        if w0 <= 0:
-            raise ConfigError("w0", f"must be positive, got {w0:g}")
         self.hidden, self.w0 = hidden, w0
         self.layout = Layout(layers.shapes(inputs, width, hidden, outputs))
 
@@ -79,7 +77,7 @@ class Siren(SineRepresentation):
     centers: Tensor
 
     def __init__(
-        self, *, size: int = 16, channels: int = 1, width: int = 32, hidden: int = 2, w0: float = 10.0
+        self, *, size: Size = 16, channels: Size = 1, width: Size = 32, hidden: Depth = 2, w0: Scale = 10.0
     ) -> None:
         network = SineNetwork(inputs=2, width=width, hidden=hidden, w0=w0, outputs=channels)
         super().__init__(network, (channels, size, size))

@@ -9,6 +9,7 @@ from torch import Tensor
 from sevenfold.config import ConfigError, build
 from sevenfold.diffreps import REPRESENTATIONS
 from sevenfold.diffreps.representations.base import CoordinateRepresentation, Representation, Weights
+from sevenfold.ranges import Finite
 
 SIREN = {"name": "siren"}
 Group = Literal["mirror", "rotate2", "rotate3", "rotate4", "rotate6"]
@@ -68,7 +69,7 @@ class Turned(Wrapped):
         degrees: the angles.
     """
 
-    def __init__(self, *, inner: dict[str, Any] = SIREN, degrees: list[float] = [0.0, 180.0]) -> None:  # noqa: B006
+    def __init__(self, *, inner: dict[str, Any] = SIREN, degrees: list[Finite] = [0.0, 180.0]) -> None:  # noqa: B006
         super().__init__(inner)
         if not degrees:
             raise ConfigError("degrees", "needs at least one angle")

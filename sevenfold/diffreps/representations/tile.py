@@ -7,6 +7,7 @@ from torch import Tensor
 
 from sevenfold.diffreps.representations.base import pixel_centers
 from sevenfold.diffreps.representations.siren import SineNetwork, SineRepresentation
+from sevenfold.ranges import Depth, Scale, Size
 
 
 class Tile(SineRepresentation):
@@ -22,7 +23,7 @@ class Tile(SineRepresentation):
     centers: Tensor
 
     def __init__(
-        self, *, size: int = 16, channels: int = 1, width: int = 32, hidden: int = 2, w0: float = 6.0
+        self, *, size: Size = 16, channels: Size = 1, width: Size = 32, hidden: Depth = 2, w0: Scale = 6.0
     ) -> None:
         network = SineNetwork(inputs=4, width=width, hidden=hidden, w0=w0, outputs=channels)
         super().__init__(network, (channels, size, size))

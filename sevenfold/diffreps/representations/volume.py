@@ -6,7 +6,6 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from sevenfold.config import ConfigError
 from sevenfold.diffreps.representations.base import Layout, Representation
 from sevenfold.diffreps.worlds.cameras import Camera, angles_between
 from sevenfold.diffreps.worlds.march import Recomputed, absorption
@@ -23,8 +22,6 @@ class Volume(Representation):
 
     def __init__(self, shape: tuple[int, int, int], layout: Layout, camera: Camera, samples: int) -> None:
         super().__init__(shape, layout)
-        if samples < 2:
-            raise ConfigError("samples", f"needs at least 2 on a ray, got {samples}")
         self.camera, self.samples = camera, samples
 
     def views(self, count: int, generator: torch.Generator) -> Tensor:
@@ -62,8 +59,6 @@ class Nerf(Volume):
         shift: float,
         chunk: int,
     ) -> None:
-        if chunk < 1 or scale <= 0:
-            raise ConfigError("chunk", f"needs chunk >= 1, scale > 0, got {chunk}, {scale:g}")
         side = {"learned": 1, "texture": TEXTURE}.get(background, 0)
         behind = {"background": (shape[0], side, side)} if side else {}
         super().__init__(shape, Layout({**fields, **behind}), camera, samples)

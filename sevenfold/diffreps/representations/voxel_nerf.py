@@ -7,12 +7,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from sevenfold.config import ConfigError
 from sevenfold.diffreps.representations.base import Linear
 from sevenfold.diffreps.representations.coarse_field import Rays, Shaded
 from sevenfold.diffreps.representations.volume import Background, Nerf
 from sevenfold.diffreps.worlds.cameras import Camera
 from sevenfold.diffreps.worlds.march import DENSE_LIMIT, absorption, hats, interpolate
+from sevenfold.ranges import AtLeastTwo, Count, Finite, NonNegative, Resolution, Scale, Size
 
 ENTRIES = 2**21
 
@@ -31,20 +31,18 @@ class VoxelNerf(Nerf):
     def __init__(
         self,
         *,
-        size: int = 12,
-        channels: int = 3,
+        size: Size = 12,
+        channels: Size = 3,
         camera: Camera = Camera(),
-        samples: int = 14,
-        resolution: int = 6,
+        samples: AtLeastTwo = 14,
+        resolution: Resolution = 6,
         colours: Literal["sigmoid", "linear"] = "sigmoid",
         background: Background = "white",
-        scale: float = 6.0,
-        shift: float = 1.5,
-        spread: float = 0.1,
-        chunk: int = 1024,
+        scale: Scale = 6.0,
+        shift: Finite = 1.5,
+        spread: NonNegative = 0.1,
+        chunk: Count = 1024,
     ) -> None:
-        if resolution < 2 or spread < 0:
-            raise ConfigError("resolution", f"needs >= 2, and spread >= 0, got {resolution}, {spread:g}")
         side = (resolution,) * 3
         super().__init__(
             (channels, size, size), {"density": side, "colour": (*side, channels)}, camera=camera,

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from sevenfold.config import ConfigError
 from sevenfold.diffreps.rendering import Rendering
 from sevenfold.diffreps.solvers.base import GaussNewton
+from sevenfold.ranges import Count, NonNegative
 
 CUTOFF = 1e-10
 GROWTHS = 6
@@ -19,9 +19,7 @@ class Dense(GaussNewton):
         damping: relative to the mean diagonal of J^T J or J J^T; 0 takes the pseudo-inverse (cutoff 1e-10).
     """
 
-    def __init__(self, *, gn_iters: int = 1, damping: float = 1e-3) -> None:
-        if gn_iters < 1 or damping < 0:
-            raise ConfigError("gn_iters", f"needs gn_iters >= 1, damping >= 0, got {gn_iters}, {damping:g}")
+    def __init__(self, *, gn_iters: Count = 1, damping: NonNegative = 1e-3) -> None:
         super().__init__(gn_iters, damping)
 
     def direction(

@@ -5,10 +5,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from sevenfold.config import ConfigError
 from sevenfold.diffreps import optimizers
 from sevenfold.diffreps.rendering import Rendering
 from sevenfold.diffreps.solvers.base import Solved, Solver, SolverState
+from sevenfold.ranges import Count, LearningRate
 
 
 class Inner(Solver):
@@ -21,10 +21,8 @@ class Inner(Solver):
     """
 
     def __init__(
-        self, *, steps: int = 20, lr: float = 3e-3, optimizer: Literal["adam", "sgd"] = "adam"
+        self, *, steps: Count = 20, lr: LearningRate = 3e-3, optimizer: Literal["adam", "sgd"] = "adam"
     ) -> None:
-        if steps < 1 or lr <= 0:
-            raise ConfigError("steps", f"needs steps >= 1 and lr > 0, got {steps}, {lr:g}")
         self.steps, self.lr, self.optimizer = steps, lr, optimizer
 
     def begin(self, theta: Tensor) -> SolverState:

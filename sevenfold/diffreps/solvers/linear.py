@@ -8,6 +8,7 @@ from sevenfold.diffreps.rendering import Rendering
 from sevenfold.diffreps.representations.base import Representation
 from sevenfold.diffreps.solvers.base import Solved, Solver, SolverState
 from sevenfold.diffreps.solvers.dense import CUTOFF
+from sevenfold.ranges import NonNegative
 
 KEPT = 64
 
@@ -18,9 +19,7 @@ class Linear(Solver):
     ``damping``: relative to the mean squared singular value; 0 takes the pseudo-inverse (cutoff 1e-10).
     """
 
-    def __init__(self, *, damping: float = 0.0) -> None:
-        if damping < 0:
-            raise ConfigError("damping", f"must not be negative, got {damping:g}")
+    def __init__(self, *, damping: NonNegative = 0.0) -> None:
         self.damping = damping
         self._operators: dict[tuple[Representation, torch.dtype, bytes], Tensor] = {}
 

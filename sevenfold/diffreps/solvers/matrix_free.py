@@ -5,9 +5,9 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
-from sevenfold.config import ConfigError
 from sevenfold.diffreps.rendering import Rendering
 from sevenfold.diffreps.solvers.base import GaussNewton
+from sevenfold.ranges import Count, NonNegative
 
 PROBES = 4
 
@@ -20,14 +20,13 @@ class MatrixFree(GaussNewton):
     """
 
     def __init__(
-        self, *, gn_iters: int = 1, damping: float = 1e-3, tol: float = 1e-4, max_iter: int = 20
+        self,
+        *,
+        gn_iters: Count = 1,
+        damping: NonNegative = 1e-3,
+        tol: NonNegative = 1e-4,
+        max_iter: Count = 20,
     ) -> None:
-        if min(gn_iters, max_iter) < 1 or damping < 0 or tol < 0:
-            raise ConfigError(
-                "max_iter",
-                f"needs gn_iters and max_iter >= 1, damping and tol >= 0; got {gn_iters}, {max_iter}, "
-                f"{damping:g}, {tol:g}",
-            )
         super().__init__(gn_iters, damping)
         self.tol, self.max_iter = tol, max_iter
 

@@ -14,6 +14,7 @@ from sevenfold.diffreps.rendering import Rendering
 from sevenfold.diffreps.representations.base import Representation
 from sevenfold.diffreps.representations.voxel_nerf import VoxelNerf
 from sevenfold.diffreps.solvers.base import Solved, Solver, SolverState
+from sevenfold.ranges import NonNegative
 
 CG = {"name": "cg"}
 
@@ -64,13 +65,13 @@ class Regularized(Solver):
         self,
         *,
         solver: dict[str, Any] = CG,
-        smoothness: float = 0.0,
-        emptiness: float = 0.0,
-        entropy: float = 0.0,
+        smoothness: NonNegative = 0.0,
+        emptiness: NonNegative = 0.0,
+        entropy: NonNegative = 0.0,
     ) -> None:
         self.weights = {"smoothness": smoothness, "emptiness": emptiness, "entropy": entropy}
-        if min(self.weights.values()) < 0 or not any(self.weights.values()):
-            raise ConfigError("smoothness", f"weights must not be negative, nor all zero, got {self.weights}")
+        if not any(self.weights.values()):
+            raise ConfigError("smoothness", f"not every weight may be zero, got {self.weights}")
         self.solver: Solver = build(SOLVERS, solver, "solver")
 
     def check(self, representation: Representation) -> None:

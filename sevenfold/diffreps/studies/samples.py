@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 
@@ -33,6 +33,7 @@ from sevenfold.diffreps.studies.samples_summary import (
 from sevenfold.diffreps.studies.tiny import tiny_samples
 from sevenfold.diffreps.task import Task, make_task
 from sevenfold.diffreps.view_noise import ViewNoise
+from sevenfold.ranges import MOST, Count, NonNegativeInt, Range
 from sevenfold.records import Record
 from sevenfold.seeding import stream_seed
 from sevenfold.study import Context, Piece, Report, Section
@@ -88,22 +89,18 @@ class SamplesStudy(DrawingStudy[Samples]):
         representations: dict[str, Any],
         methods: dict[str, Any],
         view_noises: dict[str, Any] = POOL,
-        views: int = 1,
-        samples: int = 40,
-        conditions: list[int] = [],  # noqa: B006 (never changed)
+        views: Count = 1,
+        samples: Count = 40,
+        conditions: list[Annotated[int, Range(-1, MOST, note="-1 is no condition")]] = [],  # noqa: B006 (never changed)
         real: dict[str, Any] | None = None,
         root: str = "data",
         reference: str | None = "reference",
-        chunk: int = 40,
+        chunk: Count = 40,
         dtype: Literal["float32", "float64"] = "float32",
-        snapshot_every: int = 50,
-        frames: int = 0,
-        shown: int = 16,
+        snapshot_every: Count = 50,
+        frames: NonNegativeInt = 0,
+        shown: Count = 16,
     ) -> None:
-        least = {"samples": samples, "chunk": chunk, "views": views, "snapshot_every": snapshot_every}
-        for name, value in {**least, "shown": shown, "frames": frames + 1}.items():
-            if value < 1:
-                raise ConfigError(name, f"must be at least {int(name != 'frames')}, got {value}")
         self._prior, self._real = prior, real
         prepare(PRIORS, prior, "prior")
         if real is not None:

@@ -8,6 +8,7 @@ from typing import Any
 from sevenfold.config import ConfigError, merge
 from sevenfold.diffreps.studies.law_summary import draw, headline, table
 from sevenfold.diffreps.worlds.law import KINDS, Order, Setup, Spread, ViewLaw
+from sevenfold.ranges import Count, NonNegativeInt
 from sevenfold.records import Record, summarize
 from sevenfold.study import Context, Piece, Report, Section, Study
 
@@ -40,13 +41,13 @@ class ViewNoiseStudy(Study[Ring]):
         self,
         *,
         setup: Setup = Setup(),
-        views: list[int] = [8, 16, 32],  # noqa: B006 (never changed)
-        rounds: list[int] = [1, 3, 10],  # noqa: B006
+        views: list[Count] = [8, 16, 32],  # noqa: B006 (never changed)
+        rounds: list[NonNegativeInt] = [1, 3, 10],  # noqa: B006
     ) -> None:
-        if not views or min(views) < 1 or len(set(views)) < len(views):
-            raise ConfigError("views", f"needs rings of at least 1 camera, and none twice, got {views}")
-        if min(rounds, default=0) < 0 or len(set(rounds)) < len(rounds):
-            raise ConfigError("rounds", f"needs numbers of 0 or more, and none twice, got {rounds}")
+        if not views or len(set(views)) < len(views):
+            raise ConfigError("views", f"needs at least one ring of cameras, and none twice, got {views}")
+        if len(set(rounds)) < len(rounds):
+            raise ConfigError("rounds", f"needs no number twice, got {rounds}")
         self.setup, self.views, self.rounds = setup, views, tuple(rounds)
 
     def pieces(self) -> Sequence[Ring]:

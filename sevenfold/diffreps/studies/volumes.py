@@ -25,6 +25,7 @@ from sevenfold.diffreps.worlds.judge import Judge
 from sevenfold.diffreps.worlds.looks import depth_agreement, opacity_entropy, seen
 from sevenfold.diffreps.worlds.multiview import World
 from sevenfold.files import write_text
+from sevenfold.ranges import Count, Scale
 from sevenfold.records import Record
 from sevenfold.seeding import stream_seed
 from sevenfold.study import Context, Piece, Report, Section
@@ -97,17 +98,13 @@ class VolumesStudy(DrawingStudy[Scenes]):
         world: World = World(),
         prior: dict[str, Any] = KDE,
         representation: dict[str, Any] = VOXELS,
-        seeds: int = 4,
-        samples: int = 24,
-        width: float = 0.075,
-        snapshot_every: int = 10,
-        shown: int = 4,
-        turn_frames: int = 24,
+        seeds: Count = 4,
+        samples: Count = 24,
+        width: Scale = 0.075,
+        snapshot_every: Count = 10,
+        shown: Count = 4,
+        turn_frames: Count = 24,
     ) -> None:
-        least = {"seeds": seeds, "samples": samples, "snapshot_every": snapshot_every, "shown": shown}
-        for name, value in {**least, "turn_frames": turn_frames}.items():
-            if value < 1:
-                raise ConfigError(name, f"must be at least 1, got {value}")
         self.world, self.seeds, self.samples, self.width = world, seeds, samples, width
         self.snapshot_every, self.shown, self.turn_frames = snapshot_every, shown, turn_frames
         shared = {"prior": prior, "representation": representation}

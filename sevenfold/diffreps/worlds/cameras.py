@@ -5,12 +5,14 @@ A view is (azimuth, elevation) in radians; z is up, image rows go down.
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from sevenfold.config import ConfigError
 from sevenfold.diffreps.representations.base import pixel_centers
+from sevenfold.ranges import Range, Scale
 
 
 @dataclass(frozen=True)
@@ -23,22 +25,18 @@ class Camera:
     plane through the origin; the scene fills the cube [-1, 1]^3.
     """
 
-    elevation: float = 25.0
-    field: float = 0.0
-    radius: float = 3.0
-    extent: float = 1.1
-    depth: float = 1.25
+    elevation: Annotated[float, Range(-90, 90, open=True, note="an angle in degrees")] = 25.0
+    field: Annotated[
+        float,
+        Range(0, 180, open="high", note="0 is an orthographic camera"),
+    ] = 0.0
+    radius: Scale = 3.0
+    extent: Scale = 1.1
+    depth: Scale = 1.25
 
     def __post_init__(self) -> None:
-        if not 0 <= self.field < 180 or not -90 < self.elevation < 90:
-            raise ConfigError(
-                "field", f"needs 0 <= field < 180, |elevation| < 90, got {self.field:g}, {self.elevation:g}"
-            )
-        if min(self.extent, self.depth) <= 0 or (self.field and self.radius <= self.depth):
-            raise ConfigError(
-                "depth", f"needs positive extent and depth, and radius > depth, got {self.extent:g}, "
-                f"{self.depth:g}, {self.radius:g}"
-            )  # fmt: skip
+        if self.field and self.radius <= self.depth:
+            raise ConfigError("depth", f"must be below radius ({self.radius:g}), got {self.depth:g}")
 
     def ring(self, count: int, offset: float = 0.0) -> Tensor:
         """Return ``count`` views (count, 2) evenly around, the first at azimuth ``offset`` degrees."""

@@ -20,6 +20,7 @@ from sevenfold.diffreps.schedules import karras
 from sevenfold.diffreps.worlds.cameras import Camera
 from sevenfold.diffreps.worlds.multiview import HELD_OUT, HELD_OUT_OFFSET
 from sevenfold.diffreps.worlds.scenes import Scenes
+from sevenfold.ranges import AtLeastTwo, Count, Resolution, Scale, Seed, Size
 
 Kind = Literal["independent", "same", "object_plain", "object", "canonical"]
 KINDS: tuple[Kind, ...] = ("independent", "same", "object_plain", "object", "canonical")
@@ -52,15 +53,15 @@ class Setup:
 
     scenes: Scenes = LAW_SCENES
     camera: Camera = LAW_CAMERA
-    count: int = 1000
-    resolution: int = 5
-    size: int = 8
-    samples: int = 14
-    floor: float = 1e-4
-    levels: int = 40
-    sigma_min: float = 0.005
-    sigma_max: float = 60.0
-    seed: int = 0
+    count: Count = 1000
+    resolution: Resolution = 5
+    size: Size = 8
+    samples: AtLeastTwo = 14
+    floor: Scale = 1e-4
+    levels: Size = 40
+    sigma_min: Scale = 0.005
+    sigma_max: Scale = 60.0
+    seed: Seed = 0
 
 
 class ViewLaw:

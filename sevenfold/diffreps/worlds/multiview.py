@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
 
-from sevenfold.config import ConfigError
 from sevenfold.diffreps.worlds.cameras import Camera
 from sevenfold.diffreps.worlds.scenes import Drawn, Scenes, render_ink, render_opaque
+from sevenfold.ranges import AtLeastTwo, Range, Seed
 
 RENDERERS = {"opaque": render_opaque, "ink": render_ink}
 HELD_OUT = 8
@@ -32,18 +32,12 @@ class World:
     kind: Literal["opaque", "ink"] = "opaque"
     scenes: Scenes = Scenes()
     camera: Camera = Camera()
-    size: int = 12
-    samples: int = 24
-    train: int = 1000
-    test: int = 256
-    seed: int = 0
-    unseen: float | None = None
-
-    def __post_init__(self) -> None:
-        if min(self.size, self.samples, self.train, self.test) < 2:
-            raise ConfigError("size", "a world needs size, samples, train and test of at least 2")
-        if self.unseen is not None and not -90 < self.unseen < 90:
-            raise ConfigError("unseen", f"needs an elevation between -90 and 90 degrees, got {self.unseen:g}")
+    size: AtLeastTwo = 12
+    samples: AtLeastTwo = 24
+    train: AtLeastTwo = 1000
+    test: AtLeastTwo = 256
+    seed: Seed = 0
+    unseen: Annotated[float, Range(-90, 90, open=True, note="an angle in degrees")] | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -10,6 +10,7 @@ from torch import Tensor
 from sevenfold.config import ConfigError
 from sevenfold.diffreps.worlds.cameras import Camera
 from sevenfold.diffreps.worlds.march import absorption
+from sevenfold.ranges import Finite, NonNegative, Scale
 from sevenfold.seeding import torch_generator
 
 PLACES = ((1.0, 0.0, 0.0), (-0.5, 0.87, 0.0), (-0.5, -0.87, 0.0))
@@ -27,20 +28,18 @@ class Scenes:
     the transition at a surface. ``shift``: everything is moved by up to that much in x and y.
     """
 
-    distance: float = 0.5
-    jitter: float = 0.2
-    smallest: float = 0.2
-    largest: float = 0.5
-    counts: tuple[float, float, float] = (0.4, 0.4, 0.2)
-    edge: float = 0.05
-    shift: float = 0.0
+    distance: NonNegative = 0.5
+    jitter: NonNegative = 0.2
+    smallest: Scale = 0.2
+    largest: Scale = 0.5
+    counts: tuple[NonNegative, NonNegative, NonNegative] = (0.4, 0.4, 0.2)
+    edge: Scale = 0.05
+    shift: Finite = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.smallest <= self.largest or self.edge <= 0 or min(self.counts) < 0:
-            raise ConfigError(
-                "smallest", f"needs 0 < smallest <= largest, edge > 0, counts >= 0, got {self.smallest:g}, "
-                f"{self.largest:g}, {self.edge:g}, {self.counts}"
-            )  # fmt: skip
+        if self.smallest > self.largest:
+            message = f"must be at most largest ({self.largest:g}), got {self.smallest:g}"
+            raise ConfigError("smallest", message)
 
     def draw(self, count: int, seed: int, purpose: str = "train") -> "Drawn":
         """Draw ``count`` scenes."""

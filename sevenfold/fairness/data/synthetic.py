@@ -7,12 +7,12 @@ a proxy of a, and noise.
 """
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
-from sevenfold.config import ConfigError
 from sevenfold.fairness.data.table import Table
+from sevenfold.ranges import MOST, Range, Seed
 from sevenfold.seeding import numpy_generator
 
 PRESETS: dict[str, dict[str, float]] = {
@@ -38,14 +38,12 @@ class Synthetic:
     def __init__(
         self,
         *,
-        n: int = 4000,
+        n: Annotated[int, Range(100, MOST)] = 4000,
         preset: Literal[
             "both", "label_bias", "feature_bias", "sample_bias", "intersectional", "none"
         ] = "both",
-        seed: int = 0,
+        seed: Seed = 0,
     ) -> None:
-        if n < 100:
-            raise ConfigError("n", f"must be at least 100, got {n}")
         self.n, self.preset, self.seed = n, preset, seed
         self.parameters = {
             "share": 0.65, "noise": 0.5, "label_shift": -0.8, "feature_shift": -0.5, "proxy": 1.0,

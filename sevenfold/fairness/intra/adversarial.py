@@ -3,16 +3,16 @@ tuned against the critic's estimate.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
 
-from sevenfold.config import ConfigError
 from sevenfold.errors import InputError
 from sevenfold.fairness.intra.base import Debiased, Incumbent, Method, Problem, linear_layer
 from sevenfold.fairness.intra.finetune import stratified
 from sevenfold.fairness.measures import soft_bias
+from sevenfold.ranges import MOST, Count, LearningRate, NonNegative, Range
 from sevenfold.seeding import seeded, torch_generator
 
 
@@ -22,17 +22,13 @@ class Schedule:
     ``batch``.
     """
 
-    epochs: int = 8
-    critic: int = 60
-    actor: int = 60
-    batch: int = 64
-    lr_critic: float = 1e-3
-    lr_actor: float = 1e-3
-    check: int = 20
-
-    def __post_init__(self) -> None:
-        if min(self.epochs, self.critic, self.actor, self.check) < 1 or self.batch < 4:
-            raise ConfigError("epochs", f"needs at least one of each step and batches of 4, got {self}")
+    epochs: Count = 8
+    critic: Count = 60
+    actor: Count = 60
+    batch: Annotated[int, Range(4, MOST)] = 64
+    lr_critic: LearningRate = 1e-3
+    lr_actor: LearningRate = 1e-3
+    check: Count = 20
 
 
 class FlattenCritic(nn.Module):
@@ -84,12 +80,10 @@ class Adversarial(Method):
         *,
         critic: Literal["set", "flatten", "none"] = "set",
         schedule: Schedule = Schedule(),
-        strength: float = 20.0,
-        margin: float = 0.02,
+        strength: NonNegative = 20.0,
+        margin: NonNegative = 0.02,
         stratify: bool = True,
     ) -> None:
-        if strength < 0 or margin < 0:
-            raise ConfigError("strength", f"and margin must not be negative, got {strength} and {margin}")
         self.critic, self.schedule, self.strength = critic, schedule, strength
         self.margin, self.stratify = margin, stratify
 

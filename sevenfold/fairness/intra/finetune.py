@@ -2,13 +2,12 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from sevenfold.config import ConfigError
 from sevenfold.fairness.intra.base import (
     Debiased,
     Incumbent,
@@ -19,6 +18,7 @@ from sevenfold.fairness.intra.base import (
     weighted_layers,
 )
 from sevenfold.fairness.measures import soft_bias
+from sevenfold.ranges import MOST, Count, LearningRate, Limit, NonNegative, Positive, Range, ShareBelowOne
 from sevenfold.seeding import torch_generator
 
 
@@ -29,25 +29,19 @@ class Sgd:
     steps; decisions are softened by a sigmoid of ``softness`` standard deviations of the base logits.
     """
 
-    lr: float = 0.05
-    steps: int = 150
-    momentum: float = 0.9
-    clip: float = 5.0
-    strength: float = 3.0
-    batch: int = 1024
-    check: int = 20
-    softness: float = 0.5
+    lr: LearningRate = 0.05
+    steps: Count = 150
+    momentum: ShareBelowOne = 0.9
+    clip: Limit = 5.0
+    strength: NonNegative = 3.0
+    batch: Annotated[int, Range(4, MOST)] = 1024
+    check: Count = 20
+    softness: Positive = 0.5
     balanced: bool = True
     optimizer: Literal["sgd", "adam"] = "sgd"
-    anchor: float = 0.0
-    distill: float = 0.0
-    multiplier: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.steps < 1 or self.check < 1 or self.lr <= 0 or self.batch < 4 or self.softness <= 0:
-            raise ConfigError(
-                "steps", f"needs positive steps, check, lr, softness and batch >= 4, got {self}"
-            )
+    anchor: NonNegative = 0.0
+    distill: NonNegative = 0.0
+    multiplier: NonNegative = 0.0
 
 
 def stratified(y: Tensor, a: Tensor, size: int, generator: torch.Generator) -> Tensor:

@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sevenfold.config import ConfigError, build
+from sevenfold.config import build
 from sevenfold.fairness.intra.base import Debiased, Incumbent, Method, Problem, State, hooked, weighted_layers
 from sevenfold.fairness.threshold import Best
+from sevenfold.ranges import Count, Scale
 from sevenfold.seeding import numpy_generator
 
 OPTIMIZERS: dict[str, str] = {
@@ -38,16 +39,14 @@ class LayerWise(Method):
         self,
         *,
         scope: Literal["tensors", "head", "first"] = "head",
-        tensors: int = 5,
-        calls: int = 300,
+        tensors: Count = 5,
+        calls: Count = 300,
         optimizer: dict[str, Any] = CMA,
-        box: float = 2.2,
-        floor: float = 0.1,
-        max_free: int = 100_000,
+        box: Scale = 2.2,
+        floor: Scale = 0.1,
+        max_free: Count = 100_000,
         greedy: bool = False,
     ) -> None:
-        if min(tensors, calls, max_free) < 1 or box <= 0 or floor <= 0:
-            raise ConfigError("calls", "tensors, calls, max_free, box and floor must be above 0")
         build(OPTIMIZERS, optimizer, "optimizer", low=np.zeros(1), high=np.ones(1), stream=numpy_generator(0))
         self.scope, self.tensors, self.calls, self.optimizer = scope, tensors, calls, optimizer
         self.box, self.floor, self.max_free, self.greedy = box, floor, max_free, greedy

@@ -7,6 +7,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from sevenfold.config import ConfigError
+from sevenfold.ranges import AtLeastTwo, Count, NonNegativeInt, Scale
 
 Floats = NDArray[np.float64]
 
@@ -14,9 +15,7 @@ Floats = NDArray[np.float64]
 class Uniform:
     """Uniform draws, ``batch`` at a time."""
 
-    def __init__(self, low: Floats, high: Floats, stream: Generator, *, batch: int = 32) -> None:
-        if batch < 1:
-            raise ConfigError("batch", f"must be at least 1, got {batch}")
+    def __init__(self, low: Floats, high: Floats, stream: Generator, *, batch: Count = 32) -> None:
         self.low, self.high, self.stream, self.batch = low, high, stream, batch
 
     def ask(self, n: int) -> Floats:
@@ -42,13 +41,13 @@ class BoostedTrees(Uniform):
         high: Floats,
         stream: Generator,
         *,
-        initial: int = 10,
-        pool: int = 1000,
-        batch: int = 1,
+        initial: AtLeastTwo = 10,
+        pool: Count = 1000,
+        batch: Count = 1,
     ) -> None:
         super().__init__(low, high, stream, batch=batch)
-        if initial < 2 or pool < batch:
-            raise ConfigError("initial", f"needs at least 2, and pool >= batch, got {initial} and {pool}")
+        if pool < batch:
+            raise ConfigError("pool", f"must be at least batch ({batch}), got {pool}")
         self.initial, self.pool = initial, pool
         self.points, self.values = np.empty((0, len(low))), np.empty(0)
 
@@ -92,10 +91,8 @@ class CMAES:
     """
 
     def __init__(
-        self, low: Floats, high: Floats, stream: Generator, *, sigma: float = 0.15, full: int = 100
+        self, low: Floats, high: Floats, stream: Generator, *, sigma: Scale = 0.15, full: NonNegativeInt = 100
     ) -> None:
-        if sigma <= 0:
-            raise ConfigError("sigma", f"must be above 0, got {sigma}")
         self.low, self.width, self.stream, self.sigma = low, high - low, stream, sigma
         d = len(low)
         self.mean, self.diagonal = np.full(d, 0.5), d > full

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from sevenfold.config import ConfigError
 from sevenfold.fairness.intra.base import Debiased, Incumbent, Method, Problem, State, weighted_layers
+from sevenfold.ranges import Count, Scale
 from sevenfold.seeding import torch_generator
 
 
@@ -27,14 +28,14 @@ class RandomPerturbation(Method):
     def __init__(
         self,
         *,
-        trials: int = 101,
-        sigmas: list[float] = [0.3, 1.0],  # noqa: B006 (never changed)
+        trials: Count = 101,
+        sigmas: list[Scale] = [0.3, 1.0],  # noqa: B006 (never changed)
         noise: Literal["multiplicative", "additive"] = "multiplicative",
         scope: Literal["all", "first", "head"] = "first",
         parameters: str | None = None,
     ) -> None:
-        if trials < 1 or not sigmas or min(sigmas) <= 0:
-            raise ConfigError("trials", "needs at least one trial and sigmas above 0")
+        if not sigmas:
+            raise ConfigError("sigmas", "needs at least one")
         self.trials, self.sigmas, self.noise = trials, list(sigmas), noise
         self.scope, self.parameters = scope, parameters
 

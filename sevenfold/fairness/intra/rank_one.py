@@ -9,7 +9,7 @@ weights: no separate attribute at prediction, but the model uses it.
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from sevenfold.config import ConfigError
 from sevenfold.fairness.intra.base import Debiased, Incumbent, Method, Problem, State, hooked, linear_layer
 from sevenfold.fairness.intra.finetune import Sgd, tune
 from sevenfold.fairness.threshold import Best
+from sevenfold.ranges import AtLeastTwo, NonNegativeInt, Positive, Range, Scale
 from sevenfold.seeding import torch_generator
 
 LARGE = 5000  # rows from which held-out selection and SGD bring nothing
@@ -91,18 +92,16 @@ class RankOne(Method):
         self,
         *,
         layer: str = "first",
-        points: int = 81,
-        reach: float = 1.5,
-        refine: int = 0,
-        ridge: float = 1.0,
-        folds: int = 0,
-        cross_epsilon: float | None = None,
-        sgd: int = 0,
+        points: AtLeastTwo = 81,
+        reach: Scale = 1.5,
+        refine: NonNegativeInt = 0,
+        ridge: Positive = 1.0,
+        folds: Annotated[int, Range(-1, 10_000, note="-1 decides by itself, 0 is none")] = 0,
+        cross_epsilon: Positive | None = None,
+        sgd: NonNegativeInt = 0,
     ) -> None:
-        if points < 2 or reach <= 0 or refine < 0 or ridge <= 0 or sgd < 0 or folds < -1 or folds == 1:
-            raise ConfigError(
-                "points", "needs at least 2 points, reach and ridge above 0, folds -1, 0 or >= 2"
-            )
+        if folds == 1:
+            raise ConfigError("folds", "must be -1, 0 or at least 2, got 1")
         self.layer, self.points, self.reach, self.refine = layer, points, reach, refine
         self.ridge, self.folds, self.cross_epsilon, self.sgd = ridge, folds, cross_epsilon, sgd
 

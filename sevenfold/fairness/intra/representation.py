@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from sevenfold.config import ConfigError
 from sevenfold.fairness.intra.adversarial import Adversarial, Duel, Schedule
 from sevenfold.fairness.intra.base import Debiased, Incumbent, Method, Problem
+from sevenfold.ranges import NonNegative
 from sevenfold.seeding import seeded
 
 ZHANG = Schedule(epochs=6, critic=60, actor=60, lr_actor=1e-4)
@@ -22,9 +22,7 @@ class Representation(Method):
         alpha: weight of the adversary's gradient.
     """
 
-    def __init__(self, *, schedule: Schedule = ZHANG, alpha: float = 0.8) -> None:
-        if alpha < 0:
-            raise ConfigError("alpha", f"must not be negative, got {alpha}")
+    def __init__(self, *, schedule: Schedule = ZHANG, alpha: NonNegative = 0.8) -> None:
         self.schedule, self.alpha = schedule, alpha
 
     def search(self, problem: Problem) -> Debiased:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sevenfold.fairness.objective import Objective
+from sevenfold.ranges import Share
 
 
 class CalibratedEqualizedOdds:
@@ -19,7 +20,7 @@ class CalibratedEqualizedOdds:
         cut: decided 1 from this score on.
     """
 
-    def __init__(self, *, cost: Literal["fpr", "fnr", "weighted"] = "fpr", cut: float = 0.5) -> None:
+    def __init__(self, *, cost: Literal["fpr", "fnr", "weighted"] = "fpr", cut: Share = 0.5) -> None:
         self.cost, self.cut = cost, cut
         self.mix, self.base = torch.zeros(2), torch.zeros(2)
 

@@ -7,6 +7,7 @@ from torch import Tensor
 from sevenfold.errors import InputError
 from sevenfold.fairness.measures import Rates, count
 from sevenfold.fairness.objective import Objective
+from sevenfold.ranges import Share
 
 
 class EqualizedOdds:
@@ -16,7 +17,7 @@ class EqualizedOdds:
         cut: where scores become decisions before flipping (decided 1 above it).
     """
 
-    def __init__(self, *, cut: float = 0.5) -> None:
+    def __init__(self, *, cut: Share = 0.5) -> None:
         self.cut = cut
         self.keep = np.zeros((2, 2))  # P(final 1 | group, decision)
         self.value = float("nan")

@@ -9,9 +9,9 @@ import math
 import torch
 from torch import Tensor
 
-from sevenfold.config import ConfigError
 from sevenfold.fairness.objective import Objective
 from sevenfold.fairness.threshold import TIE
+from sevenfold.ranges import Count
 
 log = logging.getLogger(__name__)
 
@@ -26,9 +26,7 @@ class RejectOption:
     Where nothing meets the bound, the least |bias| is taken and a warning logged (``met`` is False).
     """
 
-    def __init__(self, *, thresholds: int = 100, margins: int = 50, two_sided: bool = True) -> None:
-        if thresholds < 1 or margins < 1:
-            raise ConfigError("thresholds", "and margins must be at least 1")
+    def __init__(self, *, thresholds: Count = 100, margins: Count = 50, two_sided: bool = True) -> None:
         self.thresholds, self.margins, self.two_sided = thresholds, margins, two_sided
         self.threshold, self.margin, self.met = math.nan, math.nan, False
 

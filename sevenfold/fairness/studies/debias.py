@@ -19,6 +19,7 @@ from sevenfold.fairness.studies.debias_summary import by_setting, headline, scal
 from sevenfold.fairness.studies.networks import SYNTHETIC, BaseNetwork, BaseNetworks, distinct, objectives
 from sevenfold.fairness.threshold import Search
 from sevenfold.fairness.training import area_under_curve, logistic_auc
+from sevenfold.ranges import Count, NonNegativeInt, Positive, Seed
 from sevenfold.records import Record
 from sevenfold.seeding import torch_generator
 from sevenfold.study import Context, Piece, Report, Study
@@ -65,17 +66,15 @@ class DebiasStudy(Study[Trial]):
         root: str = "data",
         protected: str = "a",
         drop_protected: list[bool] = [False],  # noqa: B006 (never changed)
-        min_count: int = 0,
+        min_count: NonNegativeInt = 0,
         measures: list[str] = ["spd"],  # noqa: B006
-        epsilons: list[float] = [0.05],  # noqa: B006
+        epsilons: list[Positive] = [0.05],  # noqa: B006
         objective: Objective = Objective(),
-        seeds: list[int] = [1],  # noqa: B006
+        seeds: list[Seed] = [1],  # noqa: B006
         base: BaseNetwork = BaseNetwork(),
         search: Search = Search(),
-        chunk: int = 32,
+        chunk: Count = 32,
     ) -> None:
-        if chunk < 1:
-            raise ConfigError("chunk", f"must be at least 1, got {chunk}")
         self.methods = {label: node for label, node in methods.items() if node is not None}
         if not self.methods:
             raise ConfigError("methods", "needs at least one method")

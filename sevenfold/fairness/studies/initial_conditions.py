@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 
-from sevenfold.config import ConfigError, merge
+from sevenfold.config import merge
 from sevenfold.fairness.initial import sensitivity
 from sevenfold.fairness.intra.base import Problem
 from sevenfold.fairness.network import Logits
@@ -15,6 +15,7 @@ from sevenfold.fairness.objective import Objective
 from sevenfold.fairness.studies.initial_summary import draw_all, headline
 from sevenfold.fairness.studies.networks import SYNTHETIC, BaseNetwork, BaseNetworks, distinct, objectives
 from sevenfold.files import replace_file
+from sevenfold.ranges import MOST, NonNegativeInt, Positive, Range, Scale, Seed
 from sevenfold.records import Record, summarize
 from sevenfold.study import Context, Piece, Report, Study
 
@@ -56,23 +57,19 @@ class InitialStudy(Study[Network]):
     def __init__(
         self,
         *,
-        draws: int = 1000,
-        sigma: float = 0.1,
+        draws: Annotated[int, Range(LEAST_DRAWS, MOST)] = 1000,
+        sigma: Scale = 0.1,
         base: BaseNetwork = BaseNetwork(),
-        seeds: list[int] = [1],  # noqa: B006 (never changed)
+        seeds: list[Seed] = [1],  # noqa: B006 (never changed)
         source: dict[str, Any] = SYNTHETIC,
         root: str = "data",
         protected: str = "a",
         drop_protected: list[bool] = [False],  # noqa: B006
-        min_count: int = 0,
+        min_count: NonNegativeInt = 0,
         objective: Objective = Objective(),
         measures: list[str] = ["spd"],  # noqa: B006
-        epsilons: list[float] = [0.05],  # noqa: B006
+        epsilons: list[Positive] = [0.05],  # noqa: B006
     ) -> None:
-        if draws < LEAST_DRAWS:
-            raise ConfigError("draws", f"needs at least {LEAST_DRAWS}, got {draws}")
-        if sigma <= 0:
-            raise ConfigError("sigma", f"must be above 0, got {sigma}")
         self.draws, self.sigma = draws, sigma
         self.networks = BaseNetworks(source, root, protected, min_count, seeds, base)
         self.drops = distinct("drop_protected", drop_protected)

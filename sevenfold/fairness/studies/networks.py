@@ -18,6 +18,7 @@ from sevenfold.fairness.network import TabularNet
 from sevenfold.fairness.objective import Objective
 from sevenfold.fairness.training import Training, new_network, train_copies
 from sevenfold.files import replace_file
+from sevenfold.ranges import DepthOrNone, ShareBelowOne, Size
 
 SYNTHETIC = {"name": "synthetic"}
 
@@ -33,9 +34,9 @@ class BaseNetwork:
         training: how they are trained.
     """
 
-    width: int = 32
-    depth: int = 10
-    dropout: float = 0.2
+    width: Size = 32
+    depth: DepthOrNone = 10
+    dropout: ShareBelowOne = 0.2
     training: Training = Training()
 
 

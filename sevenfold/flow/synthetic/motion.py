@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sevenfold.ranges import NonNegative, PositiveShare, Scale, Share
+
 Points = tuple[Tensor, Tensor]  # x and y, each (layers, ...), in pixels from the center of the frame
 
 MAX_STRAIN = 0.15  # bound on the waves' gradient, so that the motion can be inverted by iteration
@@ -25,15 +27,15 @@ class MotionOptions:
     ``waves`` is the probability that it ripples.
     """
 
-    background: float = 1.5
-    front: float = 3.0
-    spread: float = 1.1
-    cap: float = 0.3
-    follow: float = 0.7
-    turn: float = 0.05
-    zoom: float = 0.05
-    affine: float = 0.6
-    waves: float = 0.5
+    background: Scale = 1.5
+    front: Scale = 3.0
+    spread: NonNegative = 1.1
+    cap: PositiveShare = 0.3
+    follow: Share = 0.7
+    turn: NonNegative = 0.05
+    zoom: NonNegative = 0.05
+    affine: Share = 0.6
+    waves: Share = 0.5
 
 
 DEFAULT_MOTION = MotionOptions()

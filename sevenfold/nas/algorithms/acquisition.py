@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from sevenfold.config import ConfigError
+from sevenfold.ranges import NonNegative, Positive
 
 Floats = NDArray[np.floating]
 Name = Literal["its", "ucb", "ei", "pi", "ts", "mean", "confidence", "percentile"]
@@ -37,12 +38,8 @@ class Acquisition:
     """
 
     name: Name = "its"
-    beta: float = 0.5
-    ei_scale: float = 5.0
-
-    def __post_init__(self) -> None:
-        if self.ei_scale <= 0:
-            raise ConfigError("ei_scale", f"must be positive, got {self.ei_scale}")
+    beta: NonNegative = 0.5
+    ei_scale: Positive = 5.0
 
     def scores(self, given: Prediction, best: float, rng: Generator) -> Floats:
         """Return one score a candidate, (m,); ``best`` is the lowest loss so far in the model's unit."""

@@ -40,8 +40,6 @@ class Algorithm(ABC):
         self, space: Space, rng: Generator, *, num_init: int = 1, sampling: str | None = None
     ) -> None:
         """Begin a trial: ``num_init`` random evaluations first, drawn by ``sampling`` of the space."""
-        if num_init < 1:
-            raise ConfigError("num_init", f"must be at least 1, got {num_init}")
         self.space, self.rng, self.num_init = space, rng, num_init
         self.sampling = chosen(sampling, space.samplings, "sampling")
         self.archs: list[Ints] = []

@@ -8,6 +8,7 @@ import numpy as np
 from sevenfold.config import ConfigError
 from sevenfold.nas.algorithms.base import Algorithm
 from sevenfold.nas.spaces.base import Enumerable, Ints
+from sevenfold.ranges import Count, Scale
 
 Mode = Literal["mutation", "mutation_random", "random", "edits", "all"]
 
@@ -23,17 +24,12 @@ class Candidates:
     """
 
     mode: Mode = "mutation"
-    num: int = 100
-    parents: int = 5
-    rate: float = 1.0
-    edits: int = 19
-    repeats: int = 5
+    num: Count = 100
+    parents: Count = 5
+    rate: Scale = 1.0
+    edits: Count = 19
+    repeats: Count = 5
     allow_repeats: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("num", "parents", "edits", "repeats"):
-            if getattr(self, name) < 1:
-                raise ConfigError(name, f"must be at least 1, got {getattr(self, name)}")
 
     def draw(self, trial: Algorithm, mutation: str) -> Ints:
         """Return the candidates of a trial, each once; none where mutation brings nothing new."""

@@ -9,6 +9,7 @@ from sevenfold.config import ConfigError
 from sevenfold.errors import InputError
 from sevenfold.nas.algorithms.base import Algorithm, chosen
 from sevenfold.nas.spaces.base import Ints, Space
+from sevenfold.ranges import Count, Scale
 
 
 class RegularizedEvolution(Algorithm):
@@ -26,18 +27,16 @@ class RegularizedEvolution(Algorithm):
         space: Space,
         rng: Generator,
         *,
-        num_init: int = 10,
-        population: int = 30,
-        tournament: int = 10,
-        rate: float = 1.0,
+        num_init: Count = 10,
+        population: Count = 30,
+        tournament: Count = 10,
+        rate: Scale = 1.0,
         mutation: str | None = None,
-        cutoff: int | None = None,
+        cutoff: Count | None = None,
         sampling: str | None = None,
         allow_repeats: bool = False,
     ) -> None:
         super().__init__(space, rng, num_init=num_init, sampling=sampling)
-        if min(population, tournament) < 1:
-            raise ConfigError("population", "population and tournament need at least one member")
         self.population, self.tournament, self.rate = population, tournament, rate
         self.mutation = chosen(mutation, space.mutations, "mutation")
         self.allow_repeats = allow_repeats

@@ -14,6 +14,7 @@ from sevenfold.nas.algorithms.posterior import posterior
 from sevenfold.nas.algorithms.surrogate import Model, Round, Targets
 from sevenfold.nas.encodings import DISTANCES
 from sevenfold.nas.spaces.base import Ints, Space
+from sevenfold.ranges import Count, Positive
 
 RIDGE = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 NOISE = (0.001, 0.01, 0.03, 0.1, 0.3)
@@ -31,13 +32,13 @@ class BayesianRidge(Model):
         self,
         *,
         encoding: str = "adj_onehot",
-        cutoff: int | None = None,
-        ratios: list[float] = list(RIDGE),  # noqa: B006
+        cutoff: Count | None = None,
+        ratios: list[Positive] = list(RIDGE),  # noqa: B006
         targets: Targets = "rank",
         acquisition: Acquisition = Acquisition(),
     ) -> None:
         super().__init__(targets=targets, acquisition=acquisition)
-        self.features, self.ratios = Features(encoding, cutoff), _positive(ratios, "ratios")
+        self.features, self.ratios = Features(encoding, cutoff), _listed(ratios, "ratios")
 
     def check(self, space: Space) -> None:
         """Refuse a space without the encoding."""
@@ -76,10 +77,10 @@ class GaussianProcess(Model):
         self,
         *,
         distance: str = "adj",
-        cutoff: int | None = None,
-        scales: list[float] = list(SCALES),  # noqa: B006
-        ratios: list[float] = list(NOISE),  # noqa: B006
-        signal: float | None = None,
+        cutoff: Count | None = None,
+        scales: list[Positive] = list(SCALES),  # noqa: B006
+        ratios: list[Positive] = list(NOISE),  # noqa: B006
+        signal: Positive | None = None,
         targets: Targets = "rank",
         acquisition: Acquisition = Acquisition(),
     ) -> None:
@@ -89,7 +90,7 @@ class GaussianProcess(Model):
         if cutoff is not None and not distance.startswith("trunc_"):
             raise ConfigError("cutoff", f"belongs to a truncated distance, not to '{distance}'")
         self.distance = partial(locate(DISTANCES[distance]), **({} if cutoff is None else {"cutoff": cutoff}))
-        self.scales, self.ratios = _positive(scales, "scales"), _positive(ratios, "ratios")
+        self.scales, self.ratios = _listed(scales, "scales"), _listed(ratios, "ratios")
         self.signal = signal
 
     def check(self, space: Space) -> None:
@@ -123,7 +124,7 @@ class GaussianProcess(Model):
         return np.asarray(found, float)
 
 
-def _positive(values: list[float], option: str) -> list[float]:
-    if not values or min(values) <= 0:
-        raise ConfigError(option, f"needs positive numbers, got {values}")
+def _listed(values: list[float], option: str) -> list[float]:
+    if not values:
+        raise ConfigError(option, "needs at least one number")
     return values

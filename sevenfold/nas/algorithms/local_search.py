@@ -9,6 +9,7 @@ from numpy.random import Generator
 from sevenfold.config import ConfigError
 from sevenfold.nas.algorithms.base import Algorithm, chosen
 from sevenfold.nas.spaces.base import Ints, Space
+from sevenfold.ranges import Count
 
 
 class LocalSearch(Algorithm):
@@ -29,7 +30,7 @@ class LocalSearch(Algorithm):
         space: Space,
         rng: Generator,
         *,
-        num_init: int = 10,
+        num_init: Count = 10,
         query_full_nbhd: bool = False,
         continue_at_min: bool = False,
         use_cached_neighbors: bool = False,

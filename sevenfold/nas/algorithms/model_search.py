@@ -12,6 +12,7 @@ from sevenfold.nas.algorithms.base import Algorithm, chosen
 from sevenfold.nas.algorithms.candidates import Candidates
 from sevenfold.nas.algorithms.surrogate import Round, Surrogate
 from sevenfold.nas.spaces.base import Ints, Space, choose
+from sevenfold.ranges import Count, Size
 
 
 class ModelSearch(Algorithm):
@@ -35,8 +36,8 @@ class ModelSearch(Algorithm):
         rng: Generator,
         *,
         preset: str | None = None,
-        num_init: int | None = None,
-        k: int | None = None,
+        num_init: Count | None = None,
+        k: Size | None = None,
         candidates: dict[str, Any] = {},  # noqa: B006
         surrogate: dict[str, Any] = {},  # noqa: B006
         mutation: str | None = None,
@@ -47,8 +48,6 @@ class ModelSearch(Algorithm):
             space, rng, num_init=base["num_init"] if num_init is None else num_init, sampling=sampling
         )
         self.k = base["k"] if k is None else k
-        if self.k < 1:
-            raise ConfigError("k", f"must be at least 1, got {self.k}")
         options = {**base.get("candidates", {}), **candidates}
         try:
             self.candidates = Candidates(**validate(Candidates, options, "candidates"))

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sevenfold.config import ConfigError, build
+from sevenfold.config import ConfigError, build, name_of, prepare
 from sevenfold.nas.algorithms.acquisition import Acquisition, Prediction
 from sevenfold.nas.algorithms.features import Features, padded
 from sevenfold.nas.algorithms.gaussian_process import linear
@@ -18,6 +18,7 @@ from sevenfold.nas.predictors.base import Predictor
 from sevenfold.nas.predictors.mlp import MLP
 from sevenfold.nas.predictors.training import Training, fit, predict_members
 from sevenfold.nas.spaces.base import Space
+from sevenfold.ranges import Count, Depth, Positive, Size
 
 CHUNK = 2**25
 """Numbers in a network's input at a time, at most."""
@@ -37,17 +38,19 @@ class Ensemble(Model):
         self,
         *,
         networks: list[Any] = [{"name": "mlp"}],  # noqa: B006
-        members: int = 5,
+        members: Count = 5,
         encoding: str = "trunc_path",
-        cutoff: int | None = None,
+        cutoff: Count | None = None,
         training: Training = Training(),
         scale_inputs: bool = False,
         targets: Targets = "raw",
         acquisition: Acquisition = Acquisition(),
     ) -> None:
         super().__init__(targets=targets, acquisition=acquisition)
-        if members < 1 or not networks:
-            raise ConfigError("members", f"is {members} of {len(networks)} networks; expected at least one")
+        if not networks:
+            raise ConfigError("networks", "needs at least one")
+        for place, node in enumerate(networks):
+            prepare(PREDICTORS, node, f"networks[{place}]", features=1, copies=1)
         self.networks, self.members, self.features = networks, members, Features(encoding, cutoff)
         self.training, self.scale_inputs = training, scale_inputs
 
@@ -71,7 +74,7 @@ class Ensemble(Model):
         return [Prediction(rows.mean(axis=0), rows.std(axis=0), rows) for rows in each]
 
     def _build(self, node: dict[str, Any], key: str, space: Space, x: Tensor) -> Predictor:
-        if node["name"] == "gcn" and "vertices" not in node:
+        if name_of(node, key, PREDICTORS) == "gcn" and "vertices" not in node:
             vertices = space.graph(space.sample(np.random.default_rng(0), 1)).mask.shape[1]
             node = {**node, "vertices": vertices}
         copies = len(x) * self.members
@@ -95,11 +98,11 @@ class DNGO(Model):
         self,
         *,
         encoding: str = "adj",
-        cutoff: int | None = None,
-        layers: int = 3,
-        width: int = 50,
+        cutoff: Count | None = None,
+        layers: Depth = 3,
+        width: Size = 50,
         training: Training = Training(epochs=100, loss="mse", standardize=True, beta2=0.999, eps=1e-8),
-        ratios: list[float] = [0.001, 0.01, 0.1, 1.0, 10.0],  # noqa: B006
+        ratios: list[Positive] = [0.001, 0.01, 0.1, 1.0, 10.0],  # noqa: B006
         targets: Targets = "standard",
         acquisition: Acquisition = Acquisition(),
     ) -> None:

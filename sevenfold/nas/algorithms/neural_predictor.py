@@ -1,14 +1,14 @@
 """The Neural Predictor's search (Wen et al. 2020): one training, one ranking, the best are evaluated."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.random import Generator
 
-from sevenfold.config import ConfigError
 from sevenfold.nas.algorithms.model_search import ModelSearch
 from sevenfold.nas.spaces.base import Ints, Space
+from sevenfold.ranges import MOST, Range
 
 
 def graph_network(**training: Any) -> dict[str, Any]:
@@ -40,13 +40,11 @@ class NeuralPredictor(ModelSearch):
         space: Space,
         rng: Generator,
         *,
-        budget: int = 150,
+        budget: Annotated[int, Range(9, MOST)] = 150,
         candidates: dict[str, Any] = {},  # noqa: B006
         surrogate: dict[str, Any] = {},  # noqa: B006
         sampling: str | None = None,
     ) -> None:
-        if budget < 9:
-            raise ConfigError("budget", f"must be at least 9 to leave one to the predictor, got {budget}")
         shot = 20 * budget // 172
         super().__init__(
             space,

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from sevenfold.config import ConfigError
 from sevenfold.nas.algorithms.base import Algorithm
 from sevenfold.nas.spaces.base import Ints, Space
+from sevenfold.ranges import Count, LearningRate, ShareBelowOne
 
 ALPHABET_DRAWS = 4096
 """Architectures from which the codes that a coordinate can take are read."""
@@ -31,16 +31,12 @@ class Reinforce(Algorithm):
         space: Space,
         rng: Generator,
         *,
-        lr: float = 0.1,
-        decay: float = 0.9,
-        num_init: int = 10,
+        lr: LearningRate = 0.1,
+        decay: ShareBelowOne = 0.9,
+        num_init: Count = 10,
         sampling: str | None = None,
     ) -> None:
         super().__init__(space, rng, num_init=num_init, sampling=sampling)
-        if lr <= 0:
-            raise ConfigError("lr", f"is {lr}; expected a positive rate")
-        if not 0 <= decay < 1:
-            raise ConfigError("decay", f"is {decay}; expected a share in [0, 1)")
         self.lr, self.decay = lr, decay
         levels = space.sample(np.random.default_rng(0), ALPHABET_DRAWS).max(axis=0).astype(int) + 1
         codes = np.arange(levels.max())

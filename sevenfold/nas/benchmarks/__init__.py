@@ -54,7 +54,7 @@ def load_benchmark(name: str, **options: Any) -> "Benchmark":
     """
     from sevenfold.config import build
 
-    name, _, path = name.partition(":")
+    name, _, path = str(name).partition(":")
     options |= {"path": path} if path else {}
     benchmark: Benchmark = build(BENCHMARKS, {"name": name, **options}, "benchmark")
     return benchmark

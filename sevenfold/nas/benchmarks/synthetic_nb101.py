@@ -9,6 +9,7 @@ from sevenfold.nas.benchmarks.base import Benchmark
 from sevenfold.nas.spaces.base import Ints
 from sevenfold.nas.spaces.nb101 import NB101
 from sevenfold.nas.spaces.nb101_graph import mix, prune
+from sevenfold.ranges import Seed
 
 EPOCHS: tuple[int, ...] = (4, 12, 36, 108)
 SEEDS: tuple[int, ...] = (0, 1, 2)
@@ -26,7 +27,7 @@ class SyntheticNB101(Benchmark):
     4 seconds an epoch and vertex.
     """
 
-    def __init__(self, *, stream: int = 0) -> None:
+    def __init__(self, *, stream: Seed = 0) -> None:
         self.stream = stream
         series = {"val/acc": EPOCHS, "test/acc": EPOCHS}
         super().__init__(

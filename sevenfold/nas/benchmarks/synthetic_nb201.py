@@ -9,6 +9,7 @@ from sevenfold.nas.benchmarks.table import Table
 from sevenfold.nas.benchmarks.table_benchmark import TableBenchmark
 from sevenfold.nas.spaces.nb201 import PATHS
 from sevenfold.nas.spaces.nb201_keys import official_order
+from sevenfold.ranges import NonNegative, Seed
 from sevenfold.seeding import numpy_generator
 
 EPOCHS = tuple(range(1, 21))
@@ -30,7 +31,7 @@ class SyntheticNB201(TableBenchmark):
     An epoch takes 1 second and 2 for each 3x3 convolution, 1 for each 1x1. The optimum is that of the table.
     """
 
-    def __init__(self, *, stream: int = 0, roughness: float = 0.5) -> None:
+    def __init__(self, *, stream: Seed = 0, roughness: NonNegative = 0.5) -> None:
         rng = numpy_generator(stream, "synthetic nb201")
         rows, _ = official_order()
         live = connected(rows)
@@ -63,7 +64,7 @@ class SyntheticNB201(TableBenchmark):
 class UniformNB201(TableBenchmark):
     """All 15,625 cells with independent losses, uniform on [0, 1]: no structure that a search could use."""
 
-    def __init__(self, *, stream: int = 0) -> None:
+    def __init__(self, *, stream: Seed = 0) -> None:
         rows, _ = official_order()
         losses = numpy_generator(stream, "uniform nb201").random(len(rows))
         series = {"val/loss": {"array": "loss", "axes": "n"}}

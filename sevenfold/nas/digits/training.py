@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from sevenfold.nas.digits.images import Images, load_images
 from sevenfold.nas.digits.network import Networks, live_ops
 from sevenfold.nas.spaces.base import Ints
+from sevenfold.ranges import Count, LearningRate, NonNegative, ShareBelowOne, Size
 from sevenfold.seeding import stream_seed
 
 SPLITS = ("train", "val", "test")
@@ -24,13 +25,13 @@ class Recipe:
     ``evaluation`` is how many images are evaluated at a time; it does not change results beyond rounding.
     """
 
-    channels: int = 8
-    epochs: int = 20
-    batch_size: int = 32
-    lr: float = 0.05
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    evaluation: int = 32
+    channels: Size = 8
+    epochs: Count = 20
+    batch_size: Count = 32
+    lr: LearningRate = 0.05
+    momentum: ShareBelowOne = 0.9
+    weight_decay: NonNegative = 5e-4
+    evaluation: Count = 32
 
 
 def train_cells(

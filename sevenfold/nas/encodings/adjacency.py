@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from sevenfold.errors import InputError
 from sevenfold.nas.spaces.base import Ints, Part, Space, flat, one_hot
+from sevenfold.ranges import Count
 
 Floats = NDArray[np.floating]
 
@@ -40,12 +41,12 @@ def adj_cont(space: Space, archs: Ints) -> NDArray[np.float32]:
     return _join([adj(space, archs), *counts])
 
 
-def trunc_adj(space: Space, archs: Ints, *, cutoff: int) -> NDArray[np.float32]:
+def trunc_adj(space: Space, archs: Ints, *, cutoff: Count) -> NDArray[np.float32]:
     """Return the first ``cutoff`` coordinates of ``adj``."""
     return adj(space, archs)[:, :cutoff]
 
 
-def trunc_adj_onehot(space: Space, archs: Ints, *, cutoff: int) -> NDArray[np.uint8]:
+def trunc_adj_onehot(space: Space, archs: Ints, *, cutoff: Count) -> NDArray[np.uint8]:
     """Return the first ``cutoff`` coordinates of ``adj_onehot``."""
     return adj_onehot(space, archs)[:, :cutoff]
 

@@ -8,6 +8,7 @@ from sevenfold.nas.encodings.adjacency import adj_cont as _adj_cont
 from sevenfold.nas.encodings.path import path as _path
 from sevenfold.nas.encodings.path import trunc_path as _trunc_path
 from sevenfold.nas.spaces.base import Ints, Space, one_hot
+from sevenfold.ranges import Count
 
 Matrix = NDArray[np.float64]
 
@@ -35,13 +36,13 @@ def path_cont(space: Space, first: Ints, second: Ints) -> Matrix:
     return _with_counts(_path(space, first), _path(space, second))
 
 
-def trunc_path(space: Space, first: Ints, second: Ints, *, cutoff: int | None = None) -> Matrix:
+def trunc_path(space: Space, first: Ints, second: Ints, *, cutoff: Count | None = None) -> Matrix:
     """Count as ``path`` among the coordinates of the truncated encoding."""
     rows = [_trunc_path(space, archs, cutoff=cutoff) for archs in (first, second)]
     return cdist(*rows, "cityblock")
 
 
-def trunc_path_cont(space: Space, first: Ints, second: Ints, *, cutoff: int | None = None) -> Matrix:
+def trunc_path_cont(space: Space, first: Ints, second: Ints, *, cutoff: Count | None = None) -> Matrix:
     """Count as ``path_cont`` among the coordinates of the truncated encoding."""
     rows = [_trunc_path(space, archs, cutoff=cutoff) for archs in (first, second)]
     return _with_counts(*rows)

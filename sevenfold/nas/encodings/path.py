@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from sevenfold.errors import InputError
 from sevenfold.nas.encodings.adjacency import positions
 from sevenfold.nas.spaces.base import Ints, Space, flat
+from sevenfold.ranges import Count
 
 
 def path(space: Space, archs: Ints) -> NDArray[np.uint8]:
@@ -13,7 +14,7 @@ def path(space: Space, archs: Ints) -> NDArray[np.uint8]:
     return space.path_bits(archs)
 
 
-def trunc_path(space: Space, archs: Ints, *, cutoff: int | None = None) -> NDArray[np.uint8]:
+def trunc_path(space: Space, archs: Ints, *, cutoff: Count | None = None) -> NDArray[np.uint8]:
     """Return the first ``cutoff`` coordinates of every block of ``path``, which are the shortest paths.
 
     A space with several blocks (DARTS has one per cell and input) keeps as many of each; by default
@@ -35,7 +36,7 @@ def path_cat(space: Space, archs: Ints) -> NDArray[np.float32]:
     return _listed(space, path(space, archs))
 
 
-def trunc_path_cat(space: Space, archs: Ints, *, cutoff: int | None = None) -> NDArray[np.float32]:
+def trunc_path_cat(space: Space, archs: Ints, *, cutoff: Count | None = None) -> NDArray[np.float32]:
     """Return the positions of ones in ``trunc_path`` as ``path_cat`` does."""
     return _listed(space, trunc_path(space, archs, cutoff=cutoff))
 
@@ -45,7 +46,7 @@ def path_cont(space: Space, archs: Ints) -> NDArray[np.float32]:
     return _counted(path(space, archs))
 
 
-def trunc_path_cont(space: Space, archs: Ints, *, cutoff: int | None = None) -> NDArray[np.float32]:
+def trunc_path_cont(space: Space, archs: Ints, *, cutoff: Count | None = None) -> NDArray[np.float32]:
     """Return ``trunc_path`` followed by its number of paths, (n, d + 1)."""
     return _counted(trunc_path(space, archs, cutoff=cutoff))
 

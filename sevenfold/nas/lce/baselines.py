@@ -5,9 +5,9 @@ from typing import Self
 import numpy as np
 from numpy.random import Generator
 
-from sevenfold.config import ConfigError
 from sevenfold.errors import InputError
 from sevenfold.nas.lce.base import Extrapolator, Floats, Seen
+from sevenfold.ranges import Count, PositiveShare
 
 
 class Baseline(Extrapolator):
@@ -43,9 +43,7 @@ class Best(Baseline):
 class MeanOfLast(Baseline):
     """Predict the mean of the last ``count`` values (of all, where fewer were seen)."""
 
-    def __init__(self, *, count: int = 5) -> None:
-        if count < 1:
-            raise ConfigError("count", f"must be at least 1, got {count}")
+    def __init__(self, *, count: Count = 5) -> None:
         self.count = count
 
     def predict(self, seen: Seen) -> Floats:
@@ -61,9 +59,7 @@ class TSE(Baseline):
 
     ranks_only = True
 
-    def __init__(self, *, decay: float = 0.9) -> None:
-        if not 0 < decay <= 1:
-            raise ConfigError("decay", f"must be in (0, 1], got {decay}")
+    def __init__(self, *, decay: PositiveShare = 0.9) -> None:
         self.decay = decay
 
     def predict(self, seen: Seen) -> Floats:

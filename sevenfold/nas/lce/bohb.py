@@ -6,11 +6,11 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from sevenfold.config import ConfigError
 from sevenfold.nas.lce.filtered import Trace
 from sevenfold.nas.lce.hyperband import Hyperband
 from sevenfold.nas.lce.tables import CurveTable
 from sevenfold.nas.spaces.base import Ints
+from sevenfold.ranges import AtLeastTwo, Count, OpenShare, Share
 
 LEAST_BANDWIDTH = 1e-3
 
@@ -27,17 +27,15 @@ class BOHB(Hyperband):
     def __init__(
         self,
         *,
-        eta: int = 3,
-        least: int = 4,
+        eta: AtLeastTwo = 3,
+        least: Count = 4,
         resume: bool = True,
-        top: float = 0.1,
-        samples: int = 128,
-        random: float = 0.2,
-        memory: int = 300,
+        top: OpenShare = 0.1,
+        samples: Count = 128,
+        random: Share = 0.2,
+        memory: Count = 300,
     ) -> None:
         super().__init__(eta=eta, least=least, resume=resume)
-        if not 0 < top < 1 or not 0 <= random <= 1 or min(samples, memory) < 1:
-            raise ConfigError("top", f"is {top}, random {random}; expected within (0, 1) and [0, 1]")
         self.top, self.samples, self.share, self.memory = top, samples, random, memory
         self.results: dict[int, deque[tuple[float, int]]] = {}
 

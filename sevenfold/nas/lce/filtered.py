@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from numpy.random import Generator
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sevenfold.config import ConfigError
 from sevenfold.nas.lce.base import Extrapolator, Floats
 from sevenfold.nas.lce.tables import CurveTable
+from sevenfold.ranges import MOST, Count, Positive, PositiveShare, Range
 
 
 @dataclass(frozen=True)
@@ -22,17 +23,11 @@ class Filter:
     finished. The extrapolator learns again whenever the finished trainings have grown by ``growth``.
     """
 
-    seen: int = 20
-    initial: int = 20
-    top: float = 0.5
-    target: int | None = None
-    growth: float = 0.25
-
-    def __post_init__(self) -> None:
-        if self.seen < 1 or self.initial < 5 or not 0 < self.top <= 1 or self.growth <= 0:
-            raise ConfigError(
-                "initial", f"needs seen >= 1, initial >= 5, top in (0, 1] and growth > 0, got {self}"
-            )
+    seen: Count = 20
+    initial: Annotated[int, Range(5, MOST)] = 20
+    top: PositiveShare = 0.5
+    target: Count | None = None
+    growth: Positive = 0.25
 
     def end(self, epochs: int) -> int:
         """Return the epoch that is predicted; ``ConfigError`` where it does not lie ahead."""

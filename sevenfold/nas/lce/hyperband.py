@@ -10,6 +10,7 @@ from sevenfold.config import ConfigError
 from sevenfold.nas.lce.filtered import Log, Trace
 from sevenfold.nas.lce.multifidelity import Search
 from sevenfold.nas.lce.tables import CurveTable
+from sevenfold.ranges import AtLeastTwo, Count
 
 
 class Rung(NamedTuple):
@@ -41,9 +42,7 @@ class Hyperband(Search):
     pays for it.
     """
 
-    def __init__(self, *, eta: int = 3, least: int = 4, resume: bool = True) -> None:
-        if eta < 2 or least < 1:
-            raise ConfigError("eta", f"eta is {eta}, least {least}; expected at least 2 and 1")
+    def __init__(self, *, eta: AtLeastTwo = 3, least: Count = 4, resume: bool = True) -> None:
         self.eta, self.least, self.resume = eta, least, resume
 
     def check(self, table: CurveTable) -> None:

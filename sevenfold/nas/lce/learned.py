@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sevenfold.errors import InputError
 from sevenfold.nas.lce.base import Extrapolator, Floats, Seen
 from sevenfold.nas.lce.features import smooth_features
+from sevenfold.ranges import Percent
 
 
 def above_chance(seen: Seen, chance: float | None) -> NDArray[np.bool_]:
@@ -27,7 +28,7 @@ class Learned(Extrapolator):
     training loss is among the features.
     """
 
-    def __init__(self, *, chance: float | None = 10.0, losses: bool = False) -> None:
+    def __init__(self, *, chance: Percent | None = 10.0, losses: bool = False) -> None:
         self.chance, self.losses = chance, losses
         self.model: Any = None
 

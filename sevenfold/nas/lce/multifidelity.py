@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
-from sevenfold.config import ConfigError, build
+from sevenfold.config import ConfigError, build, name_of, suggest
 from sevenfold.nas.algorithms import ALGORITHMS
 from sevenfold.nas.algorithms.base import Algorithm
 from sevenfold.nas.lce import EXTRAPOLATORS
@@ -43,8 +43,8 @@ class Filtered(Search):
         lce: dict[str, Any] | None = None,
         filter: Filter = Filter(),
     ) -> None:
-        if algorithm.get("name") not in ALGORITHMS:
-            raise ConfigError("algorithm", f"{algorithm}: expected a name, one of {', '.join(ALGORITHMS)}")
+        if (name := name_of(algorithm, "algorithm", ALGORITHMS)) not in ALGORITHMS:
+            raise ConfigError("algorithm.name", f"'{name}' is not known. {suggest(name, ALGORITHMS)}")
         if lce is not None:
             build(EXTRAPOLATORS, lce, "lce")
         self.algorithm, self.lce, self.filter = algorithm, lce, filter

@@ -9,6 +9,7 @@ from sevenfold.config import ConfigError
 from sevenfold.errors import InputError
 from sevenfold.nas.lce.base import Extrapolator, Floats, Seen
 from sevenfold.nas.lce.learned import above_chance
+from sevenfold.ranges import AtLeastTwo, Percent, Scale
 
 
 class Pow3(Extrapolator):
@@ -23,12 +24,12 @@ class Pow3(Extrapolator):
     def __init__(
         self,
         *,
-        alphas: tuple[float, float] = (0.05, 3.0),
-        points: int = 25,
-        chance: float | None = 10.0,
+        alphas: tuple[Scale, Scale] = (0.05, 3.0),
+        points: AtLeastTwo = 25,
+        chance: Percent | None = 10.0,
     ) -> None:
-        if not 0 < alphas[0] < alphas[1] or points < 2:
-            raise ConfigError("alphas", f"must be 0 < low < high with 2 points or more, got {alphas}")
+        if alphas[0] >= alphas[1]:
+            raise ConfigError("alphas", f"must be (low, high), got {list(alphas)}")
         self.alphas, self.chance = np.geomspace(*alphas, points), chance
 
     def fit(self, curves: Floats, losses: Floats | None, *, seen: int, end: int, stream: Generator) -> Self:

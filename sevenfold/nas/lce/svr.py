@@ -8,10 +8,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.random import Generator
 
-from sevenfold.config import ConfigError
 from sevenfold.nas.lce.base import Floats
 from sevenfold.nas.lce.features import published_features
 from sevenfold.nas.lce.learned import Learned
+from sevenfold.ranges import Count, Percent
 
 FOLDS = 3
 KEPT = 8
@@ -31,12 +31,10 @@ class LcSVR(Learned):
         self,
         *,
         preset: Literal["improved", "compat"] = "improved",
-        draws: int = 100,
-        chance: float | None = 10.0,
+        draws: Count = 100,
+        chance: Percent | None = 10.0,
         losses: bool = False,
     ) -> None:
-        if draws < 1:
-            raise ConfigError("draws", f"must be at least 1, got {draws}")
         super().__init__(chance=chance if preset == "improved" else None, losses=losses)
         self.improved, self.draws = preset == "improved", draws
         if not self.improved:

@@ -1,17 +1,17 @@
 """WPM: a weighted mixture of parametric curves, sampled by Markov chains (Domhan et al. 2015)."""
 
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import Annotated, NamedTuple, Self
 
 import numpy as np
 import torch
 from numpy.random import Generator
 from torch import Tensor
 
-from sevenfold.config import ConfigError
 from sevenfold.nas.lce.base import Extrapolator, Floats, Seen
 from sevenfold.nas.lce.families import FAMILIES, Family
 from sevenfold.nas.lce.learned import above_chance
+from sevenfold.ranges import MOST, Depth, Percent, Range
 
 AIM = 0.3  # acceptance that the proposals' scales are adapted to
 ITERATIONS = 40
@@ -35,9 +35,13 @@ class WPM(Extrapolator):
     that one at ``chance`` is predicted to stay there (null: no gate).
     """
 
-    def __init__(self, *, steps: int = 200, chains: int = 4, chance: float | None = 10.0) -> None:
-        if steps < 4 or chains < 1:
-            raise ConfigError("steps", f"is {steps} with {chains} chains; expected at least 4 and 1")
+    def __init__(
+        self,
+        *,
+        steps: Annotated[int, Range(4, MOST)] = 200,
+        chains: Depth = 4,
+        chance: Percent | None = 10.0,
+    ) -> None:
         self.steps, self.chains, self.chance = steps, chains, chance
         self.end = 0
 

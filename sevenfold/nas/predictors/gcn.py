@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from sevenfold.config import ConfigError
 from sevenfold.nas.predictors.base import Predictor, bias, weight
+from sevenfold.ranges import Depth, ShareBelowOne, Size
 
 
 class GCN(Predictor):
@@ -19,14 +20,14 @@ class GCN(Predictor):
 
     def __init__(
         self,
-        features: int,
+        features: Size,
         *,
-        copies: int = 1,
-        vertices: int = 8,
-        layers: int = 4,
-        width: int = 144,
-        head: int = 128,
-        dropout: float = 0.1,
+        copies: Depth = 1,
+        vertices: Size = 8,
+        layers: Depth = 4,
+        width: Size = 144,
+        head: Size = 128,
+        dropout: ShareBelowOne = 0.1,
     ) -> None:
         labels, rest = divmod(features, vertices)
         labels -= vertices + 1

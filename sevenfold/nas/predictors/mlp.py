@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from sevenfold.config import ConfigError
 from sevenfold.nas.predictors.base import Predictor, bias, weight
+from sevenfold.ranges import Depth, Size
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu_, "tanh": torch.tanh_}
 DERIVATIVES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -52,15 +52,13 @@ class MLP(Predictor):
 
     def __init__(
         self,
-        features: int,
+        features: Size,
         *,
-        copies: int = 1,
-        layers: int = 10,
-        width: int = 20,
+        copies: Depth = 1,
+        layers: Depth = 10,
+        width: Size = 20,
         activation: Literal["relu", "tanh"] = "relu",
     ) -> None:
-        if min(layers, width) < 1:
-            raise ConfigError("layers", f"is {layers} with width {width}; expected at least 1 of each")
         super().__init__(copies)
         self.activation = activation
         sizes = [features, *[width] * layers, 1]

@@ -8,8 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from sevenfold.config import ConfigError
 from sevenfold.nas.predictors.base import Predictor
+from sevenfold.ranges import Count, Finite, LearningRate, NonNegative, Positive, ShareBelowOne
 from sevenfold.seeding import torch_generator
 
 
@@ -21,22 +21,17 @@ class Training:
     ``standardize`` in units of their standard deviation. ``cosine`` lets the rate fall to zero.
     """
 
-    epochs: int = 150
-    batch_size: int = 32
-    lr: float = 0.01
-    beta2: float = 0.99
-    eps: float = 1e-7
-    weight_decay: float = 0.0
+    epochs: Count = 150
+    batch_size: Count = 32
+    lr: LearningRate = 0.01
+    beta2: ShareBelowOne = 0.99
+    eps: Positive = 1e-7
+    weight_decay: NonNegative = 0.0
     loss: Literal["mae", "mse", "mape"] = "mae"
-    lower_bound: float = 0.0
+    lower_bound: Finite = 0.0
     standardize: bool = False
     cosine: bool = False
-    l1: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "lr"):
-            if getattr(self, name) <= 0:
-                raise ConfigError(name, f"is {getattr(self, name)}; expected a positive number")
+    l1: NonNegative = 0.0
 
 
 def initial_generators(seeds: Sequence[int], *, members: int) -> list[torch.Generator]:

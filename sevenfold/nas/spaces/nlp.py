@@ -2,17 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 from functools import partial
+from typing import Annotated
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
-from sevenfold.config import ConfigError
 from sevenfold.errors import InputError
 from sevenfold.nas.spaces import nlp_moves, nlp_recipes
 from sevenfold.nas.spaces.base import Graph, Ints, Part, Space, choose, one_hot
 from sevenfold.nas.spaces.nlp_graph import Recipes, positions_of, unpack, wide_labels
 from sevenfold.nas.spaces.rejection import change, until_valid
+from sevenfold.ranges import Range
 
 
 class NLP(Space):
@@ -40,9 +41,7 @@ class NLP(Space):
     neighborhoods = ("adj",)
     notations = ("recipe", "naslib")
 
-    def __init__(self, *, max_nodes: int = 12) -> None:
-        if not 8 <= max_nodes <= 100:
-            raise ConfigError("max_nodes", f"is {max_nodes}; expected 8 to 100")
+    def __init__(self, *, max_nodes: Annotated[int, Range(8, 100)] = 12) -> None:
         self.max_nodes = max_nodes
         self.width = 4 * (max_nodes - 3) + 3
 

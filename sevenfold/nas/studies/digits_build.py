@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sevenfold.config import ConfigError
 from sevenfold.nas.digits.build import Build, Shard
 from sevenfold.nas.digits.training import Recipe
+from sevenfold.ranges import Count
 from sevenfold.records import Record
 from sevenfold.report import format_value
 from sevenfold.study import Context, Piece, Report, Study
@@ -36,14 +36,11 @@ class DigitsBuild(Study[ShardPiece]):
         self,
         *,
         root: str = "data",
-        seeds: int = 3,
-        block: int = 128,
-        classes: int | None = None,
+        seeds: Count = 3,
+        block: Count = 128,
+        classes: Count | None = None,
         recipe: Recipe = Recipe(),
     ) -> None:
-        for name, value in {"seeds": seeds, "block": block, "classes": classes}.items():
-            if value is not None and value < 1:
-                raise ConfigError(name, f"is {value}; expected at least 1")
         self.build = Build(Path(root) / "digits_nb201", recipe, seeds=seeds, block=block, classes=classes)
 
     def check(self) -> None:

@@ -18,6 +18,7 @@ from sevenfold.nas.predictors.sample import Split, draw_split, encode
 from sevenfold.nas.predictors.scores import score
 from sevenfold.nas.predictors.training import Training, fit, predict
 from sevenfold.nas.studies.table import DIGITS
+from sevenfold.ranges import Count, NonNegativeInt, Size
 from sevenfold.records import Record, summarize
 from sevenfold.report import format_value
 from sevenfold.study import Context, Piece, Report, Study
@@ -63,20 +64,20 @@ class EncodingStudy(Study[EncodingPiece]):
         *,
         benchmark: dict[str, Any] = DIGITS,
         encodings: list[str] = ["adj", "adj_onehot", "path", "trunc_path"],  # noqa: B006 (never changed)
-        train: list[int] = [50, 200],  # noqa: B006
-        test: int = 2000,
-        seeds: int = 5,
-        run: int | None = None,
+        train: list[Count] = [50, 200],  # noqa: B006
+        test: Count = 2000,
+        seeds: Count = 5,
+        run: NonNegativeInt | None = None,
         network: dict[str, Any] = MLP,
         training: Training = Training(),
-        members: int = 5,
-        k: int = 100,
+        members: Count = 5,
+        k: Size = 100,
     ) -> None:
         for name in encodings:
             if name not in ENCODINGS:
                 raise ConfigError("encodings", f"'{name}' is not known. {suggest(name, ENCODINGS)}")
-        if not train or min([*train, test, seeds, members, k]) < 1:
-            raise ConfigError("train", "train, test, seeds, members and k must be at least 1")
+        if not train:
+            raise ConfigError("train", "needs at least one number")
         build(PREDICTORS, network, "network", features=1)  # a wrong option is met at once
         self.benchmark, self.encodings, self.train, self.test = benchmark, encodings, train, test
         self.seeds, self.number = seeds, run

@@ -22,6 +22,7 @@ from sevenfold.nas.landscape.walk import autocorrelation
 from sevenfold.nas.spaces.base import Enumerable
 from sevenfold.nas.studies.landscape_figures import draw_landscape
 from sevenfold.nas.studies.table import DIGITS, Loss, open_table
+from sevenfold.ranges import Count, NonNegative, Percent, Positive
 from sevenfold.records import Record
 from sevenfold.report import format_value
 from sevenfold.seeding import numpy_generator
@@ -72,17 +73,15 @@ class LandscapeStudy(Study[TablePiece]):
         path: str | None = None,
         dataset: str | None = None,
         objective: Loss = Loss(),
-        lags: int = 36,
-        percentiles: tuple[float, float] = (0.0, 100.0),
-        noise: list[float] = [0.0, 0.5, 1.0, 2.0, 4.0],  # noqa: B006 (never changed)
-        noise_sigma: float | None = None,
-        noise_draws: int = 5,
-        clip: float | None = None,
+        lags: Count = 36,
+        percentiles: tuple[Percent, Percent] = (0.0, 100.0),
+        noise: list[NonNegative] = [0.0, 0.5, 1.0, 2.0, 4.0],  # noqa: B006 (never changed)
+        noise_sigma: NonNegative | None = None,
+        noise_draws: Count = 5,
+        clip: Positive | None = None,
     ) -> None:
-        if min(lags, noise_draws) < 1:
-            raise ConfigError("lags", "lags and noise_draws must be at least 1")
-        if not 0 <= percentiles[0] < percentiles[1] <= 100:
-            raise ConfigError("percentiles", f"must ascend within 0..100, got {percentiles}")
+        if percentiles[0] >= percentiles[1]:
+            raise ConfigError("percentiles", f"must ascend, got {list(percentiles)}")
         self.benchmark, self.path, self.dataset, self.loss = benchmark, path, dataset, objective
         self.lags, self.percentiles, self.clip = lags, percentiles, clip
         self.noise, self.noise_sigma, self.noise_draws = noise, noise_sigma, noise_draws

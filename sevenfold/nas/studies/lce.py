@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from sevenfold.config import ConfigError, build
 from sevenfold.nas.benchmarks import load_benchmark
@@ -13,6 +13,7 @@ from sevenfold.nas.lce.study import trial
 from sevenfold.nas.lce.tables import CurveTable, curve_table
 from sevenfold.nas.studies.lce_figures import draw_taus
 from sevenfold.nas.studies.table import DIGITS
+from sevenfold.ranges import MOST, Count, NonNegativeInt, Percent, Range
 from sevenfold.records import Record, summarize
 from sevenfold.report import format_value
 from sevenfold.study import Context, Piece, Report, Section, Study, Table
@@ -53,23 +54,19 @@ class ExtrapolationStudy(Study[ExtrapolatorPiece]):
         self,
         *,
         extrapolators: dict[str, Any],
-        seen: list[int],
+        seen: list[Count],
         benchmark: dict[str, Any] = DIGITS,
-        run: int | None = None,
-        train: int = 100,
-        test: int = 500,
-        seeds: int = 10,
-        chance: float = 10.0,
+        run: NonNegativeInt | None = None,
+        train: Annotated[int, Range(5, MOST)] = 100,
+        test: Annotated[int, Range(5, MOST)] = 500,
+        seeds: Count = 10,
+        chance: Percent = 10.0,
     ) -> None:
         self.extrapolators = {label: node for label, node in extrapolators.items() if node is not None}
         for label, node in self.extrapolators.items():
             build(EXTRAPOLATORS, node, f"extrapolators.{label}")
         if not self.extrapolators:
             raise ConfigError("extrapolators", "needs at least one")
-        if seeds < 1:
-            raise ConfigError("seeds", f"must be at least 1, got {seeds}")
-        if train < 5 or test < 5:
-            raise ConfigError("train", f"train and test need 5 curves each, got {train} and {test}")
         self.seen, self.benchmark, self.number, self.seeds = seen, benchmark, run, seeds
         self.train, self.test, self.chance = train, test, chance
 

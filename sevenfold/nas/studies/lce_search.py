@@ -16,6 +16,7 @@ from sevenfold.nas.lce.tables import CurveTable
 from sevenfold.nas.studies.lce import open_curves
 from sevenfold.nas.studies.lce_figures import draw_regrets, pairs
 from sevenfold.nas.studies.table import DIGITS
+from sevenfold.ranges import Count, NonNegativeInt
 from sevenfold.records import Record, summarize
 from sevenfold.seeding import numpy_generator
 from sevenfold.study import Context, Piece, Report, Section, Study
@@ -58,16 +59,13 @@ class FilteredSearchStudy(Study[TrialPiece]):
         self,
         *,
         searches: dict[str, Any],
-        budget: int = 15_000,
+        budget: Count = 15_000,
         filter: Filter = Filter(),
         benchmark: dict[str, Any] = DIGITS,
-        run: int | None = None,
-        seeds: int = 60,
-        block: int = 10,
+        run: NonNegativeInt | None = None,
+        seeds: Count = 60,
+        block: Count = 10,
     ) -> None:
-        for option, value in {"budget": budget, "seeds": seeds, "block": block}.items():
-            if value < 1:
-                raise ConfigError(option, f"must be at least 1, got {value}")
         self.nodes = {label: node for label, node in searches.items() if node is not None}
         if not self.nodes:
             raise ConfigError("searches", "needs at least one")

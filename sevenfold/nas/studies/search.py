@@ -15,6 +15,7 @@ from sevenfold.nas.benchmarks.base import Benchmark
 from sevenfold.nas.studies.search_figures import draw_all
 from sevenfold.nas.studies.search_summary import by_group, comparison, headline, scalars
 from sevenfold.nas.studies.table import DIGITS, Loss, companion, open_table, reported_test
+from sevenfold.ranges import Count
 from sevenfold.records import Record
 from sevenfold.seeding import numpy_generator
 from sevenfold.study import Context, Piece, Report, Section, Study
@@ -54,10 +55,10 @@ class SearchStudy(Study[Block]):
         self,
         *,
         algorithms: dict[str, Any],
-        budget: int = 150,
-        trials: int = 40,
-        trials_of: dict[str, int] | None = None,
-        block: int = 50,
+        budget: Count = 150,
+        trials: Count = 40,
+        trials_of: dict[str, Count] | None = None,
+        block: Count = 50,
         benchmark: dict[str, Any] = DIGITS,
         path: str | None = None,
         dataset: str | None = None,
@@ -66,10 +67,6 @@ class SearchStudy(Study[Block]):
     ) -> None:
         self.algorithms = {label: node for label, node in algorithms.items() if node is not None}
         trials_of = trials_of or {}
-        least = {"budget": budget, "trials": min([trials, *trials_of.values()]), "block": block}
-        for option, value in least.items():
-            if value < 1:
-                raise ConfigError(option, f"must be at least 1, got {value}")
         if not self.algorithms or trials_of.keys() - algorithms.keys():
             raise ConfigError("trials_of", f"labels of algorithms are {', '.join(self.algorithms) or 'none'}")
         self.counts = {label: trials_of.get(label, trials) for label in self.algorithms}

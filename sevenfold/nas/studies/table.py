@@ -13,6 +13,7 @@ from sevenfold.nas.benchmarks import load_benchmark
 from sevenfold.nas.benchmarks.base import Benchmark
 from sevenfold.nas.benchmarks.named_arrays import datasets, open_path
 from sevenfold.nas.spaces.base import Enumerable
+from sevenfold.ranges import NonNegativeInt
 
 DIGITS = {"name": "digits-nb201"}
 COMPANIONS = {"nb201_val_one_seed.npz": "nb201_cifar.npz"}  # the supplied tables: test accuracies are apart
@@ -31,8 +32,8 @@ class Loss:
 
     split: str | None = None
     metric: str | None = None
-    epoch: int | None = None
-    seed: int | None = None
+    epoch: NonNegativeInt | None = None
+    seed: NonNegativeInt | None = None
 
     def of(self, benchmark: Benchmark) -> Objective:
         """Return the loss on a benchmark; what the benchmark lacks is refused."""

@@ -7,13 +7,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sevenfold.config import ConfigError
 from sevenfold.errors import InputError
 from sevenfold.nas.benchmarks.base import Archs, Benchmark, Curves, Epoch, Seed, find
 from sevenfold.nas.spaces.base import Enumerable, Ints
 from sevenfold.nas.x11.drop_in import DropIn
 from sevenfold.nas.x11.export import load
 from sevenfold.nas.x11.surrogate import Surrogate
+from sevenfold.ranges import Count
 
 
 class X11Benchmark(Benchmark):
@@ -25,8 +25,6 @@ class X11Benchmark(Benchmark):
     """
 
     def __init__(self, surrogate: Surrogate, *, dataset: str = "surrogate", seeds: int = 100) -> None:
-        if seeds < 1:
-            raise ConfigError("seeds", f"must be at least 1, got {seeds}")
         self.surrogate, ensemble = surrogate, surrogate.ensemble
         epochs = tuple(range(1, ensemble.epochs + 1))
         super().__init__(
@@ -102,6 +100,6 @@ def find_seed(seed: Seed, seeds: tuple[int | str, ...]) -> int:
     return int(seed)
 
 
-def x11(*, path: str, seeds: int = 100) -> X11Benchmark:
+def x11(*, path: str, seeds: Count = 100) -> X11Benchmark:
     """Open an exported surrogate; ``path`` is its folder. ``load_benchmark("x11:FOLDER")`` does the same."""
     return X11Benchmark(load(path), dataset=Path(path).name, seeds=seeds)

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
-from sevenfold.config import ConfigError
 from sevenfold.nas.x11.base import Floats, Regressor, State
 
 
@@ -65,10 +64,3 @@ class Chain(Regressor):
         """Read every link."""
         self.chained = bool(state["chained"])
         self.links = [self.read(state[f"link_{j}"]) for j in range(len(state) - 1)]
-
-
-def check_positive(options: Mapping[str, float]) -> None:
-    """Raise ``ConfigError`` for the first option that is not positive."""
-    for name, value in options.items():
-        if value <= 0:
-            raise ConfigError(name, f"is {value}; expected a positive number")

@@ -1,10 +1,11 @@
 """LightGBM (extra ``x11``)."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from sevenfold.errors import InputError
 from sevenfold.nas.x11.base import Floats
-from sevenfold.nas.x11.chain import Chain, check_positive
+from sevenfold.nas.x11.chain import Chain
+from sevenfold.ranges import AtLeastTwo, Count, DepthOrNone, LearningRate, NonNegative, NonNegativeInt, Range
 
 
 class LightGBM(Chain):
@@ -18,17 +19,16 @@ class LightGBM(Chain):
     def __init__(
         self,
         *,
-        rounds: int = 200,
-        learning_rate: float = 0.15,
-        leaves: int = 31,
-        depth: int = 18,
-        min_rows: int = 5,
-        l1: float = 0.0,
-        l2: float = 0.0,
+        rounds: Count = 200,
+        learning_rate: LearningRate = 0.15,
+        leaves: AtLeastTwo = 31,
+        depth: Annotated[int, Range(-1, 10_000, note="-1 is no limit")] = 18,
+        min_rows: NonNegativeInt = 5,
+        l1: NonNegative = 0.0,
+        l2: NonNegative = 0.0,
         chained: bool = True,
-        threads: int = 1,
+        threads: DepthOrNone = 1,
     ) -> None:
-        check_positive({"rounds": rounds, "learning_rate": learning_rate, "leaves": leaves - 1})
         super().__init__(chained=chained)
         self.rounds, self.threads = rounds, threads
         self.options = {

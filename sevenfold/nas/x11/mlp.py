@@ -8,7 +8,6 @@ import torch
 from numpy.random import Generator
 from torch import Tensor, nn
 
-from sevenfold.config import ConfigError
 from sevenfold.nas.x11.base import (
     Floats,
     Regressor,
@@ -19,6 +18,7 @@ from sevenfold.nas.x11.base import (
     network_state,
     train,
 )
+from sevenfold.ranges import Count, Depth, LearningRate, ShareBelowOne, Size
 
 
 class Perceptron(Regressor):
@@ -31,15 +31,13 @@ class Perceptron(Regressor):
     def __init__(
         self,
         *,
-        width: int = 128,
-        layers: int = 2,
-        dropout: float = 0.0,
-        epochs: int = 60,
-        batch_size: int = 64,
-        lr: float = 2e-3,
+        width: Size = 128,
+        layers: Depth = 2,
+        dropout: ShareBelowOne = 0.0,
+        epochs: Count = 60,
+        batch_size: Count = 64,
+        lr: LearningRate = 2e-3,
     ) -> None:
-        if min(width, layers, epochs, batch_size) < 1 or lr <= 0 or not 0 <= dropout < 1:
-            raise ConfigError("width", "width, layers, epochs, batch_size, lr > 0 and dropout in [0, 1)")
         self.width, self.layers, self.dropout = width, layers, dropout
         self.epochs, self.batch_size, self.lr = epochs, batch_size, lr
         self.network: nn.Module | None = None

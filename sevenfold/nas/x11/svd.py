@@ -6,9 +6,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.random import Generator
 
-from sevenfold.config import ConfigError
 from sevenfold.errors import InputError
 from sevenfold.nas.x11.base import Compression, Floats, State
+from sevenfold.ranges import Size
 
 SMOOTH = 0.1  # autocorrelation of the residual below which it counts as noise
 
@@ -25,13 +25,11 @@ class SVD(Compression):
     def __init__(
         self,
         *,
-        k: int = 5,
+        k: Size = 5,
         rule: Literal["fixed", "residual", "joint"] = "fixed",
-        max_k: int = 20,
+        max_k: Size = 20,
         center: bool = True,
     ) -> None:
-        if k < 1 or max_k < 1:
-            raise ConfigError("k", f"is {k} with max_k {max_k}; expected at least 1 of each")
         self.k, self.rule, self.max_k, self.center = k, rule, max_k, center
         self.mean = self.s = np.zeros(0)
         self.v = np.zeros((0, 0))

@@ -8,7 +8,6 @@ import torch
 from numpy.random import Generator
 from torch import Tensor, nn
 
-from sevenfold.config import ConfigError
 from sevenfold.nas.x11.base import (
     Compression,
     Floats,
@@ -19,6 +18,7 @@ from sevenfold.nas.x11.base import (
     network_state,
     train,
 )
+from sevenfold.ranges import Count, LearningRate, Size
 
 
 class CurveVAE(nn.Module):
@@ -47,14 +47,12 @@ class VAE(Compression):
     def __init__(
         self,
         *,
-        k: int = 5,
-        width: int = 32,
-        epochs: int = 30,
-        batch_size: int = 64,
-        lr: float = 3e-3,
+        k: Size = 5,
+        width: Size = 32,
+        epochs: Count = 30,
+        batch_size: Count = 64,
+        lr: LearningRate = 3e-3,
     ) -> None:
-        if min(k, width, epochs, batch_size) < 1 or lr <= 0:
-            raise ConfigError("k", "k, width, epochs, batch_size and lr must be positive")
         self.k, self.width, self.epochs, self.batch_size, self.lr = k, width, epochs, batch_size, lr
         self.network: nn.Module | None = None
         self.mean = self.scale = np.zeros(0)

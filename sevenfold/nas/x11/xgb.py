@@ -4,7 +4,8 @@ from typing import Any
 
 from sevenfold.errors import InputError
 from sevenfold.nas.x11.base import Floats
-from sevenfold.nas.x11.chain import Chain, check_positive
+from sevenfold.nas.x11.chain import Chain
+from sevenfold.ranges import Count, Depth, DepthOrNone, LearningRate, NonNegative
 
 
 class XGBoost(Chain):
@@ -13,16 +14,15 @@ class XGBoost(Chain):
     def __init__(
         self,
         *,
-        rounds: int = 200,
-        learning_rate: float = 0.15,
-        depth: int = 8,
-        min_weight: float = 1.0,
-        l1: float = 0.0,
-        l2: float = 1.0,
+        rounds: Count = 200,
+        learning_rate: LearningRate = 0.15,
+        depth: Depth = 8,
+        min_weight: NonNegative = 1.0,
+        l1: NonNegative = 0.0,
+        l2: NonNegative = 1.0,
         chained: bool = True,
-        threads: int = 1,
+        threads: DepthOrNone = 1,
     ) -> None:
-        check_positive({"rounds": rounds, "learning_rate": learning_rate, "depth": depth})
         super().__init__(chained=chained)
         self.rounds = rounds
         self.options = {

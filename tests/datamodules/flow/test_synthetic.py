@@ -3,7 +3,7 @@ import pytorch_lightning as pl
 import torch
 
 from datamodules.flow.synthetic import HELD_OUT, Evaluation, SyntheticFlow
-from sevenfold.config import ConfigError
+from sevenfold.config import ConfigError, build
 from sevenfold.flow.synthetic import texture_bank
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
@@ -66,14 +66,16 @@ def test_a_scene_as_video():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"crop": 8}, "crop: must be at least 16, got 8"),
-        ({"train_pairs": 3, "batch_size": 4}, "train_pairs: must be at least 4, got 3"),
-        ({"evaluation": Evaluation(test_pairs=0)}, r"evaluation\.test_pairs: must be at least 1, got 0"),
+        ({"crop": 8}, "crop: expected a number from 16 to .*, got 8"),
+        ({"train_pairs": 3, "batch_size": 4}, r"train_pairs: must be at least batch_size \(4\), got 3"),
+        ({"evaluation": {"test_pairs": 0}}, r"evaluation\.test_pairs: expected a number from 1"),
     ],
 )
 def test_bad_options(options, message):
     with pytest.raises(ConfigError, match=message):
-        SyntheticFlow(**options)
+        build(
+            {"synthetic": "datamodules.flow.synthetic:SyntheticFlow"}, {"name": "synthetic", **options}, "d"
+        )
 
 
 class Averager(pl.LightningModule):

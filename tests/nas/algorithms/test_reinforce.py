@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sevenfold.config import ConfigError
+from sevenfold.config import ConfigError, validate
 from sevenfold.nas.algorithms.reinforce import Reinforce
 from sevenfold.nas.algorithms.run import run_trials, start_trials
 from sevenfold.nas.spaces.darts import DARTS
@@ -54,4 +54,4 @@ def test_coordinates_never_take_a_code_they_do_not_have():
 @pytest.mark.parametrize(("option", "value"), [("lr", 0.0), ("decay", 1.0)])
 def test_wrong_options_are_told(option, value):
     with pytest.raises(ConfigError, match=option):
-        Reinforce(NB201(), numpy_generator(0), **{option: value})
+        validate(Reinforce, {option: value}, "a", given=("space", "rng"))

@@ -90,8 +90,8 @@ def test_trainings_at_chance_are_told_apart_and_do_not_bend_the_regression() -> 
 @pytest.mark.parametrize(
     ("node", "message"),
     [
-        ({"name": "svr", "draws": 0}, "draws: must be at least 1"),
-        ({"name": "tse", "decay": 0.0}, "decay: must be in"),
+        ({"name": "svr", "draws": 0}, "draws: expected a number from 1"),
+        ({"name": "tse", "decay": 0.0}, "decay: expected a number above 0"),
         ({"name": "rigde"}, "Did you mean .ridge."),
     ],
 )

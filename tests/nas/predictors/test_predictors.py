@@ -6,7 +6,7 @@ import torch
 from scipy import stats
 from torch import Tensor, nn
 
-from sevenfold.config import ConfigError, build
+from sevenfold.config import ConfigError, build, validate
 from sevenfold.errors import InputError
 from sevenfold.nas.benchmarks import load_benchmark
 from sevenfold.nas.benchmarks.networks import network_keys
@@ -152,4 +152,4 @@ def test_wrong_options_are_told() -> None:
     with pytest.raises(ConfigError, match="encoding gcn"):
         GCN(30)
     with pytest.raises(ConfigError, match="layers"):
-        MLP(30, layers=0)
+        validate(MLP, {"layers": 0}, "network", given=("features",))

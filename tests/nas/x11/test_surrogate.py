@@ -270,8 +270,8 @@ def test_scores_by_hand() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"regressor": {"name": "lgb", "rounds": 0}}, "rounds: is 0"),
-        ({"compression": {"name": "svd", "k": 0}}, "k: is 0"),
+        ({"regressor": {"name": "lgb", "rounds": 0}}, "rounds: expected a number from 1"),
+        ({"compression": {"name": "svd", "k": 0}}, "k: expected a number from 1"),
         ({"members": 0}, "members: must be at least 1"),
     ],
 )

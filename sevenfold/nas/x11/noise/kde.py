@@ -1,15 +1,15 @@
 """Noise drawn from a kernel density estimate over whole deviations."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.random import Generator
 
-from sevenfold.config import ConfigError
 from sevenfold.nas.x11.base import Floats, State
 from sevenfold.nas.x11.noise.base import Deviations, Noise
 from sevenfold.nas.x11.noise.draws import Draws
+from sevenfold.ranges import MOST, Positive, Range, Scale
 
 
 class KDE(Noise):
@@ -22,10 +22,13 @@ class KDE(Noise):
     """
 
     def __init__(
-        self, *, components: int = 20, clip: float | None = None, scale: float = 1.0, kept: int = 2000
+        self,
+        *,
+        components: Annotated[int, Range(1, 24)] = 20,
+        clip: Positive | None = None,
+        scale: Scale = 1.0,
+        kept: Annotated[int, Range(10, MOST)] = 2000,
     ) -> None:
-        if not 1 <= components <= 24 or kept < 10 or scale <= 0:
-            raise ConfigError("components", f"is {components}; expected 1 to 24, kept >= 10 and scale > 0")
         self.components, self.clip, self.scale, self.kept = components, clip, scale, kept
         self.data = self.v = self.step = np.zeros((0, 0))
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
-from sevenfold.config import build
+from sevenfold.config import build, name_of
 from sevenfold.nas.spaces.base import Ints
 from sevenfold.nas.x11 import NOISES
 from sevenfold.nas.x11.base import Floats, State, below
@@ -22,7 +22,7 @@ class NoisyCurves:
     """
 
     def __init__(self, node: Mapping[str, Any], metrics: Sequence[str], *, with_spikes: bool = True) -> None:
-        self.metrics, self.with_spikes = tuple(metrics), with_spikes and node["name"] != "none"
+        self.metrics, self.with_spikes = tuple(metrics), with_spikes and name_of(node, "noise") != "none"
         self.models: list[Noise] = [build(NOISES, node, "noise") for _ in metrics]
         self.spikes = [Spikes() for _ in metrics]
 

@@ -20,6 +20,7 @@ from sevenfold.nas.x11.base import (
 )
 from sevenfold.nas.x11.noise.base import Deviations, Noise
 from sevenfold.nas.x11.noise.draws import EXTRA, Draws
+from sevenfold.ranges import Count, LearningRate, Size
 
 KNOTS = 8  # points of the predicted curve that the condition holds
 
@@ -59,14 +60,14 @@ class NoiseVAE(Noise):
     def __init__(
         self,
         *,
-        latents: int = 8,
-        width: int = 64,
-        epochs: int = 30,
-        batch_size: int = 128,
-        lr: float = 2e-3,
+        latents: Size = 8,
+        width: Size = 64,
+        epochs: Count = 30,
+        batch_size: Count = 128,
+        lr: LearningRate = 2e-3,
     ) -> None:
-        if not 1 <= latents <= EXTRA or min(width, epochs, batch_size) < 1 or lr <= 0:
-            raise ConfigError("latents", f"is {latents}; expected 1 to {EXTRA} and positive training options")
+        if latents > EXTRA:
+            raise ConfigError("latents", f"is {latents}; expected at most {EXTRA}")
         self.latents, self.width = latents, width
         self.epochs, self.batch_size, self.lr = epochs, batch_size, lr
         self.network: nn.Module | None = None

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.random import Generator
 from scipy.ndimage import uniform_filter1d
 
-from sevenfold.config import ConfigError
 from sevenfold.nas.x11.base import Floats, Memo, State, side_by_side
 from sevenfold.nas.x11.lgb import lightgbm
 from sevenfold.nas.x11.noise.base import Deviations, Noise
 from sevenfold.nas.x11.noise.draws import Draws
+from sevenfold.ranges import AtLeastTwo, Count, DepthOrNone, NonNegativeInt
 
 FLOOR = 1e-3
 LEAST = 1e-6
@@ -28,10 +28,14 @@ class Window(Noise):
     """
 
     def __init__(
-        self, *, width: int = 2, block: int = 10, rounds: int = 60, leaves: int = 15, threads: int = 1
+        self,
+        *,
+        width: NonNegativeInt = 2,
+        block: Count = 10,
+        rounds: Count = 60,
+        leaves: AtLeastTwo = 15,
+        threads: DepthOrNone = 1,
     ) -> None:
-        if width < 0 or min(block, rounds) < 1 or leaves < 2:
-            raise ConfigError("width", "width >= 0, block and rounds >= 1, leaves >= 2 are needed")
         self.width, self.block, self.threads = width, block, threads
         self.options = {"num_leaves": leaves, "learning_rate": 0.1, "verbose": -1, "min_child_samples": 20}
         self.rounds = rounds
