@@ -94,7 +94,7 @@ def run(config: dict[str, Any], command: Command) -> int:
     from callbacks.run_folder import RunFolder
     from callbacks.run_identity import choose_folder, discard
     from callbacks.signals import StopOnSignal
-    from sevenfold.checkpoint import check_state, read_checkpoint
+    from sevenfold.checkpoint import check_state, read_checkpoint, state_of
     from sevenfold.config import ConfigError, prepare
 
     def prepare_each(part: str, table: dict[str, str], **given: Any) -> list[Any]:
@@ -120,7 +120,8 @@ def run(config: dict[str, Any], command: Command) -> int:
     model, data, report = make_parts(stop)
     callbacks = [stop, *report, *(make() for make in make_callbacks)]
     if command.ckpt:
-        check_state(read_checkpoint(command.ckpt).get("state_dict", {}), model, command.ckpt)
+        resume = config["verb"] == "fit"
+        check_state(state_of(read_checkpoint(command.ckpt), command.ckpt, resume=resume), model, command.ckpt)
     if command.verb == "check":
         print(f"ok: {config['name']}")
         return 0
@@ -152,8 +153,12 @@ def prepare_model(config: dict[str, Any]) -> Callable[[Any], Parts]:
     """Check module and data module; return what builds them."""
     from datamodules import DATAMODULES
     from lightning_modules import MODELS
-    from sevenfold.config import prepare
+    from sevenfold.config import ConfigError, prepare
+    from sevenfold.studies import FORMER
 
+    if former := FORMER.get(config["model"]["name"]):
+        message = f"is the study '{former[0]}' now: write it as in configs/{former[1]}.yaml"
+        raise ConfigError("model.name", f"'{config['model']['name']}' {message}")
     make_model = prepare(MODELS, config["model"], "model")
     make_data = prepare(DATAMODULES, config["data"], "data")
     return lambda stop: (make_model(), make_data(), [])

@@ -181,6 +181,19 @@ def test_a_study_is_no_model_and_has_no_verb(here: Path, capsys: pytest.CaptureF
     assert not list(here.iterdir())
 
 
+def test_a_configuration_from_before_studies_says_which_recipe_replaces_it(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from sevenfold.studies import FORMER
+
+    for model, (study, recipe) in FORMER.items():
+        (here / "old.yaml").write_text(f"model: {{name: {model}}}\ndata: {{name: nas_trials}}\n")
+        assert main(["--config", "old.yaml", "verb=predict", "--untrained"]) == 2
+        error = capsys.readouterr().err
+        assert f"the study '{study}'" in error and f"configs/{recipe}.yaml" in error
+        assert study in STUDIES and error.count("\n") == 1 and not (here / "runs").exists()
+
+
 def test_check_opens_everything_and_writes_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", *settings("nas_search")]) == 0 and "ok" in capsys.readouterr().out
     assert main(["check", *settings("nas_search"), "study.objective.split=train9"]) == 2
