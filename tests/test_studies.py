@@ -79,9 +79,9 @@ def test_the_report_is_drawn_from_records_and_artefacts_alone(
     report = study.report(records)
     assert report.headline and len(report.headline[0]) <= 8 and report.text and report.scalars
     assert all(len(row) == len(report.headline[0]) for row in report.headline)
-    assert all(path.is_file() for path in report.pictures) and report.pictures or name == "digits_build"
+    assert report.pictures and all(path.is_file() for path in report.pictures)
     write_report(report, records.folder)
-    assert (records.folder / "report.html").stat().st_size > 800
+    assert (records.folder / "report.html").stat().st_size > 5000
 
     other = make(name)
     for opened in ("check", "run"):

@@ -114,6 +114,11 @@ class Build:
             )
         return arrays
 
+    def accuracies(self) -> dict[str, NDArray[np.float64]]:
+        """Return the final accuracies, percent, of every training by split."""
+        correct = np.concatenate([self.read(shard)["correct"][:, -1] for shard in self.shards])
+        return {split: 100 * correct[:, k] / size for k, (split, size) in enumerate(SIZES.items())}
+
     def assemble(self) -> dict[str, float]:
         """Write the table of all shards; return its headline numbers."""
         members = np.sort(np.unique(np.concatenate([shard.members for shard in self.shards])))

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sevenfold.nas.digits.build import Build, Shard
 from sevenfold.nas.digits.training import Recipe
 from sevenfold.ranges import Count
@@ -68,10 +71,28 @@ class DigitsBuild(Study[ShardPiece]):
         means = {f"table/{name}/mean": value for name, value in self.build.assemble().items()}
         rows = [["split", "mean final accuracy, %"]]
         rows += [[name.split("/")[1].removesuffix("_acc"), format_value(v)] for name, v in means.items()]
-        return Report("Build of digits-nb201", rows, [f"The table is {self.build.table}."], [], [], means)
+        picture = folder / "images/accuracies.png"
+        draw_accuracies(self.build.accuracies(), picture)
+        return Report(
+            "Build of digits-nb201", rows, [f"The table is {self.build.table}."], [], [picture], means
+        )
 
     @classmethod
     def tiny(cls, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return the build of four classes for two epochs."""
         small = {"seeds": 2, "block": 2, "classes": 4, "recipe": {"epochs": 2}, "root": "data/tiny"}
         return {**options, **small}
+
+
+def draw_accuracies(accuracies: Mapping[str, NDArray[np.float64]], path: Path) -> None:
+    """Draw how the final accuracies of all trainings are spread, by split."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.5, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    for split, values in accuracies.items():
+        axes.hist(values, bins=50, range=(0, 100), histtype="step", label=split)
+    axes.set(xlabel="final accuracy, %", ylabel="trainings")
+    axes.legend()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
