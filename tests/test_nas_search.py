@@ -138,8 +138,8 @@ def test_landscapes_of_a_file(here):
         (["study.algorithms.random.samplng=uniform"], "study.algorithms.random.samplng: unknown key"),
         (["study.algorithms.mine={name: evoluton}"], "study.algorithms.mine.name: 'evoluton' is not known"),
         (["study.trials_of={nobody: 3}"], "study.trials_of: labels of algorithms are random"),
-        (["study.trials=0"], "study.trials: must be at least 1"),
-        (["study.budget=0"], "study.budget: must be at least 1"),
+        (["study.trials=0"], "study.trials: expected a number from 1"),
+        (["study.budget=0"], "study.budget: expected a number from 1"),
     ],
 )
 def test_mistakes_are_one_line_and_leave_nothing(settings, message, here, capsys):

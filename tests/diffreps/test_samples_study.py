@@ -227,11 +227,11 @@ BAD = [
     (["study.methods.pullback.solver.name=gauss"], "Known: cg, decoded, dense, dense_cg, inner, linear"),
     (["study.view_noises={a: {name: anchored}}"], "Siren has no places of its own to anchor noise to"),
     (["study.conditions=[0, 10]"], "10 is none of the prior's 10 classes"),
-    (["study.methods.pullback.resampling.rounds=-1"], "needs rounds >= 0"),
+    (["study.methods.pullback.resampling.rounds=-1"], "resampling.rounds: expected a number from 0"),
     (["study.prior={name: state_dict, path: nowhere.pth}"], "weights 'nowhere.pth' do not exist"),
     (["study.prior={name: unet, path: nowhere.ckpt}"], "nowhere.ckpt"),
-    (["study.chunk=0"], "must be at least 1, got 0"),
-    (["study.representations.siren.w0=-3"], "must be positive, got -3"),
+    (["study.chunk=0"], "study.chunk: expected a number from 1"),
+    (["study.representations.siren.w0=-3"], "siren.w0: expected a number above 0"),
 ]  # fmt: skip
 
 

@@ -147,7 +147,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"arms": {"object": {"representation": {"size": 8}}}}, "arms.object.representation"),
     ({"arms": {"object": {"representation": {"name": "siren"}}}}, "arms.object.representation"),
     ({"arms": {"object": {"prior": {"widht": 1}}}}, "arms.object.prior.widht"),
-    ({"world": {"train": 1}}, "world.size"),
+    ({"world": {"train": 1}}, "world.train"),
 ]
 
 

@@ -132,7 +132,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"seeds": [1, 1]}, "seeds"),
     ({"drop_protected": [True, True]}, "drop_protected"),
     ({"measures": ["sdp"]}, "measures"),
-    ({"epsilons": [0.05, -1.0]}, "epsilons"),
+    ({"epsilons": [0.05, -1.0]}, "epsilons[1]"),
     ({"epsilons": [0.1, 0.1]}, "epsilons"),
     ({"objective": {"margin": 3}}, "objective.margin"),
     ({"methods": {"random": {"trials": 0}}}, "methods.random.trials"),

@@ -110,7 +110,7 @@ class Build:
         if recipe != asdict(self.recipe) or not np.array_equal(arrays["members"], shard.members):
             raise InputError(
                 f"'{self.path(shard)}' comes from a build with other options ({recipe}, "
-                f"{len(arrays['members'])} classes a shard); give the present one another data.root"
+                f"{len(arrays['members'])} classes a shard); give the present one another root"
             )
         return arrays
 

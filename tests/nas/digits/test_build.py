@@ -20,7 +20,13 @@ from train import main
 
 ROOT = Path(__file__).resolve().parents[3]
 CONFIG = ROOT / "configs/nas/build_digits_nb201.yaml"
-TINY = ["data.classes=4", "data.seeds=2", "data.block=2", "data.recipe.epochs=2", "data.recipe.channels=4"]
+TINY = [
+    "study.classes=4",
+    "study.seeds=2",
+    "study.block=2",
+    "study.recipe.epochs=2",
+    "study.recipe.channels=4",
+]
 RECIPE = Recipe(epochs=2, channels=4)
 
 
@@ -69,7 +75,7 @@ def test_a_build_resumes_and_its_table_holds_every_run(tmp_path: Path) -> None:
 def test_shards_of_another_recipe_are_refused(tmp_path: Path) -> None:
     build = tiny(tmp_path, classes=2)
     build.run(build.shards[0])
-    with pytest.raises(InputError, match="another data.root"):
+    with pytest.raises(InputError, match="another root"):
         Build(tmp_path, Recipe(epochs=3, channels=4), seeds=2, block=2, classes=2).read(build.shards[0])
 
 
@@ -106,7 +112,7 @@ def test_a_build_killed_at_any_moment_gives_the_same_table(tmp_path: Path) -> No
 def test_the_command_builds_and_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SEVENFOLD_RUN_FOLDER", raising=False)
-    settings = ["data.classes=2", "data.seeds=1", *TINY[2:], "callbacks.progress=null"]
+    settings = ["study.classes=2", "study.seeds=1", *TINY[2:], "callbacks.progress=null"]
     assert main(["--config", str(CONFIG), *settings]) == 0
     results = json.loads((tmp_path / "runs/build_digits_nb201/version_0/results.json").read_text())
     assert results["status"] == "finished" and 0 < results["metrics"]["table/val_acc/mean"] <= 100

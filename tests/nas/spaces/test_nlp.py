@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sevenfold.config import ConfigError
+from sevenfold.config import ConfigError, build
 from sevenfold.errors import InputError
 from sevenfold.nas.encodings.adjacency import adj, adj_onehot
 from sevenfold.nas.encodings.path import path
+from sevenfold.nas.spaces import SPACES
 from sevenfold.nas.spaces.nlp import NLP
 from sevenfold.nas.spaces.nlp_graph import OPS
 
@@ -278,6 +279,6 @@ def test_wrong_tuples_options_and_encodings_are_refused():
     with pytest.raises(InputError, match="do not exist"):
         SPACE.from_strings(["(((0, 4), (500, 4)), (0, 0, 0, 0, 6), (4,))"], notation="naslib")
     with pytest.raises(ConfigError, match="max_nodes"):
-        NLP(max_nodes=3)
+        build(SPACES, {"name": "nlp", "max_nodes": 3}, "space")
     with pytest.raises(InputError, match="not defined on NLP"):
         path(SPACE, SPACE.sample(np.random.default_rng(0), 2))
