@@ -1,17 +1,19 @@
 """Images with a label and a protected attribute for base classifiers."""
 
-import pytorch_lightning as pl
-import torch
-from torch.utils.data import DataLoader, Dataset, Subset
+from typing import ClassVar
 
+from torch.utils.data import DataLoader, Subset
+
+from datamodules.facts import WithFacts
 from datamodules.sampling import EpochLoader, EpochSampler, WithoutEpoch, placement
 from sevenfold.config import ConfigError
+from sevenfold.fairness.batch import AttributeBatch, InputFacts
 from sevenfold.fairness.data.images import AttributeFolder, Shapes
 from sevenfold.fairness.data.table import split_rows
 from sevenfold.ranges import Count, DepthOrNone, OpenShare, Seed, Size
 
 
-class AttributeImages(pl.LightningDataModule):
+class AttributeImages(WithFacts[InputFacts]):
     """Batches of images, labels and groups.
 
     Args:
@@ -24,6 +26,8 @@ class AttributeImages(pl.LightningDataModule):
         seed_data: of split and order.
         shapes: how many are drawn.
     """
+
+    batch: ClassVar[type] = AttributeBatch
 
     def __init__(
         self,
@@ -42,7 +46,7 @@ class AttributeImages(pl.LightningDataModule):
         super().__init__()
         if abs(sum(split) - 1) > 1e-9:
             raise ConfigError("split", f"must be three shares that add up to 1, got {list(split)}")
-        images: Dataset = (
+        images: Shapes | AttributeFolder = (
             Shapes(shapes, size=size, seed=seed_data)
             if root is None
             else AttributeFolder(root, table, label, protected, size=size)
@@ -51,9 +55,9 @@ class AttributeImages(pl.LightningDataModule):
         self.options = {"batch_size": batch_size, "num_workers": workers}
         self.seed = seed_data
 
-    def example(self) -> torch.Tensor:
+    def facts(self) -> InputFacts:
         """Return one image."""
-        return self.parts[0][0][0]
+        return InputFacts(self.parts[0][0].x)
 
     def train_dataloader(self) -> EpochLoader:
         """Load shuffled batches; the order depends on seed and epoch alone."""

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def predict(folder, root, *settings, config="video"):
     return main(
         [
-            "predict", "--config", str(ROOT / "configs/flow/demo.yaml"),
+            "predict", "--untrained", "--config", str(ROOT / "configs/flow/demo.yaml"),
             "--config", str(ROOT / f"configs/flow/{config}.yaml"), f"data.root={root}",
             f"output_dir={folder}", "name=run", "trainer.accelerator=cpu", "callbacks.progress=null",
             "model.evaluation.iterations=2", "trainer.enable_model_summary=false", *settings,
