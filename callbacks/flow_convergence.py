@@ -1,7 +1,7 @@
 """Convergence of flow estimators: residual and error against steps, solver by solver."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import pytorch_lightning as pl
 
@@ -11,6 +11,7 @@ from sevenfold.errors import InputError
 from sevenfold.flow.batch import FlowBatch
 from sevenfold.flow.convergence import Convergence
 from sevenfold.flow.figures import draw_convergence
+from sevenfold.flow.network import FlowNetwork
 from sevenfold.ranges import Count, NonNegativeInt, Seed
 
 
@@ -69,7 +70,7 @@ class FlowConvergence(pl.Callback):
         known = bool(batch["valid"].flatten(1).any(1).all())
         if trainer.is_global_zero and len(self._pairs.names) < self.count and known:
             with trainer.precision_plugin.test_step_context():
-                self._pairs.follow(pl_module.network, batch)
+                self._pairs.follow(cast(FlowNetwork, pl_module.network), batch)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the numbers and the figure."""

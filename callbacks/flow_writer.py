@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -105,7 +106,7 @@ def records_folder(trainer: pl.Trainer) -> Path:
     return Path(trainer.default_root_dir) / "records"
 
 
-def place(layout: Layout, item: dict[str, str]) -> Path:
+def place(layout: Layout, item: Mapping[str, str]) -> Path:
     """Say where a benchmark wants the flow of an item with ``name``, ``sequence`` and ``frame``."""
     if layout == "plain":
         return Path(f"{item['name']}.flo")

@@ -26,11 +26,13 @@ class NoiseReport(pl.Callback):
         self,
         trainer: pl.Trainer,
         pl_module: pl.LightningModule,
-        outputs: dict[str, NoiseJudgement],
+        outputs: object,
         batch: object,
-        *place: int,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """Keep what is drawn."""
+        assert isinstance(outputs, dict)
         self.judged = outputs
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -1,7 +1,7 @@
 """Export a fitted surrogate and draw it."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import pytorch_lightning as pl
 
@@ -9,6 +9,7 @@ from sevenfold.nas.x11.export import save
 from sevenfold.nas.x11.figures import draw_curves, draw_spectrum, draw_tau
 from sevenfold.nas.x11.parts import JudgedPart
 from sevenfold.nas.x11.report import Judgement
+from sevenfold.nas.x11.surrogate import Surrogate
 from sevenfold.report import aligned
 
 COLUMNS = ("avg_r2", "final_r2", "avg_tau", "final_tau", "alive_avg_r2", "alive_final_r2", "alive_avg_tau",
@@ -30,18 +31,19 @@ class X11Report(pl.Callback):
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Export."""
         if trainer.is_global_zero:
-            save(pl_module.surrogate, Path(trainer.default_root_dir) / "surrogate")
+            save(cast(Surrogate, pl_module.surrogate), Path(trainer.default_root_dir) / "surrogate")
 
     def on_test_batch_end(
         self,
         trainer: pl.Trainer,
         pl_module: pl.LightningModule,
-        outputs: Judgement,
+        outputs: object,
         batch: JudgedPart,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
         """Keep what is drawn."""
+        assert isinstance(outputs, Judgement)
         self.judged.append((batch.name, outputs))
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -52,7 +52,7 @@ class AttributeImages(WithFacts[InputFacts]):
             else AttributeFolder(root, table, label, protected, size=size)
         )
         self.parts = [Subset(images, rows.tolist()) for rows in split_rows(len(images), seed_data, split)]
-        self.options = {"batch_size": batch_size, "num_workers": workers}
+        self.batch_size, self.workers = batch_size, workers
         self.seed = seed_data
 
     def facts(self) -> InputFacts:
@@ -63,12 +63,12 @@ class AttributeImages(WithFacts[InputFacts]):
         """Load shuffled batches; the order depends on seed and epoch alone."""
         data = WithoutEpoch(self.parts[0])
         sampler = EpochSampler(data, seed=self.seed, **placement(self))
-        return EpochLoader(data, sampler=sampler, drop_last=True, **self.options)
+        return EpochLoader(data, self.batch_size, sampler=sampler, drop_last=True, num_workers=self.workers)
 
     def val_dataloader(self) -> DataLoader:
         """Load the validation images."""
-        return DataLoader(self.parts[1], **self.options)
+        return DataLoader(self.parts[1], self.batch_size, num_workers=self.workers)
 
     def test_dataloader(self) -> DataLoader:
         """Load the test images."""
-        return DataLoader(self.parts[2], **self.options)
+        return DataLoader(self.parts[2], self.batch_size, num_workers=self.workers)

@@ -1,6 +1,7 @@
 """Cells with known accuracies for predictors."""
 
-from typing import ClassVar
+from functools import cached_property
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -74,14 +75,13 @@ class PredictorCells(WithFacts[CellFacts]):
         self.table = build(BENCHMARKS, benchmark, "benchmark")
         self.sizes, self.run, self.seed = (train, val, test), run, seed
         self.members, self.batch_size = members, batch_size
-        self.cells: Split | None = None
 
-    def setup(self, stage: str) -> None:
-        """Draw the cells."""
+    @cached_property
+    def cells(self) -> Split:
+        """Return the cells, drawn when they are first needed."""
         train, val, test = self.sizes
-        run = "mean" if self.run is None else self.run
-        self.cells = draw_split(self.table, train=train, test=val + test, seed=self.seed, run=run)
-        super().setup(stage)
+        run: int | Literal["mean"] = "mean" if self.run is None else self.run
+        return draw_split(self.table, train=train, test=val + test, seed=self.seed, run=run)
 
     def facts(self) -> CellFacts:
         """Return the targets of all training cells."""
@@ -96,7 +96,8 @@ class PredictorCells(WithFacts[CellFacts]):
 
     def _whole(self, part: slice) -> DataLoader:
         item = as_batch(self.cells.test, part)
-        return DataLoader([{**item, "removed": torch.tensor(self.cells.removed)}], batch_size=None)
+        item["removed"] = torch.tensor(self.cells.removed)
+        return DataLoader([item], batch_size=None)  # type: ignore[arg-type]
 
     def val_dataloader(self) -> DataLoader:
         """Load all validation cells at once."""

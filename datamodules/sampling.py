@@ -57,7 +57,7 @@ class EpochLoader(DataLoader):
     position = 0
     _resume: dict[str, int] | None = None
 
-    def __iter__(self) -> Iterator[object]:
+    def __iter__(self) -> Iterator[object]:  # type: ignore[override]
         resume, self._resume = self._resume, None
         sampler = cast(EpochSampler, self.sampler)
         self.position = resume["position"] if resume and resume["epoch"] == sampler.epoch else 0

@@ -102,4 +102,4 @@ class CurveTables(WithFacts[CurveFacts]):
 
     def test_dataloader(self) -> DataLoader:
         """Hand on every test part, whole."""
-        return DataLoader(self.judged, batch_size=None)
+        return DataLoader(self.judged, batch_size=None)  # type: ignore[arg-type]

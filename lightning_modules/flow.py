@@ -175,8 +175,8 @@ class FlowModule(pl.LightningModule):
         if "sequence" not in batch:
             estimate = self.network(image1, image2, iterations=self._steps(batch))
             return {"flow": unpad(estimate.flows[-1], added)}
-        steps, place = self._steps(batch), {"sequence": batch["sequence"][0], "index": int(batch["index"][0])}
-        estimate = self.video.estimate(image1, image2, iterations=steps, **place)
+        steps, sequence, index = self._steps(batch), batch["sequence"][0], int(batch["index"][0])
+        estimate = self.video.estimate(image1, image2, iterations=steps, sequence=sequence, index=index)
         taken = estimate.solution.steps if estimate.solution is not None else torch.tensor([steps])
         return {"flow": unpad(estimate.flows[-1], added), "evaluations": taken}
 

@@ -1,7 +1,7 @@
 """Base classifiers of the debiasing family: the paper's tabular network, a residual network for images."""
 
 from abc import abstractmethod
-from typing import ClassVar, TypedDict
+from typing import ClassVar, Literal, TypedDict, cast
 
 import pytorch_lightning as pl
 import torch
@@ -35,6 +35,10 @@ class BinaryClassifier(pl.LightningModule):
         objective: its measure is reported.
     """
 
+    auc: BinaryAUROC
+    confusion: GroupConfusion
+    threshold: Tensor
+
     def __init__(self, training: Training, objective: Objective) -> None:
         super().__init__()
         self.training_rules, self.objective = training, objective
@@ -57,17 +61,23 @@ class BinaryClassifier(pl.LightningModule):
         if self.network is None:
             self.network = Logits(self.new(required(self.facts, self).example), "logit")
 
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits (n,)."""
+        assert self.network is not None
+        logits: Tensor = self.network(x)
+        return logits
+
     def training_step(self, batch: RowBatch | AttributeBatch, batch_idx: int) -> Tensor:
         """Return the cross-entropy."""
         x, y, _ = batch
-        value = loss(self.network(x), y)
+        value = loss(self(x), y)
         self.log("train/loss", value, prog_bar=True, batch_size=len(y))
         return value
 
     def validation_step(self, batch: RowBatch | AttributeBatch, batch_idx: int) -> None:
         """Collect logits."""
         x, y, a = batch
-        logits = self.network(x)
+        logits = self(x)
         self.log("val/loss", loss(logits, y), batch_size=len(y), sync_dist=True)
         self._seen.append((logits, y, a))
 
@@ -75,7 +85,7 @@ class BinaryClassifier(pl.LightningModule):
         """Choose the threshold on all rows of all devices; log AUC and figures at it."""
         logits, y, a = (torch.cat(part) for part in zip(*self._seen, strict=True))
         self._seen.clear()
-        logits, y, a = (self.all_gather(v).flatten() for v in (logits, y, a))
+        logits, y, a = (cast(Tensor, self.all_gather(v)).flatten() for v in (logits, y, a))
         if len(y.unique()) == 2:
             free = Objective(measure=self.objective.measure, epsilon=1e9, margin=0.0)
             best = best_threshold(logits[None], y, a, free)
@@ -88,7 +98,7 @@ class BinaryClassifier(pl.LightningModule):
     def test_step(self, batch: RowBatch | AttributeBatch, batch_idx: int) -> None:
         """Count decisions at the threshold."""
         x, y, a = batch
-        logits = self.network(x)
+        logits = self(x)
         self.confusion.update(logits.double() > self.threshold, y, a)
         self.auc.update(logits, y)
 
@@ -103,7 +113,7 @@ class BinaryClassifier(pl.LightningModule):
         """Return Adam, its rate falling on a plateau of what is monitored."""
         rules = self.training_rules
         optimizer = torch.optim.AdamW(self.parameters(), lr=rules.lr, weight_decay=rules.weight_decay)
-        mode = "max" if rules.monitor == "auc" else "min"
+        mode: Literal["max", "min"] = "max" if rules.monitor == "auc" else "min"
         plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode, patience=rules.plateau)
         return {
             "optimizer": optimizer,

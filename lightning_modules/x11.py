@@ -14,7 +14,7 @@ from sevenfold.config import ConfigError, Node, build
 from sevenfold.exchange import required
 from sevenfold.nas.encodings import ENCODINGS
 from sevenfold.nas.x11 import COMPRESSIONS, NOISES, REGRESSORS
-from sevenfold.nas.x11.base import float_tensor, neural
+from sevenfold.nas.x11.base import built, float_tensor, neural
 from sevenfold.nas.x11.batch import CurveBatch, CurveFacts
 from sevenfold.nas.x11.ensemble import Ensemble
 from sevenfold.nas.x11.parts import JudgedPart
@@ -87,9 +87,9 @@ class CurveSurrogate(pl.LightningModule):
         if encoding not in ENCODINGS:
             raise ConfigError("encoding", f"'{encoding}' is not known; one of {', '.join(ENCODINGS)}")
         self.parts, self.chance, self.fitted = parts, chance, False
-        self.options = {"encoding": encoding, "members": members, "bootstrap": bootstrap, "seed": seed}
-        self.rest = {"noise": noise, "spikes": spikes, "folds": folds}
-        self.surrogate: Surrogate | None = None
+        self.options: Node = {"encoding": encoding, "members": members, "bootstrap": bootstrap, "seed": seed}
+        self.rest: Node = {"noise": noise, "spikes": spikes, "folds": folds}
+        self._surrogate: Surrogate | None = None
         self.networks = nn.ModuleList()
         self.facts: CurveFacts | None = None
 
@@ -98,15 +98,21 @@ class CurveSurrogate(pl.LightningModule):
         self.facts = facts
 
     @property
+    def surrogate(self) -> Surrogate:
+        """Return the surrogate, which is there after :meth:`setup`."""
+        assert self._surrogate is not None
+        return self._surrogate
+
+    @property
     def training_part(self) -> CurveTensor:
         """Return the curves to learn from."""
         return required(self.facts, self).training
 
     def setup(self, stage: str) -> None:
         """Prepare the ensemble for the data; build and register the networks."""
-        if self.surrogate is not None:
+        if self._surrogate is not None:
             return
-        self.surrogate = self._made(self.training_part)
+        self._surrogate = self._made(self.training_part)
         self.seconds = 0.0
         if stage == "fit":
             self._begin()
@@ -137,14 +143,14 @@ class CurveSurrogate(pl.LightningModule):
                 member.regressor.begin(x[rows], targets, stream=stream)
             self.data.append(Learned(x[rows], y[rows], float_tensor(targets), stream))
         parts = [part for member in ensemble.members for part in (member.compression, member.regressor)]
-        self.networks.extend(part.network for part in parts if neural(part))
+        self.networks.extend(built(part) for part in parts if neural(part))
         self.automatic_optimization = len(self.networks) > 0
         self.seconds += time.monotonic() - started
 
     def configure_optimizers(self) -> torch.optim.Optimizer | list[torch.optim.Optimizer]:
         """Return Adam with the rates of the parts; nothing where no part is a network."""
         groups = [
-            {"params": part.network.parameters(), "lr": part.lr}
+            {"params": built(part).parameters(), "lr": part.lr}
             for member in self.surrogate.ensemble.members
             for part in (member.compression, member.regressor)
             if neural(part)
@@ -157,7 +163,8 @@ class CurveSurrogate(pl.LightningModule):
         self.compressing = neural(members[0].compression) and not self._half_done()
         if neural(members[0].compression) and neural(members[0].regressor) and self._half_done():
             for member, data in zip(members, self.data, strict=True):
-                member.compression.network.eval()
+                assert neural(member.compression)
+                built(member.compression).eval()
                 data.targets = float_tensor(member.targets(data.curves))
 
     def _half_done(self) -> bool:
@@ -171,7 +178,7 @@ class CurveSurrogate(pl.LightningModule):
         started, total = time.monotonic(), torch.zeros(())
         for member, data in zip(self.surrogate.ensemble.members, self.data, strict=True):
             x, y, targets = data.batch(batch.rows)
-            if self.compressing:
+            if self.compressing and neural(member.compression):
                 total = total + member.compression.loss(y)
             elif neural(member.regressor):
                 total = total + member.regressor.loss(x, targets)
@@ -194,14 +201,14 @@ class CurveSurrogate(pl.LightningModule):
         for member, data in zip(self.surrogate.ensemble.members, self.data, strict=True):
             for part in (member.compression, member.regressor):
                 if neural(part):
-                    part.network.eval()
+                    built(part).eval()
             if not neural(member.regressor):
                 member.regressor.fit(data.x, member.targets(data.curves), data.stream)
         self.surrogate.fit_rest(self.training_part)
         self.fitted = True
         self.seconds += time.monotonic() - started
 
-    def test_step(self, batch: JudgedPart, batch_idx: int) -> Judgement:
+    def test_step(self, batch: JudgedPart, batch_idx: int) -> Judgement:  # type: ignore[override]
         """Score one test part, with a surrogate of its own where the part asks for one."""
         surrogate, seconds = self.surrogate, self.seconds
         if batch.fit is not None:
@@ -236,4 +243,4 @@ class CurveSurrogate(pl.LightningModule):
         parts = [
             p for member in self.surrogate.ensemble.members for p in (member.compression, member.regressor)
         ]
-        self.networks = nn.ModuleList(part.network for part in parts if neural(part))
+        self.networks = nn.ModuleList(built(part) for part in parts if neural(part))

@@ -73,7 +73,7 @@ class NoiseStudy(pl.LightningModule):
         build(REGRESSORS, regressor, "regressor")
         if not self.noises:
             raise ConfigError("noises", "needs at least one")
-        self.options = {"compression": compression, "regressor": regressor, "encoding": encoding,
+        self.options: Node = {"compression": compression, "regressor": regressor, "encoding": encoding,
                         "members": members, "seed": seed}  # fmt: skip
         self.spikes, self.folds, self.draws = spikes, folds, draws
         self.surrogates: dict[str, Surrogate] = {}

@@ -46,7 +46,7 @@ def test_sintel_submission_and_going_on_after_a_kill(tmp_path, monkeypatch):
     assert [record["key"] for record in read_folder(run / "records")] == ["clean/alley_1", "clean/cave_2"]
     marked = run / "predictions/clean/alley_1/frame0001.flo"
     before = marked.stat().st_mtime_ns
-    assert predict(tmp_path, root, config="submit_sintel") == 0
+    assert predict(tmp_path, root, "--resume", config="submit_sintel") == 0
     assert marked.stat().st_mtime_ns == before  # not done again
     expected = [
         f"{render}/{scene}/frame{number:04d}.flo"
