@@ -2,7 +2,6 @@
 
 import re
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -62,7 +61,9 @@ class FlowWriter(pl.Callback):
             raise InputError("flow_writer needs steps that return {'flow': ...}; use it with a model of flow")
         folder = Path(trainer.default_root_dir)
         for index, flow in enumerate(outputs["flow"]):
-            item = {key: batch[key][index] for key in ("name", "sequence", "frame") if key in batch}
+            item = {"name": batch["name"][index]}
+            if "sequence" in batch and "frame" in batch:
+                item |= {"sequence": batch["sequence"][index], "frame": batch["frame"][index]}
             field = flow.detach().float().cpu()
             write_flow(folder / "predictions" / place(self.layout, item), field)
             if self.color:
@@ -106,7 +107,7 @@ def records_folder(trainer: pl.Trainer) -> Path:
     return Path(trainer.default_root_dir) / "records"
 
 
-def place(layout: Layout, item: Mapping[str, str]) -> Path:
+def place(layout: Layout, item: dict[str, str]) -> Path:
     """Say where a benchmark wants the flow of an item with ``name``, ``sequence`` and ``frame``."""
     if layout == "plain":
         return Path(f"{item['name']}.flo")
