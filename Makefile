@@ -38,7 +38,7 @@ test-gpu: $(VENV)/installed-dev
 check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy sevenfold
+	$(BIN)/mypy sevenfold lightning_modules datamodules
 	$(BIN)/python benchmarks/shape.py
 	$(MAKE) test
 

@@ -94,8 +94,11 @@ def run(config: dict[str, Any], command: Command) -> int:
     from callbacks.run_folder import RunFolder
     from callbacks.run_identity import choose_folder, discard
     from callbacks.signals import StopOnSignal
+    from datamodules import DATAMODULES
+    from lightning_modules import MODELS
     from sevenfold.checkpoint import check_state, read_checkpoint, state_of
     from sevenfold.config import ConfigError, prepare
+    from sevenfold.exchange import check_exchange
 
     def prepare_each(part: str, table: dict[str, str], **given: Any) -> list[Any]:
         nodes = {key: options for key, options in config[part].items() if options is not None}
@@ -108,6 +111,7 @@ def run(config: dict[str, Any], command: Command) -> int:
         return prepare(table, {**config["trainer"], "name": "trainer"}, "trainer", **given)
 
     make_parts = prepare_study(config, command.shard) if "study" in config else prepare_model(config)
+    check_exchange(config, {"model": MODELS, "data": DATAMODULES, "callbacks": CALLBACKS})
     make_callbacks = prepare_each("callbacks", CALLBACKS)
     prepare_each("logger", LOGGERS, run=None)
     prepare_trainer(logger=None, callbacks=None, default_root_dir=None)

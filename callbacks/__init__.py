@@ -17,7 +17,6 @@ CALLBACKS: dict[str, str] = {
     "lr": "pytorch_lightning.callbacks:LearningRateMonitor",
     "noise_report": "callbacks.x11_noise_report:NoiseReport",
     "progress": "pytorch_lightning.callbacks:TQDMProgressBar",
-    "records": "callbacks.records:RecordsWriter",
     "throughput": "pytorch_lightning.callbacks:ThroughputMonitor",
     "timer": "pytorch_lightning.callbacks:Timer",
     "x11_report": "callbacks.x11_report:X11Report",

@@ -4,7 +4,6 @@ import resource
 import statistics
 import sys
 import time
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -26,7 +25,7 @@ class Cost(pl.Callback):
         self._peaks: dict[str, float] = {}
         self._begun = 0.0
 
-    def _begin(self, *_: Any, **__: Any) -> None:
+    def _begin(self, *_: object, **__: object) -> None:
         """Take the time at which a batch begins."""
         self._begun = _now()
 
@@ -36,19 +35,19 @@ class Cost(pl.Callback):
     def _end(self, stage: str) -> None:
         self._times.setdefault(stage, []).append(_now() - self._begun)
 
-    def on_train_batch_end(self, *_: Any) -> None:
+    def on_train_batch_end(self, *_: object) -> None:
         """Time a training batch, optimizer included."""
         self._end("train")
 
-    def on_validation_batch_end(self, *_: Any) -> None:
+    def on_validation_batch_end(self, *_: object) -> None:
         """Time a validation batch."""
         self._end("val")
 
-    def on_test_batch_end(self, *_: Any) -> None:
+    def on_test_batch_end(self, *_: object) -> None:
         """Time a test batch."""
         self._end("test")
 
-    def on_predict_batch_end(self, *_: Any) -> None:
+    def on_predict_batch_end(self, *_: object) -> None:
         """Time a predicted batch."""
         self._end("predict")
 

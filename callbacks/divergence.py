@@ -3,11 +3,11 @@
 import math
 import statistics
 from collections import deque
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
 
+from sevenfold.checkpoint import Checkpoint
 from sevenfold.errors import InputError
 from sevenfold.ranges import Count, Growth, NonNegativeInt
 
@@ -37,7 +37,12 @@ class Divergence(pl.Callback):
         self._exploded = self._infinite = 0
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: object, batch_idx: int
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
     ) -> None:
         """Look at the losses of the last ``every`` steps."""
         loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
@@ -67,7 +72,7 @@ class Divergence(pl.Callback):
         return None
 
     def on_save_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Checkpoint
     ) -> None:
         """Refuse to save weights that are not finite."""
         for name, value in pl_module.named_parameters():

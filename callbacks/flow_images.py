@@ -1,12 +1,13 @@
 """Pictures of predicted flow, as files in the run folder and in every logger that takes pictures."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
 import pytorch_lightning as pl
 import torch
 
 from sevenfold.errors import InputError
+from sevenfold.flow.batch import FlowBatch
 from sevenfold.flow.color import panel
 from sevenfold.flow.formats import write_image
 from sevenfold.ranges import NonNegativeInt
@@ -21,11 +22,13 @@ class FlowImages(pl.Callback):
     picture. Only rank zero draws, and only what it sees.
     """
 
+    needs: ClassVar[type] = FlowBatch
+
     def __init__(self, *, count: NonNegativeInt = 4) -> None:
         self.count = count
         self._panels: dict[str, torch.Tensor] = {}
 
-    def _collect(self, trainer: pl.Trainer, stage: str, outputs: Any, batch: dict[str, Any]) -> None:
+    def _collect(self, trainer: pl.Trainer, stage: str, outputs: object, batch: FlowBatch) -> None:
         """Draw what is still missing of this stage's pictures."""
         if not trainer.is_global_zero or trainer.sanity_checking or len(self._panels) >= self.count:
             return
@@ -53,19 +56,19 @@ class FlowImages(pl.Callback):
                 logger.log_image(f"{stage}/panels", pictures, step=trainer.global_step, caption=list(panels))
 
     def on_validation_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: int
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: FlowBatch, *_: int
     ) -> None:
         """Collect a validation batch."""
         self._collect(trainer, "val", outputs, batch)
 
     def on_test_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: int
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: FlowBatch, *_: int
     ) -> None:
         """Collect a test batch."""
         self._collect(trainer, "test", outputs, batch)
 
     def on_predict_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: int
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: FlowBatch, *_: int
     ) -> None:
         """Collect a predicted batch."""
         self._collect(trainer, "predict", outputs, batch)

@@ -3,17 +3,17 @@
 import re
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
 import pytorch_lightning as pl
 
-from callbacks.records import records_folder
 from sevenfold.errors import InputError
+from sevenfold.flow.batch import FlowBatch
 from sevenfold.flow.color import flow_colors
 from sevenfold.flow.formats import write_flow, write_image
 from sevenfold.flow.formats.animation import write_animation
 from sevenfold.ranges import Scale
-from sevenfold.records import append_record, merge_shards, summarize
+from sevenfold.records import Record, append_record, merge_shards, summarize
 
 Layout = Literal["plain", "sintel", "kitti"]
 
@@ -32,6 +32,8 @@ class FlowWriter(pl.Callback):
     A finished sequence is recorded in ``records/``, so that a run that was cut off goes on with the next.
     """
 
+    needs: ClassVar[type] = FlowBatch
+
     def __init__(
         self,
         *,
@@ -44,7 +46,7 @@ class FlowWriter(pl.Callback):
         self._pictures: list[Path] = []
         self._evaluations: list[int] = []
         self._started = 0.0
-        self._records: list[dict[str, Any]] = []
+        self._records: list[Record] = []
 
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Make room for records, start the clock."""
@@ -52,14 +54,16 @@ class FlowWriter(pl.Callback):
         self._started = time.monotonic()
 
     def on_predict_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: int
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: FlowBatch, *_: int
     ) -> None:
         """Write the batch's fields; close its sequence with the last pair."""
         if not isinstance(outputs, dict) or "flow" not in outputs:
             raise InputError("flow_writer needs steps that return {'flow': ...}; use it with a model of flow")
         folder = Path(trainer.default_root_dir)
         for index, flow in enumerate(outputs["flow"]):
-            item = {key: batch[key][index] for key in ("name", "sequence", "frame") if key in batch}
+            item = {"name": batch["name"][index]}
+            if "sequence" in batch and "frame" in batch:
+                item |= {"sequence": batch["sequence"][index], "frame": batch["frame"][index]}
             field = flow.detach().float().cpu()
             write_flow(folder / "predictions" / place(self.layout, item), field)
             if self.color:
@@ -96,6 +100,11 @@ class FlowWriter(pl.Callback):
     def results(self) -> dict[str, float]:
         """Return the means over all sequences, for ``results.json``."""
         return summarize(self._records)
+
+
+def records_folder(trainer: pl.Trainer) -> Path:
+    """Return where a run keeps its records."""
+    return Path(trainer.default_root_dir) / "records"
 
 
 def place(layout: Layout, item: dict[str, str]) -> Path:

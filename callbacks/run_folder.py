@@ -7,13 +7,15 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 import yaml
+from lightning_fabric.utilities.types import _Stateful as Stateful
 
+from sevenfold.checkpoint import Checkpoint
+from sevenfold.config import Node
 from sevenfold.files import write_text
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "omegaconf", "wandb", "fairlearn",
@@ -28,9 +30,9 @@ class RunFolder(pl.Callback):
     ``trainer.default_root_dir``.
     """
 
-    def __init__(self, folder: Path, config: dict[str, Any]):
+    def __init__(self, folder: Path, config: Node):
         self.folder, self.config = folder, config
-        self._resumed: dict[str, Any] | None = None
+        self._resumed: Checkpoint | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Write both files on rank zero."""
@@ -39,7 +41,7 @@ class RunFolder(pl.Callback):
             write_text(self.folder / "environment.json", json.dumps(environment(trainer), indent=2) + "\n")
 
     def on_save_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Checkpoint
     ) -> None:
         """Add the configuration, the state of the global random numbers and the place in the epoch."""
         places = [loader.state_dict() for loader in _loaders(trainer)]
@@ -59,7 +61,7 @@ class RunFolder(pl.Callback):
             self._resumed = None
 
     def on_load_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Checkpoint
     ) -> None:
         """Let checkpoint callbacks keep their best scores, which they drop when the folder has changed.
 
@@ -71,14 +73,14 @@ class RunFolder(pl.Callback):
                 state["dirpath"] = callback.dirpath
 
 
-def _loaders(trainer: pl.Trainer) -> list[Any]:
+def _loaders(trainer: pl.Trainer) -> list[Stateful]:
     """Return the training loaders that know their place in the epoch."""
     loaders = trainer.train_dataloader
     several = loaders if isinstance(loaders, list | tuple) else [loaders]
-    return [loader for loader in several if hasattr(loader, "load_state_dict")]
+    return [loader for loader in several if isinstance(loader, Stateful)]
 
 
-def random_state() -> dict[str, Any]:
+def random_state() -> Checkpoint:
     """Return the state of all global random numbers as tensors and plain values."""
     kind, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002
     version, internal, gauss = random.getstate()
@@ -90,7 +92,7 @@ def random_state() -> dict[str, Any]:
     }
 
 
-def set_random_state(state: dict[str, Any]) -> None:
+def set_random_state(state: Checkpoint) -> None:
     """Set the state of all global random numbers."""
     torch.set_rng_state(state["torch"].cpu())
     if len(state["cuda"]) == torch.cuda.device_count() and state["cuda"]:
@@ -101,7 +103,7 @@ def set_random_state(state: dict[str, Any]) -> None:
     random.setstate((version, tuple(internal), gauss))
 
 
-def environment(trainer: pl.Trainer) -> dict[str, Any]:
+def environment(trainer: pl.Trainer) -> dict[str, object]:
     """Describe what a run ran on: versions, commit, command line and devices."""
     return {
         "python": platform.python_version(),

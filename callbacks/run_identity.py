@@ -7,18 +7,19 @@ import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 
-from callbacks.run_lock import RunLock, alone, is_live
+from sevenfold.config import Node
 from sevenfold.errors import InputError
 from sevenfold.files import write_text
+from sevenfold.run_lock import RunLock, alone, is_live
 
 INHERITED = "SEVENFOLD_RUN_FOLDER"
 SLURM = ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID")
-Config = dict[str, Any]
+Config = Node
 Resume = Literal["no", "yes", "must"]
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 
-from callbacks.run_lock import alone
 from sevenfold.records import Record, RecordFiles
 from sevenfold.report import write_report
+from sevenfold.run_lock import alone
 from sevenfold.study import Piece, Report, Study
 
 

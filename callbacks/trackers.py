@@ -4,7 +4,6 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
@@ -15,7 +14,7 @@ MAX_PICTURES = 12
 Numbers = Mapping[str, float]
 
 
-def report(trainer: pl.Trainer, config: Config, scalars: Mapping[str, Any], folder: Path) -> None:
+def report(trainer: pl.Trainer, config: Config, scalars: Mapping[str, object], folder: Path) -> None:
     """Hand the final numbers, the pictures of ``images/`` and ``report.html`` to every tracker.
 
     A tracker that fails is a warning: the run has finished, and all of it is in its folder.
@@ -44,9 +43,9 @@ def begin(trainer: pl.Trainer, model: pl.LightningModule, config: Config) -> Non
             logger.watch(model, log=logger.watch_what)
 
 
-def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(config: Mapping[str, object], prefix: str = "") -> dict[str, object]:
     """Return nested options by dotted key."""
-    options: dict[str, Any] = {}
+    options: dict[str, object] = {}
     for key, value in config.items():
         if isinstance(value, Mapping):
             options |= flat(value, f"{prefix}{key}.")

@@ -1,14 +1,15 @@
 """Images to train a denoiser on."""
 
-from typing import Any
+from typing import ClassVar
 
-import pytorch_lightning as pl
 import torch
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader
 
+from datamodules.facts import WithFacts
 from datamodules.sampling import EpochLoader, EpochSampler, WithoutEpoch, placement
-from sevenfold.config import ConfigError, build
+from sevenfold.config import ConfigError, Node, build
 from sevenfold.diffreps import SOURCES
+from sevenfold.diffreps.batch import ImageBatch, ImageDataset
 from sevenfold.diffreps.sources import Images
 from sevenfold.ranges import Count, Seed
 from sevenfold.seeding import torch_generator
@@ -16,7 +17,7 @@ from sevenfold.seeding import torch_generator
 DIGITS = {"name": "digits", "size": 8}
 
 
-class DenoiserImages(pl.LightningDataModule):
+class DenoiserImages(WithFacts[Images]):
     """Batches of images and labels of a component of ``SOURCES``.
 
     Args:
@@ -26,10 +27,12 @@ class DenoiserImages(pl.LightningDataModule):
         seed_data: of split and order.
     """
 
+    batch: ClassVar[type] = ImageBatch
+
     def __init__(
         self,
         *,
-        source: dict[str, Any] = DIGITS,
+        source: Node = DIGITS,
         held_out: Count = 297,
         batch_size: Count = 96,
         seed_data: Seed = 0,
@@ -44,17 +47,18 @@ class DenoiserImages(pl.LightningDataModule):
         order = torch.randperm(len(self.real.images), generator=torch_generator(seed_data, "denoiser split"))
         self.rest, self.train = order[:held_out], order[held_out:]
 
+    def facts(self) -> Images:
+        """Return all images: samples have their shape and range, and are compared with them."""
+        return self.real
+
     def train_dataloader(self) -> EpochLoader:
         """Load shuffled batches; the order depends on seed and epoch alone."""
-        data = WithoutEpoch(self._rows(self.train))
+        data = WithoutEpoch(ImageDataset(self.real, self.train))
         sampler = EpochSampler(data, seed=self.seed, **placement(self))
         return EpochLoader(data, batch_size=self.batch_size, sampler=sampler, drop_last=True)
 
     def val_dataloader(self) -> DataLoader:
         """Load the images left out."""
-        return DataLoader(self._rows(self.rest), batch_size=self.batch_size)
+        return DataLoader(ImageDataset(self.real, self.rest), batch_size=self.batch_size)
 
     test_dataloader = val_dataloader
-
-    def _rows(self, rows: torch.Tensor) -> TensorDataset:
-        return TensorDataset(self.real.images[rows], self.real.labels[rows])

@@ -1,21 +1,21 @@
 """People for debiasing: rows to train a base network on."""
 
-from typing import Any
+from typing import ClassVar
 
-import pytorch_lightning as pl
-import torch
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader
 
+from datamodules.facts import WithFacts
 from datamodules.sampling import EpochLoader, EpochSampler, WithoutEpoch, placement
-from sevenfold.config import ConfigError
+from sevenfold.config import ConfigError, Node
+from sevenfold.fairness.batch import InputFacts, RowBatch, RowDataset
 from sevenfold.fairness.data.load import open_source
-from sevenfold.fairness.data.table import Part, split_table
+from sevenfold.fairness.data.table import split_table
 from sevenfold.ranges import Count, NonNegativeInt, OpenShare, Seed
 
 SYNTHETIC = {"name": "synthetic"}
 
 
-class FairnessRows(pl.LightningDataModule):
+class FairnessRows(WithFacts[InputFacts]):
     """Train, validation and test rows of one table; batches are x, y, a.
 
     Args:
@@ -29,10 +29,12 @@ class FairnessRows(pl.LightningDataModule):
         seed_data: of split and order.
     """
 
+    batch: ClassVar[type] = RowBatch
+
     def __init__(
         self,
         *,
-        source: dict[str, Any] = SYNTHETIC,
+        source: Node = SYNTHETIC,
         root: str = "data",
         protected: str = "a",
         split: tuple[OpenShare, OpenShare, OpenShare] = (0.6, 0.2, 0.2),
@@ -50,24 +52,20 @@ class FairnessRows(pl.LightningDataModule):
             table, protected, seed_data, shares=split, drop_protected=drop_protected, min_count=min_count
         )
 
-    def example(self) -> torch.Tensor:
-        """Return one input."""
-        return self.split.train.x[0]
+    def facts(self) -> InputFacts:
+        """Return one row of features."""
+        return InputFacts(self.split.train.x[0])
 
     def train_dataloader(self) -> EpochLoader:
         """Load shuffled batches; the order depends on seed and epoch alone."""
-        data = WithoutEpoch(_rows(self.split.train))
+        data = WithoutEpoch(RowDataset(self.split.train))
         sampler = EpochSampler(data, seed=self.seed, **placement(self))
         return EpochLoader(data, batch_size=self.batch_size, sampler=sampler, drop_last=True)
 
     def val_dataloader(self) -> DataLoader:
         """Load the validation rows."""
-        return DataLoader(_rows(self.split.val), batch_size=4096)
+        return DataLoader(RowDataset(self.split.val), batch_size=4096)
 
     def test_dataloader(self) -> DataLoader:
         """Load the test rows."""
-        return DataLoader(_rows(self.split.test), batch_size=4096)
-
-
-def _rows(part: Part) -> TensorDataset:
-    return TensorDataset(part.x, part.y, part.a)
+        return DataLoader(RowDataset(self.split.test), batch_size=4096)

@@ -1,17 +1,19 @@
 """Images with a label and a protected attribute for base classifiers."""
 
-import pytorch_lightning as pl
-import torch
-from torch.utils.data import DataLoader, Dataset, Subset
+from typing import ClassVar
 
+from torch.utils.data import DataLoader, Subset
+
+from datamodules.facts import WithFacts
 from datamodules.sampling import EpochLoader, EpochSampler, WithoutEpoch, placement
 from sevenfold.config import ConfigError
+from sevenfold.fairness.batch import AttributeBatch, InputFacts
 from sevenfold.fairness.data.images import AttributeFolder, Shapes
 from sevenfold.fairness.data.table import split_rows
 from sevenfold.ranges import Count, DepthOrNone, OpenShare, Seed, Size
 
 
-class AttributeImages(pl.LightningDataModule):
+class AttributeImages(WithFacts[InputFacts]):
     """Batches of images, labels and groups.
 
     Args:
@@ -24,6 +26,8 @@ class AttributeImages(pl.LightningDataModule):
         seed_data: of split and order.
         shapes: how many are drawn.
     """
+
+    batch: ClassVar[type] = AttributeBatch
 
     def __init__(
         self,
@@ -42,29 +46,29 @@ class AttributeImages(pl.LightningDataModule):
         super().__init__()
         if abs(sum(split) - 1) > 1e-9:
             raise ConfigError("split", f"must be three shares that add up to 1, got {list(split)}")
-        images: Dataset = (
+        images: Shapes | AttributeFolder = (
             Shapes(shapes, size=size, seed=seed_data)
             if root is None
             else AttributeFolder(root, table, label, protected, size=size)
         )
         self.parts = [Subset(images, rows.tolist()) for rows in split_rows(len(images), seed_data, split)]
-        self.options = {"batch_size": batch_size, "num_workers": workers}
+        self.batch_size, self.workers = batch_size, workers
         self.seed = seed_data
 
-    def example(self) -> torch.Tensor:
+    def facts(self) -> InputFacts:
         """Return one image."""
-        return self.parts[0][0][0]
+        return InputFacts(self.parts[0][0].x)
 
     def train_dataloader(self) -> EpochLoader:
         """Load shuffled batches; the order depends on seed and epoch alone."""
         data = WithoutEpoch(self.parts[0])
         sampler = EpochSampler(data, seed=self.seed, **placement(self))
-        return EpochLoader(data, sampler=sampler, drop_last=True, **self.options)
+        return EpochLoader(data, self.batch_size, sampler=sampler, drop_last=True, num_workers=self.workers)
 
     def val_dataloader(self) -> DataLoader:
         """Load the validation images."""
-        return DataLoader(self.parts[1], **self.options)
+        return DataLoader(self.parts[1], self.batch_size, num_workers=self.workers)
 
     def test_dataloader(self) -> DataLoader:
         """Load the test images."""
-        return DataLoader(self.parts[2], **self.options)
+        return DataLoader(self.parts[2], self.batch_size, num_workers=self.workers)

@@ -1,15 +1,18 @@
-"""Cells with known accuracies for predictors, and the trials of a study of encodings."""
+"""Cells with known accuracies for predictors."""
 
-from typing import Any
+from functools import cached_property
+from typing import ClassVar, Literal
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
+from datamodules.facts import WithFacts
 from datamodules.sampling import EpochLoader, EpochSampler
-from sevenfold.config import build
+from sevenfold.config import Node, build
 from sevenfold.nas.benchmarks import BENCHMARKS
+from sevenfold.nas.predictors.batch import CellBatch, CellFacts
 from sevenfold.nas.predictors.sample import Cells, Split, draw_split
 from sevenfold.nas.predictors.training import draw_order
 from sevenfold.ranges import AtLeastTwo, Count, NonNegativeInt, Seed
@@ -17,10 +20,10 @@ from sevenfold.ranges import AtLeastTwo, Count, NonNegativeInt, Seed
 DIGITS = {"name": "digits-nb201"}
 
 
-class TrainingBatches(Dataset):
+class TrainingBatches(Dataset[CellBatch]):
     """Batch ``index`` of ``epoch``, for all members of an ensemble, each in an order of its own.
 
-    Items, asked for as ``(epoch, index)``, are ``archs`` (members, B, width) and ``targets`` (members, B).
+    Items are asked for as ``(epoch, index)``.
     """
 
     def __init__(self, cells: Cells, *, seed: int, members: int, batch_size: int) -> None:
@@ -29,19 +32,19 @@ class TrainingBatches(Dataset):
     def __len__(self) -> int:
         return -(-len(self.cells.targets) // self.size)
 
-    def __getitem__(self, place: tuple[int, int]) -> dict[str, torch.Tensor]:
+    def __getitem__(self, place: tuple[int, int]) -> CellBatch:
         epoch, index = place
         order = draw_order([self.seed], epoch, len(self.cells.targets), members=self.members)
-        return tensors(self.cells, order[:, index * self.size : (index + 1) * self.size].numpy())
+        return as_batch(self.cells, order[:, index * self.size : (index + 1) * self.size].numpy())
 
 
-def tensors(cells: Cells, rows: Any = slice(None)) -> dict[str, torch.Tensor]:
-    """Return ``archs`` and ``targets`` of some cells."""
+def as_batch(cells: Cells, rows: slice | NDArray[np.int64] = slice(None)) -> CellBatch:
+    """Return some cells as tensors."""
     targets = cells.targets[rows].astype(np.float32)
     return {"archs": torch.as_tensor(cells.archs[rows].astype(np.int64)), "targets": torch.as_tensor(targets)}
 
 
-class PredictorCells(pl.LightningDataModule):
+class PredictorCells(WithFacts[CellFacts]):
     """Cells of a benchmark with the final error of each, for one predictor; no network is in two splits.
 
     Args:
@@ -54,10 +57,12 @@ class PredictorCells(pl.LightningDataModule):
         seed: of the draw and the orders.
     """
 
+    batch: ClassVar[type] = CellBatch
+
     def __init__(
         self,
         *,
-        benchmark: dict[str, Any] = DIGITS,
+        benchmark: Node = DIGITS,
         train: AtLeastTwo = 200,
         val: AtLeastTwo = 500,
         test: AtLeastTwo = 2000,
@@ -70,17 +75,17 @@ class PredictorCells(pl.LightningDataModule):
         self.table = build(BENCHMARKS, benchmark, "benchmark")
         self.sizes, self.run, self.seed = (train, val, test), run, seed
         self.members, self.batch_size = members, batch_size
-        self.cells: Split | None = None
 
-    def setup(self, stage: str) -> None:
-        """Draw the cells."""
+    @cached_property
+    def cells(self) -> Split:
+        """Return the cells, drawn when they are first needed."""
         train, val, test = self.sizes
-        run = "mean" if self.run is None else self.run
-        self.cells = draw_split(self.table, train=train, test=val + test, seed=self.seed, run=run)
+        run: int | Literal["mean"] = "mean" if self.run is None else self.run
+        return draw_split(self.table, train=train, test=val + test, seed=self.seed, run=run)
 
-    def training_targets(self) -> torch.Tensor:
-        """Return the targets of all training cells, (train,)."""
-        return tensors(self.cells.train)["targets"]
+    def facts(self) -> CellFacts:
+        """Return the targets of all training cells."""
+        return CellFacts(as_batch(self.cells.train)["targets"])
 
     def train_dataloader(self) -> EpochLoader:
         """Load batches in an order that depends on seed and epoch alone."""
@@ -90,8 +95,9 @@ class PredictorCells(pl.LightningDataModule):
         return EpochLoader(data, batch_size=None, sampler=EpochSampler(data, seed=self.seed, shuffle=False))
 
     def _whole(self, part: slice) -> DataLoader:
-        item = tensors(self.cells.test, part)
-        return DataLoader([{**item, "removed": torch.tensor(self.cells.removed)}], batch_size=None)
+        item = as_batch(self.cells.test, part)
+        item["removed"] = torch.tensor(self.cells.removed)
+        return DataLoader([item], batch_size=None)  # type: ignore[arg-type]
 
     def val_dataloader(self) -> DataLoader:
         """Load all validation cells at once."""

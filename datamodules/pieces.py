@@ -49,5 +49,8 @@ class Pieces(pl.LightningDataModule, Generic[P]):
         idle = self.window * place["world_size"] + max(0, place["world_size"] - len(self.todo))
         turns = [*self.todo, *[IDLE] * idle]
         return DataLoader(
-            turns, batch_size=1, sampler=every_item_once(turns, **place), collate_fn=itemgetter(0)
+            turns,  # type: ignore[arg-type]
+            batch_size=1,
+            sampler=every_item_once(turns, **place),
+            collate_fn=itemgetter(0),
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Iterator, Sequence, Sized
 from itertools import islice
-from typing import Any, TypedDict, cast
+from typing import TypedDict, cast
 
 import pytorch_lightning as pl
 from pytorch_lightning.overrides.distributed import UnrepeatedDistributedSampler
@@ -57,7 +57,7 @@ class EpochLoader(DataLoader):
     position = 0
     _resume: dict[str, int] | None = None
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[object]:  # type: ignore[override]
         resume, self._resume = self._resume, None
         sampler = cast(EpochSampler, self.sampler)
         self.position = resume["position"] if resume and resume["epoch"] == sampler.epoch else 0
@@ -84,7 +84,7 @@ class WithoutEpoch(Dataset):
     def __len__(self) -> int:
         return len(cast(Sized, self.dataset))
 
-    def __getitem__(self, place: tuple[int, int]) -> Any:
+    def __getitem__(self, place: tuple[int, int]) -> object:
         return self.dataset[place[1]]
 
 

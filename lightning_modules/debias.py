@@ -43,7 +43,7 @@ class DebiasModule(StudyModule):
         network: nn.Module | None = None,
     ) -> None:
         super().__init__(study, seed=seed, executor=executor, stopping=stopping)
-        self.network = None if network is None else Logits(network)
+        self.network: nn.Module | None = None if network is None else Logits(network)
         self.register_buffer("threshold", torch.zeros((), dtype=torch.float64))
 
     def debias(self, network: nn.Module, x: Tensor, y: Tensor, a: Tensor, *, method: str) -> Self:

@@ -3,19 +3,23 @@
 import copy
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from sevenfold.config import build
+from sevenfold.checkpoint import Checkpoint
+from sevenfold.config import Node, build
 from sevenfold.diffreps import NETWORKS
+from sevenfold.diffreps.batch import ImageBatch
 from sevenfold.diffreps.denoising import denoising_loss, drop_labels, image_samples
 from sevenfold.diffreps.noise_table import NoiseTable, Prediction
 from sevenfold.diffreps.priors.network import NetworkPrior
 from sevenfold.diffreps.scores import Classifier, entropy, frechet
+from sevenfold.diffreps.sources import Images
+from sevenfold.exchange import required
 from sevenfold.ranges import Count, Finite, LearningRate, NonNegative, Seed, Share, ShareBelowOne, Size
 from sevenfold.seeding import torch_generator
 
@@ -43,7 +47,7 @@ class Samples:
 
 
 class DenoiserTrainer(pl.LightningModule):
-    """Train on batches of images and labels (``datamodules.denoiser.DenoiserImages``).
+    """Train on batches of images and labels (:class:`ImageBatch`).
 
     A test draws samples and judges them by a classifier of real images. Its checkpoint is a prior, ``unet``.
 
@@ -57,10 +61,12 @@ class DenoiserTrainer(pl.LightningModule):
         seed: of the draws that training and tests make.
     """
 
+    batch: ClassVar[type] = ImageBatch
+
     def __init__(
         self,
         *,
-        network: dict[str, Any] = UNET,
+        network: Node = UNET,
         table: NoiseTable = NoiseTable(),
         prediction: Prediction = "v",
         class_dropout: ShareBelowOne = 0.1,
@@ -73,8 +79,13 @@ class DenoiserTrainer(pl.LightningModule):
         self.table, self.prediction, self.class_dropout = table, prediction, class_dropout
         self.optim, self.samples, self.seed = optim, samples, seed
         self.alphas_bar = table.alphas_bar()
+        self.images: Images | None = None
 
-    def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
+    def prepare_for(self, facts: Images) -> None:
+        """Take over the real images: their shape and range, and what samples are compared with."""
+        self.images = facts
+
+    def training_step(self, batch: ImageBatch, batch_idx: int) -> Tensor:
         """Return the loss."""
         stream = torch_generator(self.seed, "denoiser", self.global_step, self.global_rank)
         images, labels = batch
@@ -83,13 +94,13 @@ class DenoiserTrainer(pl.LightningModule):
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
-    def validation_step(self, batch: list[Tensor], batch_idx: int) -> None:
+    def validation_step(self, batch: ImageBatch, batch_idx: int) -> None:
         """Log the loss on the same noise every time."""
         stream = torch_generator(self.seed, "denoiser validation", batch_idx)
         loss = denoising_loss(self.network, self.alphas_bar, self.prediction, *batch, stream)
         self.log("val/loss", loss, prog_bar=True, sync_dist=True, batch_size=len(batch[0]))
 
-    def test_step(self, batch: list[Tensor], batch_idx: int) -> None:
+    def test_step(self, batch: ImageBatch, batch_idx: int) -> None:
         """Log the loss; with the first batch, what samples look like to a classifier."""
         stream = torch_generator(self.seed, "denoiser test", batch_idx)
         loss = denoising_loss(self.network, self.alphas_bar, self.prediction, *batch, stream)
@@ -99,7 +110,7 @@ class DenoiserTrainer(pl.LightningModule):
 
     def sample_scores(self) -> dict[str, float]:
         """Draw samples of every class in turn (of none, if there are none) and judge them."""
-        real, chosen, prior = self.trainer.datamodule.real, self.samples, self.prior()
+        real, chosen, prior = required(self.images, self), self.samples, self.prior()
         labels = [k % prior.classes if prior.classes else -1 for k in range(chosen.count)]
         found = image_samples(prior, labels, levels=chosen.levels, weight=chosen.weight, seed=self.seed)
         judge = Classifier(real)
@@ -117,15 +128,15 @@ class DenoiserTrainer(pl.LightningModule):
 
     def prior(self) -> NetworkPrior:
         """Return what has been trained so far as a prior."""
-        real = self.trainer.datamodule.real
+        real = required(self.images, self)
         return NetworkPrior(
             copy.deepcopy(self.network), self.table, prediction=self.prediction, shape=real.shape,
             data_range=real.range, classes=getattr(self.network, "classes", 0),
         )  # fmt: skip
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Add what is needed to use the network as a prior."""
-        real = self.trainer.datamodule.real
+        real = required(self.images, self)
         checkpoint["denoiser"] = {
             "network": self.network_node,
             "table": dataclasses.asdict(self.table),

@@ -2,16 +2,18 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import ClassVar
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from sevenfold.config import ConfigError, build
+from sevenfold.checkpoint import Checkpoint
+from sevenfold.config import ConfigError, Node, build
 from sevenfold.deq.jacobian import jacobian_penalty
 from sevenfold.flow import NETWORKS
+from sevenfold.flow.batch import FlowBatch, FlowPrediction
 from sevenfold.flow.checkpoints import load_weights
 from sevenfold.flow.losses import sequence_loss
 from sevenfold.flow.padding import Amounts, pad, unpad
@@ -87,13 +89,16 @@ class FlowModule(pl.LightningModule):
         carry: what pairs of a video take over from the pair before when predicting.
         seed: of the draws that training steps make.
 
-    Batches are those of ``datamodules.flow``; evaluation and prediction return ``{"flow": (B, 2, H, W)}``.
+    Evaluation and prediction return ``{"flow": (B, 2, H, W)}``.
     """
+
+    batch: ClassVar[type] = FlowBatch
+    outputs: ClassVar[type] = FlowPrediction
 
     def __init__(
         self,
         *,
-        network: dict[str, Any] = NETWORK,
+        network: Node = NETWORK,
         weights: str | None = None,
         training: Training = Training(),
         evaluation: Evaluation = Evaluation(),
@@ -115,11 +120,11 @@ class FlowModule(pl.LightningModule):
         self.video = Video(self.network, carry)
         self.scores = Scores()
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Keep the states that the next step may start from; on several devices those of the first."""
         checkpoint["stale_start"] = None if self.stale.state is None else list(self.stale.state)
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_load_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Take these states up again."""
         state = checkpoint.get("stale_start")
         self.stale.state = None if state is None else (state[0], state[1])
@@ -128,7 +133,7 @@ class FlowModule(pl.LightningModule):
         """Forget the last epoch's states, so that a resumed run is the same."""
         self.stale.reset()
 
-    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+    def training_step(self, batch: FlowBatch, batch_idx: int) -> Tensor:
         """Estimate, compare, log."""
         step = self.global_step
         f = self.network.recurrence(batch["image1"], batch["image2"])
@@ -156,22 +161,22 @@ class FlowModule(pl.LightningModule):
         for name, value in self.network.backward_measures().items():
             self.log(f"train/{name}", value)
 
-    def validation_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> dict:
+    def validation_step(self, batch: FlowBatch, batch_idx: int, dataloader_idx: int = 0) -> FlowPrediction:
         """Score a batch."""
         return self._evaluate(batch, "val", [])
 
-    def test_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> dict:
+    def test_step(self, batch: FlowBatch, batch_idx: int, dataloader_idx: int = 0) -> FlowPrediction:
         """Score a batch, at every budget too."""
         return self._evaluate(batch, "test", self.evaluation.budgets)
 
-    def predict_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> dict:
+    def predict_step(self, batch: FlowBatch, batch_idx: int, dataloader_idx: int = 0) -> FlowPrediction:
         """Return the flow of a batch; of a pair of a video also how many evaluations of f it took."""
         image1, image2, added = self._padded(batch)
         if "sequence" not in batch:
             estimate = self.network(image1, image2, iterations=self._steps(batch))
             return {"flow": unpad(estimate.flows[-1], added)}
-        steps, place = self._steps(batch), {"sequence": batch["sequence"][0], "index": int(batch["index"][0])}
-        estimate = self.video.estimate(image1, image2, iterations=steps, **place)
+        steps, sequence, index = self._steps(batch), batch["sequence"][0], int(batch["index"][0])
+        estimate = self.video.estimate(image1, image2, iterations=steps, sequence=sequence, index=index)
         taken = estimate.solution.steps if estimate.solution is not None else torch.tensor([steps])
         return {"flow": unpad(estimate.flows[-1], added), "evaluations": taken}
 
@@ -200,7 +205,7 @@ class FlowModule(pl.LightningModule):
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def _padded(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor, Amounts]:
+    def _padded(self, batch: FlowBatch) -> tuple[Tensor, Tensor, Amounts]:
         """Return both images padded as the batch's data set wants it, and what was added."""
         rule = batch["padding"][0]
         image1, added = pad(batch["image1"], self.network.stride, rule)
@@ -211,11 +216,11 @@ class FlowModule(pl.LightningModule):
         late, total = self.rules.late_step_penalty, self.trainer.estimated_stepping_batches
         return self.rules.step_penalty if late is None or step < LATE * total else late
 
-    def _steps(self, batch: dict[str, Any]) -> int:
+    def _steps(self, batch: FlowBatch) -> int:
         """Return how many steps the batch's data set is evaluated with."""
         return self.evaluation.by_dataset.get(batch["dataset"][0], self.evaluation.iterations)
 
-    def _evaluate(self, batch: dict[str, Any], stage: str, budgets: list[int]) -> dict[str, Tensor]:
+    def _evaluate(self, batch: FlowBatch, stage: str, budgets: list[int]) -> FlowPrediction:
         """Add a batch's measures to the scores; return its flow."""
         image1, image2, added = self._padded(batch)
         f = self.network.recurrence(image1, image2)

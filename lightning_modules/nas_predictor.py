@@ -1,15 +1,17 @@
-"""Train and compare predictors of architectures' accuracy."""
+"""Train predictors of architectures' accuracy."""
 
-from typing import Any
+from typing import ClassVar
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from sevenfold.config import ConfigError, build
+from sevenfold.config import ConfigError, Node, build
+from sevenfold.exchange import required
 from sevenfold.nas.encodings import ENCODINGS
 from sevenfold.nas.predictors import PREDICTORS
+from sevenfold.nas.predictors.batch import CellBatch, CellFacts
 from sevenfold.nas.predictors.sample import encode
 from sevenfold.nas.predictors.scores import score
 from sevenfold.nas.predictors.training import (
@@ -39,16 +41,16 @@ class NASPredictor(pl.LightningModule):
         members: networks in the ensemble, trained side by side; the prediction is their mean.
         k: of precision at k, the share of the ``k`` cells predicted best that are among the ``k`` best.
         seed: of the initial weights.
-
-    Batches are those of ``datamodules.nas_predictor.PredictorCells``.
     """
+
+    batch: ClassVar[type] = CellBatch
 
     def __init__(
         self,
         *,
-        network: dict[str, Any] = NETWORK,
+        network: Node = NETWORK,
         encoding: str = "trunc_path",
-        space: dict[str, Any] = NB201,
+        space: Node = NB201,
         training: Training = Training(),
         members: Count = 1,
         k: Size = 100,
@@ -62,14 +64,19 @@ class NASPredictor(pl.LightningModule):
         example = encode(self.space, self.space.sample(numpy_generator(0, "example"), 1), encoding)
         self.predictor = build(PREDICTORS, network, "network", features=example.shape[1], copies=members)
         self.predictor.initialize(initial_generators([seed], members=members))
+        self.facts: CellFacts | None = None
+
+    def prepare_for(self, facts: CellFacts) -> None:
+        """Take over the targets of the training cells."""
+        self.facts = facts
 
     def setup(self, stage: str) -> None:
         """Take the unit of the targets from the training cells, where that is wanted."""
         if stage == "fit" and self.rules.standardize:
-            targets = self.trainer.datamodule.training_targets().to(self.device)
+            targets = required(self.facts, self).targets.to(self.device)
             self.predictor.standardize(targets.expand(self.members, -1))
 
-    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch: CellBatch, batch_idx: int) -> Tensor:
         """Return the loss, summed over members; log its mean."""
         flat = self._encoded(batch["archs"].flatten(0, 1))
         x = flat.view(*batch["archs"].shape[:2], -1)
@@ -77,11 +84,11 @@ class NASPredictor(pl.LightningModule):
         self.log("train/loss", loss / self.members, prog_bar=True, batch_size=x.shape[1])
         return loss
 
-    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+    def validation_step(self, batch: CellBatch, batch_idx: int) -> None:
         """Score the validation cells."""
         self._score("val", batch)
 
-    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+    def test_step(self, batch: CellBatch, batch_idx: int) -> None:
         """Score the test cells."""
         self._score("test", batch)
 
@@ -99,7 +106,7 @@ class NASPredictor(pl.LightningModule):
     def _encoded(self, archs: Tensor) -> Tensor:
         return encode(self.space, archs.cpu().numpy(), self.encoding).to(self.device)
 
-    def _score(self, stage: str, batch: dict[str, Tensor]) -> None:
+    def _score(self, stage: str, batch: CellBatch) -> None:
         predictions = predict(self.predictor, self._encoded(batch["archs"]), members=self.members)[0]
         scores = score(predictions, batch["targets"], k=min(self.k, len(predictions)))
         scores["removed_duplicates"] = batch["removed"].float()

@@ -1,7 +1,7 @@
 """Base classifiers of the debiasing family: the paper's tabular network, a residual network for images."""
 
 from abc import abstractmethod
-from typing import Any
+from typing import ClassVar, Literal, TypedDict, cast
 
 import pytorch_lightning as pl
 import torch
@@ -9,12 +9,22 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torchmetrics.classification import BinaryAUROC
 
+from sevenfold.exchange import required
+from sevenfold.fairness.batch import AttributeBatch, InputFacts, RowBatch
 from sevenfold.fairness.metrics import GroupConfusion
 from sevenfold.fairness.network import Logits, resnet18
 from sevenfold.fairness.objective import Objective
 from sevenfold.fairness.threshold import best_threshold
 from sevenfold.fairness.training import Training, loss, new_network
 from sevenfold.ranges import DepthOrNone, Seed, ShareBelowOne, Size
+
+
+class Shape(TypedDict):
+    """The network's size."""
+
+    width: int
+    depth: int
+    dropout: float
 
 
 class BinaryClassifier(pl.LightningModule):
@@ -25,6 +35,10 @@ class BinaryClassifier(pl.LightningModule):
         objective: its measure is reported.
     """
 
+    auc: BinaryAUROC
+    confusion: GroupConfusion
+    threshold: Tensor
+
     def __init__(self, training: Training, objective: Objective) -> None:
         super().__init__()
         self.training_rules, self.objective = training, objective
@@ -32,6 +46,11 @@ class BinaryClassifier(pl.LightningModule):
         self.auc, self.confusion = BinaryAUROC(), GroupConfusion()
         self.register_buffer("threshold", torch.zeros((), dtype=torch.float64))
         self._seen: list[tuple[Tensor, Tensor, Tensor]] = []
+        self.facts: InputFacts | None = None
+
+    def prepare_for(self, facts: InputFacts) -> None:
+        """Take over what an input looks like."""
+        self.facts = facts
 
     @abstractmethod
     def new(self, example: Tensor) -> torch.nn.Module:
@@ -40,19 +59,25 @@ class BinaryClassifier(pl.LightningModule):
     def configure_model(self) -> None:
         """Build the network once the inputs are known."""
         if self.network is None:
-            self.network = Logits(self.new(self.trainer.datamodule.example()), "logit")
+            self.network = Logits(self.new(required(self.facts, self).example), "logit")
 
-    def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits (n,)."""
+        assert self.network is not None
+        logits: Tensor = self.network(x)
+        return logits
+
+    def training_step(self, batch: RowBatch | AttributeBatch, batch_idx: int) -> Tensor:
         """Return the cross-entropy."""
         x, y, _ = batch
-        value = loss(self.network(x), y)
+        value = loss(self(x), y)
         self.log("train/loss", value, prog_bar=True, batch_size=len(y))
         return value
 
-    def validation_step(self, batch: list[Tensor], batch_idx: int) -> None:
+    def validation_step(self, batch: RowBatch | AttributeBatch, batch_idx: int) -> None:
         """Collect logits."""
         x, y, a = batch
-        logits = self.network(x)
+        logits = self(x)
         self.log("val/loss", loss(logits, y), batch_size=len(y), sync_dist=True)
         self._seen.append((logits, y, a))
 
@@ -60,7 +85,7 @@ class BinaryClassifier(pl.LightningModule):
         """Choose the threshold on all rows of all devices; log AUC and figures at it."""
         logits, y, a = (torch.cat(part) for part in zip(*self._seen, strict=True))
         self._seen.clear()
-        logits, y, a = (self.all_gather(v).flatten() for v in (logits, y, a))
+        logits, y, a = (cast(Tensor, self.all_gather(v)).flatten() for v in (logits, y, a))
         if len(y.unique()) == 2:
             free = Objective(measure=self.objective.measure, epsilon=1e9, margin=0.0)
             best = best_threshold(logits[None], y, a, free)
@@ -70,10 +95,10 @@ class BinaryClassifier(pl.LightningModule):
         self.auc(logits, y)
         self.log("val/auc", self.auc, prog_bar=True)
 
-    def test_step(self, batch: list[Tensor], batch_idx: int) -> None:
+    def test_step(self, batch: RowBatch | AttributeBatch, batch_idx: int) -> None:
         """Count decisions at the threshold."""
         x, y, a = batch
-        logits = self.network(x)
+        logits = self(x)
         self.confusion.update(logits.double() > self.threshold, y, a)
         self.auc.update(logits, y)
 
@@ -88,7 +113,7 @@ class BinaryClassifier(pl.LightningModule):
         """Return Adam, its rate falling on a plateau of what is monitored."""
         rules = self.training_rules
         optimizer = torch.optim.AdamW(self.parameters(), lr=rules.lr, weight_decay=rules.weight_decay)
-        mode = "max" if rules.monitor == "auc" else "min"
+        mode: Literal["max", "min"] = "max" if rules.monitor == "auc" else "min"
         plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode, patience=rules.plateau)
         return {
             "optimizer": optimizer,
@@ -97,13 +122,15 @@ class BinaryClassifier(pl.LightningModule):
 
 
 class TabularClassifier(BinaryClassifier):
-    """The paper's network for rows (``datamodules.fairness.FairnessRows``).
+    """The paper's network for rows.
 
     Args:
         width, depth, dropout: of the network; ``depth`` blocks follow the first.
         training, objective: as for :class:`BinaryClassifier`.
         seed_model: of the initial weights.
     """
+
+    batch: ClassVar[type] = RowBatch
 
     def __init__(
         self,
@@ -116,7 +143,7 @@ class TabularClassifier(BinaryClassifier):
         seed_model: Seed = 0,
     ) -> None:
         super().__init__(training, objective)
-        self.shape: dict[str, Any] = {"width": width, "depth": depth, "dropout": dropout}
+        self.shape: Shape = {"width": width, "depth": depth, "dropout": dropout}
         self.seed_model = seed_model
 
     def new(self, example: Tensor) -> torch.nn.Module:
@@ -125,13 +152,15 @@ class TabularClassifier(BinaryClassifier):
 
 
 class ImageClassifier(BinaryClassifier):
-    """torchvision's ResNet-18 with one logit (``datamodules.fairness_images.AttributeImages``).
+    """torchvision's ResNet-18 with one logit.
 
     Args:
         weights: a file with the network's state (ImageNet's, say; its head is left out), or null for random.
         training, objective: as for :class:`BinaryClassifier`.
         seed_model: of the initial weights.
     """
+
+    batch: ClassVar[type] = AttributeBatch
 
     def __init__(
         self,

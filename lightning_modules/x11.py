@@ -2,20 +2,25 @@
 
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from sevenfold.config import ConfigError, build
+from sevenfold.checkpoint import Checkpoint
+from sevenfold.config import ConfigError, Node, build
+from sevenfold.exchange import required
 from sevenfold.nas.encodings import ENCODINGS
 from sevenfold.nas.x11 import COMPRESSIONS, NOISES, REGRESSORS
-from sevenfold.nas.x11.base import float_tensor
+from sevenfold.nas.x11.base import built, float_tensor, neural
+from sevenfold.nas.x11.batch import CurveBatch, CurveFacts
 from sevenfold.nas.x11.ensemble import Ensemble
+from sevenfold.nas.x11.parts import JudgedPart
 from sevenfold.nas.x11.report import Judgement, judge
 from sevenfold.nas.x11.surrogate import Surrogate
+from sevenfold.nas.x11.tensor import CurveTensor
 from sevenfold.ranges import AtLeastTwo, Count, Percent, Seed
 from sevenfold.seeding import numpy_generator
 
@@ -55,15 +60,17 @@ class CurveSurrogate(pl.LightningModule):
         seed: of everything that is drawn.
     """
 
+    batch: ClassVar[type] = CurveBatch
+    outputs: ClassVar[type] = Judgement
     built_from_data = True
     """Networks have sizes that only the data know; a checkpoint is read when these are there."""
 
     def __init__(
         self,
         *,
-        compression: dict[str, Any] = SVD5,
-        regressor: dict[str, Any] = LGB,
-        noise: dict[str, Any] = WINDOW,
+        compression: Node = SVD5,
+        regressor: Node = LGB,
+        noise: Node = WINDOW,
         encoding: str = "adj_onehot",
         members: Count = 5,
         bootstrap: bool = True,
@@ -80,23 +87,37 @@ class CurveSurrogate(pl.LightningModule):
         if encoding not in ENCODINGS:
             raise ConfigError("encoding", f"'{encoding}' is not known; one of {', '.join(ENCODINGS)}")
         self.parts, self.chance, self.fitted = parts, chance, False
-        self.options = {"encoding": encoding, "members": members, "bootstrap": bootstrap, "seed": seed}
-        self.rest = {"noise": noise, "spikes": spikes, "folds": folds}
-        self.surrogate: Surrogate | None = None
+        self.options: Node = {"encoding": encoding, "members": members, "bootstrap": bootstrap, "seed": seed}
+        self.rest: Node = {"noise": noise, "spikes": spikes, "folds": folds}
+        self._surrogate: Surrogate | None = None
         self.networks = nn.ModuleList()
-        self.stored: dict[str, Any] | None = None
+        self.facts: CurveFacts | None = None
+
+    def prepare_for(self, facts: CurveFacts) -> None:
+        """Take over the curves to learn from."""
+        self.facts = facts
+
+    @property
+    def surrogate(self) -> Surrogate:
+        """Return the surrogate, which is there after :meth:`setup`."""
+        assert self._surrogate is not None
+        return self._surrogate
+
+    @property
+    def training_part(self) -> CurveTensor:
+        """Return the curves to learn from."""
+        return required(self.facts, self).training
 
     def setup(self, stage: str) -> None:
         """Prepare the ensemble for the data; build and register the networks."""
-        if self.surrogate is not None:
+        if self._surrogate is not None:
             return
-        self.surrogate = self._made(self.trainer.datamodule.training)
+        self._surrogate = self._made(self.training_part)
         self.seconds = 0.0
-        if stage != "fit" and self.stored is None:
-            return
-        self._begin()
+        if stage == "fit":
+            self._begin()
 
-    def _made(self, tensor: Any) -> Surrogate:
+    def _made(self, tensor: CurveTensor) -> Surrogate:
         ensemble = Ensemble(
             tensor.space, metrics=tensor.metrics, epochs=tensor.epochs, compression=self.parts["compression"],
             regressor=self.parts["regressor"], **self.options,
@@ -104,7 +125,7 @@ class CurveSurrogate(pl.LightningModule):
         return Surrogate(ensemble, **self.rest)
 
     def _begin(self) -> None:
-        tensor, ensemble = self.trainer.datamodule.training, self.surrogate.ensemble
+        tensor, ensemble = self.training_part, self.surrogate.ensemble
         started = time.monotonic()
         ensemble.scale_blocks(means := tensor.means())
         x, y = ensemble.encode(tensor.archs), ensemble.flat(means)
@@ -122,14 +143,14 @@ class CurveSurrogate(pl.LightningModule):
                 member.regressor.begin(x[rows], targets, stream=stream)
             self.data.append(Learned(x[rows], y[rows], float_tensor(targets), stream))
         parts = [part for member in ensemble.members for part in (member.compression, member.regressor)]
-        self.networks.extend(part.network for part in parts if neural(part))
+        self.networks.extend(built(part) for part in parts if neural(part))
         self.automatic_optimization = len(self.networks) > 0
         self.seconds += time.monotonic() - started
 
-    def configure_optimizers(self) -> Any:
+    def configure_optimizers(self) -> torch.optim.Optimizer | list[torch.optim.Optimizer]:
         """Return Adam with the rates of the parts; nothing where no part is a network."""
         groups = [
-            {"params": part.network.parameters(), "lr": part.lr}
+            {"params": built(part).parameters(), "lr": part.lr}
             for member in self.surrogate.ensemble.members
             for part in (member.compression, member.regressor)
             if neural(part)
@@ -142,25 +163,26 @@ class CurveSurrogate(pl.LightningModule):
         self.compressing = neural(members[0].compression) and not self._half_done()
         if neural(members[0].compression) and neural(members[0].regressor) and self._half_done():
             for member, data in zip(members, self.data, strict=True):
-                member.compression.network.eval()
+                assert neural(member.compression)
+                built(member.compression).eval()
                 data.targets = float_tensor(member.targets(data.curves))
 
     def _half_done(self) -> bool:
         members = self.surrogate.ensemble.members
         return neural(members[0].regressor) and self.current_epoch >= (self.trainer.max_epochs or 1) // 2
 
-    def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor | None:
+    def training_step(self, batch: CurveBatch, batch_idx: int) -> Tensor | None:
         """Return the sum of the members' losses, each on its own rows; nothing where no part is a network."""
         if not len(self.networks):
             return None
         started, total = time.monotonic(), torch.zeros(())
         for member, data in zip(self.surrogate.ensemble.members, self.data, strict=True):
-            x, y, targets = data.batch(batch[0])
-            if self.compressing:
+            x, y, targets = data.batch(batch.rows)
+            if self.compressing and neural(member.compression):
                 total = total + member.compression.loss(y)
             elif neural(member.regressor):
                 total = total + member.regressor.loss(x, targets)
-        self.log("train/loss", total / len(self.data), prog_bar=True, batch_size=len(batch[0]))
+        self.log("train/loss", total / len(self.data), prog_bar=True, batch_size=len(batch.rows))
         self.seconds += time.monotonic() - started
         return total
 
@@ -179,14 +201,14 @@ class CurveSurrogate(pl.LightningModule):
         for member, data in zip(self.surrogate.ensemble.members, self.data, strict=True):
             for part in (member.compression, member.regressor):
                 if neural(part):
-                    part.network.eval()
+                    built(part).eval()
             if not neural(member.regressor):
                 member.regressor.fit(data.x, member.targets(data.curves), data.stream)
-        self.surrogate.fit_rest(self.trainer.datamodule.training)
+        self.surrogate.fit_rest(self.training_part)
         self.fitted = True
         self.seconds += time.monotonic() - started
 
-    def test_step(self, batch: Any, batch_idx: int) -> Judgement:
+    def test_step(self, batch: JudgedPart, batch_idx: int) -> Judgement:  # type: ignore[override]
         """Score one test part, with a surrogate of its own where the part asks for one."""
         surrogate, seconds = self.surrogate, self.seconds
         if batch.fit is not None:
@@ -205,13 +227,13 @@ class CurveSurrogate(pl.LightningModule):
         self.log_dict({f"{batch.name}/{key}": value for key, value in scores.items()}, batch_size=1)
         return found
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Add everything that is no network's weight, as tensors and texts."""
         if self.fitted:
             state = self.surrogate.state().items()
             checkpoint["surrogate"] = {k: v if isinstance(v, str) else torch.tensor(v) for k, v in state}
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_load_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Take a fitted surrogate back; build its networks first."""
         if "surrogate" not in checkpoint:
             return
@@ -221,9 +243,4 @@ class CurveSurrogate(pl.LightningModule):
         parts = [
             p for member in self.surrogate.ensemble.members for p in (member.compression, member.regressor)
         ]
-        self.networks = nn.ModuleList(part.network for part in parts if neural(part))
-
-
-def neural(part: Any) -> bool:
-    """Tell parts that gradients train."""
-    return hasattr(part, "network")
+        self.networks = nn.ModuleList(built(part) for part in parts if neural(part))

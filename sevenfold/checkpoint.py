@@ -9,6 +9,9 @@ import torch
 
 from sevenfold.errors import InputError
 
+Checkpoint = dict[str, Any]
+"""The content of a checkpoint: plain values and tensors."""
+
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """Load a checkpoint file on CPU, tensors and plain values only.

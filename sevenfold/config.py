@@ -36,6 +36,7 @@ __all__ = [
     "locate",
     "merge",
     "name_of",
+    "Node",
     "named",
     "overlay",
     "parse_setting",
@@ -48,6 +49,8 @@ __all__ = [
 Verb = Literal["fit", "validate", "test", "predict"]
 # Constructors of other libraries do not know ConfigError: whatever they raise is about their options.
 FOREIGN = ("pytorch_lightning", "torch", "torchmetrics")
+Node = dict[str, Any]
+"""A part of a configuration: plain values by option, a component's ``name`` among them."""
 
 
 @dataclasses.dataclass

@@ -44,7 +44,7 @@ def toy_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "enable_model_summary": False,
             "deterministic": True,
         },
-        "callbacks": {"progress": None, "records": {}},
+        "callbacks": {"progress": None},
     }
     path.write_text(yaml.safe_dump(content))
     return path

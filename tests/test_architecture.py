@@ -113,6 +113,25 @@ def test_every_table_entry_exists_with_a_schema(table: str, name: str, reference
         assert isinstance(schema(target), dict)
 
 
+def adapter_trees() -> list[tuple[Path, ast.Module]]:
+    return [(path, ast.parse(path.read_text())) for folder in ADAPTERS for path in python_files(folder)]
+
+
+def test_adapters_say_what_they_exchange() -> None:
+    for path, tree in adapter_trees():
+        nodes = list(ast.walk(tree))
+        names = {node.id for node in nodes if isinstance(node, ast.Name)}
+        names |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+        names |= {node.name for node in nodes if isinstance(node, ast.alias)}
+        assert "Any" not in names, f"{path}: Any hides what is exchanged"
+
+
+def test_modules_take_nothing_out_of_the_trainer_s_data_module() -> None:
+    for path, tree in adapter_trees():
+        names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        assert "datamodule" not in names or path == ROOT / "lightning_modules/study.py", path
+
+
 def test_the_core_has_no_dumping_ground() -> None:
     for folder in ("sevenfold", *ADAPTERS):
         for path in python_files(folder):

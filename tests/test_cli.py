@@ -13,7 +13,6 @@ from torch.utils.data import DataLoader
 
 from sevenfold.checkpoint import read_checkpoint
 from sevenfold.errors import InputError
-from sevenfold.records import read_folder
 from train import main
 
 Run = Callable[..., Path]
@@ -72,25 +71,6 @@ def test_a_checkpoint_alone_evaluates(run_toy: Run) -> None:
     assert tested != trained and results(tested)["verb"] == "test"
     assert results(tested)["metrics"]["test/loss"] == pytest.approx(results(trained)["metrics"]["test/loss"])
     assert "val/loss" in results(run_toy("validate", "--ckpt", str(checkpoint), config=False))["metrics"]
-
-
-def test_predict_records_trials_and_continues_after_a_kill(run_toy: Run, tmp_path: Path) -> None:
-    whole = run_toy("predict")
-    records = read_folder(whole / "records")
-    assert [record["key"] for record in records] == [f"{trial:03d}" for trial in range(6)]
-    assert results(whole)["metrics"]["draw/value/n"] == 6
-    again = run_toy("predict")
-    assert again != whole, "a finished run is not continued"
-
-    (
-        again / "results.json"
-    ).unlink()  # as a kill would leave it: records of three trials, the last one cut short
-    lines = (again / "records/records.jsonl").read_text().splitlines(keepends=True)
-    (again / "records/records.jsonl").unlink()
-    (again / "records/rank_0.jsonl").write_text("".join(lines[:3])[:-7])
-    assert run_toy("predict") == again
-    assert read_folder(again / "records") == records
-    assert results(again)["metrics"] == results(whole)["metrics"]
 
 
 @pytest.mark.parametrize(

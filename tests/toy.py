@@ -1,7 +1,7 @@
 """A small family of parts, registered by the tests as an outsider would: a file and a line each."""
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -9,7 +9,6 @@ from torch.utils.data import DataLoader, Dataset
 
 from datamodules.sampling import EpochSampler
 from sevenfold.config import ConfigError, build
-from sevenfold.records import read_folder
 from sevenfold.seeding import torch_generator
 
 
@@ -34,8 +33,17 @@ class Grow:
 TOY_SOLVERS = {"shrink": "toy:Shrink", "grow": "toy:Grow"}
 
 
+class PointBatch(NamedTuple):
+    """Points (B, width) and the sums of their coordinates (B, 1)."""
+
+    x: torch.Tensor
+    y: torch.Tensor
+
+
 class ToyModule(pl.LightningModule):
     """Least squares, with dropout so that resuming must get the randomness right too."""
+
+    batch: ClassVar[type] = PointBatch
 
     def __init__(
         self,
@@ -50,7 +58,7 @@ class ToyModule(pl.LightningModule):
         self.linear, self.optim, self.kind, self.seed = torch.nn.Linear(width, 1), optim, kind, seed
         self.solver = build(TOY_SOLVERS, solver, "solver")
 
-    def loss(self, batch: Any) -> torch.Tensor:
+    def loss(self, batch: PointBatch) -> torch.Tensor:
         x, y = batch
         if self.kind == "noisy":
             x = x + 0.1 * torch.randn(
@@ -58,24 +66,17 @@ class ToyModule(pl.LightningModule):
             )
         return (self.linear(x) - y).square().mean()
 
-    def training_step(self, batch: Any, index: int) -> torch.Tensor:
+    def training_step(self, batch: PointBatch, index: int) -> torch.Tensor:
         loss = self.loss(batch)
         self.log("train/loss", loss)
         return loss
 
-    def validation_step(self, batch: Any, index: int) -> None:
+    def validation_step(self, batch: PointBatch, index: int) -> None:
         self.log("val/loss", self.loss(batch))
 
-    def test_step(self, batch: Any, index: int) -> None:
+    def test_step(self, batch: PointBatch, index: int) -> None:
         self.log("test/loss", self.loss(batch))
-        self.log("reference/test/zero_loss", batch[1].square().mean())
-
-    def predict_step(self, batch: Any, index: int) -> list[dict[str, Any]]:
-        trials = batch.tolist() if isinstance(batch, torch.Tensor) else batch
-        draws = [
-            torch.rand((), generator=torch_generator(self.seed, "trial", trial)).item() for trial in trials
-        ]
-        return [{"key": f"{t:03d}", "group": "draw", "value": d} for t, d in zip(trials, draws, strict=True)]
+        self.log("reference/test/zero_loss", batch.y.square().mean())
 
     def configure_optimizers(self) -> Any:
         return torch.optim.Adam(self.parameters(), lr=self.optim.lr, betas=self.optim.betas)
@@ -88,22 +89,18 @@ class Points(Dataset):
     def __len__(self) -> int:
         return self.size
 
-    def __getitem__(self, key: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    def __getitem__(self, key: Any) -> PointBatch:
         epoch, index = key if isinstance(key, tuple) else (0, key)
         x = torch.randn(self.width, generator=torch_generator(0, epoch, index))
-        return x, x.sum(0, keepdim=True)
+        return PointBatch(x, x.sum(0, keepdim=True))
 
 
 class ToyData(pl.LightningDataModule):
-    def __init__(self, *, width: int = 4, size: int = 16, trials: int = 6, batch_size: int = 4):
-        super().__init__()
-        self.width, self.size, self.trials, self.batch_size = width, size, trials, batch_size
-        self.pending: list[int] = []
+    batch: ClassVar[type] = PointBatch
 
-    def setup(self, stage: str) -> None:
-        if stage == "predict":
-            done = {int(record["key"]) for record in read_folder(f"{self.trainer.default_root_dir}/records")}
-            self.pending = [trial for trial in range(self.trials) if trial not in done]
+    def __init__(self, *, width: int = 4, size: int = 16, batch_size: int = 4):
+        super().__init__()
+        self.width, self.size, self.batch_size = width, size, batch_size
 
     def train_dataloader(self) -> DataLoader:
         data = Points(self.width, self.size)
@@ -117,6 +114,3 @@ class ToyData(pl.LightningDataModule):
 
     def test_dataloader(self) -> DataLoader:
         return DataLoader(Points(self.width, 8), self.batch_size)
-
-    def predict_dataloader(self) -> DataLoader:
-        return DataLoader(self.pending, batch_size=1)

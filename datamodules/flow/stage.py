@@ -1,19 +1,20 @@
 """The four stages in which optical flow is usually trained: Chairs, Things, the Sintel mix, KITTI."""
 
 import logging
-from typing import Any
+from typing import ClassVar
 
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
-from datamodules.flow import FLOW_SETS
-from datamodules.flow.layouts import Pair
-from datamodules.flow.mix import Mix, Stage, read_mix
-from datamodules.flow.pairs import PairDataset
 from datamodules.flow.synthetic import Evaluation, SyntheticFlow
 from datamodules.sampling import EpochLoader, EpochSampler, every_item_once, placement
 from sevenfold.config import ConfigError, locate, suggest
 from sevenfold.errors import InputError
+from sevenfold.flow.batch import FlowBatch
+from sevenfold.flow.data import FLOW_SETS
+from sevenfold.flow.data.layouts import Pair
+from sevenfold.flow.data.mix import Mix, Part, Stage, read_mix
+from sevenfold.flow.data.pairs import PairDataset
 from sevenfold.ranges import Count, DepthOrNone, Seed, Size
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ class FlowStage(pl.LightningDataModule):
     """Train on one stage's mix, evaluate as its papers do.
 
     Args:
-        stage: which mix, see ``datamodules.flow.mix``.
+        stage: which mix, see ``sevenfold.flow.data.mix``.
         root: the folder that holds the data sets, each laid out as torchvision wants it.
         crop: height and width of training pairs in px.
         batch_size: pairs per device; the published number is over all devices.
@@ -46,6 +47,8 @@ class FlowStage(pl.LightningDataModule):
 
     A dry run (``trainer.fast_dev_run``) without the files takes synthetic pairs and says so.
     """
+
+    batch: ClassVar[type] = FlowBatch
 
     def __init__(
         self,
@@ -69,7 +72,7 @@ class FlowStage(pl.LightningDataModule):
         self.root, self.crop, self.seed = root, crop, seed
         self.batch_size, self.epoch_batches, self.workers = batch_size, epoch_batches, workers
         self.noise = 5.0 if add_noise else 0.0
-        self.parts: list[Any] = []
+        self.parts: list[Part] = []
         self.evaluated: list[Pair] = []
         self.stand_in: SyntheticFlow | None = None
 

@@ -1,15 +1,16 @@
 """Synthetic pairs with exact flow: endless training data, and fixed sets to evaluate on."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, ClassVar
 
 import pytorch_lightning as pl
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from datamodules.sampling import EpochLoader, EpochSampler, every_item_once, placement
 from sevenfold.config import ConfigError
-from sevenfold.flow.synthetic import DEFAULT_MOTION, MotionOptions, draw_scene, texture_bank
+from sevenfold.flow.batch import FlowBatch
+from sevenfold.flow.data.scenes import SceneDataset
+from sevenfold.flow.synthetic import DEFAULT_MOTION, MotionOptions, texture_bank
 from sevenfold.ranges import LARGEST, Count, DepthOrNone, Range, Seed, Size
 
 HELD_OUT = 64  # textures that training never sees
@@ -29,49 +30,6 @@ class Evaluation:
     pairs_per_scene: Count = 1
 
 
-class SceneDataset(Dataset):
-    """Square pairs of ``size`` px; an item depends on (seed, split, epoch, index) alone.
-
-    Items are as in ``datamodules.flow.pairs``. Index with ``(epoch, index)``, or with ``index`` for epoch 0.
-    Names are "synthetic/<split>/<epoch>/<scene>/<time>".
-    """
-
-    def __init__(
-        self,
-        bank: Tensor,
-        *,
-        split: str,
-        size: int,
-        count: int,
-        seed: int,
-        motion: MotionOptions,
-        pairs_per_scene: int = 1,
-    ) -> None:
-        self.bank, self.split, self.size, self.count = bank, split, size, count
-        self.seed, self.motion, self.pairs_per_scene = seed, motion, pairs_per_scene
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
-        epoch, index = key if isinstance(key, tuple) else (0, key)
-        if not 0 <= index < self.count:
-            raise IndexError(index)
-        number, time = divmod(index, self.pairs_per_scene)
-        names = ("synthetic", self.split, epoch, number)
-        scene = draw_scene(self.bank, self.size, self.size, self.seed, *names, motion=self.motion)
-        image1, image2, flow, valid = scene.pair(time)
-        return {
-            "image1": image1,
-            "image2": image2,
-            "flow": flow,
-            "valid": valid,
-            "name": "/".join(map(str, (*names, time))),
-            "dataset": "synthetic",
-            "padding": "sintel",
-        }
-
-
 class SyntheticFlow(pl.LightningDataModule):
     """Train and evaluate on procedural scenes, made as they are asked for; nothing is read or written.
 
@@ -79,6 +37,8 @@ class SyntheticFlow(pl.LightningDataModule):
     ``train_pairs`` their number per epoch (every epoch has new ones), ``batch_size`` pairs go to each device
     at a time. Evaluation takes one pair at a time. ``workers``: processes that draw scenes.
     """
+
+    batch: ClassVar[type] = FlowBatch
 
     def __init__(
         self,

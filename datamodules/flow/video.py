@@ -1,49 +1,28 @@
 """Videos and folders of frames, to predict on: pair after pair, each sequence whole on one device."""
 
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import pytorch_lightning as pl
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from datamodules.flow.pairs import PairDataset
-from datamodules.flow.sequences import Frames, find_sequences
 from datamodules.sampling import WholeGroups, placement
+from sevenfold.flow.batch import FlowBatch
+from sevenfold.flow.data.sequences import Frames, find_sequences
+from sevenfold.flow.data.video import VideoDataset
 from sevenfold.ranges import DepthOrNone
 from sevenfold.records import read_folder
-
-
-class VideoDataset(Dataset):
-    """The pairs of all sequences in order.
-
-    Items are as in ``datamodules.flow.pairs`` with, in addition, the ``sequence``, the ``index`` of the pair
-    in it, whether it is the ``last``, and the ``frame`` (the first picture's name without suffix).
-    """
-
-    def __init__(self, sequences: list[Frames]) -> None:
-        self.pairs = PairDataset([pair for frames in sequences for pair in frames.pairs()])
-        self.places = [
-            (frames.name, index, index == len(frames.paths) - 2)
-            for frames in sequences
-            for index in range(len(frames.paths) - 1)
-        ]
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        sequence, number, last = self.places[index]
-        frame = self.pairs.pairs[index].image1.stem
-        return {**self.pairs[index], "sequence": sequence, "index": number, "last": last, "frame": frame}
 
 
 class FlowVideo(pl.LightningDataModule):
     """Predict on every sequence of frames below a folder.
 
     ``root``: any folder; pictures that differ in a running number are a sequence, and a gap is a cut
-    (``datamodules.flow.sequences``). The test splits of Sintel and KITTI are such folders. ``workers``:
+    (``sevenfold.flow.data.sequences``). The test splits of Sintel and KITTI are such folders. ``workers``:
     processes that read files. Sequences with a record in the run's folder are done and left out.
     """
+
+    batch: ClassVar[type] = FlowBatch
 
     def __init__(self, *, root: str = "data", workers: DepthOrNone = 0) -> None:
         super().__init__()

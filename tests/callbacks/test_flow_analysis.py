@@ -35,7 +35,7 @@ def run(tmp_path_factory):
             "callbacks.flow_convergence={steps: [1, 2, 5], radius_iterations: 4, count: 5}",
             "callbacks.flow_speed={bounds: [2, 4.5]}", "callbacks.cost={}",
         ]  # fmt: skip
-        assert main(["test", "--config", str(ROOT / "configs/flow/demo.yaml"), *settings]) == 0
+        assert main(["test", "--untrained", "--config", str(ROOT / "configs/flow/demo.yaml"), *settings]) == 0
     return folder / "run/version_0"
 
 

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def predict(folder, root, *settings, config="video"):
     return main(
         [
-            "predict", "--config", str(ROOT / "configs/flow/demo.yaml"),
+            "predict", "--untrained", "--config", str(ROOT / "configs/flow/demo.yaml"),
             "--config", str(ROOT / f"configs/flow/{config}.yaml"), f"data.root={root}",
             f"output_dir={folder}", "name=run", "trainer.accelerator=cpu", "callbacks.progress=null",
             "model.evaluation.iterations=2", "trainer.enable_model_summary=false", *settings,
@@ -46,7 +46,7 @@ def test_sintel_submission_and_going_on_after_a_kill(tmp_path, monkeypatch):
     assert [record["key"] for record in read_folder(run / "records")] == ["clean/alley_1", "clean/cave_2"]
     marked = run / "predictions/clean/alley_1/frame0001.flo"
     before = marked.stat().st_mtime_ns
-    assert predict(tmp_path, root, config="submit_sintel") == 0
+    assert predict(tmp_path, root, "--resume", config="submit_sintel") == 0
     assert marked.stat().st_mtime_ns == before  # not done again
     expected = [
         f"{render}/{scene}/frame{number:04d}.flo"

@@ -30,7 +30,7 @@ def test_the_trainer_and_the_plain_loop_agree(standardize: bool, tmp_path: Path)
     trainer.fit(module, datamodule=data)
     plain = NASPredictor(network={"name": "mlp", "layers": 2, "width": 7}, members=2).predictor
     x = encode(module.space, data.cells.train.archs, "trunc_path")
-    fit(plain, x[None], data.training_targets()[None], training=training, seeds=[4], members=2)
+    fit(plain, x[None], data.facts().targets[None], training=training, seeds=[4], members=2)
     torch.testing.assert_close(
         predict(module.predictor, x, members=2), predict(plain, x, members=2), rtol=1e-4, atol=1e-4
     )

@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from sevenfold.errors import InputError
+from sevenfold.fairness.batch import AttributeBatch
 from sevenfold.fairness.data.table import check_groups, check_labels
 from sevenfold.seeding import torch_generator
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-Item = tuple[Tensor, Tensor, Tensor]
 
 
 def normalize(image: Tensor) -> Tensor:
@@ -23,7 +23,7 @@ def normalize(image: Tensor) -> Tensor:
     return (image - mean) / deviation
 
 
-class AttributeFolder(Dataset[Item]):
+class AttributeFolder(Dataset[AttributeBatch]):
     """Images of a folder with a CSV file: columns ``image``, the label and the protected attribute, 0/1.
 
     Label 1 is favorable, attribute 1 privileged. Scores of a classifier (such as skin tone) may stand there
@@ -62,13 +62,13 @@ class AttributeFolder(Dataset[Item]):
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, index: int) -> Item:
+    def __getitem__(self, index: int) -> AttributeBatch:
         image = Image.open(self.paths[index]).convert("RGB").resize((self.size, self.size))
         pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
-        return normalize(pixels), self.y[index], self.a[index]
+        return AttributeBatch(normalize(pixels), self.y[index], self.a[index])
 
 
-class Shapes(Dataset[Item]):
+class Shapes(Dataset[AttributeBatch]):
     """Discs (label 1) and squares on a warm (privileged) or cold background; hue and label go together."""
 
     def __init__(self, n: int = 600, *, size: int = 32, seed: int = 0) -> None:
@@ -82,7 +82,7 @@ class Shapes(Dataset[Item]):
     def __len__(self) -> int:
         return len(self.y)
 
-    def __getitem__(self, index: int) -> Item:
+    def __getitem__(self, index: int) -> AttributeBatch:
         places = torch.arange(self.size) + 0.5
         dy, dx = places[:, None] - self.center[index, 0], places[None] - self.center[index, 1]
         radius = 0.2 * self.size
@@ -91,4 +91,4 @@ class Shapes(Dataset[Item]):
         shape = disc if self.y[index] else square
         hue = torch.tensor([0.7, 0.45, 0.3] if self.a[index] else [0.3, 0.45, 0.7]).view(3, 1, 1)
         image = torch.where(shape, torch.full_like(hue, 0.9), hue) + self.noise[index]
-        return normalize(image.clamp(0, 1)), self.y[index], self.a[index]
+        return AttributeBatch(normalize(image.clamp(0, 1)), self.y[index], self.a[index])

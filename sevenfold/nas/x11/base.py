@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeGuard, TypeVar
 
 import numpy as np
 import torch
@@ -77,6 +77,17 @@ class Neural(Protocol):
 
     def loss(self, *batch: Tensor) -> Tensor:
         """Return the loss of some rows of the data."""
+
+
+def neural(part: object) -> TypeGuard[Neural]:
+    """Tell parts that gradients train."""
+    return hasattr(part, "network")
+
+
+def built(part: Neural) -> nn.Module:
+    """Return the network of a part that has begun."""
+    assert part.network is not None
+    return part.network
 
 
 def train(part: Neural, *data: Floats, stream: Generator) -> None:

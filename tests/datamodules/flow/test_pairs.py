@@ -4,9 +4,10 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from datamodules.flow.layouts import find_pairs
-from datamodules.flow.pairs import FlowPairs, PairDataset
+from datamodules.flow.pairs import FlowPairs
 from sevenfold.errors import InputError
+from sevenfold.flow.data.layouts import find_pairs
+from sevenfold.flow.data.pairs import PairDataset
 from sevenfold.flow.formats import write_flow, write_image
 from sevenfold.flow.metrics import EndPointError
 

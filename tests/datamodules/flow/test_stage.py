@@ -7,12 +7,12 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from datamodules.flow import FLOW_SETS
-from datamodules.flow.mix import STAGES, Mix
-from datamodules.flow.pairs import PairDataset
 from datamodules.flow.stage import FlowStage
 from sevenfold.config import ConfigError, locate, validate
 from sevenfold.errors import InputError
+from sevenfold.flow.data import FLOW_SETS
+from sevenfold.flow.data.mix import STAGES, Mix
+from sevenfold.flow.data.pairs import PairDataset
 
 REAL = Path(__file__).resolve().parents[3] / "../shared/data/flow"
 needs_real = pytest.mark.skipif(

@@ -2,10 +2,10 @@ import flow_trees
 import pytest
 import pytorch_lightning as pl
 
-from datamodules.flow.sequences import find_sequences
 from datamodules.flow.video import FlowVideo
 from datamodules.sampling import WholeGroups
 from sevenfold.errors import InputError
+from sevenfold.flow.data.sequences import find_sequences
 from sevenfold.records import append_record
 
 

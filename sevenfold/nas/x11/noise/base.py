@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from sevenfold.nas.x11.base import Floats, State
 from sevenfold.nas.x11.noise.draws import Draws, streamed
@@ -56,6 +57,31 @@ class Noise(ABC):
     @abstractmethod
     def load(self, state: Mapping[str, Any]) -> None:
         """Take back ``state``."""
+
+
+class NeuralNoise(Noise):
+    """Noise with a network that gradients train (:class:`sevenfold.nas.x11.base.Neural`)."""
+
+    network: nn.Module | None
+    epochs: int
+    batch_size: int
+    lr: float
+
+    @abstractmethod
+    def begin(self, *data: Floats, stream: Generator) -> None:
+        """Build the network for such data."""
+
+    @abstractmethod
+    def loss(self, *batch: Tensor) -> Tensor:
+        """Return the loss of some rows of the data."""
+
+    @abstractmethod
+    def data(self, given: Deviations) -> tuple[Floats, ...]:
+        """Return what the network is trained on."""
+
+    @abstractmethod
+    def calibrate(self, given: Deviations, stream: Generator) -> None:
+        """Bring mean and spread of draws to those of known deviations, once the network is trained."""
 
 
 class NoNoise(Noise):

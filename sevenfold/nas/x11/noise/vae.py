@@ -18,7 +18,7 @@ from sevenfold.nas.x11.base import (
     network_state,
     train,
 )
-from sevenfold.nas.x11.noise.base import Deviations, Noise
+from sevenfold.nas.x11.noise.base import Deviations, NeuralNoise
 from sevenfold.nas.x11.noise.draws import EXTRA, Draws
 from sevenfold.ranges import Count, LearningRate, Size
 
@@ -51,7 +51,7 @@ class ConditionalVAE(nn.Module):
         return likelihood + 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(1)
 
 
-class NoiseVAE(Noise):
+class NoiseVAE(NeuralNoise):
     """Draw latents, decode, add the decoder's own Gaussian; conditioned on encoding and predicted curve.
 
     A factor for every epoch brings the spread of draws to that of the deviations learned from.

@@ -4,8 +4,8 @@ from typing import Literal
 
 from torchvision.datasets import KittiFlow
 
-from datamodules.flow.file_lists import list_files
-from datamodules.flow.layouts import Pair
+from sevenfold.flow.data.file_lists import list_files
+from sevenfold.flow.data.layouts import Pair
 
 LAYOUT = (
     "KittiFlow/training/image_2/NNNNNN_10.png, NNNNNN_11.png, KittiFlow/training/flow_occ/NNNNNN_10.png and "

@@ -4,8 +4,8 @@ from typing import Literal
 
 from torchvision.datasets import Sintel
 
-from datamodules.flow.file_lists import list_files
-from datamodules.flow.layouts import Pair
+from sevenfold.flow.data.file_lists import list_files
+from sevenfold.flow.data.layouts import Pair
 
 LAYOUT = (
     "Sintel/training/clean|final/SCENE/frame_NNNN.png, Sintel/training/flow/SCENE/frame_NNNN.flo and "

@@ -4,8 +4,8 @@ from typing import Literal
 
 from torchvision.datasets import FlyingThings3D
 
-from datamodules.flow.file_lists import list_files
-from datamodules.flow.layouts import Pair
+from sevenfold.flow.data.file_lists import list_files
+from sevenfold.flow.data.layouts import Pair
 
 LAYOUT = (
     "FlyingThings3D/frames_cleanpass and frames_finalpass/TRAIN|TEST/A|B|C/NNNN/left/NNNN.png and "

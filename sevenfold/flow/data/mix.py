@@ -4,19 +4,22 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch.utils.data import Dataset
 
-from datamodules.flow import FLOW_SETS
-from datamodules.flow.layouts import Pair
-from datamodules.flow.pairs import PairDataset
 from sevenfold.config import locate
 from sevenfold.flow.augment import Augmentation
+from sevenfold.flow.batch import FlowItem
+from sevenfold.flow.data import FLOW_SETS
+from sevenfold.flow.data.layouts import Pair
+from sevenfold.flow.data.pairs import PairDataset
 from sevenfold.flow.sample import Sample
 from sevenfold.seeding import torch_generator
 
+Part = tuple[list[Pair], int, Augmentation]
+"""Pairs, the copies of each, and how they are augmented."""
 Stage = Literal["chairs", "things", "sintel", "kitti"]
 
 
@@ -46,9 +49,7 @@ STAGES: dict[Stage, tuple[Portion, ...]] = {
 }
 
 
-def read_mix(
-    stage: Stage, *, root: str, crop: tuple[int, int], noise: float
-) -> list[tuple[list[Pair], int, Augmentation]]:
+def read_mix(stage: Stage, *, root: str, crop: tuple[int, int], noise: float) -> list[Part]:
     """List a stage's pairs below ``root``, the copies of each and their augmentation."""
     return [
         (
@@ -75,9 +76,7 @@ class Mix(Dataset):
     these two numbers and the seed alone.
     """
 
-    def __init__(
-        self, parts: list[tuple[list[Pair], int, Augmentation]], *, seed: int, epoch_items: int
-    ) -> None:
+    def __init__(self, parts: list[Part], *, seed: int, epoch_items: int) -> None:
         self.parts = [(PairDataset(pairs), rules) for pairs, _, rules in parts]
         self.ends = list(accumulate(copies * len(pairs) for pairs, copies, _ in parts))
         self.seed, self.epoch_items = seed, epoch_items
@@ -85,7 +84,7 @@ class Mix(Dataset):
     def __len__(self) -> int:
         return self.epoch_items
 
-    def __getitem__(self, key: tuple[int, int]) -> dict[str, Any]:
+    def __getitem__(self, key: tuple[int, int]) -> FlowItem:
         epoch, index = key
         passed, position = divmod(epoch * self.epoch_items + index, self.ends[-1])
         chosen = int(_order(self.seed, passed, self.ends[-1])[position])
@@ -94,7 +93,10 @@ class Mix(Dataset):
         item = pairs[index]
         stream = torch_generator(self.seed, "augmentation", passed, chosen)
         sample = rules(Sample(item["image1"], item["image2"], item["flow"], item["valid"]), stream)
-        return {**item, **sample._asdict()}
+        return {
+            **item, "image1": sample.image1, "image2": sample.image2, "flow": sample.flow,
+            "valid": sample.valid,
+        }  # fmt: skip
 
     def place(self, copy: int) -> tuple[int, int]:
         """Return the part, and the index of the pair in it, of one of all the copies."""

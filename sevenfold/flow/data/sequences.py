@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from datamodules.flow.layouts import Pair
 from sevenfold.errors import InputError
+from sevenfold.flow.data.layouts import Pair
 
 PICTURES = (".png", ".ppm", ".jpg", ".jpeg", ".bmp", ".webp")
 

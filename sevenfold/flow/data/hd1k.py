@@ -4,8 +4,8 @@ from typing import Literal
 
 from torchvision.datasets import HD1K
 
-from datamodules.flow.file_lists import list_files
-from datamodules.flow.layouts import Pair
+from sevenfold.flow.data.file_lists import list_files
+from sevenfold.flow.data.layouts import Pair
 
 LAYOUT = "hd1k/hd1k_input/image_2/SSSSSS_NNNN.png and hd1k/hd1k_flow_gt/flow_occ/SSSSSS_NNNN.png"
 

@@ -4,8 +4,8 @@ from typing import Literal
 
 from torchvision.datasets import FlyingChairs
 
-from datamodules.flow.file_lists import list_files
-from datamodules.flow.layouts import Pair
+from sevenfold.flow.data.file_lists import list_files
+from sevenfold.flow.data.layouts import Pair
 
 LAYOUT = (
     "FlyingChairs/data/NNNNN_img1.ppm, NNNNN_img2.ppm, NNNNN_flow.flo and the official split list "

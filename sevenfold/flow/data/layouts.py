@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from sevenfold.errors import InputError
+from sevenfold.flow.padding import PaddingRule
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Pair:
     name: str
 
     @property
-    def padding(self) -> str:
+    def padding(self) -> PaddingRule:
         """The padding rule of the pair's benchmark."""
         return "kitti" if self.dataset == "kitti" else "sintel"
 
