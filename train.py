@@ -93,7 +93,8 @@ def run(config: dict[str, Any], command: Command) -> int:
     from callbacks import CALLBACKS, LOGGERS
     from callbacks.run_folder import RunFolder
     from callbacks.run_identity import choose_folder, discard
-    from callbacks.signals import StopOnSignal
+    from callbacks.signals import SaveAtEnd, StopOnSignal
+    from callbacks.trackers import forgiving
     from datamodules import DATAMODULES
     from lightning_modules import MODELS
     from sevenfold.checkpoint import check_state, read_checkpoint, state_of
@@ -119,13 +120,14 @@ def run(config: dict[str, Any], command: Command) -> int:
     # Lightning's tips and one deprecation of its own would be the first thing a newcomer reads.
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*LeafSpec.*deprecated")
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     stop = StopOnSignal()
     model, data, report = make_parts(stop)
-    callbacks = [stop, *report, *(make() for make in make_callbacks)]
+    callbacks = [SaveAtEnd(stop), *report, *(make() for make in make_callbacks), stop]
+    fit = config["verb"] == "fit"
     if command.ckpt:
-        resume = config["verb"] == "fit"
-        check_state(state_of(read_checkpoint(command.ckpt), command.ckpt, resume=resume), model, command.ckpt)
+        check_state(state_of(read_checkpoint(command.ckpt), command.ckpt, resume=fit), model, command.ckpt)
     if command.verb == "check":
         print(f"ok: {config['name']}")
         return 0
@@ -134,7 +136,12 @@ def run(config: dict[str, Any], command: Command) -> int:
     claim = choose_folder(config, command.resume, command.shard)
     try:
         folder = claim.folder
-        loggers = [make() for make in prepare_each("logger", LOGGERS, run=dict(bound, folder=folder))]
+        last = folder / "checkpoints/last.ckpt"
+        if goes_on := claim.resumed and fit and last.is_file():
+            check_state(state_of(read_checkpoint(last), last, resume=True), model, last)
+        ckpt = str(last) if goes_on else command.ckpt
+        make_loggers = prepare_each("logger", LOGGERS, run=dict(bound, folder=folder))
+        loggers = [forgiving(make()) for make in make_loggers]
         callbacks.insert(0, RunFolder(folder, config))
         trainer = prepare_trainer(logger=loggers, callbacks=callbacks, default_root_dir=folder)()
     except (MisconfigurationException, ValueError) as error:
@@ -145,11 +152,10 @@ def run(config: dict[str, Any], command: Command) -> int:
     except BaseException:
         claim.release()
         raise
-    last = folder / "checkpoints/last.ckpt"
-    ckpt = str(last) if claim.resumed and config["verb"] == "fit" and last.is_file() else command.ckpt
     try:
         return execute(trainer, model, data, config, ckpt)
     finally:
+        stop.leave()
         claim.release()
 
 
@@ -224,7 +230,7 @@ def execute(trainer: Any, model: Any, data: Any, config: dict[str, Any], ckpt: s
         kept = stop.path if stop.path.is_file() else "none"
         raise Diverged(f"{error}; the last finite checkpoint: {kept}") from None
     except (Interrupted, KeyboardInterrupt, SystemExit) as error:  # Lightning turns Ctrl-C into SystemExit
-        stop.number = getattr(error, "number", signal.SIGINT)
+        stop.number = stop.number or getattr(error, "number", signal.SIGINT)
     except BaseException:
         results.write("failed")
         raise

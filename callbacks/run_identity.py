@@ -18,6 +18,7 @@ from sevenfold.files import write_text
 from sevenfold.run_lock import RunLock, alone, is_live
 
 INHERITED = "SEVENFOLD_RUN_FOLDER"
+RESUMED = "SEVENFOLD_RESUMED"  # beside it: whether the run goes on, which all ranks must agree on
 SLURM = ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID")
 Config = Node
 Resume = Literal["no", "yes", "must"]
@@ -48,11 +49,11 @@ def choose_folder(config: Config, resume: Resume = "no", shard: tuple[int, int] 
     ``InputError``. Shards of one study share a folder. Everything else gets a new version.
     """
     if INHERITED in os.environ and os.environ.get("LOCAL_RANK", "0") != "0":
-        return Claim(Path(os.environ[INHERITED]), None, False)
+        return Claim(Path(os.environ[INHERITED]), None, os.environ.get(RESUMED) == "yes")
     outside = next((kind() for kind in (TorchElasticEnvironment, SLURMEnvironment) if kind.detect()), None)
     if outside is None or outside.world_size() == 1:
         claim = _claim(config, resume, shard)
-        os.environ[INHERITED] = str(claim.folder)
+        os.environ |= {INHERITED: str(claim.folder), RESUMED: "yes" if claim.resumed else "no"}
         return claim
     chosen = _claim(config, resume, shard) if outside.global_rank() == 0 else None
     box = [(str(chosen.folder), chosen.resumed) if chosen else None]
@@ -67,6 +68,11 @@ def choose_folder(config: Config, resume: Resume = "no", shard: tuple[int, int] 
 def _claim(config: Config, resume: Resume, shard: tuple[int, int]) -> Claim:
     """Choose and lock a folder while no other run chooses one of this name."""
     root = Path(config["output_dir"]).absolute() / config["name"]
+    nothing = InputError(
+        f"--resume=must: no unfinished run of this configuration in '{root}' that is not running"
+    )
+    if resume == "must" and not root.is_dir():
+        raise nothing
     root.mkdir(parents=True, exist_ok=True)
     lock_name = "run.lock" if shard == (1, 1) else f"shard_{shard[0]}.lock"
     with alone(root / ".choosing"):
@@ -77,9 +83,7 @@ def _claim(config: Config, resume: Resume, shard: tuple[int, int]) -> Claim:
             if lock.acquire():
                 return Claim(folder, lock, True)
         if resume == "must":
-            raise InputError(
-                f"--resume=must: no unfinished run of this configuration in '{root}' that is not running"
-            )
+            raise nothing
         numbers = [_number(folder) for folder in _versions(root)]
         folder = root / f"version_{max(numbers, default=-1) + 1}"
         folder.mkdir()

@@ -5,12 +5,14 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
 import pytorch_lightning as pl
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
+Handler = Callable[[int, FrameType | None], object] | int | None
 EVERY = 10  # batches between two questions whether another rank has had a signal
 
 
@@ -28,7 +30,8 @@ class StopOnSignal(pl.Callback):
     After SIGTERM, SIGINT, SIGUSR1 or SIGUSR2 a training saves at the end of the batch and raises
     :class:`Interrupted`; evaluation ends after the batch; a study ends after the piece in hand (it looks at
     ``number``). Under SLURM the job is then requeued after SIGUSR1. A second SIGINT ends at once. An error
-    saves too, where no other rank would be waited for.
+    saves too, where no other rank would be waited for. It comes after callbacks that average weights or look
+    for divergence at the end of a batch; :class:`SaveAtEnd` comes before them.
 
     Args:
         minutes: between two checkpoints in the middle of an epoch.
@@ -39,6 +42,7 @@ class StopOnSignal(pl.Callback):
         self.number: int | None = None
         self._saved = time.monotonic()
         self._launcher: object = None
+        self._before: dict[signal.Signals, Handler] = {}
 
     def requested(self) -> bool:
         """Tell whether a signal has asked the run to end."""
@@ -49,9 +53,19 @@ class StopOnSignal(pl.Callback):
         self._launcher = trainer.strategy.launcher
         self.path = Path(trainer.default_root_dir) / "checkpoints/last.ckpt"
         for number in SIGNALS:
-            signal.signal(number, self._receive)
+            before = signal.signal(number, self._receive)
+            self._before.setdefault(number, before)
 
     on_sanity_check_start = on_train_start = on_validation_start = on_test_start = on_predict_start = listen
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Listen while data is opened; Lightning takes SIGTERM back between this and the start."""
+        self.listen(trainer)
+
+    def leave(self) -> None:
+        """Give the signals back to whoever had them before the run."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.number is not None and number == signal.SIGINT:
@@ -84,28 +98,39 @@ class StopOnSignal(pl.Callback):
             return
         end, due = self._asked(trainer, batch_idx)
         if end or due:
-            self._save(trainer)
+            self.save(trainer)
         if end:
             self._end(trainer)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save between two epochs, with all that validation has brought; end, if asked to."""
         if trainer.current_epoch > 0:
-            self._save(trainer)
+            _begin_epoch(trainer)
+            self.save(trainer)
         if self._asked(trainer, 0)[0]:
             self._end(trainer)
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save the end of training."""
-        self._save(trainer)
-
     def _end_if_asked(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
-        if self.number is not None and trainer.world_size == 1 and not trainer.training:
+        # A training that validates ends when it has saved what this brings.
+        if self.number is not None and trainer.world_size == 1 and trainer.state.fn != "fit":
             self._end(trainer)
 
     on_test_batch_end = on_validation_batch_end = _end_if_asked
 
-    def _save(self, trainer: pl.Trainer) -> None:
+    def on_predict_batch_start(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        batch: object,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """End before a further batch; a study ends by itself, for pieces in hand are still collected."""
+        if not hasattr(pl_module, "stopping"):
+            self._end_if_asked(trainer, pl_module)
+
+    def save(self, trainer: pl.Trainer) -> None:
+        """Write the checkpoint."""
         if not trainer.fast_dev_run:
             trainer.save_checkpoint(self.path)
         self._saved = time.monotonic()
@@ -119,7 +144,33 @@ class StopOnSignal(pl.Callback):
         """Save what a failed training had reached, unless other ranks would be waited for."""
         resumable = trainer.training and trainer.global_step > 0 and trainer.world_size == 1
         if resumable and isinstance(exception, Exception) and getattr(exception, "saves", True):
-            self._save(trainer)
+            self.save(trainer)
+
+
+class SaveAtEnd(pl.Callback):
+    """Saves the end of a training, before averaged weights take the place of those that were trained."""
+
+    def __init__(self, stop: StopOnSignal) -> None:
+        self.stop = stop
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save."""
+        self.stop.save(trainer)
+
+
+def _begin_epoch(trainer: pl.Trainer) -> None:
+    """Count batches from zero, as Lightning does a moment later.
+
+    A checkpoint that still counts those of the last epoch would make Lightning pass over the new one.
+    """
+    loop = trainer.fit_loop.epoch_loop
+    for progress in (
+        loop.batch_progress,
+        loop.scheduler_progress,
+        loop.automatic_optimization.optim_progress,
+    ):
+        progress.reset_on_run()
+    loop.val_loop.batch_progress.total.reset()
 
 
 def requeue(number: int) -> None:

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -12,6 +12,31 @@ from callbacks.run_identity import Config
 
 MAX_PICTURES = 12
 Numbers = Mapping[str, float]
+
+
+CALLS = ("log_metrics", "log_hyperparams", "save", "finalize", "after_save_checkpoint")
+"""What Lightning asks of a logger while a run goes on."""
+
+
+def forgiving(logger: Logger) -> Logger:
+    """Return the logger with its errors turned into warnings: the run matters more than what watches it.
+
+    The CSV file is exempt: it lies in the run folder, whose disk has failed if it does.
+    """
+    if not isinstance(logger, CSVLogger):
+        for name in CALLS:
+            setattr(logger, name, _guarded(getattr(logger, name), type(logger).__name__))
+    return logger
+
+
+def _guarded(call: Callable[..., None], name: str) -> Callable[..., None]:
+    def guarded(*arguments: object, **options: object) -> None:
+        try:
+            call(*arguments, **options)
+        except Exception as error:
+            warnings.warn(f"{name} does not answer ({error}); the run goes on", stacklevel=1)
+
+    return guarded
 
 
 def report(trainer: pl.Trainer, config: Config, scalars: Mapping[str, object], folder: Path) -> None:

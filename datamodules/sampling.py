@@ -5,6 +5,7 @@ from itertools import islice
 from typing import TypedDict, cast
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.overrides.distributed import UnrepeatedDistributedSampler
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
@@ -55,20 +56,29 @@ class EpochLoader(DataLoader):
     """
 
     position = 0
+    _begun: int | None = None  # the epoch that ``position`` belongs to
     _resume: dict[str, int] | None = None
 
     def __iter__(self) -> Iterator[object]:  # type: ignore[override]
         resume, self._resume = self._resume, None
         sampler = cast(EpochSampler, self.sampler)
+        self._begun = sampler.epoch
         self.position = resume["position"] if resume and resume["epoch"] == sampler.epoch else 0
         sampler.skip = self.position * (self.batch_size or 1)
-        for batch in super().__iter__():
+        random = torch.get_rng_state()
+        batches = super().__iter__()
+        if self.position:  # PyTorch draws a number for each iterator; this epoch's has been drawn
+            torch.set_rng_state(random)
+        for batch in batches:
             self.position += 1
             yield batch
 
     def state_dict(self) -> dict[str, int]:
-        """Return the epoch and how many of its batches were handed out."""
-        return {"epoch": cast(EpochSampler, self.sampler).epoch, "position": self.position}
+        """Return the epoch and how many of its batches were handed out, in earlier runs included."""
+        if self._resume is not None:
+            return dict(self._resume)
+        epoch = cast(EpochSampler, self.sampler).epoch
+        return {"epoch": epoch, "position": self.position if self._begun == epoch else 0}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Leave those batches out when the same epoch begins."""

@@ -49,7 +49,9 @@ def check_blocks(path: str | Path) -> None:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
     except Exception as error:  # damaged headers raise whatever their bytes happen to mean
-        raise InputError(f"'{path}' is damaged: {error}; use an earlier checkpoint") from None
+        raise InputError(
+            f"'{path}' is damaged: {error or type(error).__name__}; use an earlier checkpoint"
+        ) from None
     if damaged is not None:
         raise InputError(
             f"'{path}' is damaged: block '{damaged}' fails its checksum; use an earlier checkpoint"
@@ -98,7 +100,6 @@ RESUMABLE = (
     "loops",
     "optimizer_states",
     "lr_schedulers",
-    "pytorch-lightning_version",
 )
 
 
@@ -107,6 +108,8 @@ def state_of(content: Mapping[str, Any], path: str | Path, resume: bool = False)
     state = content.get("state_dict")
     if not isinstance(state, Mapping) or not all(isinstance(key, str) for key in state):
         raise InputError(f"'{path}' holds no weights by name ('state_dict'): it is no checkpoint of a run")
+    if "pytorch-lightning_version" not in content:  # Lightning reads it first, whatever it is to do
+        raise InputError(f"'{path}' is no checkpoint of a run: it lacks 'pytorch-lightning_version'")
     if resume and (missing := [key for key in RESUMABLE if key not in content]):
         message = (
             f"'{path}' cannot be resumed: it lacks {', '.join(missing)} (a checkpoint of weights alone?)"

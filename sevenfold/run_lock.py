@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 HEARTBEAT = 10.0  # seconds between two signs of life
@@ -27,35 +27,57 @@ class RunLock:
 
     def acquire(self) -> bool:
         """Take the lock; return False if a live run has it."""
-        if self.path.exists() and is_live(self.path):
-            return False
         if self.path.exists():
-            void = self.path.with_name(f"{self.path.name}.{self.token}")
-            try:
-                os.rename(self.path, void)  # of several who try, one succeeds
-            except FileNotFoundError:
-                return False
-            void.unlink()
-        try:
-            with open(self.path, "x", encoding="utf-8") as file:
-                json.dump({"host": socket.gethostname(), "pid": os.getpid(), "token": self.token}, file)
-        except FileExistsError:
+            taken = not is_live(self.path) and self._replace()
+        else:
+            taken = _create(self.path, self.token)
+        if taken:
+            threading.Thread(target=self._beat, daemon=True, name="run-lock").start()
+        return taken
+
+    def _replace(self) -> bool:
+        """Put this lock in the place of one that is void; of several who try, one succeeds.
+
+        Whoever would remove a void lock by its name alone could remove the new one of a faster process: only
+        the holder of a second file may replace, and looks once more when it has that.
+        """
+        second = self.path.with_name(f"{self.path.name}.replacing")
+        if not _create(second, self.token):
+            if not is_live(second):  # killed within these lines
+                second.unlink(missing_ok=True)
             return False
-        threading.Thread(target=self._beat, daemon=True, name="run-lock").start()
-        return True
+        try:
+            if not self.path.exists() or is_live(self.path):
+                return False
+            new = self.path.with_name(f"{self.path.name}.{self.token}")
+            _create(new, self.token)
+            os.replace(new, self.path)
+            return True
+        finally:
+            second.unlink(missing_ok=True)
 
     def _beat(self) -> None:
         while not self._ended.wait(HEARTBEAT):
-            try:
+            if _owner(self.path).get("token") != self.token:
+                return  # void for a while, and somebody has taken it over
+            with suppress(FileNotFoundError):
                 os.utime(self.path)
-            except FileNotFoundError:
-                return
 
     def release(self) -> None:
         """Give the lock back, unless somebody has taken it over."""
         self._ended.set()
         if _owner(self.path).get("token") == self.token:
             self.path.unlink(missing_ok=True)
+
+
+def _create(path: Path, token: str) -> bool:
+    """Create the file of a lock; return False if there is one."""
+    try:
+        with open(path, "x", encoding="utf-8") as file:
+            json.dump({"host": socket.gethostname(), "pid": os.getpid(), "token": token}, file)
+    except FileExistsError:
+        return False
+    return True
 
 
 def _owner(path: Path) -> dict[str, object]:
@@ -69,18 +91,19 @@ def _owner(path: Path) -> dict[str, object]:
 def is_live(path: Path) -> bool:
     """Tell whether the lock at ``path`` belongs to a run that still goes on."""
     owner = _owner(path)
-    if owner.get("host") == socket.gethostname() and isinstance(owner.get("pid"), int):
-        return _runs(int(str(owner["pid"])))
+    if owner.get("host") == socket.gethostname() and not _runs(owner.get("pid")):
+        return False
     try:
         return _server_time(path.parent) - path.stat().st_mtime < STALE
     except FileNotFoundError:
         return False
 
 
-def _runs(pid: int) -> bool:
+def _runs(pid: object) -> bool:
+    """Tell whether this machine has a process of that number; it may be a later one of another program."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        os.kill(int(str(pid)), 0)
+    except (ProcessLookupError, ValueError, OverflowError):
         return False
     except PermissionError:  # somebody else's process
         return True

@@ -28,9 +28,11 @@ def toy_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A configuration of the toy family, its parts in the tables, all output under ``tmp_path``."""
     from datamodules import DATAMODULES
     from lightning_modules import MODELS
+    from sevenfold.studies import STUDIES
 
     monkeypatch.setitem(MODELS, "toy", "toy:ToyModule")
     monkeypatch.setitem(DATAMODULES, "toy", "toy:ToyData")
+    monkeypatch.setitem(STUDIES, "toy", "toy:Draws")
     monkeypatch.delenv("SEVENFOLD_RUN_FOLDER", raising=False)
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "toy.yaml"
@@ -44,6 +46,20 @@ def toy_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "enable_model_summary": False,
             "deterministic": True,
         },
+        "callbacks": {"progress": None},
+    }
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+@pytest.fixture
+def toy_study(toy_config: Path) -> Path:
+    """A configuration of the toy study, beside ``toy_config``."""
+    path = toy_config.with_name("draws.yaml")
+    content = {
+        "base": str(ROOT / "configs/base/study.yaml"),
+        "name": "toy",
+        "study": {"name": "toy"},
         "callbacks": {"progress": None},
     }
     path.write_text(yaml.safe_dump(content))

@@ -9,7 +9,7 @@ import torch
 from sevenfold.checkpoint import RESUMABLE, read_checkpoint, state_of, stored_config
 from sevenfold.errors import InputError
 
-WHOLE = {key: {} for key in RESUMABLE}
+WHOLE = {**dict.fromkeys(RESUMABLE, {}), "pytorch-lightning_version": "2.6.0"}
 
 
 def saved(path: Path, content: Any) -> Path:

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from sevenfold.checkpoint import read_checkpoint
 from sevenfold.errors import InputError
+from sevenfold.records import read_folder
 from train import main
 
 Run = Callable[..., Path]
@@ -66,11 +67,41 @@ def test_resumed_training_equals_uninterrupted(run_toy: Run, kind: str, ema: boo
 
 def test_a_checkpoint_alone_evaluates(run_toy: Run) -> None:
     trained = run_toy()
-    checkpoint = next(p for p in (trained / "checkpoints").glob("epoch=*.ckpt"))
+    checkpoint = next((trained / "checkpoints").glob("epoch=*.ckpt"))
     tested = run_toy("test", "--ckpt", str(checkpoint), config=False)
     assert tested != trained and results(tested)["verb"] == "test"
     assert results(tested)["metrics"]["test/loss"] == pytest.approx(results(trained)["metrics"]["test/loss"])
     assert "val/loss" in results(run_toy("validate", "--ckpt", str(checkpoint), config=False))["metrics"]
+
+
+def test_a_study_records_trials_and_continues_after_a_kill(toy_study: Path) -> None:
+    arguments, runs = ["--config", str(toy_study)], toy_study.parent / "runs/toy"
+    assert main(arguments) == main(arguments) == 0, "a finished run is not continued"
+    whole, again = runs / "version_0", runs / "version_1"
+    records = read_folder(whole / "records")
+    assert [record["key"] for record in records] == [f"{trial:03d}" for trial in range(6)]
+    assert results(whole)["metrics"]["draw/value/n"] == 6 and (whole / "report.html").is_file()
+
+    # as a kill would leave it: records of three trials, the last one cut short
+    (again / "results.json").unlink()
+    lines = (again / "records/records.jsonl").read_text().splitlines(keepends=True)
+    (again / "records/records.jsonl").unlink()
+    (again / "records/rank_0.jsonl").write_text("".join(lines[:3])[:-7])
+    assert main(arguments) == 0 and not (runs / "version_2").exists()
+    assert read_folder(again / "records") == records
+    assert results(again)["metrics"] == results(whole)["metrics"]
+
+
+@pytest.mark.parametrize("verb", ["test", "validate", "predict"])
+def test_nothing_is_evaluated_without_weights_by_accident(
+    verb: str, toy_config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([verb, "--config", str(toy_config)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {verb}: no trained weights") and error.count("\n") == 1
+    assert "--untrained" in error and list(toy_config.parent.iterdir()) == [toy_config]
+    if verb != "predict":  # the toy predicts nothing
+        assert main([verb, "--config", str(toy_config), "--untrained"]) == 0
 
 
 @pytest.mark.parametrize(
@@ -140,7 +171,7 @@ def test_bad_input_met_by_a_worker_is_one_line(
     monkeypatch.setattr(toy.Points, "__getitem__", broken)
     monkeypatch.setattr(toy.ToyData, "test_dataloader", loader)
     with pytest.raises(AssertionError):
-        run_toy("test")
+        run_toy("test", "--untrained")
     assert capsys.readouterr().err.strip().endswith("error: 'a.png' is truncated; copy it again")
 
 
@@ -169,12 +200,12 @@ def test_failures_leave_their_status(run_toy: Run, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_full_disk_is_one_line(run_toy: Run, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    import sevenfold.results
+    import sevenfold.files
 
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device", "config.yaml")
 
-    monkeypatch.setattr(sevenfold.results.os, "fsync", full)
+    monkeypatch.setattr(sevenfold.files.os, "fsync", full)
     with pytest.raises(AssertionError):
         run_toy()
     assert (

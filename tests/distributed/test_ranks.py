@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from sevenfold.checkpoint import read_checkpoint
+from sevenfold.records import read_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 TWO = ["trainer.devices=2", "trainer.strategy=ddp"]
@@ -22,6 +23,16 @@ def start(program: Path, cwd: Path, *arguments: str) -> None:
         cwd=cwd, env={**environment, "PYTHONPATH": paths}, capture_output=True, text=True, timeout=900,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.mark.distributed
+def test_one_and_two_processes_give_the_same_records(toy_study: Path) -> None:
+    from train import main
+
+    assert main(["--config", str(toy_study), "name=one"]) == 0
+    start(ROOT / "tests/toy_train.py", Path.cwd(), "--config", str(toy_study), "name=two", *TWO)
+    assert read_folder("runs/two/version_0/records") == read_folder("runs/one/version_0/records")
+    assert [path.name for path in Path("runs/two/version_0/records").iterdir()] == ["records.jsonl"]
 
 
 @pytest.mark.distributed
