@@ -54,6 +54,11 @@ def node(name: str) -> dict[str, Any]:
     return small
 
 
+def seed(name: str) -> int:
+    """Return the seed that the recipe of a study has."""
+    return int(compose([read_file(ROOT / f"configs/{RECIPES[name]}.yaml")])["seed"])
+
+
 def command(*arguments: str) -> list[str]:
     """Return a command line of ``train.py``."""
     return [sys.executable, str(ROOT / "train.py"), *arguments]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from studies import FEWER, RECIPES, command, environment, node, settings
+from studies import FEWER, RECIPES, command, environment, node, seed, settings
 
 from sevenfold.config import build
 from sevenfold.executors.here import Here
@@ -37,7 +37,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Stu
     def run(name: str) -> tuple[Study[Any], Records]:
         if name not in cache:
             study = make(name)
-            cache[name] = study, study.run_all(tmp_path_factory.mktemp(name))
+            cache[name] = study, study.run_all(tmp_path_factory.mktemp(name), seed=seed(name))
         return cache[name]
 
     return run
@@ -117,9 +117,9 @@ def test_a_cut_study_goes_on_to_the_same_records(name: str, whole: Any, tmp_path
     first = make(name)
     after = len(first.pieces()) // 2
     with pytest.raises(OSError, match="cut"):
-        first.run_all(tmp_path, executor=Cut(after))
+        first.run_all(tmp_path, seed=seed(name), executor=Cut(after))
     assert len(RecordFiles(tmp_path).keys()) == sum(len(piece.keys) for piece in study.pieces()[:after])
-    assert plain(make(name).run_all(tmp_path), study) == plain(records, study)
+    assert plain(make(name).run_all(tmp_path, seed=seed(name)), study) == plain(records, study)
 
 
 @pytest.mark.parametrize("name", NAMES)
