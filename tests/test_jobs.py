@@ -478,11 +478,11 @@ SMALL_FLOW = [
 FITS = {
     "flow/demo": SMALL_FLOW,
     "nas/predictor_mlp": [],
-    "fairness/base_adult": ["data.table={name: synthetic}"],
+    "fairness/base_adult": ["data={name: fairness_rows, source: {name: synthetic, n: 400}, protected: a}"],
     "fairness/base_images": [],
     "diffreps/train_unet_digits": [],
-    "nas/x11_fit_digits": [],
 }
+"""Fit recipes that may use several devices; surrogates of curves are made once, on one."""
 
 
 @pytest.mark.slow
