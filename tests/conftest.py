@@ -78,3 +78,14 @@ def run_toy(toy_config: Path) -> Callable[..., Path]:
         )
 
     return run
+
+
+@pytest.fixture
+def fit(toy_config: Path) -> Callable[..., int]:
+    """Run the toy with settings in this process; return the exit status."""
+    from train import main
+
+    def run(*arguments: str) -> int:
+        return main(["--config", str(toy_config), *arguments])
+
+    return run
