@@ -152,6 +152,8 @@ def test_facts_come_from_the_data_module_or_from_the_caller(quick_trainer: Calla
 
 @pytest.mark.parametrize("model", [name for name in MODELS if hasattr(locate(MODELS[name]), "prepare_for")])
 def test_without_facts_one_line_says_what_to_do(model: str, quick_trainer: Callable[[], pl.Trainer]) -> None:
+    if model == "denoiser_trainer":
+        pytest.importorskip("diffusers", reason="needs the extra diffrep (diffusers)")
     options = {
         "nas_predictor": {"training": {"standardize": True}},
         "noise_study": {"noises": {"gauss": {"name": "gauss"}}},
