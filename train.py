@@ -122,7 +122,7 @@ def run(config: dict[str, Any], command: Command) -> int:
     warnings.filterwarnings("ignore", message=".*LeafSpec.*deprecated")
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
     pl.seed_everything(config["seed"], workers=True, verbose=False)
-    stop = StopOnSignal()
+    stop = StopOnSignal(minutes=config["checkpoint_minutes"])
     model, data, report = make_parts(stop)
     callbacks = [SaveAtEnd(stop), *report, *(make() for make in make_callbacks), stop]
     fit = config["verb"] == "fit"

@@ -37,7 +37,7 @@ class StopOnSignal(pl.Callback):
         minutes: between two checkpoints in the middle of an epoch.
     """
 
-    def __init__(self, *, minutes: float = 15.0) -> None:
+    def __init__(self, *, minutes: float) -> None:
         self.path, self.minutes = Path("checkpoints/last.ckpt"), minutes
         self.number: int | None = None
         self._saved = time.monotonic()

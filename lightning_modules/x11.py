@@ -112,6 +112,9 @@ class CurveSurrogate(pl.LightningModule):
         """Prepare the ensemble for the data; build and register the networks."""
         if self._surrogate is not None:
             return
+        if stage == "fit" and self.trainer.world_size > 1:
+            message = f"is {self.trainer.world_size}; a surrogate of curves is fitted on one device"
+            raise ConfigError("trainer.devices", message)
         self._surrogate = self._made(self.training_part)
         self.seconds = 0.0
         if stage == "fit":

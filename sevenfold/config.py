@@ -24,7 +24,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from sevenfold.errors import ConfigError, one_line, shown, suggest
 from sevenfold.layers import expanded_size, keep_only, laid_over, merge, nested, overlay
-from sevenfold.ranges import Seed, violations
+from sevenfold.ranges import Positive, Seed, violations
 from sevenfold.yaml_files import LARGEST, check_plain, parse_yaml, read_file
 
 __all__ = [
@@ -60,7 +60,8 @@ class RunConfig:
     Either ``study`` names a component of ``STUDIES``, and ``executor`` one of ``EXECUTORS`` that computes its
     pieces; or ``model`` and ``data`` name components of ``MODELS`` and ``DATAMODULES``. ``trainer`` holds
     options of Lightning's Trainer; ``callbacks`` and ``logger`` map names of ``CALLBACKS`` and ``LOGGERS`` to
-    options, and a null value removes an entry that a base file brought in.
+    options, and a null value removes an entry that a base file brought in. A training writes its last state
+    after every epoch, and every ``checkpoint_minutes`` in between.
     """
 
     model: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -70,6 +71,7 @@ class RunConfig:
     name: str = "run"
     verb: Verb = "fit"
     seed: Seed = 0
+    checkpoint_minutes: Positive = 15.0
     output_dir: str = "runs"
     tags: list[str] = dataclasses.field(default_factory=list)
     test_after_fit: bool = True

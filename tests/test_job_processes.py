@@ -54,7 +54,8 @@ def test_a_hundred_steps_are_thirty_seven_a_kill_and_the_rest(fit: Fit, toy_conf
     long = ["data.size=80", "trainer.max_epochs=5", "model.kind=global", "callbacks.ema={decay: 0.9}"]
     assert fit("name=whole", *long) == 0
     cut = ["--config", str(toy_config), "name=cut", "model.stop_with=9", "model.stop_at=37", *long]
-    status, output = ended(toy_process(*cut, TOY_MINUTES="0"))
+    cut.append("checkpoint_minutes=1e-9")  # after every step
+    status, output = ended(toy_process(*cut))
     assert status == -signal.SIGKILL, output
     assert (
         read_checkpoint(last("cut"))["global_step"] == 37
