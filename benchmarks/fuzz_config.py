@@ -293,7 +293,13 @@ def settle() -> None:
     warnings.simplefilter("ignore")
     sys.unraisablehook = lambda _: None  # time runs out inside finalizers too
     logging.disable(logging.WARNING)
+    # An import that the time limit cuts off leaves a package half made for the rest of the process.
+    import fairlearn.postprocessing  # noqa: F401
+    import sklearn.ensemble  # noqa: F401
     import torch
+
+    with contextlib.suppress(ModuleNotFoundError):
+        import lightgbm  # noqa: F401
 
     torch.set_num_threads(1)
 
