@@ -1,13 +1,18 @@
 """Data modules, by the name a configuration calls them."""
 
-DATAMODULES: dict[str, str] = {
-    "attribute_images": "datamodules.fairness_images:AttributeImages",
-    "curve_tables": "datamodules.x11:CurveTables",
-    "denoiser_images": "datamodules.denoiser:DenoiserImages",
-    "fairness_rows": "datamodules.fairness:FairnessRows",
-    "flow_stage": "datamodules.flow.stage:FlowStage",
-    "pairs": "datamodules.flow.pairs:FlowPairs",
-    "predictor_cells": "datamodules.nas_predictor:PredictorCells",
-    "synthetic": "datamodules.flow.synthetic:SyntheticFlow",
-    "video": "datamodules.flow.video:FlowVideo",
-}
+from sevenfold.tables import ComponentTable
+
+DATAMODULES = ComponentTable(
+    {
+        "attribute_images": "datamodules.fairness_images:AttributeImages",
+        "curve_tables": "datamodules.x11:CurveTables",
+        "denoiser_images": "datamodules.denoiser:DenoiserImages",
+        "fairness_rows": "datamodules.fairness:FairnessRows",
+        "flow_stage": "datamodules.flow.stage:FlowStage",
+        "pairs": "datamodules.flow.pairs:FlowPairs",
+        "predictor_cells": "datamodules.nas_predictor:PredictorCells",
+        "synthetic": "datamodules.flow.synthetic:SyntheticFlow",
+        "video": "datamodules.flow.video:FlowVideo",
+    },
+    holds="data modules",
+)

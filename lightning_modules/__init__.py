@@ -1,14 +1,19 @@
 """Lightning modules, by the name a configuration calls them."""
 
-MODELS: dict[str, str] = {
-    "curve_surrogate": "lightning_modules.x11:CurveSurrogate",
-    "denoiser_trainer": "lightning_modules.denoiser:DenoiserTrainer",
-    "flow": "lightning_modules.flow:FlowModule",
-    "image_classifier": "lightning_modules.tabular:ImageClassifier",
-    "nas_predictor": "lightning_modules.nas_predictor:NASPredictor",
-    "noise_study": "lightning_modules.x11_noise:NoiseStudy",
-    "tabular_classifier": "lightning_modules.tabular:TabularClassifier",
-}
+from sevenfold.tables import ComponentTable
+
+MODELS = ComponentTable(
+    {
+        "curve_surrogate": "lightning_modules.x11:CurveSurrogate",
+        "denoiser_trainer": "lightning_modules.denoiser:DenoiserTrainer",
+        "flow": "lightning_modules.flow:FlowModule",
+        "image_classifier": "lightning_modules.tabular:ImageClassifier",
+        "nas_predictor": "lightning_modules.nas_predictor:NASPredictor",
+        "noise_study": "lightning_modules.x11_noise:NoiseStudy",
+        "tabular_classifier": "lightning_modules.tabular:TabularClassifier",
+    },
+    holds="Lightning modules",
+)
 
 STUDY_MODULES: dict[str, str] = {
     "debias": "lightning_modules.debias:DebiasModule",

@@ -9,7 +9,6 @@ imports torch.
 
 import dataclasses
 import functools
-import importlib
 import inspect
 import re
 import typing
@@ -24,7 +23,8 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from sevenfold.errors import ConfigError, one_line, shown, suggest
 from sevenfold.layers import expanded_size, keep_only, laid_over, merge, nested, overlay
-from sevenfold.ranges import Positive, Seed, violations
+from sevenfold.ranges import Positive, Seed, inside, violations
+from sevenfold.tables import OneOf, component, locate, mark_of
 from sevenfold.yaml_files import LARGEST, check_plain, parse_yaml, read_file
 
 __all__ = [
@@ -193,14 +193,6 @@ def _one_line(error: Exception) -> str:
     )
 
 
-def locate(reference: str) -> Any:
-    """Import what a table entry ``"package.module:attribute"`` stands for; a missing optional package is
-    explained.
-    """
-    module, _, attribute = reference.partition(":")
-    return getattr(importlib.import_module(module), attribute)
-
-
 @dataclasses.dataclass(frozen=True)
 class Field:
     """One option of a component: its annotation with ranges, what OmegaConf can hold of it, its default."""
@@ -252,6 +244,7 @@ def validate(
         if option not in fields:
             raise ConfigError(f"{prefix}{option}", f"unknown key. {suggest(option, fields)}")
         converted[option] = _convert(fields[option], value, f"{prefix}{option}")
+        check_components(fields[option].annotation, converted[option], f"{prefix}{option}")
     for option, field in fields.items():
         if field.default is MISSING and option not in options:
             raise ConfigError(f"{prefix}{option}", "is required but missing")
@@ -296,6 +289,26 @@ def _merged(structure: Any, value: Any) -> tuple[Any, Any]:
         raise ConfigError("", f"cannot use {shown(value)}: {one_line(error)}") from None
 
 
+def check_components(annotation: Any, value: Any, key: str) -> None:
+    """Check the components named inside an option's value, and their options, at every depth.
+
+    A node without a name leaves the choice to its owner; only the owner can check it.
+    """
+    mark = mark_of(annotation)
+    if mark is None:
+        for part, inner, place in inside(annotation, value):
+            check_components(part, inner, f"{key}{place}")
+    elif isinstance(value, Mapping) and isinstance(mark, OneOf):
+        if "name" in value:
+            table = mark.table()
+            options = {option: inner for option, inner in value.items() if option != "name"}
+            validate(named(table, value, key), options, key, table.given)
+    elif isinstance(value, Mapping) and value:
+        validate(locate(mark.target), value, key)
+    elif isinstance(value, str) and isinstance(mark, OneOf):
+        component(mark.table(), value, key)
+
+
 def name_of(node: Any, key: str, table: Iterable[str] = ()) -> str:
     """Return the name of a component from its node ``{"name": ..., option: value, ...}``."""
     if isinstance(node, Mapping) and isinstance(node.get("name"), str):
@@ -305,10 +318,7 @@ def name_of(node: Any, key: str, table: Iterable[str] = ()) -> str:
 
 def named(table: Mapping[str, str], node: Any, key: str) -> Any:
     """Import and return the component of ``table`` that ``node`` names; ``key`` is where it stands."""
-    name = name_of(node, key, table)
-    if name not in table:
-        raise ConfigError(f"{key}.name", f"{shown(name)} is not known. {suggest(name, table)}")
-    return locate(table[name])
+    return component(table, name_of(node, key, table), f"{key}.name")
 
 
 @contextmanager
@@ -328,7 +338,8 @@ def prepare(table: Mapping[str, str], node: Mapping[str, Any], key: str, **given
     """
     target = named(table, node, key)
     options = {option: value for option, value in node.items() if option != "name"}
-    converted = validate(target, options, key, given)
+    supplied = {*given, *getattr(table, "given", ())}
+    converted = validate(target, options, key, supplied)
 
     def construct() -> Any:
         try:
@@ -339,7 +350,7 @@ def prepare(table: Mapping[str, str], node: Mapping[str, Any], key: str, **given
         except Exception as error:
             if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
                 raise ConfigError(key, f"does not fit into memory: {one_line(error)}") from None
-            if not table[node["name"]].startswith(FOREIGN):
+            if not table.get(node["name"], "").startswith(FOREIGN):
                 raise
             raise ConfigError(key, one_line(error)) from None
 

@@ -119,7 +119,7 @@ def violations(annotation: Any, value: Any, key: str) -> Iterator[tuple[str, str
     instances) are searched by their annotations.
     """
     bounds = tuple(m for m in getattr(annotation, "__metadata__", ()) if isinstance(m, Range))
-    if bounds:
+    if hasattr(annotation, "__metadata__"):
         annotation = typing.get_args(annotation)[0]
     if isinstance(value, int | float) and not isinstance(value, bool):
         options = bounds or _choices(annotation, value)
@@ -128,7 +128,7 @@ def violations(annotation: Any, value: Any, key: str) -> Iterator[tuple[str, str
     elif isinstance(value, Mapping | list) and _single(annotation):
         yield key, f"expected a single value, got {shown(value)}"
     else:
-        for part, inner, place in _parts(annotation, value):
+        for part, inner, place in inside(annotation, value):
             yield from violations(part, inner, f"{key}{place}")
 
 
@@ -154,12 +154,14 @@ def _choices(annotation: Any, value: float) -> list[Range]:
     return ranges or [FINITE]
 
 
-def _parts(annotation: Any, value: Any) -> Iterator[tuple[Any, Any, str]]:
+def inside(annotation: Any, value: Any) -> Iterator[tuple[Any, Any, str]]:
     """Yield (annotation, value, key below) of everything directly inside a container."""
+    if hasattr(annotation, "__metadata__"):
+        annotation = typing.get_args(annotation)[0]
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (typing.Union, types.UnionType):
         for member in arguments:
-            yield from _parts(member, value)
+            yield from inside(member, value)
     elif dataclasses.is_dataclass(annotation) and isinstance(value, Mapping):
         hints = typing.get_type_hints(annotation, include_extras=True)
         yield from ((hints[name], inner, f".{name}") for name, inner in value.items() if name in hints)

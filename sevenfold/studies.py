@@ -3,8 +3,9 @@
 from sevenfold.diffreps.studies import STUDIES as DIFFREPS
 from sevenfold.fairness.studies import STUDIES as FAIRNESS
 from sevenfold.nas.studies import STUDIES as NAS
+from sevenfold.tables import ComponentTable
 
-STUDIES: dict[str, str] = {**NAS, **FAIRNESS, **DIFFREPS}
+STUDIES = ComponentTable({**NAS, **FAIRNESS, **DIFFREPS}, holds="studies")
 
 FORMER: dict[str, tuple[str, str]] = {
     "benchmark_description": ("benchmark_description", "nas/describe_benchmark"),

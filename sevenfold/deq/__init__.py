@@ -4,13 +4,21 @@ Nothing heavy is imported here; take what you need from its own file, for instan
 ``from sevenfold.deq.solve import solve`` and ``from sevenfold.deq.anderson import Anderson``.
 """
 
-SOLVERS: dict[str, str] = {
-    "fixed_point": "sevenfold.deq.fixed_point:FixedPoint",
-    "anderson": "sevenfold.deq.anderson:Anderson",
-    "broyden": "sevenfold.deq.broyden:Broyden",
-}
+from sevenfold.tables import ComponentTable
 
-BACKWARDS: dict[str, str] = {
-    "implicit": "sevenfold.deq.implicit:Implicit",
-    "phantom": "sevenfold.deq.phantom:Phantom",
-}
+SOLVERS = ComponentTable(
+    {
+        "fixed_point": "sevenfold.deq.fixed_point:FixedPoint",
+        "anderson": "sevenfold.deq.anderson:Anderson",
+        "broyden": "sevenfold.deq.broyden:Broyden",
+    },
+    holds="fixed-point solvers",
+)
+
+BACKWARDS = ComponentTable(
+    {
+        "implicit": "sevenfold.deq.implicit:Implicit",
+        "phantom": "sevenfold.deq.phantom:Phantom",
+    },
+    holds="rules for the gradient of an equilibrium",
+)

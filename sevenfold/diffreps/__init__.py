@@ -5,83 +5,112 @@ moves parameters so that they render a target (``SOLVERS``), noise of views stay
 (``VIEW_NOISES``), and a method puts them together (``METHODS``). Nothing heavy is imported here.
 """
 
-PRIORS: dict[str, str] = {
-    "diffusers_pipeline": "sevenfold.diffreps.priors.pipeline:diffusers_pipeline",
-    "gaussian": "sevenfold.diffreps.priors.fitted:gaussian",
-    "gmm": "sevenfold.diffreps.priors.fitted:gmm",
-    "kde": "sevenfold.diffreps.priors.kde:kde",
-    "points": "sevenfold.diffreps.priors.points:points",
-    "state_dict": "sevenfold.diffreps.priors.network:state_dict",
-    "unet": "sevenfold.diffreps.priors.network:unet",
-}
+from sevenfold.tables import ComponentTable
 
-REPRESENTATIONS: dict[str, str] = {
-    "autoencoded": "sevenfold.diffreps.representations.autoencoded:Autoencoded",
-    "curve": "sevenfold.diffreps.representations.curve:Curve",
-    "fourier": "sevenfold.diffreps.representations.fourier:Fourier",
-    "fourier_linear": "sevenfold.diffreps.representations.fourier:FourierLinear",
-    "gaussians2d": "sevenfold.diffreps.representations.gaussians2d:Gaussians2D",
-    "grid": "sevenfold.diffreps.representations.grid:Grid",
-    "hashgrid": "sevenfold.diffreps.representations.grid:HashGrid",
-    "ink_volume": "sevenfold.diffreps.representations.ink_volume:InkVolume",
-    "mlp_nerf": "sevenfold.diffreps.representations.mlp_nerf:MlpNerf",
-    "panorama": "sevenfold.diffreps.representations.panorama:Panorama",
-    "pixels": "sevenfold.diffreps.representations.pixels:Pixels",
-    "siren": "sevenfold.diffreps.representations.siren:Siren",
-    "symmetric": "sevenfold.diffreps.representations.symmetric:Symmetric",
-    "tile": "sevenfold.diffreps.representations.tile:Tile",
-    "turned": "sevenfold.diffreps.representations.symmetric:Turned",
-    "voxel_nerf": "sevenfold.diffreps.representations.voxel_nerf:VoxelNerf",
-    "wide_canvas": "sevenfold.diffreps.representations.panorama:WideCanvas",
-}
+PRIORS = ComponentTable(
+    {
+        "diffusers_pipeline": "sevenfold.diffreps.priors.pipeline:diffusers_pipeline",
+        "gaussian": "sevenfold.diffreps.priors.fitted:gaussian",
+        "gmm": "sevenfold.diffreps.priors.fitted:gmm",
+        "kde": "sevenfold.diffreps.priors.kde:kde",
+        "points": "sevenfold.diffreps.priors.points:points",
+        "state_dict": "sevenfold.diffreps.priors.network:state_dict",
+        "unet": "sevenfold.diffreps.priors.network:unet",
+    },
+    holds="diffusion priors",
+    extras={"diffusers_pipeline": "sd"},
+)
 
-SOLVERS: dict[str, str] = {
-    "cg": "sevenfold.diffreps.solvers.cg:ConjugateGradient",
-    "decoded": "sevenfold.diffreps.solvers.decoded:Decoded",
-    "dense": "sevenfold.diffreps.solvers.dense:Dense",
-    "dense_cg": "sevenfold.diffreps.solvers.dense_cg:DenseConjugateGradient",
-    "inner": "sevenfold.diffreps.solvers.inner:Inner",
-    "linear": "sevenfold.diffreps.solvers.linear:Linear",
-    "lsmr": "sevenfold.diffreps.solvers.lsmr:LSMR",
-    "regularized": "sevenfold.diffreps.solvers.regularized:Regularized",
-}
+REPRESENTATIONS = ComponentTable(
+    {
+        "autoencoded": "sevenfold.diffreps.representations.autoencoded:Autoencoded",
+        "curve": "sevenfold.diffreps.representations.curve:Curve",
+        "fourier": "sevenfold.diffreps.representations.fourier:Fourier",
+        "fourier_linear": "sevenfold.diffreps.representations.fourier:FourierLinear",
+        "gaussians2d": "sevenfold.diffreps.representations.gaussians2d:Gaussians2D",
+        "grid": "sevenfold.diffreps.representations.grid:Grid",
+        "hashgrid": "sevenfold.diffreps.representations.grid:HashGrid",
+        "ink_volume": "sevenfold.diffreps.representations.ink_volume:InkVolume",
+        "mlp_nerf": "sevenfold.diffreps.representations.mlp_nerf:MlpNerf",
+        "panorama": "sevenfold.diffreps.representations.panorama:Panorama",
+        "pixels": "sevenfold.diffreps.representations.pixels:Pixels",
+        "siren": "sevenfold.diffreps.representations.siren:Siren",
+        "symmetric": "sevenfold.diffreps.representations.symmetric:Symmetric",
+        "tile": "sevenfold.diffreps.representations.tile:Tile",
+        "turned": "sevenfold.diffreps.representations.symmetric:Turned",
+        "voxel_nerf": "sevenfold.diffreps.representations.voxel_nerf:VoxelNerf",
+        "wide_canvas": "sevenfold.diffreps.representations.panorama:WideCanvas",
+    },
+    holds="differentiable representations",
+)
 
-VIEW_NOISES: dict[str, str] = {
-    "anchored": "sevenfold.diffreps.view_noise:Anchored",
-    "canonical": "sevenfold.diffreps.correlated_noise:Canonical",
-    "fresh": "sevenfold.diffreps.view_noise:Fresh",
-    "independent": "sevenfold.diffreps.view_noise:Pool",
-    "object": "sevenfold.diffreps.correlated_noise:Object",
-    "pool": "sevenfold.diffreps.view_noise:Pool",
-    "same": "sevenfold.diffreps.correlated_noise:Same",
-    "surface": "sevenfold.diffreps.surface_noise:Surface",
-}
+SOLVERS = ComponentTable(
+    {
+        "cg": "sevenfold.diffreps.solvers.cg:ConjugateGradient",
+        "decoded": "sevenfold.diffreps.solvers.decoded:Decoded",
+        "dense": "sevenfold.diffreps.solvers.dense:Dense",
+        "dense_cg": "sevenfold.diffreps.solvers.dense_cg:DenseConjugateGradient",
+        "inner": "sevenfold.diffreps.solvers.inner:Inner",
+        "linear": "sevenfold.diffreps.solvers.linear:Linear",
+        "lsmr": "sevenfold.diffreps.solvers.lsmr:LSMR",
+        "regularized": "sevenfold.diffreps.solvers.regularized:Regularized",
+    },
+    holds="solvers of the pullback's least squares",
+)
 
-METHODS: dict[str, str] = {
-    "fit": "sevenfold.diffreps.methods.fit:Fit",
-    "growing": "sevenfold.diffreps.methods.growing:Growing",
-    "pullback": "sevenfold.diffreps.methods.pullback:Pullback",
-    "reference": "sevenfold.diffreps.methods.reference:Reference",
-    "sds": "sevenfold.diffreps.methods.distill:SDS",
-    "sjc": "sevenfold.diffreps.methods.distill:SJC",
-}
+VIEW_NOISES = ComponentTable(
+    {
+        "anchored": "sevenfold.diffreps.view_noise:Anchored",
+        "canonical": "sevenfold.diffreps.correlated_noise:Canonical",
+        "fresh": "sevenfold.diffreps.view_noise:Fresh",
+        "independent": "sevenfold.diffreps.view_noise:Pool",
+        "object": "sevenfold.diffreps.correlated_noise:Object",
+        "pool": "sevenfold.diffreps.view_noise:Pool",
+        "same": "sevenfold.diffreps.correlated_noise:Same",
+        "surface": "sevenfold.diffreps.surface_noise:Surface",
+    },
+    holds="noises of views",
+)
 
-SCHEDULES: dict[str, str] = {
-    "karras": "sevenfold.diffreps.schedules:karras",
-    "log": "sevenfold.diffreps.schedules:log",
-    "table": "sevenfold.diffreps.schedules:table",
-    "trailing": "sevenfold.diffreps.trailing:trailing",
-    "uniform_t": "sevenfold.diffreps.schedules:uniform_t",
-}
+METHODS = ComponentTable(
+    {
+        "fit": "sevenfold.diffreps.methods.fit:Fit",
+        "growing": "sevenfold.diffreps.methods.growing:Growing",
+        "pullback": "sevenfold.diffreps.methods.pullback:Pullback",
+        "reference": "sevenfold.diffreps.methods.reference:Reference",
+        "sds": "sevenfold.diffreps.methods.distill:SDS",
+        "sjc": "sevenfold.diffreps.methods.distill:SJC",
+    },
+    holds="samplers of representations",
+)
 
-SOURCES: dict[str, str] = {
-    "world_views": "sevenfold.diffreps.priors.by_view:world_views",
-    "digits": "sevenfold.diffreps.sources:digits",
-    "mnist": "sevenfold.diffreps.sources:mnist",
-    "photos": "sevenfold.diffreps.sources:photos",
-}
+SCHEDULES = ComponentTable(
+    {
+        "karras": "sevenfold.diffreps.schedules:karras",
+        "log": "sevenfold.diffreps.schedules:log",
+        "table": "sevenfold.diffreps.schedules:table",
+        "trailing": "sevenfold.diffreps.trailing:trailing",
+        "uniform_t": "sevenfold.diffreps.schedules:uniform_t",
+    },
+    holds="schedules of noise levels",
+    given=("prior",),
+)
 
-NETWORKS: dict[str, str] = {
-    "diffusers_unet": "sevenfold.diffreps.networks.diffusers_unet:DiffusersUNet",
-    "mnist_unet": "sevenfold.diffreps.networks.mnist_unet:MnistUNet",
-}
+SOURCES = ComponentTable(
+    {
+        "world_views": "sevenfold.diffreps.priors.by_view:world_views",
+        "digits": "sevenfold.diffreps.sources:digits",
+        "mnist": "sevenfold.diffreps.sources:mnist",
+        "photos": "sevenfold.diffreps.sources:photos",
+    },
+    holds="sets of images",
+)
+
+NETWORKS = ComponentTable(
+    {
+        "diffusers_unet": "sevenfold.diffreps.networks.diffusers_unet:DiffusersUNet",
+        "mnist_unet": "sevenfold.diffreps.networks.mnist_unet:MnistUNet",
+    },
+    holds="denoising networks",
+    extras={"diffusers_unet": "diffrep"},
+)

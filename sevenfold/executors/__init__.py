@@ -1,7 +1,13 @@
 """Where the pieces of a study are computed, by the name a configuration calls it."""
 
-EXECUTORS: dict[str, str] = {
-    "here": "sevenfold.executors.here:Here",
-    "processes": "sevenfold.executors.processes:Processes",
-    "ray": "sevenfold.executors.ray_cluster:RayCluster",
-}
+from sevenfold.tables import ComponentTable
+
+EXECUTORS = ComponentTable(
+    {
+        "here": "sevenfold.executors.here:Here",
+        "processes": "sevenfold.executors.processes:Processes",
+        "ray": "sevenfold.executors.ray_cluster:RayCluster",
+    },
+    holds="places where pieces of a study are computed",
+    extras={"ray": "scale"},
+)

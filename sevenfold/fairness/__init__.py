@@ -4,21 +4,29 @@
 attribute (:mod:`post`). Nothing heavy is imported here.
 """
 
-METHODS: dict[str, str] = {
-    "adversarial": "sevenfold.fairness.intra.adversarial:Adversarial",
-    "base": "sevenfold.fairness.intra.controls:Base",
-    "constant": "sevenfold.fairness.intra.controls:Constant",
-    "finetune": "sevenfold.fairness.intra.finetune:FineTune",
-    "layerwise": "sevenfold.fairness.intra.layerwise:LayerWise",
-    "random": "sevenfold.fairness.intra.random:RandomPerturbation",
-    "rank_one": "sevenfold.fairness.intra.rank_one:RankOne",
-    "representation": "sevenfold.fairness.intra.representation:Representation",
-    "threshold_only": "sevenfold.fairness.intra.controls:ThresholdOnly",
-}
+from sevenfold.tables import ComponentTable
 
-POSTPROCESSORS: dict[str, str] = {
-    "calibrated": "sevenfold.fairness.post.calibrated:CalibratedEqualizedOdds",
-    "equalized_odds": "sevenfold.fairness.post.equalized_odds:EqualizedOdds",
-    "fairlearn": "sevenfold.fairness.post.thresholds:FairlearnThresholds",
-    "reject_option": "sevenfold.fairness.post.reject_option:RejectOption",
-}
+METHODS = ComponentTable(
+    {
+        "adversarial": "sevenfold.fairness.intra.adversarial:Adversarial",
+        "base": "sevenfold.fairness.intra.controls:Base",
+        "constant": "sevenfold.fairness.intra.controls:Constant",
+        "finetune": "sevenfold.fairness.intra.finetune:FineTune",
+        "layerwise": "sevenfold.fairness.intra.layerwise:LayerWise",
+        "random": "sevenfold.fairness.intra.random:RandomPerturbation",
+        "rank_one": "sevenfold.fairness.intra.rank_one:RankOne",
+        "representation": "sevenfold.fairness.intra.representation:Representation",
+        "threshold_only": "sevenfold.fairness.intra.controls:ThresholdOnly",
+    },
+    holds="methods that change a network",
+)
+
+POSTPROCESSORS = ComponentTable(
+    {
+        "calibrated": "sevenfold.fairness.post.calibrated:CalibratedEqualizedOdds",
+        "equalized_odds": "sevenfold.fairness.post.equalized_odds:EqualizedOdds",
+        "fairlearn": "sevenfold.fairness.post.thresholds:FairlearnThresholds",
+        "reject_option": "sevenfold.fairness.post.reject_option:RejectOption",
+    },
+    holds="methods that change decisions",
+)

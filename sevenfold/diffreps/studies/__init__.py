@@ -1,7 +1,12 @@
 """Studies of differentiable representations, by the name a configuration calls them."""
 
-STUDIES: dict[str, str] = {
-    "samples": "sevenfold.diffreps.studies.samples:SamplesStudy",
-    "view_noise_law": "sevenfold.diffreps.studies.view_noise_law:ViewNoiseStudy",
-    "volumes": "sevenfold.diffreps.studies.volumes:VolumesStudy",
-}
+from sevenfold.tables import ComponentTable
+
+STUDIES = ComponentTable(
+    {
+        "samples": "sevenfold.diffreps.studies.samples:SamplesStudy",
+        "view_noise_law": "sevenfold.diffreps.studies.view_noise_law:ViewNoiseStudy",
+        "volumes": "sevenfold.diffreps.studies.volumes:VolumesStudy",
+    },
+    holds="studies of sampling",
+)

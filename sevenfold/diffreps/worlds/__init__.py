@@ -3,8 +3,17 @@
 ``WORLD_PRIORS`` are built for a world and its ring of views.
 """
 
-WORLD_PRIORS: dict[str, str] = {
-    "gmm": "sevenfold.diffreps.priors.multiview:multiview_gmm",
-    "kde": "sevenfold.diffreps.priors.multiview:multiview_kde",
-    "learned": "sevenfold.diffreps.priors.by_view:learned",
-}
+from sevenfold.tables import ComponentTable
+
+WORLD_PRIORS = ComponentTable(
+    {
+        "gmm": "sevenfold.diffreps.priors.multiview:multiview_gmm",
+        "kde": "sevenfold.diffreps.priors.multiview:multiview_kde",
+        "learned": "sevenfold.diffreps.priors.by_view:learned",
+    },
+    holds="priors of views of a world",
+    given=(
+        "world",
+        "views",
+    ),
+)

@@ -11,12 +11,21 @@ from sevenfold.fairness.intra.base import Debiased, Incumbent, Method, Problem, 
 from sevenfold.fairness.threshold import Best
 from sevenfold.ranges import Count, Scale
 from sevenfold.seeding import numpy_generator
+from sevenfold.tables import ComponentTable
 
-OPTIMIZERS: dict[str, str] = {
-    "cmaes": "sevenfold.fairness.intra.optimizers:CMAES",
-    "gbrt": "sevenfold.fairness.intra.optimizers:BoostedTrees",
-    "random": "sevenfold.fairness.intra.optimizers:Uniform",
-}
+OPTIMIZERS = ComponentTable(
+    {
+        "cmaes": "sevenfold.fairness.intra.optimizers:CMAES",
+        "gbrt": "sevenfold.fairness.intra.optimizers:BoostedTrees",
+        "random": "sevenfold.fairness.intra.optimizers:Uniform",
+    },
+    holds="derivative-free optimizers",
+    given=(
+        "low",
+        "high",
+        "stream",
+    ),
+)
 CMA = {"name": "cmaes"}
 
 

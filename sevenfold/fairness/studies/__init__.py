@@ -1,6 +1,11 @@
 """Studies of debiasing, by the name a configuration calls them."""
 
-STUDIES: dict[str, str] = {
-    "debias": "sevenfold.fairness.studies.debias:DebiasStudy",
-    "initial_conditions": "sevenfold.fairness.studies.initial_conditions:InitialStudy",
-}
+from sevenfold.tables import ComponentTable
+
+STUDIES = ComponentTable(
+    {
+        "debias": "sevenfold.fairness.studies.debias:DebiasStudy",
+        "initial_conditions": "sevenfold.fairness.studies.initial_conditions:InitialStudy",
+    },
+    holds="studies of debiasing",
+)

@@ -4,23 +4,35 @@ Nothing heavy is imported here; build one by name with ``sevenfold.config.build(
 "evolution"}, "algorithm", space=space, rng=rng)`` and run many trials of it with :mod:`run`.
 """
 
-ALGORITHMS: dict[str, str] = {
-    "bananas": "sevenfold.nas.algorithms.bananas:Bananas",
-    "bonas": "sevenfold.nas.algorithms.bayesian:Bonas",
-    "dngo": "sevenfold.nas.algorithms.bayesian:DNGOSearch",
-    "evolution": "sevenfold.nas.algorithms.evolution:RegularizedEvolution",
-    "gp": "sevenfold.nas.algorithms.bayesian:GPBayesOpt",
-    "local_search": "sevenfold.nas.algorithms.local_search:LocalSearch",
-    "nasbot": "sevenfold.nas.algorithms.bayesian:Nasbot",
-    "neural_predictor": "sevenfold.nas.algorithms.neural_predictor:NeuralPredictor",
-    "random": "sevenfold.nas.algorithms.random:RandomSearch",
-    "reinforce": "sevenfold.nas.algorithms.reinforce:Reinforce",
-}
+from sevenfold.tables import ComponentTable
 
-SURROGATES: dict[str, str] = {
-    "dngo": "sevenfold.nas.algorithms.networks:DNGO",
-    "ensemble": "sevenfold.nas.algorithms.networks:Ensemble",
-    "gp": "sevenfold.nas.algorithms.gaussian_process:GaussianProcess",
-    "random": "sevenfold.nas.algorithms.surrogate:RandomPick",
-    "ridge": "sevenfold.nas.algorithms.gaussian_process:BayesianRidge",
-}
+ALGORITHMS = ComponentTable(
+    {
+        "bananas": "sevenfold.nas.algorithms.bananas:Bananas",
+        "bonas": "sevenfold.nas.algorithms.bayesian:Bonas",
+        "dngo": "sevenfold.nas.algorithms.bayesian:DNGOSearch",
+        "evolution": "sevenfold.nas.algorithms.evolution:RegularizedEvolution",
+        "gp": "sevenfold.nas.algorithms.bayesian:GPBayesOpt",
+        "local_search": "sevenfold.nas.algorithms.local_search:LocalSearch",
+        "nasbot": "sevenfold.nas.algorithms.bayesian:Nasbot",
+        "neural_predictor": "sevenfold.nas.algorithms.neural_predictor:NeuralPredictor",
+        "random": "sevenfold.nas.algorithms.random:RandomSearch",
+        "reinforce": "sevenfold.nas.algorithms.reinforce:Reinforce",
+    },
+    holds="search algorithms",
+    given=(
+        "space",
+        "rng",
+    ),
+)
+
+SURROGATES = ComponentTable(
+    {
+        "dngo": "sevenfold.nas.algorithms.networks:DNGO",
+        "ensemble": "sevenfold.nas.algorithms.networks:Ensemble",
+        "gp": "sevenfold.nas.algorithms.gaussian_process:GaussianProcess",
+        "random": "sevenfold.nas.algorithms.surrogate:RandomPick",
+        "ridge": "sevenfold.nas.algorithms.gaussian_process:BayesianRidge",
+    },
+    holds="models that choose candidates",
+)

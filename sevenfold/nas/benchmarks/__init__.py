@@ -5,41 +5,50 @@ Nothing heavy is imported here; open one by name with :func:`load_benchmark`.
 
 from typing import TYPE_CHECKING, Any
 
+from sevenfold.tables import ComponentTable
+
 if TYPE_CHECKING:
     from sevenfold.nas.benchmarks.base import Benchmark
 
-BENCHMARKS: dict[str, str] = {
-    "file": "sevenfold.nas.benchmarks.files:from_file",
-    "digits-nb201": "sevenfold.nas.benchmarks.digits:digits_nb201",
-    "nb101": "sevenfold.nas.benchmarks.converted:nb101",
-    "nb201": "sevenfold.nas.benchmarks.converted:nb201",
-    "nats-tss": "sevenfold.nas.benchmarks.converted:nats_tss",
-    "nb301-logs": "sevenfold.nas.benchmarks.converted:nb301_logs",
-    "nlp-logs": "sevenfold.nas.benchmarks.converted:nlp_logs",
-    "nb201-cifar": "sevenfold.nas.benchmarks.supplied:nb201_cifar",
-    "nb201-one-seed": "sevenfold.nas.benchmarks.supplied:nb201_one_seed",
-    "spikenas": "sevenfold.nas.benchmarks.supplied:spikenas",
-    "macro": "sevenfold.nas.benchmarks.supplied:macro",
-    "graph": "sevenfold.nas.benchmarks.supplied:graph",
-    "nlp-wikitext2": "sevenfold.nas.benchmarks.nlp_logs:nlp_wikitext2",
-    "zc-nb101": "sevenfold.nas.benchmarks.zero_cost:zc_nb101",
-    "zc-nb201": "sevenfold.nas.benchmarks.zero_cost:zc_nb201",
-    "zc-nb301": "sevenfold.nas.benchmarks.zero_cost:zc_nb301",
-    "zc-tnb-micro": "sevenfold.nas.benchmarks.zero_cost:zc_tnb_micro",
-    "x11": "sevenfold.nas.x11.benchmark:x11",
-    "synthetic-nb201": "sevenfold.nas.benchmarks.synthetic_nb201:SyntheticNB201",
-    "uniform-nb201": "sevenfold.nas.benchmarks.synthetic_nb201:UniformNB201",
-    "synthetic-nb101": "sevenfold.nas.benchmarks.synthetic_nb101:SyntheticNB101",
-}
+BENCHMARKS = ComponentTable(
+    {
+        "file": "sevenfold.nas.benchmarks.files:from_file",
+        "digits-nb201": "sevenfold.nas.benchmarks.digits:digits_nb201",
+        "nb101": "sevenfold.nas.benchmarks.converted:nb101",
+        "nb201": "sevenfold.nas.benchmarks.converted:nb201",
+        "nats-tss": "sevenfold.nas.benchmarks.converted:nats_tss",
+        "nb301-logs": "sevenfold.nas.benchmarks.converted:nb301_logs",
+        "nlp-logs": "sevenfold.nas.benchmarks.converted:nlp_logs",
+        "nb201-cifar": "sevenfold.nas.benchmarks.supplied:nb201_cifar",
+        "nb201-one-seed": "sevenfold.nas.benchmarks.supplied:nb201_one_seed",
+        "spikenas": "sevenfold.nas.benchmarks.supplied:spikenas",
+        "macro": "sevenfold.nas.benchmarks.supplied:macro",
+        "graph": "sevenfold.nas.benchmarks.supplied:graph",
+        "nlp-wikitext2": "sevenfold.nas.benchmarks.nlp_logs:nlp_wikitext2",
+        "zc-nb101": "sevenfold.nas.benchmarks.zero_cost:zc_nb101",
+        "zc-nb201": "sevenfold.nas.benchmarks.zero_cost:zc_nb201",
+        "zc-nb301": "sevenfold.nas.benchmarks.zero_cost:zc_nb301",
+        "zc-tnb-micro": "sevenfold.nas.benchmarks.zero_cost:zc_tnb_micro",
+        "x11": "sevenfold.nas.x11.benchmark:x11",
+        "synthetic-nb201": "sevenfold.nas.benchmarks.synthetic_nb201:SyntheticNB201",
+        "uniform-nb201": "sevenfold.nas.benchmarks.synthetic_nb201:UniformNB201",
+        "synthetic-nb101": "sevenfold.nas.benchmarks.synthetic_nb101:SyntheticNB101",
+    },
+    holds="benchmark tables",
+)
 
-CONVERTERS: dict[str, str] = {
-    "nb101": "sevenfold.nas.benchmarks.nb101:pack",
-    "nats-tss": "sevenfold.nas.benchmarks.nats:pack",
-    "nb201": "sevenfold.nas.benchmarks.nats:pack",
-    "nb301-logs": "sevenfold.nas.benchmarks.nb301_logs:pack",
-    "nlp-logs": "sevenfold.nas.benchmarks.nlp_logs:pack",
-    "table": "sevenfold.nas.benchmarks.files:pack",
-}
+CONVERTERS = ComponentTable(
+    {
+        "nb101": "sevenfold.nas.benchmarks.nb101:pack",
+        "nats-tss": "sevenfold.nas.benchmarks.nats:pack",
+        "nb201": "sevenfold.nas.benchmarks.nats:pack",
+        "nb301-logs": "sevenfold.nas.benchmarks.nb301_logs:pack",
+        "nlp-logs": "sevenfold.nas.benchmarks.nlp_logs:pack",
+        "table": "sevenfold.nas.benchmarks.files:pack",
+    },
+    holds="readers of published files",
+    given=("path",),
+)
 
 
 def load_benchmark(name: str, **options: Any) -> "Benchmark":

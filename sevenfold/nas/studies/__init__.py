@@ -1,11 +1,16 @@
 """Studies of architecture search, by the name a configuration calls them."""
 
-STUDIES: dict[str, str] = {
-    "benchmark_description": "sevenfold.nas.studies.description:DescriptionStudy",
-    "digits_build": "sevenfold.nas.studies.digits_build:DigitsBuild",
-    "encoding_study": "sevenfold.nas.studies.encodings:EncodingStudy",
-    "lce_search": "sevenfold.nas.studies.lce_search:FilteredSearchStudy",
-    "lce_study": "sevenfold.nas.studies.lce:ExtrapolationStudy",
-    "nas_landscape": "sevenfold.nas.studies.landscape:LandscapeStudy",
-    "nas_search": "sevenfold.nas.studies.search:SearchStudy",
-}
+from sevenfold.tables import ComponentTable
+
+STUDIES = ComponentTable(
+    {
+        "benchmark_description": "sevenfold.nas.studies.description:DescriptionStudy",
+        "digits_build": "sevenfold.nas.studies.digits_build:DigitsBuild",
+        "encoding_study": "sevenfold.nas.studies.encodings:EncodingStudy",
+        "lce_search": "sevenfold.nas.studies.lce_search:FilteredSearchStudy",
+        "lce_study": "sevenfold.nas.studies.lce:ExtrapolationStudy",
+        "nas_landscape": "sevenfold.nas.studies.landscape:LandscapeStudy",
+        "nas_search": "sevenfold.nas.studies.search:SearchStudy",
+    },
+    holds="studies of architecture search",
+)

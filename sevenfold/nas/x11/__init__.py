@@ -7,27 +7,39 @@ adds noise that looks like that of one training; see :mod:`ensemble`.
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sevenfold.tables import ComponentTable
+
 if TYPE_CHECKING:
     from sevenfold.nas.x11.drop_in import DropIn
 
-COMPRESSIONS: dict[str, str] = {
-    "svd": "sevenfold.nas.x11.svd:SVD",
-    "vae": "sevenfold.nas.x11.vae:VAE",
-}
+COMPRESSIONS = ComponentTable(
+    {
+        "svd": "sevenfold.nas.x11.svd:SVD",
+        "vae": "sevenfold.nas.x11.vae:VAE",
+    },
+    holds="compressions of learning curves",
+)
 
-REGRESSORS: dict[str, str] = {
-    "lgb": "sevenfold.nas.x11.lgb:LightGBM",
-    "mlp": "sevenfold.nas.x11.mlp:Perceptron",
-    "xgb": "sevenfold.nas.x11.xgb:XGBoost",
-}
+REGRESSORS = ComponentTable(
+    {
+        "lgb": "sevenfold.nas.x11.lgb:LightGBM",
+        "mlp": "sevenfold.nas.x11.mlp:Perceptron",
+        "xgb": "sevenfold.nas.x11.xgb:XGBoost",
+    },
+    holds="regressors of curve coefficients",
+    extras={"lgb": "x11"},
+)
 
-NOISES: dict[str, str] = {
-    "gauss": "sevenfold.nas.x11.noise.gauss:Gauss",
-    "kde": "sevenfold.nas.x11.noise.kde:KDE",
-    "none": "sevenfold.nas.x11.noise.base:NoNoise",
-    "vae": "sevenfold.nas.x11.noise.vae:NoiseVAE",
-    "window": "sevenfold.nas.x11.noise.window:Window",
-}
+NOISES = ComponentTable(
+    {
+        "gauss": "sevenfold.nas.x11.noise.gauss:Gauss",
+        "kde": "sevenfold.nas.x11.noise.kde:KDE",
+        "none": "sevenfold.nas.x11.noise.base:NoNoise",
+        "vae": "sevenfold.nas.x11.noise.vae:NoiseVAE",
+        "window": "sevenfold.nas.x11.noise.window:Window",
+    },
+    holds="models of the noise of a training",
+)
 
 
 def load_ensemble(folder: str | Path) -> "DropIn":
