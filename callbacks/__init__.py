@@ -38,3 +38,11 @@ LOGGERS = ComponentTable(
     given=("run",),
     extras={"mlflow": "mlflow", "tensorboard": "tensorboard"},
 )
+
+STRATEGIES = ComponentTable(
+    {
+        "ddp": "callbacks.strategies:ddp",
+        "fsdp": "callbacks.strategies:fsdp",
+    },
+    holds="strategies of several devices, where trainer.strategy is a mapping",
+)

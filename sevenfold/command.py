@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-VERBS = ("fit", "validate", "test", "predict", "check", "sweep")
+VERBS = ("fit", "validate", "test", "predict", "check", "sweep", "list", "describe", "schema")
+TOPICS = ("sweep", "list", "describe", "schema")  # verbs that take a word of their own
 _SETTING = re.compile(
-    r"(?!--(config|ckpt|jobs|count|resume|shard|only)=)(--)?[A-Za-z_][\w./\[\]-]*=", re.ASCII
+    r"(?!--(config|ckpt|jobs|count|resume|shard|only|allow)=)(--)?[A-Za-z_][\w./\[\]-]*=", re.ASCII
 )
 _ONLY = re.compile(r"([A-Za-z_][\w./\[\]-]*)=([^,\[\]{}]+(,[^,\[\]{}]+)*)", re.ASCII)
 
@@ -23,6 +24,8 @@ examples:
   python train.py --config configs/nas/search_digits.yaml --shard 3/16       one of 16 independent jobs
   python train.py --config configs/nas/search_digits.yaml --only study.algorithms=random,evolution
   python train.py sweep configs/sweeps/flow_demo.yaml
+  python train.py list                                     every kind of component; list nas.algorithms: those
+  python train.py describe model.network=deq_flow          every option with type, range, default and meaning
 """
 
 
@@ -34,13 +37,16 @@ class Command:
     configs: tuple[str, ...]
     ckpt: str | None
     print_config: bool
-    sweep: str | None
+    topic: str | None
     settings: tuple[str, ...]
     jobs: int = 1
     count: int | None = None
     resume: Literal["no", "yes", "must"] = "no"
     shard: tuple[int, int] = (1, 1)
     untrained: bool = False
+    allow: tuple[str, ...] = ()
+    json: bool = False
+    short: bool = False
 
 
 def parse(argv: Sequence[str]) -> Command:
@@ -54,31 +60,38 @@ def parse(argv: Sequence[str]) -> Command:
     rest: list[str] = []
     words = ["--resume-must" if word == "--resume=must" else word for word in argv]
     for before, word in zip(["", *words], words, strict=False):
-        is_setting = before not in ("--config", "--ckpt", "--only") and _SETTING.match(word)
-        (settings if is_setting else rest).append(word)
-    options = _parser().parse_args(rest)
-    if (options.verb == "sweep") != (options.file is not None):
-        _parser().error("'sweep' takes one file, and no other verb takes any: use --config FILE")
-    if options.verb != "sweep" and not options.config and not options.ckpt:
-        _parser().error("nothing to do: give --config FILE, --ckpt FILE or both")
+        is_setting = before not in ("--config", "--ckpt", "--only", "--allow") and _SETTING.match(word)
+        is_topic = before == "describe" and "describe" not in rest[:-1]
+        (settings if is_setting and not is_topic else rest).append(word)
+    options = parser().parse_args(rest)
+    if options.verb not in TOPICS and options.topic is not None:
+        parser().error(f"'{options.verb}' takes no {options.topic!r}: use --config FILE")
+    if options.verb in ("sweep", "describe") and options.topic is None:
+        parser().error(f"'{options.verb}' needs {'a file' if options.verb == 'sweep' else 'a name'}")
+    if options.verb not in TOPICS and not options.config and not options.ckpt:
+        parser().error("nothing to do: give --config FILE, --ckpt FILE or both")
     if options.verb != "sweep" and (options.jobs, options.count) != (None, None):
-        _parser().error("--jobs and --count belong to 'sweep'")
+        parser().error("--jobs and --count belong to 'sweep'")
     return Command(
         options.verb,
         tuple(options.config),
         options.ckpt,
         options.print_config,
-        options.file,
+        options.topic,
         (*settings, *options.only),
         options.jobs or 1,
         options.count,
         options.resume,
         options.shard,
         options.untrained,
+        tuple(options.allow),
+        options.json,
+        options.short,
     )
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of everything but ``key=value`` settings."""
     parser = argparse.ArgumentParser(
         "train.py",
         usage="python train.py [VERB] [--config FILE]... [--ckpt FILE] [--print-config] [key=value]...",
@@ -88,9 +101,18 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("verb", nargs="?", choices=VERBS, help="default: the configuration's own verb")
-    parser.add_argument("file", nargs="?", metavar="FILE", help="with sweep: a sweep file in W&B's schema")
     parser.add_argument(
-        "--config", action="append", default=[], metavar="FILE", help="YAML file; several merge left to right"
+        "topic",
+        nargs="?",
+        metavar="TOPIC",
+        help="sweep: a file in W&B's schema; list: a table; describe: a component, such as study=nas_search",
+    )
+    parser.add_argument(
+        "--config",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="YAML file, or the name of a shipped recipe such as flow/demo; several merge left to right",
     )
     parser.add_argument(
         "--ckpt",
@@ -98,7 +120,18 @@ def _parser() -> argparse.ArgumentParser:
         help="alone: resume or evaluate that run; with --config: that state, this config",
     )
     parser.add_argument(
-        "--print-config", action="store_true", help="print the resolved configuration and stop"
+        "--print-config",
+        action="store_true",
+        help="print the whole configuration, defaults and their meaning included, and stop",
+    )
+    parser.add_argument("--short", action="store_true", help="with --print-config: without defaults")
+    parser.add_argument("--json", action="store_true", help="with list and describe: JSON in place of text")
+    parser.add_argument(
+        "--allow",
+        action="append",
+        default=[],
+        metavar="PACKAGE",
+        help="let names package.module:Class of this package stand for components",
     )
     parser.add_argument(
         "--resume",

@@ -60,8 +60,9 @@ class RunConfig:
     Either ``study`` names a component of ``STUDIES``, and ``executor`` one of ``EXECUTORS`` that computes its
     pieces; or ``model`` and ``data`` name components of ``MODELS`` and ``DATAMODULES``. ``trainer`` holds
     options of Lightning's Trainer; ``callbacks`` and ``logger`` map names of ``CALLBACKS`` and ``LOGGERS`` to
-    options, and a null value removes an entry that a base file brought in. A training writes its last state
-    after every epoch, and every ``checkpoint_minutes`` in between.
+    options, and a null value removes an entry that a base file brought in. A second entry of one class has a
+    label of its own and the class under ``_class``: ``hourly: {_class: checkpoint, ...}``. A training writes
+    its last state after every epoch, and every ``checkpoint_minutes`` in between.
     """
 
     model: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -148,9 +149,22 @@ def entries(nodes: Mapping[str, Any], part: str) -> dict[str, Any]:
         if not (node is None or isinstance(node, bool | Mapping)):
             raise ConfigError(key, f"expected a mapping of options, true or false, got {shown(node)}")
         if isinstance(node, Mapping) and "name" in node:
-            raise ConfigError(f"{key}.name", f"unknown key: the entry is called '{name}' already")
+            message = f"unknown key: the entry is called '{name}' already; another of its class has _class"
+            raise ConfigError(f"{key}.name", message)
+        if isinstance(node, Mapping) and not isinstance(node.get("_class", ""), str):
+            raise ConfigError(f"{key}._class", f"expected the name of a class, got {shown(node['_class'])}")
         checked[name] = {} if node is True else None if node is False else node
     return checked
+
+
+def entry_node(label: str, options: Mapping[str, Any]) -> Node:
+    """Return an entry of ``callbacks`` or ``logger`` as a node: its class is ``_class``, else its label.
+
+    >>> entry_node("hourly", {"_class": "checkpoint", "monitor": "val/loss"})
+    {'name': 'checkpoint', 'monitor': 'val/loss'}
+    """
+    rest = {option: value for option, value in options.items() if option != "_class"}
+    return {"name": options.get("_class", label), **rest}
 
 
 def check_name(name: str) -> None:

@@ -21,7 +21,7 @@ def headline(target: Any) -> str:
     "Return the first sentence of a component's docstring, on one line."
     """
     text = inspect.cleandoc(target.__doc__ or "").split("\n\n")[0]
-    return _plain(re.split(r"(?<=[.;:])\s", text, maxsplit=1)[0].rstrip(";:"))
+    return _plain(re.split(r"(?<=[.:])\s", text, maxsplit=1)[0].rstrip(":"))
 
 
 def option_lines(target: Callable[..., Any]) -> dict[str, str]:

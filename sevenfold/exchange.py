@@ -8,8 +8,9 @@ A class that names nothing is not checked.
 from collections.abc import Mapping
 from typing import Protocol, TypeVar, runtime_checkable
 
-from sevenfold.config import ConfigError, Node, locate
+from sevenfold.config import ConfigError, Node, entry_node
 from sevenfold.errors import InputError
+from sevenfold.tables import component
 
 Facts = TypeVar("Facts")
 FactsIn = TypeVar("FactsIn", contravariant=True)
@@ -52,14 +53,17 @@ def check_exchange(config: Node, tables: Mapping[str, Mapping[str, str]]) -> Non
         raise ConfigError("data.name", f"'{data}' gives {gives}, and model '{model}' takes {takes}")
     available = {*batches, *(kind.outputs for kind in kinds if hasattr(kind, "outputs"))}
     for key, options in config["callbacks"].items():
-        needs = getattr(_named(tables["callbacks"], {"name": key}), "needs", None)
-        if options is not None and needs is not None and needs not in available:
+        kind = None if options is None else _named(tables["callbacks"], entry_node(key, options))
+        needs = getattr(kind, "needs", None)
+        if needs is not None and needs not in available:
             names = " and ".join(sorted(kind.__name__ for kind in available if kind is not None))
             source = "a study gives records" if "study" in config else f"this run gives {names}"
             raise ConfigError(f"callbacks.{key}", f"needs {needs.__name__}, and {source}")
 
 
 def _named(table: Mapping[str, str], node: Node) -> object:
-    """Return the class that a node names; None if it is in no table, which is reported elsewhere."""
-    reference = table.get(node["name"])
-    return None if reference is None else locate(reference)
+    """Return the class that a node names; None if there is none, which is reported elsewhere."""
+    try:
+        return component(table, node["name"], "name")
+    except ConfigError:
+        return None

@@ -173,6 +173,7 @@ TABLES: dict[str, str] = {
     "data": "datamodules:DATAMODULES",
     "callbacks": "callbacks:CALLBACKS",
     "loggers": "callbacks:LOGGERS",
+    "strategies": "callbacks:STRATEGIES",
     "deq.solvers": "sevenfold.deq:SOLVERS",
     "deq.backwards": "sevenfold.deq:BACKWARDS",
     "flow.networks": "sevenfold.flow:NETWORKS",

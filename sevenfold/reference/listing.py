@@ -1,0 +1,58 @@
+"""The tables of the suite, and what is in each."""
+
+from typing import Any
+
+from sevenfold.docstrings import headline
+from sevenfold.errors import ConfigError, suggest
+from sevenfold.recipes import folder, names
+from sevenfold.tables import TABLES, ComponentTable, locate
+
+Row = dict[str, Any]
+
+
+def listing(topic: str | None) -> list[Row]:
+    """Return one row for each table; or for each component of a table, each recipe.
+
+    Args:
+        topic: a name in :data:`sevenfold.tables.TABLES`, or its last word; ``recipes``; None for all tables.
+    """
+    if topic is None:
+        tables = [(name, table(name)) for name in TABLES]
+        rows = [{"table": name, "holds": each.holds, "components": len(each)} for name, each in tables]
+        return [*rows, {"table": "recipes", "holds": "shipped configurations", "components": len(names())}]
+    if topic == "recipes":
+        return [{"name": name, "line": _first_comment(name)} for name in names()]
+    chosen = table(table_called(topic))
+    return [
+        {"name": name, "line": headline(locate(reference)), "extra": chosen.extras.get(name, "")}
+        for name, reference in chosen.items()
+    ]
+
+
+def table(name: str) -> ComponentTable:
+    """Return the table of a name in ``TABLES``."""
+    loaded: ComponentTable = locate(TABLES[name])
+    return loaded
+
+
+def table_called(topic: str) -> str:
+    """Return the full name of a table from it, or from a last word that only one has."""
+    matching = [name for name in TABLES if topic in (name, name.split(".")[-1])]
+    if len(matching) == 1 or topic in TABLES:
+        return topic if topic in TABLES else matching[0]
+    if matching:
+        raise ConfigError("", f"'{topic}' is several tables: {', '.join(matching)}")
+    raise ConfigError("", f"'{topic}' is no table. {suggest(topic, [*TABLES, 'recipes'])}")
+
+
+def as_text(rows: list[Row]) -> str:
+    """Return rows as text in columns; those that are empty throughout are left out."""
+    columns = [name for name in rows[0] if any(row[name] != "" for row in rows)] if rows else []
+    cells = [[str(row[name]) for name in columns] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in cells)
+
+
+def _first_comment(name: str) -> str:
+    first = (folder() / f"{name}.yaml").read_text().splitlines()[0]
+    return first.removeprefix("#").strip() if first.startswith("#") else ""
