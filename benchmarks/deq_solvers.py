@@ -28,7 +28,7 @@ from torch import Tensor
 from sevenfold.config import build
 from sevenfold.deq import SOLVERS
 from sevenfold.deq.base import Stop
-from sevenfold.deq.solve import solve
+from sevenfold.deq.driver import solve
 
 try:
     from torchdeq.solver import get_solver

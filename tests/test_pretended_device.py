@@ -114,7 +114,7 @@ def test_solves_look_every_fourth_step_only(solver: str, backward: str, tol: flo
 
 def test_a_solve_that_never_looks_never_waits() -> None:
     from sevenfold.deq.anderson import Anderson
-    from sevenfold.deq.solve import solve
+    from sevenfold.deq.driver import solve
 
     with on_device() as world, torch.no_grad():
         f = Contraction().to(DEVICE)

@@ -1,10 +1,24 @@
-"""Fixed points of f(z) = z: solvers, gradients through them and what is measured about them.
+"""Fixed points f(z) = z: solvers, gradients of equilibria, and measures of convergence.
 
-Nothing heavy is imported here; take what you need from its own file, for instance
-``from sevenfold.deq.solve import solve`` and ``from sevenfold.deq.anderson import Anderson``.
+Public names are imported when they are first used: ``from sevenfold.deq import DEQ, Anderson, solve``.
 """
 
+from typing import TYPE_CHECKING
+
+from sevenfold.lazy import lazy
 from sevenfold.tables import ComponentTable
+
+if TYPE_CHECKING:
+    from sevenfold.deq.anderson import Anderson
+    from sevenfold.deq.base import Solution, Status, Stop
+    from sevenfold.deq.broyden import Broyden
+    from sevenfold.deq.correction import Correction
+    from sevenfold.deq.driver import solve
+    from sevenfold.deq.fixed_point import FixedPoint
+    from sevenfold.deq.implicit import Implicit
+    from sevenfold.deq.jacobian import jacobian_penalty
+    from sevenfold.deq.layer import DEQ
+    from sevenfold.deq.phantom import Phantom
 
 SOLVERS = ComponentTable(
     {
@@ -22,3 +36,35 @@ BACKWARDS = ComponentTable(
     },
     holds="rules for the gradient of an equilibrium",
 )
+
+_PUBLIC = {
+    "DEQ": "sevenfold.deq.layer:DEQ",
+    "Anderson": "sevenfold.deq.anderson:Anderson",
+    "Broyden": "sevenfold.deq.broyden:Broyden",
+    "Correction": "sevenfold.deq.correction:Correction",
+    "FixedPoint": "sevenfold.deq.fixed_point:FixedPoint",
+    "Implicit": "sevenfold.deq.implicit:Implicit",
+    "Phantom": "sevenfold.deq.phantom:Phantom",
+    "Solution": "sevenfold.deq.base:Solution",
+    "Status": "sevenfold.deq.base:Status",
+    "Stop": "sevenfold.deq.base:Stop",
+    "jacobian_penalty": "sevenfold.deq.jacobian:jacobian_penalty",
+    "solve": "sevenfold.deq.driver:solve",
+}
+__all__ = [
+    "BACKWARDS",
+    "DEQ",
+    "SOLVERS",
+    "Anderson",
+    "Broyden",
+    "Correction",
+    "FixedPoint",
+    "Implicit",
+    "Phantom",
+    "Solution",
+    "Status",
+    "Stop",
+    "jacobian_penalty",
+    "solve",
+]
+__getattr__, __dir__ = lazy(__name__, _PUBLIC)

@@ -143,7 +143,7 @@ class Solution:
 class Solver(ABC):
     """One update rule. It holds options only: what changes during a solve lives in the memory it creates.
 
-    States are flat, (B, D), in at least float32. The driver (:func:`sevenfold.deq.solve.solve`) evaluates f
+    States are flat, (B, D), in at least float32. The driver (:func:`sevenfold.deq.driver.solve`) evaluates f
     into the :meth:`room` it is given, measures, decides who is finished and calls :meth:`step`.
     """
 

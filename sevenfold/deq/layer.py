@@ -12,8 +12,8 @@ from sevenfold.config import ConfigError
 from sevenfold.deq.base import Backward, Function, Measure, Solution, Solver, State, Stop
 from sevenfold.deq.components import make_backward, make_solver
 from sevenfold.deq.correction import Correction
+from sevenfold.deq.driver import solve
 from sevenfold.deq.phantom import Phantom
-from sevenfold.deq.solve import solve
 from sevenfold.ranges import Count
 
 Corrected = tuple[list[State], Solution]
@@ -25,7 +25,7 @@ class DEQ(nn.Module):
     It has no parameters; f brings them. ``solver`` and ``backward`` are components or their options, such as
     ``{"name": "anderson", "memory": 6}``; the defaults are Anderson and the one-step gradient. ``max_iter``
     bounds the evaluations of f in training mode, ``eval_max_iter`` (default: 1.5 times as many) in evaluation
-    mode. ``stop``, ``returned`` and ``check_every`` are those of :func:`sevenfold.deq.solve.solve`,
+    mode. ``stop``, ``returned`` and ``check_every`` are those of :func:`sevenfold.deq.driver.solve`,
     ``correction`` says which states are supervised.
 
     Example:
@@ -83,7 +83,7 @@ class DEQ(nn.Module):
         what the solution was after each of the steps ``at`` (increasing), and at the end.
 
         ``max_iter`` replaces the layer's for this call; ``compact`` and ``measure`` are those of
-        :func:`sevenfold.deq.solve.solve`. Tracked evaluations of f are not counted in the record's ``steps``.
+        :func:`sevenfold.deq.driver.solve`. Tracked evaluations of f are not counted in ``steps``.
         """
         if max_iter is None:
             max_iter = self.max_iter if self.training else self.eval_max_iter

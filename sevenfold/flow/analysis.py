@@ -9,8 +9,8 @@ from torch import Tensor
 from sevenfold.deq.base import Stop
 from sevenfold.deq.components import make_solver
 from sevenfold.deq.displacement import Displacement
+from sevenfold.deq.driver import solve
 from sevenfold.deq.jacobian import spectral_radius
-from sevenfold.deq.solve import solve
 from sevenfold.flow.metrics import end_point_error
 from sevenfold.flow.network import FlowNetwork, Recurrence, State
 from sevenfold.flow.padding import Amounts, unpad

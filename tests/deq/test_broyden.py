@@ -5,7 +5,7 @@ import torch
 
 from sevenfold.deq.base import Stop
 from sevenfold.deq.broyden import Broyden
-from sevenfold.deq.solve import solve
+from sevenfold.deq.driver import solve
 
 
 def textbook(f, x, beta, steps):

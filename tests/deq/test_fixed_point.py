@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from sevenfold.deq.base import Stop
+from sevenfold.deq.driver import solve
 from sevenfold.deq.fixed_point import FixedPoint
-from sevenfold.deq.solve import solve
 
 
 @pytest.mark.parametrize("damping", [1.0, 0.4])

@@ -12,9 +12,9 @@ from sevenfold.config import build
 from sevenfold.deq import BACKWARDS
 from sevenfold.deq.anderson import Anderson
 from sevenfold.deq.base import Status, Stop
+from sevenfold.deq.driver import solve
 from sevenfold.deq.fixed_point import FixedPoint
 from sevenfold.deq.implicit import Implicit
-from sevenfold.deq.solve import solve
 
 EXACT = {"max_iter": 300, "tol": 1e-12}
 

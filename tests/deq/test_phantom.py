@@ -7,9 +7,9 @@ import torch
 
 from sevenfold.deq.anderson import Anderson
 from sevenfold.deq.base import Stop
+from sevenfold.deq.driver import solve
 from sevenfold.deq.implicit import Implicit
 from sevenfold.deq.phantom import Phantom
-from sevenfold.deq.solve import solve
 
 
 def parametric():

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from sevenfold.deq.base import Stop
+from sevenfold.deq.driver import solve
 from sevenfold.deq.reuse import Reuse
-from sevenfold.deq.solve import solve
 
 
 def test_check_15_a_warm_start_needs_few_steps_and_a_new_sequence_starts_afresh(solver, contraction):

@@ -8,8 +8,8 @@ import torch
 from sevenfold.deq.anderson import Anderson
 from sevenfold.deq.base import Stop
 from sevenfold.deq.broyden import Broyden
+from sevenfold.deq.driver import solve
 from sevenfold.deq.safeguard import Safeguard
-from sevenfold.deq.solve import solve
 
 
 def bump(z, index=None):

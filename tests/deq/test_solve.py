@@ -7,9 +7,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from sevenfold.deq.anderson import Anderson
 from sevenfold.deq.base import Measured, Status, Stop
 from sevenfold.deq.broyden import Broyden
+from sevenfold.deq.driver import solve
 from sevenfold.deq.fixed_point import FixedPoint
 from sevenfold.deq.precision import precision_guard
-from sevenfold.deq.solve import solve
 
 TIGHT = Stop(tol=1e-10)
 

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from sevenfold.deq.driver import solve
 from sevenfold.deq.fixed_point import FixedPoint
-from sevenfold.deq.solve import solve
 from sevenfold.flow.network import Estimate
 from sevenfold.flow.training import StaleStart, draw_iterations, measures, rate_factor
 
