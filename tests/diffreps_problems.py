@@ -5,16 +5,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sevenfold.config import build
+from sevenfold.config import build, schema
 from sevenfold.diffreps import METHODS, REPRESENTATIONS
 from sevenfold.diffreps.methods.base import Method
 from sevenfold.diffreps.priors.mixture import Mixture
 from sevenfold.diffreps.representations.base import Representation
 from sevenfold.diffreps.task import Task, make_task
 from sevenfold.diffreps.view_noise import Pool, ViewNoise
+from sevenfold.tables import locate
 
-SMALL: dict[str, dict[str, Any]] = {  # by representation, what makes it small
-    "curve": {},
+SMALL: dict[str, dict[str, Any]] = {  # by representation, what makes it small; others take GENERAL
     "fourier": {"size": 6, "features": 4, "width": 6},
     "fourier_linear": {"size": 6, "features": 6},
     "gaussians2d": {"size": 6, "count": 5, "channels": 2},
@@ -29,11 +29,16 @@ SMALL: dict[str, dict[str, Any]] = {  # by representation, what makes it small
     "wide_canvas": {"size": 6, "length": 14, "channels": 2},
 }
 
-ELSEWHERE = {"autoencoded", "ink_volume", "mlp_nerf", "voxel_nerf"}  # test_pipeline.py, test_volumes.py
+GENERAL = {"size": 6, "width": 8, "channels": 2}
+VOLUMES = {"ink_volume", "mlp_nerf", "voxel_nerf"}  # the rest of their tests: test_volumes.py
+WITH_FILES = {"autoencoded"}  # test_pipeline.py
+NAMES = sorted(set(REPRESENTATIONS) - VOLUMES - WITH_FILES)
 
 
 def representation(name: str, **options: Any) -> Representation:
-    return build(REPRESENTATIONS, {"name": name, **SMALL[name], **options}, "representation").double()
+    known = schema(locate(REPRESENTATIONS[name]))
+    small = SMALL.get(name) or {option: value for option, value in GENERAL.items() if option in known}
+    return build(REPRESENTATIONS, {"name": name, **small, **options}, "representation").double()
 
 
 def method(name: str, **options: Any) -> Method:

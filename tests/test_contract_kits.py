@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import studies
 import torch
 from torch import Tensor
 
+from callbacks import CALLBACKS
 from sevenfold.config import build
 from sevenfold.deq import SOLVERS
 from sevenfold.deq.fixed_point import FixedPoint
@@ -16,8 +18,9 @@ from sevenfold.fairness.intra.controls import Base, ThresholdOnly
 from sevenfold.flow.data.layouts import Pair
 from sevenfold.nas.algorithms.local_search import LocalSearch
 from sevenfold.nas.algorithms.random import RandomSearch
-from sevenfold.nas.spaces import SPACES
 from sevenfold.nas.spaces.nb201 import NB201
+from sevenfold.studies import STUDIES
+from sevenfold.tables import locate
 from sevenfold.testing import (
     ContractError,
     check_algorithm,
@@ -38,9 +41,23 @@ def test_solvers_keep_their_contract(name: str) -> None:
     check_solver(build(SOLVERS, {"name": name}, "solver"))
 
 
-@pytest.mark.parametrize("name", SPACES)
-def test_spaces_keep_their_contract(name: str) -> None:
-    check_space(build(SPACES, {"name": name}, "space"))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STUDIES)
+def test_studies_keep_their_contract(name: str) -> None:
+    node = studies.node(name)
+    check_study(lambda: build(STUDIES, node, "study"))
+
+
+OWN_CALLBACKS = [
+    name
+    for name, reference in CALLBACKS.items()
+    if reference.startswith("callbacks.") and getattr(locate(reference), "needs", None) is None
+]
+
+
+@pytest.mark.parametrize("name", OWN_CALLBACKS)
+def test_callbacks_keep_their_contract(name: str) -> None:
+    check_callback(lambda: build(CALLBACKS, {"name": name}, "callback"))
 
 
 class Idle(FixedPoint):

@@ -1,14 +1,13 @@
 """The four stages in which optical flow is usually trained: Chairs, Things, the Sintel mix, KITTI."""
 
 import logging
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
 from datamodules.flow.synthetic import Evaluation, SyntheticFlow
 from datamodules.sampling import EpochLoader, EpochSampler, every_item_once, placement
-from sevenfold.config import ConfigError, locate, suggest
 from sevenfold.errors import InputError
 from sevenfold.flow.batch import FlowBatch
 from sevenfold.flow.data import FLOW_SETS
@@ -16,6 +15,7 @@ from sevenfold.flow.data.layouts import Pair
 from sevenfold.flow.data.mix import Mix, Part, Stage, read_mix
 from sevenfold.flow.data.pairs import PairDataset
 from sevenfold.ranges import Count, DepthOrNone, Seed, Size
+from sevenfold.tables import OneOf, component
 
 logger = logging.getLogger(__name__)
 
@@ -59,15 +59,14 @@ class FlowStage(pl.LightningDataModule):
         batch_size: Count = 6,
         epoch_batches: Count = 5000,
         add_noise: bool = False,
-        evaluate_on: list[str] | None = None,
+        evaluate_on: list[Annotated[str, OneOf("sevenfold.flow.data:FLOW_SETS")]] | None = None,
         workers: DepthOrNone = 4,
         seed: Seed = 0,
     ) -> None:
         super().__init__()
         self.evaluate_on = EVALUATED[stage] if evaluate_on is None else evaluate_on
         for name in self.evaluate_on:
-            if name not in FLOW_SETS:
-                raise ConfigError("evaluate_on", f"'{name}' is no data set. {suggest(name, FLOW_SETS)}")
+            component(FLOW_SETS, name, "evaluate_on")
         self.stage: Stage = stage
         self.root, self.crop, self.seed = root, crop, seed
         self.batch_size, self.epoch_batches, self.workers = batch_size, epoch_batches, workers
@@ -84,7 +83,9 @@ class FlowStage(pl.LightningDataModule):
             self.evaluated = [
                 pair
                 for name in self.evaluate_on
-                for pair in locate(FLOW_SETS[name])(root=self.root, split=HELD_OUT.get(name, "train"))
+                for pair in component(FLOW_SETS, name, "evaluate_on")(
+                    root=self.root, split=HELD_OUT.get(name, "train")
+                )
             ]
         except InputError as error:
             if self.trainer is None or not self.trainer.fast_dev_run:  # type: ignore[attr-defined]

@@ -1,6 +1,7 @@
 """Pieces computed by worker processes on this machine."""
 
 import os
+import pickle
 import signal
 import threading
 import time
@@ -17,6 +18,7 @@ from sevenfold.executors.base import Executor
 from sevenfold.ranges import Depth
 from sevenfold.records import Record
 from sevenfold.study import Context, Piece, Study, compute
+from sevenfold.tables import allow, allowed
 
 TRIES = 3
 """How often a piece is begun whose worker dies (killed for its memory, say)."""
@@ -48,7 +50,7 @@ class Processes(Executor):
         """Start the workers."""
         threads = max(1, torch.get_num_threads() // self.workers)
         plain = Context(context.folder, context.device, context.seed)  # callbacks belong to this process
-        self._arguments = (study, plain, threads, os.getpid())
+        self._arguments = (pickle.dumps((study, plain)), allowed(), threads, os.getpid())
         self._open()
 
     def _open(self) -> None:
@@ -105,9 +107,14 @@ class Processes(Executor):
         self._running.clear()
 
 
-def _begin(study: Study[Any], context: Context, threads: int, parent: int) -> None:
-    """Prepare a worker: it leaves signals to its parent and ends when that is gone."""
+def _begin(work: bytes, packages: tuple[str, ...], threads: int, parent: int) -> None:
+    """Prepare a worker: it leaves signals to its parent and ends when that is gone.
+
+    Packages are allowed before the study is unpickled, which may name their classes.
+    """
     global _work
+    allow(*packages)
+    study, context = pickle.loads(work)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()

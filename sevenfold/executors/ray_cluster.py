@@ -8,6 +8,7 @@ from sevenfold.executors.base import Executor
 from sevenfold.ranges import Depth, NonNegative
 from sevenfold.records import Record
 from sevenfold.study import Context, Piece, Study, compute
+from sevenfold.tables import allow, allowed
 
 
 class RayCluster(Executor):
@@ -58,7 +59,7 @@ class RayCluster(Executor):
         """Begin a piece; if all workers are busy, wait for one and return its records."""
         assert self._work is not None
         remote = self.ray.remote(num_cpus=1, num_gpus=self.gpus, max_retries=-1)(_compute)
-        self._running.append(remote.remote(*self._work, piece))
+        self._running.append(remote.remote(*self._work, piece, allowed()))
         return self.wait() if len(self._running) > self.workers else []
 
     def busy(self) -> bool:
@@ -82,5 +83,6 @@ class RayCluster(Executor):
         self.ray.shutdown()
 
 
-def _compute(study: Study[Any], context: Context, piece: Piece) -> list[Record]:
+def _compute(study: Study[Any], context: Context, piece: Piece, packages: tuple[str, ...]) -> list[Record]:
+    allow(*packages)
     return compute(study, piece, context)

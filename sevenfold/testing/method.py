@@ -1,6 +1,7 @@
 """The contract of a debiasing method that changes a network's weights."""
 
 import copy
+import functools
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,11 @@ def check_method(method: Method | type[Method]) -> None:
 
 def problem(seed: int = 0) -> Problem:
     """Return 400 rows whose label and second column depend on the group, and a network fitted to them."""
+    return copy.deepcopy(_fitted(seed))
+
+
+@functools.cache
+def _fitted(seed: int) -> Problem:
     generator = torch.Generator().manual_seed(seed)
     a = torch.arange(ROWS) % 2
     x = torch.randn(ROWS, 4, generator=generator)

@@ -2,8 +2,8 @@
 
 import torch
 from torch import Tensor
-from torch.func import jvp, vjp
 
+from sevenfold.diffreps.rendering import Rendering
 from sevenfold.diffreps.representations.base import Representation
 from sevenfold.testing.contract import Check, require, run_checks
 
@@ -72,38 +72,31 @@ def samples_render_side_by_side(representation: Representation) -> None:
 
 def derivatives_are_finite_differences(representation: Representation) -> None:
     """The derivative along a direction is the limit of differences, and it is not zero everywhere."""
-    theta, view = starts(representation)[0], pool(representation)[0]
+    theta, rendering = starts(representation), Rendering(representation, pool(representation))
     generator = torch.Generator().manual_seed(2)
     total = 0.0
     for _ in range(3):
         direction = torch.randn(theta.shape, generator=generator, dtype=torch.float64)
-        slope = jvp(lambda t: representation.render(t, view), (theta,), (direction,))[1]
-        ahead = representation.render(theta + STEP * direction, view)
-        behind = representation.render(theta - STEP * direction, view)
+        slope = rendering.jvp(theta, direction)
+        ahead, behind = rendering(theta + STEP * direction), rendering(theta - STEP * direction)
         error = float((slope - (ahead - behind) / (2 * STEP)).abs().max())
         size = float(slope.abs().max())
-        require(
-            error < 1e-4 * (1 + size), f"It differs from finite differences by {error:.1e} of {size:.1e}."
-        )
+        require(error < 1e-4 * (1 + size), f"Finite differences are {error:.1e} off, of {size:.1e}.")
         total += size
     require(total > 0, "The image does not depend on the parameters.")
 
 
 def products_are_adjoint(representation: Representation) -> None:
     """Forward and backward products with the Jacobian are each other's adjoint, and the Jacobian's."""
-    theta, views = starts(representation), pool(representation)
+    theta, rendering = starts(representation), Rendering(representation, pool(representation))
     generator = torch.Generator().manual_seed(3)
     directions = torch.randn(theta.shape, generator=generator, dtype=torch.float64)
-
-    def images(parameters: Tensor) -> Tensor:
-        return representation.rendered(parameters, views).flatten(1)
-
-    values, forward = jvp(images, (theta,), (directions,))
-    weights = torch.randn(values.shape, generator=generator, dtype=torch.float64)
-    (backward,) = vjp(images, theta)[1](weights)
+    forward = rendering.jvp(theta, directions)
+    weights = torch.randn(forward.shape, generator=generator, dtype=torch.float64)
+    backward = rendering.vjp(theta, weights)
     gap = float(((forward * weights).sum(1) - (directions * backward).sum(1)).abs().max())
-    require(gap < 1e-8 * (1 + float(values.norm())), f"<J v, w> and <v, J^T w> differ by {gap:.1e}.")
-    product = torch.einsum("bnp,bp->bn", representation.jacobian(theta, views), directions)
+    require(gap < 1e-8 * (1 + float(forward.norm())), f"<J v, w> and <v, J^T w> differ by {gap:.1e}.")
+    product = torch.einsum("bnp,bp->bn", rendering.jacobian(theta), directions)
     error = float((product - forward).abs().max())
     require(error < 1e-8 * (1 + float(forward.abs().max())), f"jacobian() differs by {error:.1e}.")
 

@@ -14,6 +14,8 @@ from sevenfold.diffreps.noise_table import NoiseTable, alpha, denoised, output_o
 from sevenfold.diffreps.priors.base import Condition
 from sevenfold.diffreps.priors.kde import KernelDensity
 from sevenfold.diffreps.priors.network import NetworkPrior
+from sevenfold.testing.contract import Check, run_check
+from sevenfold.testing.prior import CHECKS
 
 DIFFUSION = Path(__file__).resolve().parents[3] / "shared/data/diffusion"
 SHAPE = (1, 2, 3)
@@ -77,6 +79,17 @@ def test_densities_are_normalized_and_samples_follow_them(kind: str) -> None:
     square = float(torch.trapezoid(clean * grid.flatten() ** 2, grid.flatten()))
     assert float(drawn.mean()) == pytest.approx(mean, abs=0.05)
     assert float((drawn**2).mean()) == pytest.approx(square, rel=0.05)
+
+
+DIGITS = {"source": {"name": "digits", "size": 8}}
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", ["gaussian", "gmm", "kde"])
+def test_priors_keep_their_contract(name: str, check: Check) -> None:
+    prior = build(PRIORS, {"name": name, **DIGITS}, "prior")
+    with torch.no_grad():
+        run_check(check, prior.to("cpu", torch.float32))
 
 
 @pytest.mark.parametrize("betas", ["linear", "scaled_linear", "cosine"])

@@ -4,30 +4,32 @@ import math
 
 import pytest
 import torch
-from diffreps_problems import SMALL, method, mixture, representation, starts, task
+from diffreps_problems import NAMES, VOLUMES, WITH_FILES, method, mixture, representation, starts, task
 from torch import Tensor
 
+from sevenfold.diffreps import REPRESENTATIONS
 from sevenfold.diffreps.priors.base import Condition
 from sevenfold.diffreps.representations.base import CoordinateRepresentation
 from sevenfold.diffreps.view_noise import Anchored, Fresh, Pool
+from sevenfold.testing.contract import Check, run_check
+from sevenfold.testing.representation import CHECKS
 
 ONE = torch.zeros(0).double()
 
 
-@pytest.mark.parametrize("name", sorted(SMALL))
-def test_parameters_come_from_their_generator_alone_and_render_to_the_shape(
-    name: str, device: torch.device
-) -> None:
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", sorted(set(REPRESENTATIONS) - WITH_FILES))
+def test_representations_keep_their_contract(name: str, check: Check) -> None:
+    small = {"size": 4, "samples": 5} if name in VOLUMES else {}
+    run_check(check, representation(name, **small))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_representation_renders_on_its_device(name: str, device: torch.device) -> None:
     rep = representation(name).to(device)
-    one, again = starts(rep).to(device), starts(rep).to(device)
-    assert torch.equal(one, again) and one.shape == (2, rep.layout.size)
     views = rep.views(3, torch.Generator().manual_seed(0)).double().to(device)
-    images = torch.stack([rep.render(one[0], view) for view in views])
-    assert images.shape[1:] == rep.shape and bool(images.isfinite().all())
-    assert rep.picture(one[0]).ndim == 3
-    if rep.range is not None:
-        far = rep.render(100 * one[0] + 3, views[0])
-        assert rep.range[0] <= float(far.min()) <= float(far.max()) <= rep.range[1]
+    images = rep.rendered(starts(rep).to(device), views)
+    assert images.device.type == device.type and bool(images.isfinite().all())
 
 
 def test_check_14_a_wide_canvas_is_multidiffusion() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from diffreps_problems import ELSEWHERE, SMALL, mixture, representation, starts, task
+from diffreps_problems import NAMES, mixture, representation, starts, task
 from scipy.sparse.linalg import lsmr as scipy_lsmr
 from torch import Tensor
 
@@ -16,8 +16,6 @@ from sevenfold.diffreps.solvers.cg import ConjugateGradient
 from sevenfold.diffreps.solvers.dense import damped_solve, pseudo_solve
 from sevenfold.diffreps.solvers.lsmr import LSMR
 
-NAMES = sorted(SMALL)
-
 
 def normal(*shape: int, seed: int = 7) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
@@ -25,10 +23,6 @@ def normal(*shape: int, seed: int = 7) -> Tensor:
 
 def seen(rep: Representation, views: int = 3, device: torch.device | str = "cpu") -> Rendering:
     return Rendering(rep, rep.views(views, torch.Generator().manual_seed(1)).double().to(device))
-
-
-def test_every_representation_has_a_small_form() -> None:
-    assert set(SMALL) | ELSEWHERE == set(REPRESENTATIONS)
 
 
 @pytest.mark.parametrize("name", NAMES)

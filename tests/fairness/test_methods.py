@@ -21,6 +21,8 @@ from sevenfold.fairness.intra.rank_one import direction, fold_rows, group_differ
 from sevenfold.fairness.intra.representation import combine
 from sevenfold.fairness.network import Logits
 from sevenfold.fairness.objective import Objective
+from sevenfold.testing.contract import Check, run_check
+from sevenfold.testing.method import CHECKS
 
 SHORT = {
     "adversarial": {"schedule": {"epochs": 1, "critic": 5, "actor": 20, "check": 5}},
@@ -85,6 +87,12 @@ def test_check_4_and_5_the_record_is_the_model_and_the_input_is_untouched(
     if not node.get("folds"):  # those report out-of-fold figures
         assert (float(again.rho[0]), float(again.mu[0])) == (result.rho, result.mu)
     assert result.met == (abs(result.mu) < 0.05) and result.seed == 5
+
+
+@pytest.mark.parametrize("check", CHECKS[:-1], ids=lambda check: check.__name__)
+@pytest.mark.parametrize("node", [v for v in VARIANTS if not v.get("folds")], ids=label)
+def test_methods_keep_their_contract(node: dict, check: Check) -> None:
+    run_check(check, build(METHODS, node, "method"))
 
 
 @pytest.mark.parametrize("node", SEARCHES, ids=label)

@@ -1,6 +1,5 @@
 """What every algorithm of the table promises, on several spaces."""
 
-import json
 import logging
 
 import numpy as np
@@ -14,6 +13,16 @@ from sevenfold.nas.benchmarks.listed import Listed
 from sevenfold.nas.spaces.darts import DARTS
 from sevenfold.nas.spaces.nb201 import NB201
 from sevenfold.seeding import numpy_generator
+from sevenfold.tables import locate
+from sevenfold.testing.algorithm import (
+    CHECKS,
+    Candidate,
+    budget_is_exact,
+    finds_low_losses,
+    small_spaces_end,
+    state_resumes_exactly,
+)
+from sevenfold.testing.contract import run_check
 
 TINY = {"training": {"epochs": 2}}
 GRAPH = {**TINY, "networks": [{"name": "gcn", "layers": 1, "width": 4, "head": 4}]}
@@ -70,74 +79,42 @@ def run(node, space, *, budget=60, k=1, count=3, seed=0):
     return run_trials(start(node, space, count, seed), lambda a: losses(space, a), budget=budget, k=k)
 
 
-@every_space
-@every_algorithm
-@pytest.mark.parametrize("k", [1, 7])
-def test_the_budget_is_exact_and_nothing_is_asked_twice(node, space, k):
-    for trace in run(node, space, budget=50, k=k):
-        assert trace.archs.shape == (50, space.width) and space.is_valid(trace.archs).all()
-        different = len(np.unique(space.keys(trace.archs)))
-        assert different == 50 or node.get("allow_repeats")
-        np.testing.assert_array_equal(trace.losses, losses(space, trace.archs))
+def candidate(node, space):
+    if isinstance(space, Listed) and node["name"] in ("bonas", "neural_predictor"):
+        pytest.skip("a list of architectures has no graphs")
+    options = {key: value for key, value in node.items() if key != "name"}
+    kind = locate(ALGORITHMS[node["name"]])
+    return Candidate(kind, space, options, repeats=bool(node.get("allow_repeats")))
+
+
+every_check = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 
 
 @every_algorithm
-def test_side_by_side_is_one_by_one(node):
-    """A batch of trials does what single trials with the same streams do, through ask and tell."""
-    space = SPACES["nb201"]
-    together = run(node, space, k=4)
-    for trial, trace in zip(start(node, space), together, strict=True):
-        archs = []
-        while len(archs) < 60:
-            asked = trial.ask(min(4, 60 - len(archs)))
-            trial.tell(asked, losses(space, asked))
-            archs += list(asked)
-        assert np.array_equal(archs, trace.archs)
-    other = run(node, space, k=4, seed=1)
-    assert not np.array_equal(other[0].archs, together[0].archs)
-    assert np.array_equal(run(node, space, k=4, count=1)[0].archs, together[0].archs)
+@every_check
+def test_algorithms_keep_their_contract(node, check):
+    run_check(check, candidate(node, SPACES["nb201"]))
 
 
 @every_algorithm
-def test_the_order_of_telling_does_not_matter(node):
-    space = SPACES["nb201"]
-    straight, turned = start(node, space, 2)[0], start(node, space, 1)[0]
-    for _ in range(12):
-        asked, again = straight.ask(6), turned.ask(6)
-        assert np.array_equal(asked, again)
-        straight.tell(asked, losses(space, asked))
-        for place in np.random.default_rng(0).permutation(len(asked)):
-            turned.tell(asked[place : place + 1], losses(space, asked[place : place + 1]))
-
-
-@every_space
-@every_algorithm
-def test_a_trial_goes_on_from_its_state(node, space):
-    whole = start(node, space, 1)[0]
-    for rounds in range(25):
-        asked = whole.ask(3)
-        if rounds == 14:  # after an ask, with answers outstanding
-            state = json.loads(json.dumps(whole.state_dict()))
-            resumed = start(node, space, 1, seed=9)[0]
-            resumed.load_state_dict(state)
-        if rounds > 14:
-            assert np.array_equal(asked, resumed.ask(3))
-        for trial in [whole, resumed] if rounds >= 14 else [whole]:
-            trial.tell(asked, losses(space, asked))
-    assert json.dumps(whole.state_dict()) == json.dumps(resumed.state_dict())
+@pytest.mark.parametrize("check", [budget_is_exact, state_resumes_exactly], ids=["budget", "state"])
+@pytest.mark.parametrize("space", ["classes", "darts", "listed"])
+def test_budget_and_state_hold_in_every_kind_of_space(node, space, check):
+    run_check(check, candidate(node, SPACES[space]))
 
 
 @every_algorithm
 def test_everything_is_asked_once_and_then_nothing(node):
-    space = SPACES["listed"]  # 81 architectures
-    traces = run(node, space, budget=100, k=5, count=2)
-    for trace in traces:
-        different = len(np.unique(space.keys(trace.archs)))
-        assert (
-            (different <= 81 and len(trace.archs) == 100)
-            if node.get("allow_repeats")
-            else (different == len(trace.archs) == 81)
-        )
+    run_check(small_spaces_end, candidate(node, SPACES["listed"]))
+
+
+LEARNING = [node for node in NODES if node["name"] != "random" and not node.get("surrogate")]
+CHEAP = [node for node in LEARNING if node["name"] in ("evolution", "local_search")]
+
+
+@pytest.mark.parametrize("node", CHEAP, ids=name_of)
+def test_a_search_minimizes(node):
+    run_check(finds_low_losses, candidate(node, SPACES["nb201"]))
 
 
 @every_algorithm
