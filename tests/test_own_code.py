@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,13 @@ import pytest
 import studies
 import yaml
 
+from sevenfold import tables
+from sevenfold.config import ConfigError
+from train import main
+
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ROOT / "tests/own_code/parts.py"
-CPU = ["trainer.accelerator=cpu", "trainer.devices=1", "trainer.fast_dev_run=true", "callbacks.progress=null"]
+QUIET = ["trainer.accelerator=cpu", "callbacks.progress=null"]
 
 FLOW = {
     "model": {
@@ -54,20 +59,21 @@ RECIPES: dict[str, dict[str, Any]] = {"flow": FLOW, "search": SEARCH, "samples":
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """Return a folder with the package ``strangers`` and a configuration of each kind."""
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Go to a folder with the package ``strangers`` and a configuration of each kind; forget them later."""
     package = tmp_path / "strangers"
     package.mkdir()
     (package / "__init__.py").write_text("")
     shutil.copy(PARTS, package / "parts.py")
     for name, recipe in RECIPES.items():
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(recipe))
-    return tmp_path
-
-
-def run(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "train.py"), *words]
-    return subprocess.run(command, cwd=place, capture_output=True, text=True, env=studies.environment())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delenv("SEVENFOLD_RUN_FOLDER", raising=False)
+    yield tmp_path
+    tables._allowed.clear()
+    for module in [module for module in sys.modules if module.split(".")[0] == "strangers"]:
+        del sys.modules[module]
 
 
 def metrics(place: Path, name: str) -> dict[str, Any]:
@@ -76,16 +82,18 @@ def metrics(place: Path, name: str) -> dict[str, Any]:
     return results["metrics"]
 
 
-def test_a_search_a_data_set_a_solver_a_study_and_a_callback_of_one_s_own_run(place: Path) -> None:
-    done = run(place, "--allow", "strangers", "--config", "flow.yaml", *CPU[:2], "callbacks.progress=null")
-    assert done.returncode == 0, done.stderr
-    assert metrics(place, "flow")["batches"] == 1.0
-    for name, key in (("search", "greedy/val_loss/mean"), ("coins", "coin/heads/mean")):
-        done = run(place, "--allow", "strangers", "--config", f"{name}.yaml", "callbacks.progress=null")
-        assert done.returncode == 0, done.stderr
-        assert key in metrics(place, name)
-    done = run(place, "--allow", "strangers", "--config", "samples.yaml", "trainer.accelerator=cpu")
-    assert done.returncode == 0 and metrics(place, "samples"), done.stderr
+RUNS = [
+    ("flow", "batches"),
+    ("search", "greedy/val_loss/mean"),
+    ("samples", "plane/pullback/log_likelihood"),
+    ("coins", "coin/heads/mean"),
+]
+
+
+@pytest.mark.parametrize(("name", "key"), RUNS)
+def test_parts_of_one_s_own_run_by_configuration(place: Path, name: str, key: str) -> None:
+    assert main(["--allow", "strangers", "--config", f"{name}.yaml", *QUIET]) == 0
+    assert key in metrics(place, name)
 
 
 @pytest.mark.parametrize(
@@ -97,24 +105,40 @@ def test_a_search_a_data_set_a_solver_a_study_and_a_callback_of_one_s_own_run(pl
         ("coins", "study.name"),
     ],
 )
-def test_without_allow_it_is_refused_in_one_line(place: Path, name: str, key: str) -> None:
-    done = run(place, "--config", f"{name}.yaml")
-    assert done.returncode == 2 and done.stderr.count("\n") == 1 and not (place / "runs").exists()
-    assert (
-        key in done.stderr and "is code outside the suite: say --allow strangers if you trust" in done.stderr
-    )
-    done = run(place, "--allow", "numpy", "--config", f"{name}.yaml")
-    assert done.returncode == 2 and "say --allow strangers" in done.stderr
+def test_without_allow_it_is_refused_in_one_line(
+    place: Path, name: str, key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in ([], ["--allow", "numpy"]):
+        assert main(["--config", f"{name}.yaml", *words]) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and not (place / "runs").exists()
+        assert key in error and "outside the suite: say --allow strangers if you trust it" in error
 
 
-def test_a_checkpoint_that_names_it_is_refused_without_allow(place: Path) -> None:
-    done = run(place, "--allow", "strangers", "--config", "flow.yaml", *CPU[:2], "callbacks.progress=null")
-    assert done.returncode == 0, done.stderr
-    checkpoint = place / "runs/flow/version_0/checkpoints/last.ckpt"
-    done = run(place, "test", "--ckpt", str(checkpoint))
-    assert done.returncode == 2 and "say --allow strangers if you trust it" in done.stderr
-    done = run(place, "test", "--allow", "strangers", "--ckpt", str(checkpoint), "callbacks.progress=null")
-    assert done.returncode == 0, done.stderr
+def test_a_checkpoint_that_names_it_is_refused_without_allow(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--allow", "strangers", "--config", "flow.yaml", *QUIET]) == 0
+    checkpoint = str(place / "runs/flow/version_0/checkpoints/last.ckpt")
+    tables._allowed.clear()
+    assert main(["test", "--ckpt", checkpoint, *QUIET]) == 2
+    assert "say --allow strangers if you trust it" in capsys.readouterr().err
+    assert main(["test", "--allow", "strangers", "--ckpt", checkpoint, *QUIET]) == 0
+
+
+@pytest.mark.slow
+def test_a_sweep_and_workers_take_the_permission_along(place: Path) -> None:
+    sweep = {
+        "program": "train.py",
+        "method": "grid",
+        "metric": {"name": "coin/heads/mean", "goal": "maximize"},
+        "parameters": {"study.chance": {"values": [0.1, 0.9]}},
+        "command": ["${env}", "${interpreter}", "${program}", "--config", "coins.yaml", "${args}"],
+    }
+    (place / "sweep.yaml").write_text(yaml.safe_dump(sweep))
+    words = [str(ROOT / "train.py"), "sweep", "--allow", "strangers", "sweep.yaml", "callbacks.progress=null"]
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, env=studies.environment())
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
@@ -127,22 +151,10 @@ def test_a_checkpoint_that_names_it_is_refused_without_allow(place: Path) -> Non
         ("strangers.parts:DataLoader", "is no class or function of package 'strangers'"),
     ],
 )
-def test_names_that_are_none_of_the_package_are_refused(
-    place: Path, name: str, message: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from sevenfold.config import ConfigError
-    from sevenfold.tables import _allowed, allow, component
-
-    monkeypatch.chdir(place)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    allow("strangers")
-    try:
-        with pytest.raises(ConfigError) as caught:
-            component({}, name, "key")
-    finally:
-        _allowed.discard("strangers")
-        for module in [module for module in sys.modules if module.split(".")[0] == "strangers"]:
-            del sys.modules[module]
+def test_names_that_are_none_of_the_package_are_refused(place: Path, name: str, message: str) -> None:
+    tables.allow("strangers")
+    with pytest.raises(ConfigError) as caught:
+        tables.component({}, name, "key")
     assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
