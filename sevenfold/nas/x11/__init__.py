@@ -5,9 +5,10 @@ adds noise that looks like that of one training; see :mod:`ensemble`.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from sevenfold.tables import ComponentTable
+from sevenfold.config import Node
+from sevenfold.tables import ComponentTable, OneOf
 
 if TYPE_CHECKING:
     from sevenfold.nas.x11.drop_in import DropIn
@@ -40,6 +41,13 @@ NOISES = ComponentTable(
     },
     holds="models of the noise of a training",
 )
+
+CompressionNode = Annotated[Node, OneOf("sevenfold.nas.x11:COMPRESSIONS")]
+"""Name and options of a compression of learning curves."""
+RegressorNode = Annotated[Node, OneOf("sevenfold.nas.x11:REGRESSORS")]
+"""Name and options of a regressor of curve coefficients."""
+NoiseNode = Annotated[Node, OneOf("sevenfold.nas.x11:NOISES")]
+"""Name and options of a noise model."""
 
 
 def load_ensemble(folder: str | Path) -> "DropIn":
