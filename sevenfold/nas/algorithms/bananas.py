@@ -6,7 +6,7 @@ TEN_BY_TWENTY = {"name": "ensemble"}
 
 
 class Bananas(ModelSearch):
-    """Train five networks on what is known and evaluate the ten mutants of the best that they prefer.
+    """Train five networks on all evaluations, then evaluate the ten mutants of the best that they prefer.
 
     Presets: ``paper``, 10 layers of 20 units for 150 epochs on truncated paths, independent Thompson
     sampling; ``fast``, one layer of 64 for 60 epochs on one-hot operations and ranks; ``closed_form``, a

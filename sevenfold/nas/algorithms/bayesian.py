@@ -1,4 +1,4 @@
-"""Bayesian optimization beside BANANAS: Gaussian processes, DNGO, and BONAS' graph network."""
+"""Bayesian optimization other than BANANAS: Gaussian processes, DNGO, and the graph network of BONAS."""
 
 from typing import Any
 

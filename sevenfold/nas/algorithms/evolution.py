@@ -13,13 +13,16 @@ from sevenfold.ranges import Count, Scale
 
 
 class RegularizedEvolution(Algorithm):
-    """Mutate the best of a random few among the youngest.
+    """Evaluate mutants of parents, each the best of a few random members of the population.
 
-    The population is the latest ``population`` evaluations (all die of age). A parent is the best of
-    ``tournament`` members drawn with replacement; its child comes from the space's mutation ``mutation`` (its
-    first by default) at ``rate``; a truncated mutation changes the first ``cutoff`` coordinates only. A child
-    that was asked before is replaced by that of another tournament; with ``allow_repeats`` it is asked again
-    and counts again, as in the papers' code.
+    Args:
+        population: number of latest evaluations that may become parents.
+        tournament: members of the population drawn with replacement, of which the best becomes a parent.
+        rate: rate of mutation.
+        mutation: kind of mutation, one of the space's ``mutations``; null: its first.
+        cutoff: coordinates that a truncated mutation may change, the leading ones; null: its default.
+        allow_repeats: evaluate a child that was evaluated before again, at full cost, as in the papers' code;
+            otherwise the child of another tournament replaces it.
     """
 
     def __init__(

@@ -7,7 +7,7 @@ from sevenfold.nas.spaces.base import Ints, Space
 
 
 class RandomSearch(Algorithm):
-    """Draw architectures without repeats; ``sampling`` is one of the space's, by default its first."""
+    """Evaluate random architectures, each once."""
 
     k = 10
 

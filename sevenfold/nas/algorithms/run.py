@@ -1,4 +1,4 @@
-"""Many trials of a search side by side: every round is one question to the benchmark."""
+"""Many trials of a search side by side, with one question to the benchmark in every round."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from sevenfold.config import build, validate
+from sevenfold.config import below, named, validate
 from sevenfold.errors import InputError
 from sevenfold.nas.algorithms import ALGORITHMS
 from sevenfold.nas.algorithms.base import Algorithm
@@ -45,10 +45,11 @@ def start_trials(
 
     Mistakes raise ``ConfigError`` with the full key below ``key``.
     """
-    first: Algorithm = build(ALGORITHMS, node, key, space=space, rng=rngs[0])
+    algorithm = named(ALGORITHMS, node, key)
     options = {option: value for option, value in node.items() if option != "name"}
-    options = validate(type(first), options, key, ("space", "rng"))
-    return [first, *(type(first)(space, rng, **options) for rng in rngs[1:])]
+    options = validate(algorithm, options, key, ALGORITHMS.given)
+    with below(key):
+        return [algorithm(space=space, rng=rng, **options) for rng in rngs]
 
 
 def run_trials(

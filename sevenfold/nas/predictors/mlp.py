@@ -48,7 +48,13 @@ class _Layers(torch.autograd.Function):
 
 
 class MLP(Predictor):
-    """Layers of equal width and a linear output, for encodings of ``features`` numbers."""
+    """Hidden layers of equal width and a linear output, for any encoding.
+
+    Args:
+        layers: hidden layers.
+        width: units in each hidden layer.
+        activation: function after each hidden layer.
+    """
 
     def __init__(
         self,
