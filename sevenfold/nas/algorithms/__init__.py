@@ -1,7 +1,7 @@
 """Search algorithms: each proposes architectures to evaluate and learns from their losses.
 
-Nothing heavy is imported here; build one by name with ``sevenfold.config.build(ALGORITHMS, {"name":
-"evolution"}, "algorithm", space=space, rng=rng)`` and run many trials of it with :mod:`run`.
+Build one by name with ``sevenfold.config.build(ALGORITHMS, {"name": "evolution"}, "algorithm", space=space,
+rng=rng)`` and run many trials of it with :mod:`run`.
 """
 
 from typing import Annotated

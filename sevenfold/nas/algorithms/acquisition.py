@@ -18,8 +18,8 @@ Name = Literal["its", "ucb", "ei", "pi", "ts", "mean", "confidence", "percentile
 
 @dataclass(frozen=True)
 class Prediction:
-    """Predicted losses of candidates: mean (m,), standard deviation (m,) and, of an ensemble, what each member
-    predicts (members, m).
+    """Predicted losses of candidates: mean (m,), standard deviation (m,) and, of an ensemble, each member's
+    predictions (members, m).
     """
 
     mean: Floats

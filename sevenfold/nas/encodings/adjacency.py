@@ -42,12 +42,24 @@ def adj_cont(space: Space, archs: Ints) -> NDArray[np.float32]:
 
 
 def trunc_adj(space: Space, archs: Ints, *, cutoff: Count) -> NDArray[np.float32]:
-    """Return the first ``cutoff`` coordinates of ``adj``."""
+    """Return the leading coordinates of ``adj``.
+
+    Args:
+        space: search space.
+        archs: architectures, (n, width).
+        cutoff: coordinates that are kept.
+    """
     return adj(space, archs)[:, :cutoff]
 
 
 def trunc_adj_onehot(space: Space, archs: Ints, *, cutoff: Count) -> NDArray[np.uint8]:
-    """Return the first ``cutoff`` coordinates of ``adj_onehot``."""
+    """Return the leading coordinates of ``adj_onehot``.
+
+    Args:
+        space: search space.
+        archs: architectures, (n, width).
+        cutoff: coordinates that are kept.
+    """
     return adj_onehot(space, archs)[:, :cutoff]
 
 

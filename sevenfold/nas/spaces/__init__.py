@@ -1,7 +1,7 @@
 """Search spaces: sets of architectures that can be sampled, mutated and named.
 
-Nothing heavy is imported here; build one by name with
-``sevenfold.config.build(SPACES, {"name": "nb201"}, "space")`` or import its class from its own file.
+Build one by name with ``sevenfold.config.build(SPACES, {"name": "nb201"}, "space")``, or import its class:
+``from sevenfold.nas import NB201``.
 """
 
 from typing import Annotated

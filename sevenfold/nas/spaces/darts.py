@@ -29,8 +29,9 @@ class DARTS(Space):
     Notations: ``darts`` (the text of a ``Genotype``), ``naslib`` (nested tuples of pairs, naszilla's too) and
     ``configspace`` (the architecture's part of a NAS-Bench-301 configuration, as JSON).
 
-    With ``none`` the operation of that name is an eighth one, code 0, as in the first BANANAS experiments;
-    NAS-Bench-301 does not know it.
+    Args:
+        none: add the operation ``none`` as an eighth one, code 0, as in the first BANANAS experiments;
+            NAS-Bench-301 does not know it.
     """
 
     width = 32

@@ -28,8 +28,7 @@ _PLACES = 5 ** np.arange(5, -1, -1)
 class NB201(Enumerable):
     """Cells of 4 nodes whose 6 edges carry one of 5 operations each: 15,625 rows of codes into ``OPS``.
 
-    Numbers (``index``) are the benchmark's. ``canonical`` says which cells have one key in common: ``none``
-    (each is its own, as in the papers' searches) or the classes of :func:`nb201_keys.classes`.
+    Numbers (``index``) are the benchmark's.
 
     Samplings: ``uniform``; ``connected`` draws again while node 0 has no outgoing or node 3 no incoming
     operation. Neighborhoods: ``adj``, one edge changes (24); ``path``, one of the four paths gets other
@@ -38,6 +37,11 @@ class NB201(Enumerable):
     replace every path with probability rate/4.
     Notations: ``nb201`` (``|op~0|+|op~0|op~1|+...``) and ``naslib`` (a tuple in that library's own edge
     order and codes).
+
+    Args:
+        canonical: cells that count as one network: ``none``, each is its own, as in the papers' searches;
+            ``skip``, equal up to skips and the order of sums; ``zero``, also up to ``none``; ``strict``, also
+            up to terms that are zero; ``functional``, equal functions.
     """
 
     width = 6

@@ -34,6 +34,9 @@ class NLP(Space):
     input for another earlier vertex. Nothing is published on either; they are this project's own.
     Notations: ``recipe`` (the benchmark's JSON object, names of inner nodes aside) and ``naslib`` (edges,
     operation codes, hidden states).
+
+    Args:
+        max_nodes: operations in a recipe, at most.
     """
 
     samplings = ("adj",)
