@@ -13,7 +13,7 @@ from sevenfold.ranges import Count, Scale
 
 
 class RegularizedEvolution(Algorithm):
-    """Evaluate mutants of parents, each the best of a few random members of the population.
+    """Evaluate mutants of good architectures, each the best of a few drawn from the latest evaluations.
 
     Args:
         population: number of latest evaluations that may become parents.

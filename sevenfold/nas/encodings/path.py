@@ -10,7 +10,10 @@ from sevenfold.ranges import Count
 
 
 def path(space: Space, archs: Ints) -> NDArray[np.uint8]:
-    """Return one bit per operation sequence, (n, d): 364 on NB101, 155 on NB201, 11204 on DARTS."""
+    """Return one bit per operation sequence, (n, d).
+
+    d is 364 on NB101, 155 on NB201, 11204 on DARTS.
+    """
     return space.path_bits(archs)
 
 

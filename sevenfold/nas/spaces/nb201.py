@@ -26,9 +26,9 @@ _PLACES = 5 ** np.arange(5, -1, -1)
 
 
 class NB201(Enumerable):
-    """Cells of 4 nodes whose 6 edges carry one of 5 operations each: 15,625 rows of codes into ``OPS``.
+    """Cells of 4 nodes whose 6 edges carry one of 5 operations each, 15,625 in all.
 
-    Numbers (``index``) are the benchmark's.
+    A row has 6 codes into ``OPS``. Numbers (``index``) are the benchmark's.
 
     Samplings: ``uniform``; ``connected`` draws again while node 0 has no outgoing or node 3 no incoming
     operation. Neighborhoods: ``adj``, one edge changes (24); ``path``, one of the four paths gets other

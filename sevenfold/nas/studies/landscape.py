@@ -48,7 +48,7 @@ class TablePiece(Piece):
 
 
 class LandscapeStudy(Study[TablePiece]):
-    """Describe the loss landscape of whole tables: local minima, basins, random walks, minima under noise.
+    """Describe loss landscapes of whole tables by local minima, basins, random walks and minima under noise.
 
     Args:
         benchmark: name and options of a benchmark whose space can be listed.
