@@ -45,12 +45,18 @@ class Nasbot(ModelSearch):
 
 
 class DNGOSearch(ModelSearch):
-    """Bayesian optimization with a Bayesian linear layer on a trained network, DNGO (Snoek et al. 2015)."""
+    """Bayesian optimization with a Bayesian linear layer on a trained network, DNGO.
+
+    Snoek et al. 2015, "Scalable Bayesian optimization using deep neural networks".
+    """
 
     presets = {"paper": {"num_init": 20, "surrogate": {"name": "dngo"}}}
 
 
 class Bonas(ModelSearch):
-    """The loop of BANANAS with the graph network of the Neural Predictor, after BONAS (Shi et al. 2020)."""
+    """The loop of BANANAS with the graph network of the Neural Predictor, as in BONAS.
+
+    Shi et al. 2020, "Bridging the gap between sample-based and one-shot NAS with BONAS".
+    """
 
     presets = {"paper": {"surrogate": graph_network(epochs=100, lr=1e-3)}}

@@ -88,10 +88,10 @@ class Ensemble(EncodedModel):
 
 
 class DNGO(EncodedModel):
-    """A small network whose last hidden layer feeds a Bayesian linear regression (Snoek et al. 2015).
+    """A small network whose last hidden layer feeds a Bayesian linear regression.
 
-    The network of tanh units is trained to predict; then the posterior of a linear function of its last
-    units replaces its output.
+    After Snoek et al. 2015. The network of tanh units is trained to predict; then the posterior of a linear
+    function of its last units replaces its output.
 
     Args:
         layers: hidden layers of the network.

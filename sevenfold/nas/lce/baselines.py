@@ -56,7 +56,9 @@ class MeanOfLast(Baseline):
 
 
 class TSE(Baseline):
-    """Rank by training speed, a low sum of training losses being better (Ru et al. 2021).
+    """Rank by training speed, a low sum of training losses being better.
+
+    After Ru et al. 2021, "Speedy performance estimation for neural architecture search".
 
     Args:
         decay: factor on the losses of an epoch for each epoch after it (TSE-EMA); 1: the plain sum.

@@ -44,6 +44,7 @@ class DARTS(Space):
     path_slots = 36
 
     def __init__(self, *, none: bool = False) -> None:
+        self.none = none
         self.ops = ("none", *OPS) if none else OPS
         self.size = 180**2 * len(self.ops) ** 16  # below 2^63, so that keys are exact
         self.path_cutoff = sum(len(self.ops) ** length for length in range(3))

@@ -1,7 +1,7 @@
-"""Surrogate learning curves (NAS-Bench-x11): what training any architecture of a space would look like.
+"""Surrogate learning curves (NAS-Bench-x11): predicted curves of any architecture of a space.
 
-Nothing heavy is imported here. A surrogate compresses curves, predicts the coefficients from an encoding, and
-adds noise that looks like that of one training; see :mod:`ensemble`.
+A surrogate compresses curves, predicts the coefficients from an encoding, and adds noise like that of one
+training; see :mod:`ensemble`.
 """
 
 from pathlib import Path
