@@ -13,6 +13,15 @@ class Bananas(ModelSearch):
     Bayesian linear model instead of networks; ``naslib`` and ``archai``, the defaults of those libraries;
     ``darts``, for losses with a known floor and long training; ``diverse``, five shapes of network;
     ``no_surrogate``, a random pick among the mutants.
+
+    >>> import numpy as np
+    >>> from sevenfold.nas import NB201, Bananas
+    >>> search = Bananas(NB201(), np.random.default_rng(0), preset="closed_form")
+    >>> for _ in range(4):
+    ...     archs = search.ask(10)
+    ...     search.tell(archs, archs.sum(axis=1))
+    >>> search.ask(10).shape, bool(min(search.losses) < min(search.losses[:10]))
+    ((10, 6), True)
     """
 
     presets = {

@@ -23,6 +23,13 @@ class RegularizedEvolution(Algorithm):
         cutoff: coordinates that a truncated mutation may change, the leading ones; null: its default.
         allow_repeats: evaluate a child that was evaluated before again, at full cost, as in the papers' code;
             otherwise the child of another tournament replaces it.
+
+    >>> import numpy as np
+    >>> from sevenfold.nas import NB201, RegularizedEvolution, run_trials
+    >>> search = RegularizedEvolution(NB201(), np.random.default_rng(0), population=20, tournament=5)
+    >>> (trace,) = run_trials([search], lambda archs: archs.sum(axis=1), budget=100)
+    >>> bool(trace.losses[50:].mean() < trace.losses[:10].mean())
+    True
     """
 
     def __init__(

@@ -27,6 +27,13 @@ class LocalSearch(Algorithm):
         use_cached_neighbors: let neighbors evaluated in earlier passes be the next center too; the papers'
             search cannot enter a basin that it has explored.
         neighborhood: kind of neighborhood, one of the space's ``neighborhoods``; null: its first.
+
+    >>> import numpy as np
+    >>> from sevenfold.nas import NB201, LocalSearch, run_trials
+    >>> search = LocalSearch(NB201(), np.random.default_rng(0))
+    >>> (trace,) = run_trials([search], lambda archs: archs.sum(axis=1), budget=100)
+    >>> float(trace.losses.min())
+    0.0
     """
 
     def __init__(

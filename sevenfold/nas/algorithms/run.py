@@ -44,6 +44,13 @@ def start_trials(
     """Build the component of ``ALGORITHMS`` that ``node`` names, once for each stream of random numbers.
 
     Mistakes raise ``ConfigError`` with the full key below ``key``.
+
+    >>> import numpy as np
+    >>> from sevenfold.nas import NB201, start_trials
+    >>> streams = [np.random.default_rng(seed) for seed in range(2)]
+    >>> trials = start_trials({"name": "evolution", "population": 20}, NB201(), streams)
+    >>> [trial.ask(10).shape for trial in trials]
+    [(10, 6), (10, 6)]
     """
     algorithm = named(ALGORITHMS, node, key)
     options = {option: value for option, value in node.items() if option != "name"}
@@ -61,6 +68,14 @@ def run_trials(
 
     An evaluation is what the algorithm asked for: one that repeats itself pays again. Trials are of one class
     with the same options; they do not influence each other.
+
+    >>> import numpy as np
+    >>> from sevenfold.nas import Objective, load_benchmark, run_trials, start_trials
+    >>> bench = load_benchmark("digits-nb201")
+    >>> trials = start_trials({"name": "local_search"}, bench.space, [np.random.default_rng(0)])
+    >>> (trace,) = run_trials(trials, Objective(bench, "val", "acc").losses, budget=150)
+    >>> len(trace.losses), bool(trace.losses.min() < trace.losses[:10].min())
+    (150, True)
     """
     if budget < 1 or (k is not None and k < 1):
         raise InputError(f"budget and k must be at least 1, got {budget} and {k}")

@@ -60,6 +60,7 @@ def load_benchmark(name: str, **options: Any) -> "Benchmark":
 
     ``"x11:FOLDER"`` opens the surrogate that was exported to a folder.
 
+    >>> from sevenfold.nas import load_benchmark
     >>> bench = load_benchmark("synthetic-nb201")
     >>> bench.query(["|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"],
     ...             split="val", metric="acc", epoch="last", seed="mean")

@@ -32,6 +32,13 @@ class DARTS(Space):
     Args:
         none: add the operation ``none`` as an eighth one, code 0, as in the first BANANAS experiments;
             NAS-Bench-301 does not know it.
+
+    >>> import numpy as np
+    >>> from sevenfold.nas import DARTS
+    >>> space = DARTS()
+    >>> arch = space.sample(np.random.default_rng(0), 1)[0]
+    >>> space.neighbors(arch).shape
+    (120, 32)
     """
 
     width = 32

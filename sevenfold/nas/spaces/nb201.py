@@ -42,6 +42,14 @@ class NB201(Enumerable):
         canonical: cells that count as one network: ``none``, each is its own, as in the papers' searches;
             ``skip``, equal up to skips and the order of sums; ``zero``, also up to ``none``; ``strict``, also
             up to terms that are zero; ``functional``, equal functions.
+
+    >>> from sevenfold.nas import NB201
+    >>> space = NB201()
+    >>> archs = space.archs([0, 1])
+    >>> space.to_strings(archs[:1])
+    ['|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|']
+    >>> space.neighbors(archs[0]).shape
+    (24, 6)
     """
 
     width = 6

@@ -37,6 +37,13 @@ class NLP(Space):
 
     Args:
         max_nodes: operations in a recipe, at most.
+
+    >>> import numpy as np
+    >>> from sevenfold.nas import NLP
+    >>> space, rng = NLP(), np.random.default_rng(0)
+    >>> children = space.mutate(space.sample(rng, 5), rng)
+    >>> bool((space.keys(space.from_strings(space.to_strings(children))) == space.keys(children)).all())
+    True
     """
 
     samplings = ("adj",)

@@ -56,6 +56,12 @@ class EncodingStudy(Study[EncodingPiece]):
         training: loss and optimizer.
         members: networks in an ensemble, whose mean is the prediction.
         k: cells of precision at k, the share of the ``k`` cells predicted best that are among the ``k`` best.
+
+    >>> from sevenfold.nas import EncodingStudy
+    >>> study = EncodingStudy(encodings=["adj", "path"], train=[20], test=50, seeds=1, members=1)
+    >>> records = {record["group"]: record for record in study.run_all()}
+    >>> sorted(records), records["path/20"]["kendall"] > 0
+    (['adj/20', 'path/20'], True)
     """
 
     running = ("kendall",)

@@ -49,6 +49,13 @@ class SearchStudy(Study[Block]):
         objective: the loss that is minimized.
         test_path: a table file whose test loss is reported too; null: the test split of the searched table,
             or of ``nb201_cifar.npz`` in the folder of the supplied ``nb201_val_one_seed.npz``.
+
+    >>> from sevenfold.nas import SearchStudy
+    >>> algorithms = {name: {"name": name} for name in ("random", "evolution")}
+    >>> study = SearchStudy(algorithms=algorithms, budget=50, trials=3)
+    >>> records = study.run_all()
+    >>> sorted(record["key"] for record in records)[:3]
+    ['evolution/00000', 'evolution/00001', 'evolution/00002']
     """
 
     timing = ("searcher_seconds",)

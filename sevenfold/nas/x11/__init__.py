@@ -51,7 +51,18 @@ NoiseNode = Annotated[Node, OneOf("sevenfold.nas.x11:NOISES")]
 
 
 def load_ensemble(folder: str | Path) -> "DropIn":
-    """Open an exported surrogate with the call signature of the authors' package."""
+    """Open an exported surrogate with the call signature of the authors' package.
+
+    >>> import tempfile, numpy as np
+    >>> from sevenfold.nas import NB201, load_ensemble
+    >>> from sevenfold.nas.x11 import ensemble, export, surrogate
+    >>> parts = {"compression": {"name": "svd", "k": 2}, "regressor": {"name": "mlp", "epochs": 2}}
+    >>> model = ensemble.Ensemble(NB201(), encoding="adj", metrics=["val/acc"], epochs=5, **parts)
+    >>> model.fit(NB201().archs(range(50)), np.random.default_rng(0).uniform(0, 100, (50, 5, 1)))
+    >>> folder = export.save(surrogate.Surrogate(model, noise={"name": "none"}), tempfile.mkdtemp())
+    >>> load_ensemble(folder).predict(NB201().to_strings(NB201().archs([7])), "arch_str").shape
+    (1, 5)
+    """
     from sevenfold.nas.x11.drop_in import DropIn
     from sevenfold.nas.x11.export import load
 
