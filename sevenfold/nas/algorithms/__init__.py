@@ -1,10 +1,13 @@
-"""Search algorithms: told losses, asked what to evaluate next.
+"""Search algorithms: each proposes architectures to evaluate and learns from their losses.
 
-Nothing heavy is imported here; build one by name with ``sevenfold.config.build(ALGORITHMS, {"name":
-"evolution"}, "algorithm", space=space, rng=rng)`` and run many trials of it with :mod:`run`.
+Build one by name with ``sevenfold.config.build(ALGORITHMS, {"name": "evolution"}, "algorithm", space=space,
+rng=rng)`` and run many trials of it with :mod:`run`.
 """
 
-from sevenfold.tables import ComponentTable
+from typing import Annotated
+
+from sevenfold.config import Node
+from sevenfold.tables import ComponentTable, OneOf, OptionsOf
 
 ALGORITHMS = ComponentTable(
     {
@@ -20,11 +23,11 @@ ALGORITHMS = ComponentTable(
         "reinforce": "sevenfold.nas.algorithms.reinforce:Reinforce",
     },
     holds="search algorithms",
-    given=(
-        "space",
-        "rng",
-    ),
+    given=("space", "rng"),
 )
+
+AlgorithmNode = Annotated[Node, OneOf("sevenfold.nas.algorithms:ALGORITHMS")]
+"""Name and options of a search algorithm."""
 
 SURROGATES = ComponentTable(
     {
@@ -36,3 +39,8 @@ SURROGATES = ComponentTable(
     },
     holds="models that choose candidates",
 )
+
+SurrogateNode = Annotated[Node, OneOf("sevenfold.nas.algorithms:SURROGATES")]
+"""Name and options of a surrogate; without a name, options of the one that its owner chooses."""
+CandidatesNode = Annotated[Node, OptionsOf("sevenfold.nas.algorithms.candidates:Candidates")]
+"""Options of the set of candidates."""

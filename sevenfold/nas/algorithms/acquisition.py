@@ -1,4 +1,4 @@
-"""Acquisitions: from predictions of a loss to scores, the lowest of which are evaluated."""
+"""Acquisition functions: scores of candidates from predictions of their loss, the lowest the best."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ Name = Literal["its", "ucb", "ei", "pi", "ts", "mean", "confidence", "percentile
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of candidates: mean (m,), standard deviation (m,) and, of an ensemble, what each of
-    its members says (members, m).
+    """Predicted losses of candidates: mean (m,), standard deviation (m,) and, of an ensemble, each member's
+    predictions (members, m).
     """
 
     mean: Floats
@@ -29,12 +29,15 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Acquisition:
-    """Say how predictions become scores.
+    """Acquisition function, which turns predictions into scores.
 
-    ``its`` draws every candidate's loss from its own normal distribution (independent Thompson sampling);
-    ``ucb`` is mean - ``beta`` std; ``ei`` and ``pi`` are expected and probable improvement, with the standard
-    deviation divided by ``ei_scale`` in the former; ``ts`` is what one random member says, ``percentile`` the
-    lowest of them; ``mean`` trusts the model, ``confidence`` is mean + 2 std.
+    Args:
+        name: ``its``, a draw of every candidate's loss from its own normal distribution (independent Thompson
+            sampling); ``ucb``, mean - ``beta`` std; ``ei``, expected improvement; ``pi``, probability of
+            improvement; ``ts``, the prediction of one random member of the ensemble; ``percentile``, the
+            lowest prediction of its members; ``mean``, the mean; ``confidence``, mean + 2 std.
+        beta: weight of the standard deviation in ``ucb``.
+        ei_scale: divisor of the standard deviation in ``ei``.
     """
 
     name: Name = "its"

@@ -6,13 +6,22 @@ TEN_BY_TWENTY = {"name": "ensemble"}
 
 
 class Bananas(ModelSearch):
-    """Train five networks on what is known and evaluate the ten mutants of the best that they prefer.
+    """Train five networks on all evaluations, then evaluate the ten mutants of the best that they prefer.
 
     Presets: ``paper``, 10 layers of 20 units for 150 epochs on truncated paths, independent Thompson
     sampling; ``fast``, one layer of 64 for 60 epochs on one-hot operations and ranks; ``closed_form``, a
     Bayesian linear model instead of networks; ``naslib`` and ``archai``, the defaults of those libraries;
     ``darts``, for losses with a known floor and long training; ``diverse``, five shapes of network;
     ``no_surrogate``, a random pick among the mutants.
+
+    >>> import numpy as np
+    >>> from sevenfold.nas import NB201, Bananas
+    >>> search = Bananas(NB201(), np.random.default_rng(0), preset="closed_form")
+    >>> for _ in range(4):
+    ...     archs = search.ask(10)
+    ...     search.tell(archs, archs.sum(axis=1))
+    >>> search.ask(10).shape, bool(min(search.losses) < min(search.losses[:10]))
+    ((10, 6), True)
     """
 
     presets = {

@@ -1,4 +1,4 @@
-"""What a search algorithm is: the contract of every file of the folder."""
+"""The contract of a search algorithm."""
 
 import logging
 import math
@@ -31,6 +31,12 @@ class Algorithm(ABC):
     Architectures are told apart by ``space.keys`` and asked once, unless a subclass says otherwise. All draws
     come from ``rng``. After any call, ``state_dict`` holds the trial as plain values that JSON can write, and
     ``load_state_dict`` of an algorithm with the same space and options continues it exactly.
+
+    Args:
+        space: search space.
+        rng: random numbers of the trial.
+        num_init: random architectures that are evaluated first.
+        sampling: how random architectures are drawn, one of the space's ``samplings``; null: its first.
     """
 
     k: int = 1
@@ -39,7 +45,6 @@ class Algorithm(ABC):
     def __init__(
         self, space: Space, rng: Generator, *, num_init: int = 1, sampling: str | None = None
     ) -> None:
-        """Begin a trial: ``num_init`` random evaluations first, drawn by ``sampling`` of the space."""
         self.space, self.rng, self.num_init = space, rng, num_init
         self.sampling = chosen(sampling, space.samplings, "sampling")
         self.archs: list[Ints] = []

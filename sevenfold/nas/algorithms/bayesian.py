@@ -1,4 +1,4 @@
-"""Bayesian optimization beside BANANAS: Gaussian processes, DNGO, and BONAS' graph network."""
+"""Bayesian optimization other than BANANAS: Gaussian processes, DNGO, and the graph network of BONAS."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ class GPBayesOpt(ModelSearch):
 
 
 class Nasbot(ModelSearch):
-    """GP-BO with a distance of degrees and operation counts, the papers' stand-in for NASBOT.
+    """Bayesian optimization with a distance of degrees and operation counts, the papers' stand-in for NASBOT.
 
     It is not the optimal transport distance of the original (Kandasamy et al. 2018).
     """
@@ -45,12 +45,18 @@ class Nasbot(ModelSearch):
 
 
 class DNGOSearch(ModelSearch):
-    """Bayesian optimization with DNGO: a Bayesian linear layer on a trained network (Snoek et al. 2015)."""
+    """Bayesian optimization with a Bayesian linear layer on a trained network, DNGO.
+
+    Snoek et al. 2015, "Scalable Bayesian optimization using deep neural networks".
+    """
 
     presets = {"paper": {"num_init": 20, "surrogate": {"name": "dngo"}}}
 
 
 class Bonas(ModelSearch):
-    """BANANAS' loop with the graph network of the Neural Predictor, after BONAS (Shi et al. 2020)."""
+    """The loop of BANANAS with the graph network of the Neural Predictor, as in BONAS.
+
+    Shi et al. 2020, "Bridging the gap between sample-based and one-shot NAS with BONAS".
+    """
 
     presets = {"paper": {"surrogate": graph_network(epochs=100, lr=1e-3)}}

@@ -1,4 +1,4 @@
-"""What a search with a model chooses from."""
+"""The set of candidates that a search with a model chooses from."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -15,12 +15,20 @@ Mode = Literal["mutation", "mutation_random", "random", "edits", "all"]
 
 @dataclass(frozen=True)
 class Candidates:
-    """Say what is chosen from; what is known already is left out.
+    """Set of candidates: mutants of the best evaluations, random architectures, or the whole space.
 
-    ``mutation``: ``num`` mutants of each of the ``parents`` best in turn, at ``rate``, until there are
-    ``num``; ``mutation_random`` adds ``num`` random ones; ``random`` has only those. ``edits``: of each of
-    the ``parents`` best, ``repeats`` mutants at every rate 1..``edits``. ``all``: the whole space, where it
-    can be listed.
+    Args:
+        mode: ``mutation``, mutants of the best evaluations; ``mutation_random``, these and random
+            architectures; ``random``, random architectures; ``edits``, mutants of the best at every rate up
+            to ``edits``; ``all``, the whole space, where it can be listed.
+        num: random architectures in the set; also the mutants made of one parent, and the size from which no
+            other parent is mutated.
+        parents: number of best evaluations that are mutated, the best first.
+        rate: rate of mutation in the modes ``mutation`` and ``mutation_random``.
+        edits: highest rate of mutation in the mode ``edits``.
+        repeats: mutants of each parent at each rate in the mode ``edits``.
+        allow_repeats: keep mutants that were evaluated before or occur twice, in the modes ``mutation`` and
+            ``mutation_random``.
     """
 
     mode: Mode = "mutation"

@@ -13,13 +13,23 @@ from sevenfold.ranges import Count, Scale
 
 
 class RegularizedEvolution(Algorithm):
-    """Mutate the best of a random few among the youngest.
+    """Evaluate mutants of good architectures, each the best of a few drawn from the latest evaluations.
 
-    The population is the latest ``population`` evaluations (all die of age). A parent is the best of
-    ``tournament`` members drawn with replacement; its child comes from the space's mutation ``mutation`` (its
-    first by default) at ``rate``; a truncated mutation changes the first ``cutoff`` coordinates only. A child
-    that was asked before is replaced by that of another tournament; with ``allow_repeats`` it is asked again
-    and counts again, as in the papers' code.
+    Args:
+        population: number of latest evaluations that may become parents.
+        tournament: members of the population drawn with replacement, of which the best becomes a parent.
+        rate: rate of mutation.
+        mutation: kind of mutation, one of the space's ``mutations``; null: its first.
+        cutoff: coordinates that a truncated mutation may change, the leading ones; null: its default.
+        allow_repeats: evaluate a child that was evaluated before again, at full cost, as in the papers' code;
+            otherwise the child of another tournament replaces it.
+
+    >>> import numpy as np
+    >>> from sevenfold.nas import NB201, RegularizedEvolution, run_trials
+    >>> search = RegularizedEvolution(NB201(), np.random.default_rng(0), population=20, tournament=5)
+    >>> (trace,) = run_trials([search], lambda archs: archs.sum(axis=1), budget=100)
+    >>> bool(trace.losses[50:].mean() < trace.losses[:10].mean())
+    True
     """
 
     def __init__(

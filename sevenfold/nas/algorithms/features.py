@@ -1,4 +1,4 @@
-"""Encodings as a model sees them: of a space that can be listed, encoded once and looked up."""
+"""Encodings as inputs of a model; a space that can be listed is encoded once."""
 
 from collections.abc import Sequence
 from weakref import WeakKeyDictionary
@@ -6,10 +6,13 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from sevenfold.config import ConfigError, build, suggest
+from sevenfold.config import ConfigError, build, schema
 from sevenfold.errors import InputError
+from sevenfold.nas.algorithms.acquisition import Acquisition
+from sevenfold.nas.algorithms.surrogate import Model, Targets
 from sevenfold.nas.encodings import ENCODINGS
 from sevenfold.nas.spaces.base import Enumerable, Ints, Space
+from sevenfold.tables import component
 
 LISTED = 50_000
 """Spaces of up to so many architectures are encoded whole."""
@@ -21,9 +24,7 @@ class Features:
     """An encoding of ``ENCODINGS``, cut to ``cutoff`` coordinates where it is a truncated one."""
 
     def __init__(self, encoding: str, cutoff: int | None = None) -> None:
-        if encoding not in ENCODINGS:
-            raise ConfigError("encoding", f"'{encoding}' is not known. {suggest(encoding, ENCODINGS)}")
-        if cutoff is not None and not encoding.startswith("trunc_"):
+        if "cutoff" not in schema(component(ENCODINGS, encoding, "encoding")) and cutoff is not None:
             raise ConfigError("cutoff", f"belongs to a truncated encoding, not to '{encoding}'")
         self.encoding, self.cutoff = encoding, cutoff
 
@@ -53,6 +54,25 @@ class Features:
         except InputError as error:
             raise ConfigError("encoding", str(error)) from None
         return np.asarray(rows, np.float32)
+
+
+class EncodedModel(Model):
+    """A model of the loss as a function of an encoding.
+
+    Args:
+        encoding: encoding of the architectures that the model learns from.
+        cutoff: coordinates that a truncated encoding keeps, the leading ones; null: its default.
+    """
+
+    def __init__(
+        self, encoding: str, cutoff: int | None, *, targets: Targets, acquisition: Acquisition
+    ) -> None:
+        super().__init__(targets=targets, acquisition=acquisition)
+        self.features = Features(encoding, cutoff)
+
+    def check(self, space: Space) -> None:
+        """Refuse a space without the encoding."""
+        self.features.check(space)
 
 
 def padded(rows: Sequence[NDArray[np.floating]]) -> NDArray[np.floating]:

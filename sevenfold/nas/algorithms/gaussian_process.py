@@ -6,43 +6,43 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from sevenfold.config import ConfigError, locate, suggest
+from sevenfold.config import ConfigError, schema
 from sevenfold.errors import InputError
 from sevenfold.nas.algorithms.acquisition import Acquisition, Prediction
-from sevenfold.nas.algorithms.features import Features, padded
+from sevenfold.nas.algorithms.features import EncodedModel, padded
 from sevenfold.nas.algorithms.posterior import posterior
 from sevenfold.nas.algorithms.surrogate import Model, Round, Targets
-from sevenfold.nas.encodings import DISTANCES
+from sevenfold.nas.encodings import DISTANCES, DistanceName, EncodingName
 from sevenfold.nas.spaces.base import Ints, Space
 from sevenfold.ranges import Count, Positive
+from sevenfold.tables import component
 
 RIDGE = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 NOISE = (0.001, 0.01, 0.03, 0.1, 0.3)
 SCALES = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
-class BayesianRidge(Model):
+class BayesianRidge(EncodedModel):
     """A linear function of an encoding with a normal prior on its weights.
 
-    The variance of the noise over that of the weights is one of ``ratios``, by marginal likelihood; on a
-    one-hot adjacency encoding the kernel counts what two architectures have in common.
+    On a one-hot adjacency encoding the kernel counts what two architectures have in common.
+
+    Args:
+        ratios: variances of the noise, in units of the weights' variance, of which the one with the highest
+            marginal likelihood is taken.
     """
 
     def __init__(
         self,
         *,
-        encoding: str = "adj_onehot",
+        encoding: EncodingName = "adj_onehot",
         cutoff: Count | None = None,
         ratios: list[Positive] = list(RIDGE),  # noqa: B006
         targets: Targets = "rank",
         acquisition: Acquisition = Acquisition(),
     ) -> None:
-        super().__init__(targets=targets, acquisition=acquisition)
-        self.features, self.ratios = Features(encoding, cutoff), _listed(ratios, "ratios")
-
-    def check(self, space: Space) -> None:
-        """Refuse a space without the encoding."""
-        self.features.check(space)
+        super().__init__(encoding, cutoff, targets=targets, acquisition=acquisition)
+        self.ratios = _listed(ratios, "ratios")
 
     def predictions(
         self, space: Space, rounds: Sequence[Round], targets: NDArray[np.float64]
@@ -67,16 +67,23 @@ def linear(
 
 
 class GaussianProcess(Model):
-    """A process with covariance exp(-d / scale) of a distance d of ``DISTANCES``.
+    """A Gaussian process with covariance exp(-d / scale) of a distance d between architectures.
 
-    The scale is one of ``scales`` and the variance of the noise one of ``ratios`` times that of the signal,
-    both by marginal likelihood; the signal's standard deviation is ``signal`` or, if null, in closed form.
+    Args:
+        distance: distance between two architectures.
+        cutoff: coordinates of the encoding that a truncated distance compares, the leading ones; null: its
+            default.
+        scales: length scales, in units of the distance, of which the one with the highest marginal likelihood
+            is taken.
+        ratios: variances of the noise, in units of the signal's variance, of which the one with the highest
+            marginal likelihood is taken.
+        signal: standard deviation of the signal; null: the most likely one, in closed form.
     """
 
     def __init__(
         self,
         *,
-        distance: str = "adj",
+        distance: DistanceName = "adj",
         cutoff: Count | None = None,
         scales: list[Positive] = list(SCALES),  # noqa: B006
         ratios: list[Positive] = list(NOISE),  # noqa: B006
@@ -85,11 +92,10 @@ class GaussianProcess(Model):
         acquisition: Acquisition = Acquisition(),
     ) -> None:
         super().__init__(targets=targets, acquisition=acquisition)
-        if distance not in DISTANCES:
-            raise ConfigError("distance", f"'{distance}' is not known. {suggest(distance, DISTANCES)}")
-        if cutoff is not None and not distance.startswith("trunc_"):
+        function = component(DISTANCES, distance, "distance")
+        if cutoff is not None and "cutoff" not in schema(function):
             raise ConfigError("cutoff", f"belongs to a truncated distance, not to '{distance}'")
-        self.distance = partial(locate(DISTANCES[distance]), **({} if cutoff is None else {"cutoff": cutoff}))
+        self.distance = partial(function, **({} if cutoff is None else {"cutoff": cutoff}))
         self.scales, self.ratios = _listed(scales, "scales"), _listed(ratios, "ratios")
         self.signal = signal
 

@@ -13,16 +13,27 @@ from sevenfold.ranges import Count
 
 
 class LocalSearch(Algorithm):
-    """Climb from the best of ``num_init`` random architectures; start anew at a local minimum.
+    """Climb from the best of a few random architectures to a local minimum, then begin another climb.
 
-    A pass asks the neighbors of the center that are new, in random order. By default it ends at the first
-    that is better than the center, with ``query_full_nbhd`` when all are known; the best of the pass is the
-    next center. At a local minimum ``num_init`` new random ones begin another climb. With ``continue_at_min``
-    there is no other climb: every pass begins at the best evaluation whose neighbors were not asked yet.
+    A pass evaluates the new neighbors of the center in random order; the best of the pass is the next center.
+    Asked for more than one architecture, a pass looks at that many before it compares.
 
-    Neighbors evaluated in earlier passes count only with ``use_cached_neighbors``: the papers' search cannot
-    flow into a basin it has explored. ``neighborhood`` is one of the space's, by default its first. Asked for
-    more than one, a pass looks at that many before it compares.
+    Args:
+        num_init: random architectures that begin a climb.
+        query_full_nbhd: evaluate all neighbors before moving on; otherwise a pass ends at the first that is
+            better than the center.
+        continue_at_min: at a local minimum go on from the best evaluation whose neighbors were not evaluated
+            yet, instead of beginning another climb.
+        use_cached_neighbors: let neighbors evaluated in earlier passes be the next center too; the papers'
+            search cannot enter a basin that it has explored.
+        neighborhood: kind of neighborhood, one of the space's ``neighborhoods``; null: its first.
+
+    >>> import numpy as np
+    >>> from sevenfold.nas import NB201, LocalSearch, run_trials
+    >>> search = LocalSearch(NB201(), np.random.default_rng(0))
+    >>> (trace,) = run_trials([search], lambda archs: archs.sum(axis=1), budget=100)
+    >>> float(trace.losses.min())
+    0.0
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The loop of every search with a model: random ones first, then candidates that the model prefers."""
+"""The loop of every search with a model: random architectures, then candidates that the model prefers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
@@ -6,8 +6,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.random import Generator
 
-from sevenfold.config import ConfigError, build, overlay, validate
-from sevenfold.nas.algorithms import SURROGATES
+from sevenfold.config import below, build, overlay, validate
+from sevenfold.nas.algorithms import SURROGATES, CandidatesNode, SurrogateNode
 from sevenfold.nas.algorithms.base import Algorithm, chosen
 from sevenfold.nas.algorithms.candidates import Candidates
 from sevenfold.nas.algorithms.surrogate import Round, Surrogate
@@ -18,14 +18,19 @@ from sevenfold.ranges import Count, Size
 class ModelSearch(Algorithm):
     """Evaluate the candidates that the surrogate scores lowest.
 
-    ``num_init`` random evaluations come first, drawn by ``sampling`` of the space, then ``k`` at a time
-    unless asked for others. Every ask makes ``candidates`` (options of :class:`candidates.Candidates`) by
-    ``mutation`` of the space and lets ``surrogate``, a component of ``SURROGATES``, choose: sampling,
-    mutation and model have an encoding each. Many trials at once share one call of it (``ask_together``).
+    Random evaluations come first. Then every ask draws candidates and lets the surrogate choose among them:
+    sampling, mutation and model have an encoding each. Many trials at once share one call of the surrogate
+    (``ask_together``). A subclass is a set of ``presets``.
 
-    A subclass is a set of ``presets``; ``preset`` names one, by default the first. What is left out is the
-    preset's, then the space's first. Options of ``surrogate`` are laid over the preset's as long as it is
-    the same component.
+    Args:
+        preset: set of defaults, one of those that the algorithm lists; null: its first.
+        num_init: random architectures that are evaluated first; null: as in the preset, 10 in most.
+        k: architectures evaluated between two fits of the surrogate; null: as in the preset, 10 in most.
+        candidates: options of the set that candidates are chosen from, laid over the preset's.
+        surrogate: model that scores candidates; its options are laid over the preset's unless it has
+            another name.
+        mutation: kind of mutation that makes candidates, one of the space's ``mutations``; null: as in the
+            preset, else the space's first.
     """
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]]
@@ -38,8 +43,8 @@ class ModelSearch(Algorithm):
         preset: str | None = None,
         num_init: Count | None = None,
         k: Size | None = None,
-        candidates: dict[str, Any] = {},  # noqa: B006
-        surrogate: dict[str, Any] = {},  # noqa: B006
+        candidates: CandidatesNode = {},  # noqa: B006
+        surrogate: SurrogateNode = {},  # noqa: B006
         mutation: str | None = None,
         sampling: str | None = None,
     ) -> None:
@@ -49,16 +54,11 @@ class ModelSearch(Algorithm):
         )
         self.k = base["k"] if k is None else k
         options = {**base.get("candidates", {}), **candidates}
-        try:
-            self.candidates = Candidates(**validate(Candidates, options, "candidates"))
-        except ConfigError as error:
-            raise ConfigError(f"candidates.{error.key.removeprefix('candidates.')}", error.message) from None
+        self.candidates = Candidates(**validate(Candidates, options, "candidates"))
         self.mutation = chosen(mutation or base.get("mutation"), space.mutations, "mutation")
         self.surrogate: Surrogate = build(SURROGATES, overlay(base["surrogate"], surrogate), "surrogate")
-        try:
+        with below("surrogate"):
             self.surrogate.check(space)
-        except ConfigError as error:
-            raise ConfigError(f"surrogate.{error.key}", error.message) from None
 
     @classmethod
     def preset(cls, name: str, space: Space) -> dict[str, Any]:

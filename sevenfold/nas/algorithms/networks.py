@@ -1,19 +1,19 @@
 """Surrogates that train networks: an ensemble as in BANANAS, and DNGO's Bayesian last layer."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sevenfold.config import ConfigError, build, name_of, prepare
+from sevenfold.config import ConfigError, Node, build, named, prepare, schema
 from sevenfold.nas.algorithms.acquisition import Acquisition, Prediction
-from sevenfold.nas.algorithms.features import Features, padded
+from sevenfold.nas.algorithms.features import EncodedModel, Features, padded
 from sevenfold.nas.algorithms.gaussian_process import linear
-from sevenfold.nas.algorithms.surrogate import Model, Round, Targets
-from sevenfold.nas.predictors import PREDICTORS
+from sevenfold.nas.algorithms.surrogate import Round, Targets
+from sevenfold.nas.encodings import EncodingName
+from sevenfold.nas.predictors import PREDICTORS, PredictorNode
 from sevenfold.nas.predictors.base import Predictor
 from sevenfold.nas.predictors.mlp import MLP
 from sevenfold.nas.predictors.training import Training, fit, predict_members
@@ -24,12 +24,16 @@ CHUNK = 2**25
 """Numbers in a network's input at a time, at most."""
 
 
-class Ensemble(Model):
-    """The mean and spread of ``members`` networks from fresh weights, the same data for all of them.
+class Ensemble(EncodedModel):
+    """The mean and spread of networks that are trained from fresh weights on the same data.
 
-    ``networks`` are components of ``PREDICTORS``; of several, each contributes ``members`` (the "diverse"
-    ensemble has five shapes of one member each). All members of all trials are trained as one stack.
-    ``scale_inputs`` gives every coordinate of the training rows mean 0 and standard deviation 1.
+    All members of all trials are trained as one stack.
+
+    Args:
+        networks: networks of the ensemble, name and options of each.
+        members: copies of each network.
+        training: loss and optimizer.
+        scale_inputs: standardize every coordinate of the encoding over the training rows.
     """
 
     with_members = True
@@ -37,26 +41,22 @@ class Ensemble(Model):
     def __init__(
         self,
         *,
-        networks: list[Any] = [{"name": "mlp"}],  # noqa: B006
+        networks: list[PredictorNode] = [{"name": "mlp"}],  # noqa: B006
         members: Count = 5,
-        encoding: str = "trunc_path",
+        encoding: EncodingName = "trunc_path",
         cutoff: Count | None = None,
         training: Training = Training(),
         scale_inputs: bool = False,
         targets: Targets = "raw",
         acquisition: Acquisition = Acquisition(),
     ) -> None:
-        super().__init__(targets=targets, acquisition=acquisition)
+        super().__init__(encoding, cutoff, targets=targets, acquisition=acquisition)
         if not networks:
             raise ConfigError("networks", "needs at least one")
         for place, node in enumerate(networks):
             prepare(PREDICTORS, node, f"networks[{place}]", features=1, copies=1)
-        self.networks, self.members, self.features = networks, members, Features(encoding, cutoff)
+        self.networks, self.members = networks, members
         self.training, self.scale_inputs = training, scale_inputs
-
-    def check(self, space: Space) -> None:
-        """Refuse a space without the encoding."""
-        self.features.check(space)
 
     def predictions(
         self, space: Space, rounds: Sequence[Round], targets: NDArray[np.float64]
@@ -73,8 +73,8 @@ class Ensemble(Model):
         each = [rows[:, : len(r.candidates)] for rows, r in zip(members, rounds, strict=True)]
         return [Prediction(rows.mean(axis=0), rows.std(axis=0), rows) for rows in each]
 
-    def _build(self, node: dict[str, Any], key: str, space: Space, x: Tensor) -> Predictor:
-        if name_of(node, key, PREDICTORS) == "gcn" and "vertices" not in node:
+    def _build(self, node: Node, key: str, space: Space, x: Tensor) -> Predictor:
+        if "vertices" in schema(named(PREDICTORS, node, key)) and "vertices" not in node:
             vertices = space.graph(space.sample(np.random.default_rng(0), 1)).mask.shape[1]
             node = {**node, "vertices": vertices}
         copies = len(x) * self.members
@@ -87,17 +87,24 @@ class Ensemble(Model):
         return torch.cat([predict_members(network, part, members=self.members) for part in parts], dim=2)
 
 
-class DNGO(Model):
-    """A small network whose last hidden layer feeds a Bayesian linear regression (Snoek et al. 2015).
+class DNGO(EncodedModel):
+    """A small network whose last hidden layer feeds a Bayesian linear regression.
 
-    The network has ``layers`` of ``width`` tanh units and is trained to predict; then the posterior of a
-    linear function of its last units takes over, its noise by marginal likelihood (``ratios``).
+    After Snoek et al. 2015. The network of tanh units is trained to predict; then the posterior of a linear
+    function of its last units replaces its output.
+
+    Args:
+        layers: hidden layers of the network.
+        width: units in each hidden layer.
+        training: loss and optimizer of the network.
+        ratios: variances of the noise, in units of the weights' variance, of which the one with the highest
+            marginal likelihood is taken.
     """
 
     def __init__(
         self,
         *,
-        encoding: str = "adj",
+        encoding: EncodingName = "adj",
         cutoff: Count | None = None,
         layers: Depth = 3,
         width: Size = 50,
@@ -106,13 +113,9 @@ class DNGO(Model):
         targets: Targets = "standard",
         acquisition: Acquisition = Acquisition(),
     ) -> None:
-        super().__init__(targets=targets, acquisition=acquisition)
-        self.features, self.training, self.ratios = Features(encoding, cutoff), training, ratios
+        super().__init__(encoding, cutoff, targets=targets, acquisition=acquisition)
+        self.training, self.ratios = training, ratios
         self.layers, self.width = layers, width
-
-    def check(self, space: Space) -> None:
-        """Refuse a space without the encoding."""
-        self.features.check(space)
 
     def predictions(
         self, space: Space, rounds: Sequence[Round], targets: NDArray[np.float64]

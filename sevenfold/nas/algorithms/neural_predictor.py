@@ -1,4 +1,4 @@
-"""The Neural Predictor's search (Wen et al. 2020): one training, one ranking, the best are evaluated."""
+"""The Neural Predictor's search (Wen et al. 2020): one training, one ranking, evaluation of the best."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Self
@@ -6,13 +6,14 @@ from typing import Annotated, Any, Self
 import numpy as np
 from numpy.random import Generator
 
+from sevenfold.nas.algorithms import CandidatesNode, SurrogateNode
 from sevenfold.nas.algorithms.model_search import ModelSearch
 from sevenfold.nas.spaces.base import Ints, Space
 from sevenfold.ranges import MOST, Range
 
 
 def graph_network(**training: Any) -> dict[str, Any]:
-    """Return the surrogate of one graph network; ``training``: what is not as in both papers."""
+    """Return the surrogate of one graph network, with ``training`` options beside those of both papers."""
     common = {
         "beta2": 0.999, "eps": 1e-8, "weight_decay": 3e-4, "loss": "mse", "standardize": True, "cosine": True,
     }  # fmt: skip
@@ -27,10 +28,14 @@ def graph_network(**training: Any) -> dict[str, Any]:
 
 
 class NeuralPredictor(ModelSearch):
-    """Of a ``budget`` Q evaluate Q - floor(20 Q / 172) at random, then the best of 50 Q random ones.
+    """Train a graph network once on random evaluations, then evaluate the best of many random architectures.
 
-    The graph network is trained once and its ``floor(20 Q / 172)`` best are evaluated; a search that goes on
-    beyond its budget trains and ranks again. The options of :class:`ModelSearch` that are given win.
+    Of a budget Q, Q - floor(20 Q / 172) evaluations are random, and floor(20 Q / 172) are the best of 50 Q
+    random architectures. A search that goes on beyond its budget trains and ranks again.
+
+    Args:
+        budget: evaluations that the search is planned for, 9 or more.
+        candidates: options of the set that candidates are chosen from, laid over 50 ``budget`` random ones.
     """
 
     presets = {"paper": {"surrogate": graph_network(epochs=300, batch_size=7, lr=1e-4)}}
@@ -41,8 +46,8 @@ class NeuralPredictor(ModelSearch):
         rng: Generator,
         *,
         budget: Annotated[int, Range(9, MOST)] = 150,
-        candidates: dict[str, Any] = {},  # noqa: B006
-        surrogate: dict[str, Any] = {},  # noqa: B006
+        candidates: CandidatesNode = {},  # noqa: B006
+        surrogate: SurrogateNode = {},  # noqa: B006
         sampling: str | None = None,
     ) -> None:
         shot = 20 * budget // 172
@@ -73,9 +78,9 @@ class NeuralPredictor(ModelSearch):
         return asked
 
     def own_state(self) -> dict[str, Any]:
-        """Return what is still to be handed out."""
+        """Return the architectures that are still to be handed out."""
         return {"queue": self._queue.tolist()}
 
     def load_own_state(self, state: Mapping[str, Any]) -> None:
-        """Take it back."""
+        """Restore them."""
         self._queue = np.array(state["queue"], int).reshape(-1, self.space.width)

@@ -15,7 +15,15 @@ from sevenfold.nas.benchmarks.ledger import Ledger
 
 @dataclass(frozen=True)
 class Objective:
-    """One series of a benchmark as a loss: the value where less is better, else 100 - value (percent)."""
+    """One series of a benchmark as a loss: the value where less is better, else 100 - value (percent).
+
+    >>> from sevenfold.nas import Objective, load_benchmark
+    >>> objective = Objective(load_benchmark("digits-nb201"), "val", "acc")
+    >>> objective.losses(objective.benchmark.archs[:2]).round(2).tolist()
+    [54.52, 6.52]
+    >>> round(objective.optimum.value, 2)
+    3.85
+    """
 
     benchmark: Benchmark
     split: str

@@ -7,7 +7,16 @@ from sevenfold.nas.spaces.base import Ints, Space
 
 
 class RandomSearch(Algorithm):
-    """Draw architectures without repeats; ``sampling`` is one of the space's, by default its first."""
+    """Evaluate random architectures, each once.
+
+    >>> import numpy as np
+    >>> from sevenfold.nas import NB201, RandomSearch
+    >>> search = RandomSearch(NB201(), np.random.default_rng(0))
+    >>> archs = search.ask(5)
+    >>> search.tell(archs, [0.3, 0.1, 0.4, 0.2, 0.5])
+    >>> search.ask(5).shape
+    (5, 6)
+    """
 
     k = 10
 

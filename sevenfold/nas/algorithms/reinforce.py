@@ -16,14 +16,18 @@ ALPHABET_DRAWS = 4096
 
 
 class Reinforce(Algorithm):
-    """Draw every coordinate of an architecture from a softmax of its own; move each towards what paid.
+    """Draw every coordinate of an architecture from a softmax whose logits follow the policy gradient.
 
-    With reward -loss, baseline b (the moving average of rewards, ``decay`` of it kept) and policy p,
+    With reward -loss, baseline b (the moving average of rewards) and policy p,
 
         logits <- logits + Adam_lr((reward - b) (onehot - p)),    b <- decay b + (1 - decay) reward.
 
     Adam (0.9, 0.999) makes the unit of losses irrelevant. Invalid and known architectures are drawn again;
     where a settled policy brings nothing new, neighbors of the best follow.
+
+    Args:
+        lr: learning rate of Adam.
+        decay: share of the old baseline in the new one after every evaluation.
     """
 
     def __init__(

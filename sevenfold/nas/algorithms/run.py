@@ -1,4 +1,4 @@
-"""Many trials of a search side by side: every round is one question to the benchmark."""
+"""Many trials of a search side by side, with one question to the benchmark in every round."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from sevenfold.config import build, validate
+from sevenfold.config import below, named, validate
 from sevenfold.errors import InputError
 from sevenfold.nas.algorithms import ALGORITHMS
 from sevenfold.nas.algorithms.base import Algorithm
@@ -44,11 +44,19 @@ def start_trials(
     """Build the component of ``ALGORITHMS`` that ``node`` names, once for each stream of random numbers.
 
     Mistakes raise ``ConfigError`` with the full key below ``key``.
+
+    >>> import numpy as np
+    >>> from sevenfold.nas import NB201, start_trials
+    >>> streams = [np.random.default_rng(seed) for seed in range(2)]
+    >>> trials = start_trials({"name": "evolution", "population": 20}, NB201(), streams)
+    >>> [trial.ask(10).shape for trial in trials]
+    [(10, 6), (10, 6)]
     """
-    first: Algorithm = build(ALGORITHMS, node, key, space=space, rng=rngs[0])
+    algorithm = named(ALGORITHMS, node, key)
     options = {option: value for option, value in node.items() if option != "name"}
-    options = validate(type(first), options, key, ("space", "rng"))
-    return [first, *(type(first)(space, rng, **options) for rng in rngs[1:])]
+    options = validate(algorithm, options, key, ALGORITHMS.given)
+    with below(key):
+        return [algorithm(space=space, rng=rng, **options) for rng in rngs]
 
 
 def run_trials(
@@ -60,6 +68,14 @@ def run_trials(
 
     An evaluation is what the algorithm asked for: one that repeats itself pays again. Trials are of one class
     with the same options; they do not influence each other.
+
+    >>> import numpy as np
+    >>> from sevenfold.nas import Objective, load_benchmark, run_trials, start_trials
+    >>> bench = load_benchmark("digits-nb201")
+    >>> trials = start_trials({"name": "local_search"}, bench.space, [np.random.default_rng(0)])
+    >>> (trace,) = run_trials(trials, Objective(bench, "val", "acc").losses, budget=150)
+    >>> len(trace.losses), bool(trace.losses.min() < trace.losses[:10].min())
+    (150, True)
     """
     if budget < 1 or (k is not None and k < 1):
         raise InputError(f"budget and k must be at least 1, got {budget} and {k}")

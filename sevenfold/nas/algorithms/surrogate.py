@@ -1,4 +1,4 @@
-"""How candidates are chosen among: the contract of ``SURROGATES``, and choosing without a model."""
+"""The contract of surrogates, which score candidates, and a random pick as the baseline."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -19,8 +19,8 @@ Targets = Literal["raw", "standard", "rank", "log"]
 
 @dataclass(frozen=True)
 class Round:
-    """What one trial knows when it chooses: evaluations (n, width) with losses (n,), candidates (m, width),
-    and its own stream of random numbers.
+    """A trial's data when it chooses: evaluations (n, width) with losses (n,), candidates (m, width), and its
+    own stream of random numbers.
     """
 
     archs: Ints
@@ -41,7 +41,7 @@ class Surrogate(ABC):
 
 
 class RandomPick(Surrogate):
-    """Choose at random: the ablation that leaves the model out."""
+    """A random choice among the candidates, the ablation without a model."""
 
     def scores(self, space: Space, rounds: Sequence[Round]) -> list[NDArray[np.floating]]:
         """Return uniform random numbers."""
@@ -49,7 +49,13 @@ class RandomPick(Surrogate):
 
 
 class Model(Surrogate):
-    """A model of the loss, fitted anew in every round to ``targets`` of the losses, and an acquisition."""
+    """A model of the loss, fitted anew in every round, with an acquisition function.
+
+    Args:
+        targets: what the model is fitted to: ``raw`` losses; ``standard``, losses with mean 0 and standard
+            deviation 1; ``rank``, normal scores of their ranks; ``log``, their logarithms.
+        acquisition: function that turns predictions into scores.
+    """
 
     with_members = False
     """Whether predictions have members, which some acquisitions need."""

@@ -1,11 +1,12 @@
-"""Benchmark tables: what training an architecture gave, answered without training it.
+"""Benchmark tables: accuracies, losses and times of trained architectures, looked up instead of trained.
 
-Nothing heavy is imported here; open one by name with :func:`load_benchmark`.
+Open one by name with :func:`load_benchmark`.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from sevenfold.tables import ComponentTable
+from sevenfold.config import Node, build
+from sevenfold.tables import ComponentTable, OneOf
 
 if TYPE_CHECKING:
     from sevenfold.nas.benchmarks.base import Benchmark
@@ -37,6 +38,9 @@ BENCHMARKS = ComponentTable(
     holds="benchmark tables",
 )
 
+BenchmarkNode = Annotated[Node, OneOf("sevenfold.nas.benchmarks:BENCHMARKS")]
+"""Name and options of a benchmark."""
+
 CONVERTERS = ComponentTable(
     {
         "nb101": "sevenfold.nas.benchmarks.nb101:pack",
@@ -52,18 +56,18 @@ CONVERTERS = ComponentTable(
 
 
 def load_benchmark(name: str, **options: Any) -> "Benchmark":
-    """Open the benchmark ``name`` of ``BENCHMARKS``; ``options`` are those of its entry.
+    """Open the benchmark ``name`` of ``BENCHMARKS`` with the ``options`` of its entry.
 
-    ``"x11:FOLDER"`` opens a surrogate that was exported there.
+    ``"x11:FOLDER"`` opens the surrogate that was exported to a folder.
 
+    >>> from sevenfold.nas import load_benchmark
     >>> bench = load_benchmark("synthetic-nb201")
     >>> bench.query(["|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"],
     ...             split="val", metric="acc", epoch="last", seed="mean")
     array([10.])
     """
-    from sevenfold.config import build
-
-    name, _, path = str(name).partition(":")
-    options |= {"path": path} if path else {}
+    entry, _, path = str(name).partition(":")
+    if entry in BENCHMARKS and path:  # any other colon belongs to package.module:Class
+        name, options = entry, {**options, "path": path}
     benchmark: Benchmark = build(BENCHMARKS, {"name": name, **options}, "benchmark")
     return benchmark

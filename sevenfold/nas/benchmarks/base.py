@@ -1,4 +1,4 @@
-"""What a benchmark is: the contract of every entry of ``BENCHMARKS``."""
+"""The contract of a benchmark."""
 
 import logging
 from abc import ABC, abstractmethod

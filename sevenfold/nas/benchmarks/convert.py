@@ -35,7 +35,7 @@ def convert(format: str, source: str, out: str, *, compressed: bool = True, **op
         raise InputError(f"source '{source}' does not exist")
     if not Path(out).absolute().parent.is_dir():
         raise InputError(f"the folder of '{out}' does not exist; make it first")
-    description, arrays = build(CONVERTERS, {"name": format, "path": source, **options}, "convert")
+    description, arrays = build(CONVERTERS, {"name": format, **options}, "convert", path=source)
     provenance = {
         **description.get("provenance", {}),
         "format": format,

@@ -1,4 +1,4 @@
-"""Benchmarks from files: the compact form, or any table whose description is given."""
+"""Benchmarks from files: the compact form, or any table with a description."""
 
 import csv
 import gzip
@@ -12,18 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sevenfold.errors import InputError
-from sevenfold.nas.benchmarks.table import Table
+from sevenfold.nas.benchmarks.table import Table, layout
 from sevenfold.nas.benchmarks.table_benchmark import TableBenchmark
 
 
 def from_file(
-    *, path: str, description: dict[str, Any] | None = None, dataset: str | None = None
+    *, path: str, description: Mapping[str, Any] | None = None, dataset: str | None = None
 ) -> TableBenchmark:
-    """Open a table by configuration.
+    """Table file in the compact form, or of another form with a description.
 
-    Without ``description`` the file is in the compact form. With one (as in :mod:`table`) it is an ``.npz``,
-    a ``.csv``, ``.csv.gz`` or ``.parquet`` whose columns are the arrays. In the latter, wherever the
-    description names an array it may give a list of columns, which become the second axis.
+    The compact form is an ``.npz`` that describes itself. The others are ``.npz``, ``.csv``, ``.csv.gz`` and
+    ``.parquet``. Columns of the latter are the arrays; wherever the description names an array it may list
+    several columns, which become the second axis.
+
+    Args:
+        path: table file.
+        description: what the arrays of the file are, as ``benchmarks.table`` says; null: the file is in the
+            compact form, which describes itself.
+        dataset: data set of the table; null: the only one.
     """
     return TableBenchmark(open_table(path, description), dataset=dataset)
 
@@ -32,6 +38,7 @@ def open_table(path: str | Path, description: Mapping[str, Any] | None = None) -
     """Open the table of :func:`from_file`."""
     if description is None or Path(path).suffix == ".npz":
         return Table.open(path, description)
+    layout(description)  # refuses what is no description before its columns are stacked
     columns, given = read_columns(path), json.loads(json.dumps(description))
     arrays = dict(columns)
     _stack(given, "archs", columns, arrays, path)
@@ -43,7 +50,12 @@ def open_table(path: str | Path, description: Mapping[str, Any] | None = None) -
 
 
 def pack(path: str | Path, *, description: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Return description and arrays of a table in the compact form; ``description`` is a JSON file."""
+    """Convert a table with a description; return description and arrays of the compact form.
+
+    Args:
+        path: table file, as the benchmark ``file`` opens it.
+        description: JSON file with the description of the table.
+    """
     try:
         content = json.loads(Path(description).read_text())
     except OSError as error:

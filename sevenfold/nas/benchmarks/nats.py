@@ -170,9 +170,14 @@ class _Packed:
 
 
 def pack(path: str | Path, *, trust: bool = False) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Read all architectures, file by file; return description and arrays of the compact form.
+    """Convert the files of NATS-Bench or NAS-Bench-201; return description and arrays of the compact form.
 
-    Values become float32. ``trust`` reads pickles without the allow-list: only for a process of its own.
+    Values become float32.
+
+    Args:
+        path: folder of NATS-Bench or NAS-Bench-201, or the one large ``.pth`` of NAS-Bench-201.
+        trust: run what the pickles say instead of refusing all that is not on the allow-list; only for files
+            of known origin, and in a process of its own.
     """
     packed = _Packed()
     for item in cells(path, trust=trust):

@@ -127,10 +127,13 @@ class _Packed:
 
 
 def pack(path: str | Path, *, strict: bool = False) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Read a record file, one record at a time; return description and arrays of the compact form.
+    """Convert the record file of NAS-Bench-101; return description and arrays of the compact form.
 
-    Budgets and repeats that the file lacks are left out where no cell has them, else missing. ``strict``
-    compares checksums, and every cell's MD5 name with the one computed from its graph.
+    Budgets and repeats that the file lacks are left out where no cell has them, else missing.
+
+    Args:
+        path: ``.tfrecord`` file.
+        strict: compare the checksums of records, and every cell's MD5 name with that of its graph.
     """
     packed = _Packed()
     for payload in records(path, strict=strict):

@@ -18,7 +18,7 @@ CURVE = "Train/val_accuracy"
 
 
 def pack(path: str | Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Read logs one by one; return description and arrays of the compact form.
+    """Convert the training logs of NAS-Bench-301; return description and arrays of the compact form.
 
     ``val/acc`` is the curve of each run (98 epochs as a rule; a shorter one is its own schedule),
     ``val/final_acc`` and ``test/acc`` what the run reported at its end. Runs of equal architectures are

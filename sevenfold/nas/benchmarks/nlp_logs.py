@@ -51,10 +51,14 @@ def _parse(content: str | bytes, source: str) -> Any:
 
 
 def pack(path: str | Path, *, name: str = "nas-bench-nlp") -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Read logs one by one; return description and arrays of the compact form, its data set called ``name``.
+    """Convert the training logs of NAS-Bench-NLP; return description and arrays of the compact form.
 
     Recipes that differ in the names of vertices only are runs of one cell. The description's provenance
     counts logs, cells and runs that broke off.
+
+    Args:
+        path: folder of ``.json`` files, ``.zip`` of them, or ``.json.gz`` with a list.
+        name: name of the data set in the table.
     """
     recipes, params, broken = list[str](), list[int](), 0
     curves: dict[str, list[list[float]]] = {key: [] for key in (*CURVES, "seconds")}
@@ -97,7 +101,12 @@ def pack(path: str | Path, *, name: str = "nas-bench-nlp") -> tuple[dict[str, An
 
 
 def nlp_wikitext2(*, root: str = "data/nas", dataset: str | None = None) -> TableBenchmark:
-    """NAS-Bench-NLP on WikiText-2: 250 runs of 50 epochs; a few broke off with a loss that is no number."""
+    """NAS-Bench-NLP on WikiText-2, 250 runs of 50 epochs; a few broke off with a loss that is no number.
+
+    Args:
+        root: folder that holds the file ``nasbench_nlp_wikitext2_curves.json.gz``.
+        dataset: data set, of which there is only ``wikitext-2``; null: that one.
+    """
     path = Path(root) / "nasbench_nlp_wikitext2_curves.json.gz"
     description, arrays = pack(path, name="wikitext-2")
     return TableBenchmark(Table(arrays, description, source=str(path)), dataset=dataset)

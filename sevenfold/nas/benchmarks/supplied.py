@@ -1,7 +1,4 @@
-"""Adapters of the compact public tables: each is a description of its file.
-
-``root`` is the folder that holds the files. Where the table has several data sets, ``dataset`` must be given.
-"""
+"""Small public tables, each with a description of its file."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +16,11 @@ def nb201_cifar(*, root: str = "data/nas", dataset: str | None = None) -> TableB
     Test accuracies after 200 epochs, and validation and test accuracies of the 12-epoch schedule, which is
     not the beginning of a 200-epoch run. ``cifar10`` was trained on training and validation images, so only
     ``cifar10-valid`` has a validation accuracy.
+
+    Args:
+        root: folder that holds the file ``nb201_cifar.npz``.
+        dataset: ``cifar10/200``, ``cifar100/200``, ``cifar10/12``, ``cifar10-valid/12`` or ``cifar100/12``;
+            one must be chosen.
     """
     names = {
         "cifar10/200": ["cifar10_test_ep200"],
@@ -34,14 +36,24 @@ def nb201_cifar(*, root: str = "data/nas", dataset: str | None = None) -> TableB
 
 
 def nb201_one_seed(*, root: str = "data/nas", dataset: str | None = None) -> TableBenchmark:
-    """NAS-Bench-201 on CIFAR, final validation accuracy of one 200-epoch run a cell; which one is unknown."""
+    """NAS-Bench-201 on CIFAR, final validation accuracy of one 200-epoch run a cell; which one is unknown.
+
+    Args:
+        root: folder that holds the file ``nb201_val_one_seed.npz``.
+        dataset: ``cifar10-valid/200`` or ``cifar100/200``; one must be chosen.
+    """
     names = {"cifar10-valid/200": "cifar10_val_ep200", "cifar100/200": "cifar100_val_ep200"}
     datasets = {name: _nb201(name, [array], [0]) for name, array in names.items()}
     return _open(root, "nb201_val_one_seed.npz", {**NB201, "datasets": datasets}, dataset)
 
 
 def spikenas(*, root: str = "data/nas", dataset: str | None = None) -> TableBenchmark:
-    """SpikeNAS-Bench: learning curves of 11,000 spiking cells on CIFAR-10, one seed, 100 or 200 epochs."""
+    """SpikeNAS-Bench, learning curves of 11,000 spiking cells on CIFAR-10, one seed, 100 or 200 epochs.
+
+    Args:
+        root: folder that holds the file ``spikenas_cifar10_curves.npz``.
+        dataset: data set, of which there is only ``cifar10``; null: that one.
+    """
 
     def curve(array: str, scale: float) -> dict[str, Any]:
         return {"array": array, "axes": "ne", "scale": scale, "missing": 65535}
@@ -65,7 +77,12 @@ def spikenas(*, root: str = "data/nas", dataset: str | None = None) -> TableBenc
 
 
 def macro(*, root: str = "data/nas", dataset: str | None = None) -> TableBenchmark:
-    """NAS-Bench-Macro: 8 layers, each identity, MB3_K3 or MB6_K5; three test accuracies on CIFAR-10."""
+    """NAS-Bench-Macro, 8 layers, each identity, MB3_K3 or MB6_K5, with three test accuracies on CIFAR-10.
+
+    Args:
+        root: folder that holds the file ``nasbench_macro_cifar10.csv.gz``.
+        dataset: data set, of which there is only ``cifar10``; null: that one.
+    """
     arrays = [f"test_acc_{run}" for run in (1, 2, 3)]
     cifar10 = {
         "seeds": [1, 2, 3],
@@ -80,11 +97,14 @@ def macro(*, root: str = "data/nas", dataset: str | None = None) -> TableBenchma
 
 
 def graph(*, dataset: str, root: str = "data/nas") -> TableBenchmark:
-    """NAS-Bench-Graph, light: graph networks on ``cora``, ``citeseer``, ``pubmed``, ``cs``, ``physics`` or
-    ``photo``.
+    """NAS-Bench-Graph, light, accuracies of graph networks on graphs of citations, co-authors and products.
 
     A cell is the number of its graph (0..8) and four operations (0..8). Accuracies are percent, latency is
     seconds, parameters are millions.
+
+    Args:
+        dataset: ``cora``, ``citeseer``, ``pubmed``, ``cs``, ``physics`` or ``photo``.
+        root: folder that holds the files ``nasbench_graph_DATASET.npz``.
     """
     entry = {
         "seeds": ["mean"],

@@ -1,4 +1,4 @@
-"""A made-up benchmark on NAS-Bench-101's space that needs no table."""
+"""A synthetic benchmark on the space of NAS-Bench-101 that needs no table."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +18,16 @@ WEIGHTS = np.array([1.2, 0.5, -0.4])
 
 
 class SyntheticNB101(Benchmark):
-    """Accuracies of any valid cell from its operations, its depth and a hash of its key.
+    """Synthetic accuracies of any valid cell, from its operations, its depth and a hash of its key.
 
     With the pruned cell's operation counts c, its depth d (edges of the longest path) and noise drawn from
     ``space.keys``, the accuracy after the longest schedule is 88 + w c + 0.6 d - 0.08 d^2 plus a cell's own
     0.4 points and a run's own 0.2 points (standard deviations); the shorter schedules lose 30, 10 and 3
     points. Isomorphic cells, pruned or not, have one value. Every schedule is a run of its own and takes
     4 seconds an epoch and vertex.
+
+    Args:
+        stream: number of the random stream that the noise is drawn from.
     """
 
     def __init__(self, *, stream: Seed = 0) -> None:

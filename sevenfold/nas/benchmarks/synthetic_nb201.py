@@ -1,4 +1,4 @@
-"""Tables in the shape of NAS-Bench-201 that are computed, not measured: for tests and examples."""
+"""Synthetic tables in the shape of NAS-Bench-201, for tests and examples."""
 
 from collections.abc import Mapping
 
@@ -18,10 +18,10 @@ CHANCE = 10.0
 
 
 class SyntheticNB201(TableBenchmark):
-    """All 15,625 cells with learning curves of 20 epochs and 3 seeds, nearly additive in their edges.
+    """All 15,625 cells with synthetic curves of 20 epochs and 3 seeds, nearly additive in their edges.
 
     With Normal weights a of operations on edges (the best one of each edge gets 1 more), b of pairs of
-    operations that follow each other, and noise of standard deviation ``roughness``, a final accuracy is
+    operations that follow each other, and noise, a final accuracy is
 
         94 - 3 (max - value),    value = sum_edges a[op] + sum_paths b[op, op'] + noise,
 
@@ -29,6 +29,10 @@ class SyntheticNB201(TableBenchmark):
     final - (final - 10) exp(-rate e) with a rate that differs between cells, plus noise of the run with
     standard deviation 0.2 points. ``val`` and ``test`` differ by that noise only; ``loss`` is 100 - accuracy.
     An epoch takes 1 second and 2 for each 3x3 convolution, 1 for each 1x1. The optimum is that of the table.
+
+    Args:
+        stream: number of the random stream that the table is drawn from.
+        roughness: standard deviation of the noise on the value of each cell; 0: additive but for pairs.
     """
 
     def __init__(self, *, stream: Seed = 0, roughness: NonNegative = 0.5) -> None:
@@ -62,7 +66,11 @@ class SyntheticNB201(TableBenchmark):
 
 
 class UniformNB201(TableBenchmark):
-    """All 15,625 cells with independent losses, uniform on [0, 1]: no structure that a search could use."""
+    """All 15,625 cells with independent losses, uniform on [0, 1], without structure that a search could use.
+
+    Args:
+        stream: number of the random stream that the table is drawn from.
+    """
 
     def __init__(self, *, stream: Seed = 0) -> None:
         rows, _ = official_order()

@@ -56,7 +56,7 @@ from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from sevenfold.config import suggest
-from sevenfold.errors import InputError
+from sevenfold.errors import InputError, shown
 
 FORMAT = "sevenfold nas table 1"
 
@@ -107,12 +107,14 @@ Record = TypeVar("Record", Column, Dataset, Layout)
 
 def layout(description: Mapping[str, Any]) -> Layout:
     """Read a description as it stands in ``meta``; ``InputError`` names a wrong entry."""
-    content = {key: value for key, value in description.items() if key not in ("format", "sha256")}
+    table = _mapping(description, "table")
+    content = {key: value for key, value in table.items() if key not in ("format", "sha256")}
+    _mapping(content.get("space", {}), "table.space")
     datasets = {}
-    for name, entry in content.get("datasets", {}).items():
-        entry = dict(entry)
+    for name, entry in _mapping(content.get("datasets", {}), "table.datasets").items():
+        entry = dict(_mapping(entry, name))
         for part in ("series", "properties"):
-            columns = entry.get(part, {}).items()
+            columns = _mapping(entry.get(part, {}), f"{name}.{part}").items()
             entry[part] = {key: _record(Column, c, f"{name}.{part}.{key}") for key, c in columns}
         if entry.get("seconds") is not None:
             entry["seconds"] = _record(Column, entry["seconds"], f"{name}.seconds")
@@ -120,10 +122,16 @@ def layout(description: Mapping[str, Any]) -> Layout:
     return _record(Layout, {**content, "datasets": datasets}, "table")
 
 
+def _mapping(entry: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(entry, Mapping):
+        raise InputError(f"description of '{where}': expected a mapping, got {shown(entry)}")
+    return entry
+
+
 def _record(kind: Callable[..., Record], entry: Mapping[str, Any], where: str) -> Record:
     """Make the record, its lists tuples; wrong and missing keys are bad input."""
     known = list(inspect.signature(kind).parameters)
-    for key in entry:
+    for key in _mapping(entry, where):
         if key not in known:
             raise InputError(f"description of '{where}': unknown key '{key}'. {suggest(key, known)}")
     try:

@@ -22,28 +22,52 @@ SCORE = "val_accuracy"
 
 
 def zc_nb201(*, root: str = "data/nas", dataset: str | None = None) -> TableBenchmark:
-    """NAS-Bench-201: 725 cells, validation accuracy after 200 epochs, 12 proxies (13 with synflow)."""
+    """Zero-cost proxies of 725 cells of NAS-Bench-201, with validation accuracy after 200 epochs.
+
+    There are 12 proxies, 13 with synflow.
+
+    Args:
+        root: folder that holds the file ``naslib_zc_nb201.json.gz``.
+        dataset: ``cifar10-valid/200`` or ``cifar100/200``; null where the file has only one.
+    """
     names = {"cifar10": "cifar10-valid/200", "cifar100": "cifar100/200"}
     return _open(root, "naslib_zc_nb201.json.gz", {"name": "nb201"}, names, dataset, epochs=[200])
 
 
 def zc_nb101(*, root: str = "data/nas", dataset: str | None = None) -> TableBenchmark:
-    """NAS-Bench-101: 292 different cells in 500 forms, validation accuracy after 108 epochs, 1 to 3 runs."""
+    """Zero-cost proxies of 292 cells of NAS-Bench-101, with validation accuracy after 108 epochs.
+
+    The cells are listed in 500 forms and have 1 to 3 runs.
+
+    Args:
+        root: folder that holds the file ``naslib_zc_nb101.json.gz``.
+        dataset: data set, of which there is only ``cifar10``; null: that one.
+    """
     names = {"cifar10": "cifar10"}
     return _open(root, "naslib_zc_nb101.json.gz", {"name": "nb101"}, names, dataset, epochs=[108])
 
 
 def zc_nb301(*, root: str = "data/nas", dataset: str | None = None) -> TableBenchmark:
-    """DARTS space: 725 architectures with a trained validation accuracy and 12 proxies."""
+    """Zero-cost proxies of 725 DARTS architectures, 12 of them, with a trained validation accuracy.
+
+    Args:
+        root: folder that holds the file ``naslib_zc_nb301.json.gz``.
+        dataset: data set, of which there is only ``cifar10``; null: that one.
+    """
     names = {"cifar10": "cifar10"}
     return _open(root, "naslib_zc_nb301.json.gz", {"name": "darts"}, names, dataset)
 
 
 def zc_tnb_micro(*, dataset: str, root: str = "data/nas") -> TableBenchmark:
-    """TransNAS-Bench-101 micro: 711 cells on seven tasks; ``val/acc`` is each task's own score.
+    """Zero-cost proxies of 711 cells of TransNAS-Bench-101 micro, with their scores on seven tasks.
 
-    ``dataset`` is the task. More is better in all of them: accuracies in percent, similarities, and for
-    ``room_layout`` a negative loss.
+    ``val/acc`` is each task's own score. More is better in all of them: accuracies in percent, similarities,
+    for ``room_layout`` a negative loss.
+
+    Args:
+        dataset: task: ``class_scene``, ``class_object``, ``autoencoder``, ``normal``, ``jigsaw``,
+            ``room_layout`` or ``segmentsemantic``.
+        root: folder that holds the file ``naslib_zc_tnb_micro.json.gz``.
     """
     tasks = ("class_scene", "class_object", "autoencoder", "normal", "jigsaw", "room_layout")
     names = {task: task for task in (*tasks, "segmentsemantic")}

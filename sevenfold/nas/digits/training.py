@@ -20,9 +20,16 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a cell is trained: SGD with Nesterov momentum, the rate following a cosine to zero over all steps.
+    """Training of a cell: SGD with Nesterov momentum, the rate following a cosine to zero over all steps.
 
-    ``evaluation`` is how many images are evaluated at a time; it does not change results beyond rounding.
+    Args:
+        channels: channels of every layer.
+        epochs: passes over the training images.
+        batch_size: images in a batch.
+        lr: learning rate of the first step.
+        momentum: Nesterov momentum.
+        weight_decay: weight of the L2 penalty that SGD adds to the gradient.
+        evaluation: images evaluated at a time; results do not depend on it beyond rounding.
     """
 
     channels: Size = 8

@@ -6,7 +6,9 @@ paths, because long ones are rare; each slot of an adjacency matrix is used abou
 loses information in proportion.
 """
 
-from sevenfold.tables import ComponentTable
+from typing import Annotated
+
+from sevenfold.tables import ComponentTable, OneOf
 
 ENCODINGS = ComponentTable(
     {
@@ -25,11 +27,11 @@ ENCODINGS = ComponentTable(
         "gcn": "sevenfold.nas.encodings.graph:gcn",
     },
     holds="encodings of architectures",
-    given=(
-        "space",
-        "archs",
-    ),
+    given=("space", "archs"),
 )
+
+EncodingName = Annotated[str, OneOf("sevenfold.nas.encodings:ENCODINGS")]
+"""Name of an encoding."""
 
 DECODERS = ComponentTable(
     {
@@ -40,10 +42,7 @@ DECODERS = ComponentTable(
         "path": "sevenfold.nas.encodings.path:from_path",
     },
     holds="inverses of encodings",
-    given=(
-        "space",
-        "rows",
-    ),
+    given=("space", "rows"),
 )
 
 DISTANCES = ComponentTable(
@@ -59,3 +58,6 @@ DISTANCES = ComponentTable(
     holds="distances between architectures",
     given=("space", "first", "second"),
 )
+
+DistanceName = Annotated[str, OneOf("sevenfold.nas.encodings:DISTANCES")]
+"""Name of a distance between architectures."""

@@ -21,7 +21,10 @@ def adj(space: Space, archs: Ints) -> NDArray[np.float32]:
 
 
 def adj_onehot(space: Space, archs: Ints) -> NDArray[np.uint8]:
-    """Return edge bits and one-hot operations, (n, d): 36 on NB101, 30 on NB201, 210 on DARTS, 286 on NLP."""
+    """Return edge bits and one-hot operations, (n, d).
+
+    d is 36 on NB101, 30 on NB201, 210 on DARTS, 286 on NLP with 12 vertices.
+    """
     return np.concatenate([_expand(part) for part in space.parts(archs)], axis=1)
 
 
@@ -42,12 +45,24 @@ def adj_cont(space: Space, archs: Ints) -> NDArray[np.float32]:
 
 
 def trunc_adj(space: Space, archs: Ints, *, cutoff: Count) -> NDArray[np.float32]:
-    """Return the first ``cutoff`` coordinates of ``adj``."""
+    """Return the leading coordinates of ``adj``.
+
+    Args:
+        space: search space.
+        archs: architectures, (n, width).
+        cutoff: coordinates that are kept.
+    """
     return adj(space, archs)[:, :cutoff]
 
 
 def trunc_adj_onehot(space: Space, archs: Ints, *, cutoff: Count) -> NDArray[np.uint8]:
-    """Return the first ``cutoff`` coordinates of ``adj_onehot``."""
+    """Return the leading coordinates of ``adj_onehot``.
+
+    Args:
+        space: search space.
+        archs: architectures, (n, width).
+        cutoff: coordinates that are kept.
+    """
     return adj_onehot(space, archs)[:, :cutoff]
 
 
@@ -92,7 +107,7 @@ def from_adj_cat(space: Space, rows: Floats) -> Ints:
 
 
 def from_adj_cont(space: Space, rows: Floats) -> Ints:
-    """Return the architectures of ``adj_cont`` rows: of each matrix the given number of largest entries."""
+    """Return the architectures of ``adj_cont`` rows, whose edges are the largest entries of each matrix."""
     edges = [not part.levels for part in _with_edges(space, _none(space))]
     counts = list(np.rint(np.asarray(rows)[:, len(rows[0]) - sum(edges) :]).T)
 

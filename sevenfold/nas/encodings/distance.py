@@ -37,13 +37,27 @@ def path_cont(space: Space, first: Ints, second: Ints) -> Matrix:
 
 
 def trunc_path(space: Space, first: Ints, second: Ints, *, cutoff: Count | None = None) -> Matrix:
-    """Count as ``path`` among the coordinates of the truncated encoding."""
+    """Count as ``path`` among the coordinates of the truncated encoding.
+
+    Args:
+        space: search space.
+        first: architectures, (n, width).
+        second: architectures, (m, width).
+        cutoff: coordinates of every block of ``path`` that are compared; null: the space's ``path_cutoff``.
+    """
     rows = [_trunc_path(space, archs, cutoff=cutoff) for archs in (first, second)]
     return cdist(*rows, "cityblock")
 
 
 def trunc_path_cont(space: Space, first: Ints, second: Ints, *, cutoff: Count | None = None) -> Matrix:
-    """Count as ``path_cont`` among the coordinates of the truncated encoding."""
+    """Count as ``path_cont`` among the coordinates of the truncated encoding.
+
+    Args:
+        space: search space.
+        first: architectures, (n, width).
+        second: architectures, (m, width).
+        cutoff: coordinates of every block of ``path`` that are compared; null: the space's ``path_cutoff``.
+    """
     rows = [_trunc_path(space, archs, cutoff=cutoff) for archs in (first, second)]
     return _with_counts(*rows)
 

@@ -10,15 +10,21 @@ from sevenfold.ranges import Count
 
 
 def path(space: Space, archs: Ints) -> NDArray[np.uint8]:
-    """Return one bit per operation sequence, (n, d): 364 on NB101, 155 on NB201, 11204 on DARTS."""
+    """Return one bit per operation sequence, (n, d).
+
+    d is 364 on NB101, 155 on NB201, 11204 on DARTS.
+    """
     return space.path_bits(archs)
 
 
 def trunc_path(space: Space, archs: Ints, *, cutoff: Count | None = None) -> NDArray[np.uint8]:
-    """Return the first ``cutoff`` coordinates of every block of ``path``, which are the shortest paths.
+    """Return the leading coordinates of every block of ``path``, which are the shortest paths.
 
-    A space with several blocks (DARTS has one per cell and input) keeps as many of each; by default
-    ``space.path_cutoff``: 40 on NB101 (up to 3 operations), 30 on NB201 (2), 4 x 57 on DARTS (2).
+    Args:
+        space: search space.
+        archs: architectures, (n, width).
+        cutoff: coordinates of every block that are kept (DARTS has a block for each cell and input); null: 40
+            on NB101 (up to 3 operations), 30 on NB201 (2), 57 on DARTS (2).
     """
     bits = space.path_bits(archs)
     width = bits.shape[1] // space.path_blocks
@@ -37,7 +43,13 @@ def path_cat(space: Space, archs: Ints) -> NDArray[np.float32]:
 
 
 def trunc_path_cat(space: Space, archs: Ints, *, cutoff: Count | None = None) -> NDArray[np.float32]:
-    """Return the positions of ones in ``trunc_path`` as ``path_cat`` does."""
+    """Return the positions of ones in ``trunc_path`` as ``path_cat`` does.
+
+    Args:
+        space: search space.
+        archs: architectures, (n, width).
+        cutoff: coordinates of every block of ``path`` that are kept; null: the space's ``path_cutoff``.
+    """
     return _listed(space, trunc_path(space, archs, cutoff=cutoff))
 
 
@@ -47,7 +59,13 @@ def path_cont(space: Space, archs: Ints) -> NDArray[np.float32]:
 
 
 def trunc_path_cont(space: Space, archs: Ints, *, cutoff: Count | None = None) -> NDArray[np.float32]:
-    """Return ``trunc_path`` followed by its number of paths, (n, d + 1)."""
+    """Return ``trunc_path`` followed by its number of paths, (n, d + 1).
+
+    Args:
+        space: search space.
+        archs: architectures, (n, width).
+        cutoff: coordinates of every block of ``path`` that are kept; null: the space's ``path_cutoff``.
+    """
     return _counted(trunc_path(space, archs, cutoff=cutoff))
 
 

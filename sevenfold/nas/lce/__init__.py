@@ -1,6 +1,9 @@
-"""Learning-curve extrapolation: what a training will come to, from its first epochs."""
+"""Learning-curve extrapolation: the final accuracy of a training, predicted from its first epochs."""
 
-from sevenfold.tables import ComponentTable
+from typing import Annotated
+
+from sevenfold.config import Node
+from sevenfold.tables import ComponentTable, OneOf
 
 EXTRAPOLATORS = ComponentTable(
     {
@@ -16,6 +19,9 @@ EXTRAPOLATORS = ComponentTable(
     holds="extrapolators of learning curves",
 )
 
+ExtrapolatorNode = Annotated[Node, OneOf("sevenfold.nas.lce:EXTRAPOLATORS")]
+"""Name and options of an extrapolator of learning curves."""
+
 SEARCHES = ComponentTable(
     {
         "bohb": "sevenfold.nas.lce.bohb:BOHB",
@@ -24,3 +30,6 @@ SEARCHES = ComponentTable(
     },
     holds="searches that stop trainings early",
 )
+
+SearchNode = Annotated[Node, OneOf("sevenfold.nas.lce:SEARCHES")]
+"""Name and options of a search that stops trainings early."""

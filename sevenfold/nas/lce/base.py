@@ -1,4 +1,4 @@
-"""What an extrapolator is: the contract of every entry of ``EXTRAPOLATORS``."""
+"""The contract of an extrapolator of learning curves."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass

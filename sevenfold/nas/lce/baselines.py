@@ -1,4 +1,4 @@
-"""Extrapolators that learn nothing; every report must contain them."""
+"""Baselines that learn nothing, for every report of extrapolators."""
 
 from typing import Self
 
@@ -19,42 +19,49 @@ class Baseline(Extrapolator):
 
 
 class Last(Baseline):
-    """Predict the last value that was seen."""
+    """Predict the last observed value."""
 
     def __init__(self) -> None:
         """There is nothing to choose."""
 
     def predict(self, seen: Seen) -> Floats:
-        """Return it."""
+        """Return the last values."""
         return seen.values[:, -1]
 
 
 class Best(Baseline):
-    """Predict the best value that was seen."""
+    """Predict the best observed value."""
 
     def __init__(self) -> None:
         """There is nothing to choose."""
 
     def predict(self, seen: Seen) -> Floats:
-        """Return it."""
+        """Return the best values."""
         return np.asarray(seen.values.max(axis=1))
 
 
 class MeanOfLast(Baseline):
-    """Predict the mean of the last ``count`` values (of all, where fewer were seen)."""
+    """Predict the mean of the last observed values.
+
+    Args:
+        count: number of values in the mean; all of them where fewer were observed.
+    """
 
     def __init__(self, *, count: Count = 5) -> None:
         self.count = count
 
     def predict(self, seen: Seen) -> Floats:
-        """Return it."""
+        """Return the means."""
         return np.asarray(seen.values[:, -self.count :].mean(axis=1))
 
 
 class TSE(Baseline):
-    """Rank by the training speed: less of the summed training loss is better (Ru et al. 2021).
+    """Rank by training speed, a low sum of training losses being better.
 
-    Losses of earlier epochs count less by ``decay`` an epoch (TSE-EMA); 1 is the plain sum.
+    After Ru et al. 2021, "Speedy performance estimation for neural architecture search".
+
+    Args:
+        decay: factor on the losses of an epoch for each epoch after it (TSE-EMA); 1: the plain sum.
     """
 
     ranks_only = True

@@ -1,4 +1,4 @@
-"""BOHB (Falkner et al. 2018): Hyperband whose networks a density model proposes."""
+"""BOHB (Falkner et al. 2018), Hyperband with networks that a density model proposes."""
 
 from collections import deque
 
@@ -16,12 +16,17 @@ LEAST_BANDWIDTH = 1e-3
 
 
 class BOHB(Hyperband):
-    """Draw from a density of good networks what is likeliest under it against that of the others.
+    """Hyperband with networks that are likelier under a density of good networks than under that of others.
 
-    Both are products of kernels over unordered codes (Aitchison and Aitken), fitted at the highest rung with
-    more than ``width`` + 1 networks in each part; ``top`` of them, at least so many, are good. Of ``samples``
-    from the good density the one with the largest ratio is trained; a share ``random`` of draws is random.
-    The latest ``memory`` results of a rung count.
+    Both densities are products of kernels over unordered codes (Aitchison and Aitken), fitted at the highest
+    rung with at least ``width`` + 1 networks in each part. Of several samples from the good density the one
+    with the largest ratio is trained.
+
+    Args:
+        top: share of a rung's networks that count as good, at least ``width`` + 1 of them.
+        samples: samples from the good density, of which one is trained.
+        random: share of networks that are drawn at random instead.
+        memory: latest results of a rung that the densities are fitted to.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Random search that trains to the end only what an extrapolator thinks promising."""
+"""Random search that trains only those networks to the end that an extrapolator predicts to be good."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,11 +16,14 @@ from sevenfold.ranges import MOST, Count, Positive, PositiveShare, Range
 
 @dataclass(frozen=True)
 class Filter:
-    """Say how a search filters.
+    """Rule that stops trainings whose predicted accuracy is not among the best of the finished ones.
 
-    The first ``initial`` trainings run to the end. Each later one runs ``seen`` epochs and is promoted if its
-    predicted accuracy at epoch ``target`` (default: half the schedule) is among the ``top`` fraction of those
-    finished. The extrapolator learns again whenever the finished trainings have grown by ``growth``.
+    Args:
+        seen: epochs after which a training is stopped or goes on to the end.
+        initial: first trainings, which all run to the end.
+        top: share of the finished trainings among which the predicted accuracy must be.
+        target: epoch whose accuracy is predicted and compared; null: half of the schedule.
+        growth: relative growth of the number of finished trainings after which the extrapolator learns again.
     """
 
     seen: Count = 20
@@ -50,7 +53,7 @@ class Trace(NamedTuple):
 
 
 class Log:
-    """Books trainings one after another."""
+    """Record of the trainings of a search and their cost, one after another."""
 
     def __init__(self, table: CurveTable) -> None:
         self.table, self.spent = table, 0

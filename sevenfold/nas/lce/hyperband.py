@@ -37,9 +37,10 @@ def brackets(eta: int, least: int, most: int) -> list[list[Rung]]:
 class Hyperband(Search):
     """Brackets of successive halving in turn, networks drawn at random without repeats.
 
-    Of each rung the best ``1/eta`` go on. ``least``: epochs of the lowest rung; the highest is the whole
-    schedule. ``resume``: a training goes on where it stopped; otherwise every rung trains from scratch and
-    pays for it.
+    Args:
+        eta: factor between the epochs of two rungs; one in ``eta`` networks of a rung goes on to the next.
+        least: epochs of the lowest rung; the highest is the whole schedule.
+        resume: let a training go on where it stopped; otherwise every rung trains from scratch, at full cost.
     """
 
     def __init__(self, *, eta: AtLeastTwo = 3, least: Count = 4, resume: bool = True) -> None:

@@ -1,4 +1,4 @@
-"""What learned extrapolators share: features, and a gate for trainings that have not left chance level."""
+"""Learned extrapolators: a regression on features, and a gate for trainings at chance level."""
 
 from abc import abstractmethod
 from typing import Any, Self
@@ -23,9 +23,10 @@ def above_chance(seen: Seen, chance: float | None) -> NDArray[np.bool_]:
 class Learned(Extrapolator):
     """A regression from features of the first epochs.
 
-    Trainings whose last seen accuracy is at most ``chance`` + 2 points are predicted to stay there and are
-    left out of the regression, which they would otherwise bend (null: no gate). ``losses``: whether the
-    training loss is among the features.
+    Args:
+        chance: accuracy of guessing, percent; trainings last observed at most 2 points above
+            it are predicted to stay there and are left out of the regression; null: no such gate.
+        losses: use features of the training loss too.
     """
 
     def __init__(self, *, chance: Percent | None = 10.0, losses: bool = False) -> None:

@@ -1,15 +1,14 @@
-"""Any search algorithm, with or without a filter on predicted ends of training."""
+"""Any search algorithm, with or without a filter on predicted final accuracies."""
 
 from abc import ABC, abstractmethod
-from typing import Any
 
 import numpy as np
 from numpy.random import Generator
 
-from sevenfold.config import ConfigError, build, name_of, suggest
-from sevenfold.nas.algorithms import ALGORITHMS
+from sevenfold.config import build, named
+from sevenfold.nas.algorithms import ALGORITHMS, AlgorithmNode
 from sevenfold.nas.algorithms.base import Algorithm
-from sevenfold.nas.lce import EXTRAPOLATORS
+from sevenfold.nas.lce import EXTRAPOLATORS, ExtrapolatorNode
 from sevenfold.nas.lce.filtered import Filter, Gate, Log, Trace, filtered_search, plain_search
 from sevenfold.nas.lce.tables import CurveTable
 
@@ -28,23 +27,27 @@ class Search(ABC):
 
 
 class Filtered(Search):
-    """An algorithm of ``ALGORITHMS`` that trains to the end what passes a filter; without ``lce``, all.
+    """A search algorithm that trains only those networks to the end that pass a filter.
 
-    The first ``filter.initial`` trainings run to the end. Of a later one the algorithm hears only if it was
-    finished: refused networks cost ``filter.seen`` epochs and leave its state as it was (a population does
-    not age, a neighbor does not count). Restarts of local search pass the filter too. Networks without a
-    curve in the table cost nothing and are never told.
+    The algorithm learns the losses of finished trainings only: refused networks cost their first epochs and
+    leave its state as it was (a population does not age, a neighbor does not count). Restarts of local search
+    pass the filter too. Networks without a curve in the table cost nothing and are not evaluated.
+
+    Args:
+        algorithm: name and options of the search algorithm.
+        lce: name and options of the extrapolator that predicts accuracies; null: no filter, every training
+            runs to the end.
+        filter: rule that stops trainings.
     """
 
     def __init__(
         self,
         *,
-        algorithm: dict[str, Any] = RANDOM,
-        lce: dict[str, Any] | None = None,
+        algorithm: AlgorithmNode = RANDOM,
+        lce: ExtrapolatorNode | None = None,
         filter: Filter = Filter(),
     ) -> None:
-        if (name := name_of(algorithm, "algorithm", ALGORITHMS)) not in ALGORITHMS:
-            raise ConfigError("algorithm.name", f"'{name}' is not known. {suggest(name, ALGORITHMS)}")
+        named(ALGORITHMS, algorithm, "algorithm")
         if lce is not None:
             build(EXTRAPOLATORS, lce, "lce")
         self.algorithm, self.lce, self.filter = algorithm, lce, filter

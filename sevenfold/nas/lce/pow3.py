@@ -13,12 +13,17 @@ from sevenfold.ranges import AtLeastTwo, Percent, Scale
 
 
 class Pow3(Extrapolator):
-    """y(t) = c - a t^-alpha plus noise; (c, a) normal given alpha, alpha one of a list.
+    """Power law y(t) = c - a t^-alpha plus noise, with (c, a) normal given alpha and alpha on a grid.
 
     ``fit`` takes mean and covariance of (c, a) and the noise from least-squares fits of whole curves, for
     each alpha. ``predict`` is the posterior mean at the end, every alpha weighted by its marginal likelihood:
-    a ridge regression whose penalty the finished trainings choose. Trainings at ``chance`` are left out of
-    the prior and predicted to stay there (null: no gate).
+    a ridge regression whose penalty the finished trainings choose.
+
+    Args:
+        alphas: lowest and highest exponent of the grid.
+        points: exponents on the grid, spaced evenly in their logarithm.
+        chance: accuracy of guessing, percent; trainings last observed at most 2 points above
+            it are left out of the prior and predicted to stay there; null: no such gate.
     """
 
     def __init__(

@@ -10,7 +10,7 @@ from sevenfold.nas.lce.learned import Learned
 
 
 class Ridge(Learned):
-    """Ridge regression, its penalty chosen by leave-one-out; options as in :class:`Learned`."""
+    """Ridge regression on features of the curve, its penalty chosen by leave-one-out cross-validation."""
 
     def regression(self, features: Floats, targets: Floats, stream: Generator) -> Any:
         """Fit on standardized features."""

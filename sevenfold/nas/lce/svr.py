@@ -21,10 +21,14 @@ STEPS = 20_000  # of the solver, for draws that do not converge
 class LcSVR(Learned):
     """nu-SVR with a radial kernel, hyper-parameters drawn at random and chosen by three-fold R2.
 
-    ``improved`` takes few, smooth features, standardizes them and the targets, draws C up to 1000, averages
-    the ``KEPT`` best draws and leaves out trainings at chance. ``compat`` follows the released code: all
-    values and differences, raw, targets in percent, C up to 10, one winner, no gate; it ranks worse than the
-    last value seen and is here for comparison.
+    The preset ``improved`` takes few, smooth features, standardizes them and the targets, draws C up to 1000,
+    averages the ``KEPT`` best draws and leaves out trainings at chance. ``compat`` follows the released code:
+    all values and differences, raw, targets in percent, C up to 10, one winner, no gate; it ranks worse than
+    the last observed value.
+
+    Args:
+        preset: ``improved``, or ``compat`` with the released code, for comparison.
+        draws: draws of the hyper-parameters.
     """
 
     def __init__(

@@ -26,13 +26,18 @@ class Posterior(NamedTuple):
 
 
 class WPM(Extrapolator):
-    """Mixture of eleven curve families; mean of the posterior at the end.
+    """Posterior mean of a weighted mixture of eleven families of curves, sampled by Markov chains.
 
     Every family begins at its own best fit. A sweep proposes the parameters of each family in turn, shaped
     like its posterior, then the weights, then the noise; scales adapt to an acceptance of 0.3 in the first
     half, which is thrown away. Chains run side by side over curves in one tensor. A curve that falls from
-    epoch 1 to the end, or ends above 100 %, has no density. Nothing is learned from other trainings, except
-    that one at ``chance`` is predicted to stay there (null: no gate).
+    epoch 1 to the end, or ends above 100 %, has no density. Nothing is learned from other trainings.
+
+    Args:
+        steps: sweeps of each chain.
+        chains: chains of each curve.
+        chance: accuracy of guessing, percent; trainings last observed at most 2 points above
+            it are predicted to stay there; null: no such gate.
     """
 
     def __init__(

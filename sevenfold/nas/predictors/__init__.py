@@ -1,6 +1,9 @@
-"""Predictors: networks that tell from an encoding how good an architecture is, many copies at once."""
+"""Predictors: networks that estimate an architecture's error from its encoding, many copies at once."""
 
-from sevenfold.tables import ComponentTable
+from typing import Annotated
+
+from sevenfold.config import Node
+from sevenfold.tables import ComponentTable, OneOf
 
 PREDICTORS = ComponentTable(
     {
@@ -8,8 +11,8 @@ PREDICTORS = ComponentTable(
         "mlp": "sevenfold.nas.predictors.mlp:MLP",
     },
     holds="networks that predict the error of architectures",
-    given=(
-        "features",
-        "copies",
-    ),
+    given=("features", "copies"),
 )
+
+PredictorNode = Annotated[Node, OneOf("sevenfold.nas.predictors:PREDICTORS")]
+"""Name and options of a predictor network."""

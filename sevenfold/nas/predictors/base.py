@@ -1,4 +1,4 @@
-"""What a predictor is: several networks of one shape side by side, each trained on targets of its own."""
+"""The contract of a predictor: several networks of one shape side by side, each with targets of its own."""
 
 from abc import ABC, abstractmethod
 
@@ -11,6 +11,9 @@ class Predictor(nn.Module, ABC):
 
     A network works in standardized units, value = ``shift`` + ``scale`` * output; both are 0 and 1 until
     :meth:`standardize` sets them. Copy c owns row c of every parameter.
+
+    Args:
+        copies: networks side by side.
     """
 
     def __init__(self, copies: int) -> None:

@@ -11,11 +11,18 @@ from sevenfold.ranges import Depth, ShareBelowOne, Size
 class GCN(Predictor):
     """Directed graph convolutions, the mean over vertices, and two linear layers.
 
-    Encodings are ``gcn`` rows of ``vertices`` vertices. With the row-normalized A + I in both directions,
+    Inputs are rows of the encoding ``gcn``. With the row-normalized A + I in both directions,
 
         h <- relu((D1 (A + I) h W1 + D2 (A^T + I) h W2) / 2),
 
-    dropout after each; then the mean over real vertices, a linear layer of ``head`` units, a number.
+    dropout after each; then the mean over real vertices, a linear layer, a number.
+
+    Args:
+        vertices: vertices that graphs of the space are padded to; searches read them off the space.
+        layers: graph convolutions.
+        width: units of each graph convolution.
+        head: units of the linear layer before the output.
+        dropout: share of units dropped after each layer while training.
     """
 
     def __init__(

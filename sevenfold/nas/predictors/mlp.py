@@ -48,7 +48,22 @@ class _Layers(torch.autograd.Function):
 
 
 class MLP(Predictor):
-    """Layers of equal width and a linear output, for encodings of ``features`` numbers."""
+    """Hidden layers of equal width and a linear output, for any encoding.
+
+    Args:
+        layers: hidden layers.
+        width: units in each hidden layer.
+        activation: function after each hidden layer.
+
+    >>> import torch
+    >>> from sevenfold.nas import MLP
+    >>> from sevenfold.nas.predictors.training import Training, fit, predict
+    >>> x = torch.rand(1, 100, 6)
+    >>> network = MLP(6, layers=2)
+    >>> fit(network, x, x.sum(2), training=Training(epochs=50), seeds=[0])
+    >>> bool((predict(network, x) - x.sum(2)).abs().mean() < 0.2)
+    True
+    """
 
     def __init__(
         self,

@@ -68,6 +68,12 @@ def draw_split(
 
 
 def encode(space: Space, archs: Ints, encoding: str) -> Tensor:
-    """Return an encoding of ``sevenfold.nas.encodings`` in float32, (n, d)."""
+    """Return an encoding of ``sevenfold.nas.encodings`` in float32, (n, d).
+
+    >>> from sevenfold.nas import NB201, encode
+    >>> space = NB201()
+    >>> encode(space, space.archs([0, 1, 2]), "path").shape
+    torch.Size([3, 155])
+    """
     rows = build(ENCODINGS, {"name": encoding}, "encoding", space=space, archs=archs)
     return torch.as_tensor(np.asarray(rows, np.float32))

@@ -1,4 +1,4 @@
-"""How predictors are trained; shared by the plain loop here and by the Lightning module."""
+"""Training of predictors, for the plain loop here and for the Lightning module."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -15,10 +15,21 @@ from sevenfold.seeding import torch_generator
 
 @dataclass(frozen=True)
 class Training:
-    """Say how predictors are trained; the defaults are those of BANANAS' perceptron.
+    """Training of predictors with Adam; the defaults are those of BANANAS' perceptron.
 
-    ``epochs`` counts in the plain loop only. ``loss`` is taken in units of the targets, or with
-    ``standardize`` in units of their standard deviation. ``cosine`` lets the rate fall to zero.
+    Args:
+        epochs: passes over the training cells; a Lightning trainer counts its own instead.
+        batch_size: cells in a batch; a Lightning data module has its own instead.
+        lr: learning rate of the first epoch.
+        beta2: decay of Adam's second moment.
+        eps: constant in the denominator of Adam's step.
+        weight_decay: weight of the L2 penalty that Adam adds to the gradient.
+        loss: ``mae``, mean absolute error; ``mse``, mean squared error; ``mape``, mean relative error of what
+            lies above ``lower_bound``.
+        lower_bound: lower bound of the targets in ``mape``, in their unit.
+        standardize: take the loss in units of the targets' standard deviation, and start at their mean.
+        cosine: let the learning rate fall to zero along a cosine over the epochs.
+        l1: weight of the L1 norm of the output layer's weights in the loss.
     """
 
     epochs: Count = 150

@@ -1,10 +1,13 @@
-"""Search spaces: what an architecture is, how to draw, change and name one.
+"""Search spaces: sets of architectures that can be sampled, mutated and named.
 
-Nothing heavy is imported here; build one by name with
-``sevenfold.config.build(SPACES, {"name": "nb201"}, "space")`` or import its class from its own file.
+Build one by name with ``sevenfold.config.build(SPACES, {"name": "nb201"}, "space")``, or import its class:
+``from sevenfold.nas import NB201``.
 """
 
-from sevenfold.tables import ComponentTable
+from typing import Annotated
+
+from sevenfold.config import Node
+from sevenfold.tables import ComponentTable, OneOf
 
 SPACES = ComponentTable(
     {
@@ -15,3 +18,6 @@ SPACES = ComponentTable(
     },
     holds="search spaces",
 )
+
+SpaceNode = Annotated[Node, OneOf("sevenfold.nas.spaces:SPACES")]
+"""Name and options of a search space."""

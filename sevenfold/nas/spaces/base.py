@@ -1,4 +1,4 @@
-"""What a search space is: the contract of every file of the folder."""
+"""The contract of a search space."""
 
 import math
 from abc import ABC, abstractmethod

@@ -29,8 +29,16 @@ class DARTS(Space):
     Notations: ``darts`` (the text of a ``Genotype``), ``naslib`` (nested tuples of pairs, naszilla's too) and
     ``configspace`` (the architecture's part of a NAS-Bench-301 configuration, as JSON).
 
-    With ``none`` the operation of that name is an eighth one, code 0, as in the first BANANAS experiments;
-    NAS-Bench-301 does not know it.
+    Args:
+        none: add the operation ``none`` as an eighth one, code 0, as in the first BANANAS experiments;
+            NAS-Bench-301 does not know it.
+
+    >>> import numpy as np
+    >>> from sevenfold.nas import DARTS
+    >>> space = DARTS()
+    >>> arch = space.sample(np.random.default_rng(0), 1)[0]
+    >>> space.neighbors(arch).shape
+    (120, 32)
     """
 
     width = 32
@@ -43,6 +51,7 @@ class DARTS(Space):
     path_slots = 36
 
     def __init__(self, *, none: bool = False) -> None:
+        self.none = none
         self.ops = ("none", *OPS) if none else OPS
         self.size = 180**2 * len(self.ops) ** 16  # below 2^63, so that keys are exact
         self.path_cutoff = sum(len(self.ops) ** length for length in range(3))

@@ -38,6 +38,13 @@ class NB101(Enumerable):
     ``trunc_`` form uses, 40 paths or 21 of the 26 codes if not given.
     Notations: ``nasbench`` (``adjacency bits|operations`` of the pruned cell, as in the record file) and
     ``naslib`` (a tuple of the 49 bits of the matrix and 7 codes).
+
+    >>> import numpy as np
+    >>> from sevenfold.nas import NB101
+    >>> space = NB101()
+    >>> archs = space.sample(np.random.default_rng(0), 3)
+    >>> archs.shape, bool(space.is_valid(archs).all())
+    ((3, 26), True)
     """
 
     width = 26

@@ -26,10 +26,9 @@ _PLACES = 5 ** np.arange(5, -1, -1)
 
 
 class NB201(Enumerable):
-    """Cells of 4 nodes whose 6 edges carry one of 5 operations each: 15,625 rows of codes into ``OPS``.
+    """Cells of 4 nodes whose 6 edges carry one of 5 operations each, 15,625 in all.
 
-    Numbers (``index``) are the benchmark's. ``canonical`` says which cells have one key in common: ``none``
-    (each is its own, as in the papers' searches) or the classes of :func:`nb201_keys.classes`.
+    A row has 6 codes into ``OPS``. Numbers (``index``) are the benchmark's.
 
     Samplings: ``uniform``; ``connected`` draws again while node 0 has no outgoing or node 3 no incoming
     operation. Neighborhoods: ``adj``, one edge changes (24); ``path``, one of the four paths gets other
@@ -38,6 +37,19 @@ class NB201(Enumerable):
     replace every path with probability rate/4.
     Notations: ``nb201`` (``|op~0|+|op~0|op~1|+...``) and ``naslib`` (a tuple in that library's own edge
     order and codes).
+
+    Args:
+        canonical: cells that count as one network: ``none``, each is its own, as in the papers' searches;
+            ``skip``, equal up to skips and the order of sums; ``zero``, also up to ``none``; ``strict``, also
+            up to terms that are zero; ``functional``, equal functions.
+
+    >>> from sevenfold.nas import NB201
+    >>> space = NB201()
+    >>> archs = space.archs([0, 1])
+    >>> space.to_strings(archs[:1])
+    ['|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|']
+    >>> space.neighbors(archs[0]).shape
+    (24, 6)
     """
 
     width = 6

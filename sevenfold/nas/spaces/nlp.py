@@ -17,12 +17,12 @@ from sevenfold.ranges import Range
 
 
 class NLP(Space):
-    """Recurrent cells as recipes: vertex 0 is x, 1..3 are previous states, up to ``max_nodes`` operations.
+    """Recurrent cells, recipes of up to ``max_nodes`` operations on an input and three previous states.
 
-    A row holds for each vertex 4..``max_nodes`` its operation (0 for none, else a code into
-    ``nlp_graph.OPS``) and its three inputs (an earlier vertex plus 1, 0 for none), and then the vertices of
-    the new hidden states 0..2 (0 for none). Vertices in use come first; the order of inputs matters to
-    ``blend`` alone.
+    Vertex 0 is the input x, 1..3 are the previous states. A row holds for each vertex 4..``max_nodes`` its
+    operation (0 for none, else a code into ``nlp_graph.OPS``) and its three inputs (an earlier vertex plus 1,
+    0 for none), and then the vertices of the new hidden states 0..2 (0 for none). Vertices in use come first;
+    the order of inputs matters to ``blend`` alone.
 
     A recipe is valid if its operations have the inputs they take, all of them different, every vertex leads
     to a new hidden state, and x and the previous value of every hidden state are used. ``keys`` hash what is
@@ -34,6 +34,16 @@ class NLP(Space):
     input for another earlier vertex. Nothing is published on either; they are this project's own.
     Notations: ``recipe`` (the benchmark's JSON object, names of inner nodes aside) and ``naslib`` (edges,
     operation codes, hidden states).
+
+    Args:
+        max_nodes: operations in a recipe, at most.
+
+    >>> import numpy as np
+    >>> from sevenfold.nas import NLP
+    >>> space, rng = NLP(), np.random.default_rng(0)
+    >>> children = space.mutate(space.sample(rng, 5), rng)
+    >>> bool((space.keys(space.from_strings(space.to_strings(children))) == space.keys(children)).all())
+    True
     """
 
     samplings = ("adj",)

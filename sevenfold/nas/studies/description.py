@@ -1,4 +1,4 @@
-"""A benchmark table described: spread of accuracies, learning curves, stability of the ranking."""
+"""Description of a benchmark table: spread of accuracies, learning curves, stability of the ranking."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -9,7 +9,7 @@ import numpy as np
 
 from sevenfold.config import build
 from sevenfold.files import replace_file
-from sevenfold.nas.benchmarks import BENCHMARKS
+from sevenfold.nas.benchmarks import BENCHMARKS, BenchmarkNode
 from sevenfold.nas.benchmarks.base import Benchmark
 from sevenfold.nas.benchmarks.description import Description, describe
 from sevenfold.nas.studies.table import DIGITS
@@ -28,12 +28,13 @@ class DescriptionStudy(Study[Piece]):
     """Measure a benchmark's spread of accuracies and the stability of its ranking.
 
     Args:
-        benchmark: its name and options; it needs validation and test curves of two trainings.
+        benchmark: name and options of a benchmark that has validation and test curves of at least two
+            trainings of every architecture.
     """
 
     devices = "cpu"
 
-    def __init__(self, *, benchmark: dict[str, Any] = DIGITS) -> None:
+    def __init__(self, *, benchmark: BenchmarkNode = DIGITS) -> None:
         self.benchmark = benchmark
 
     @cached_property

@@ -1,4 +1,4 @@
-"""The build of the benchmark ``digits-nb201``: every piece trains one shard of it."""
+"""Build of the benchmark ``digits-nb201``, in which every piece trains one shard of it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,15 +24,15 @@ class ShardPiece(Piece):
 
 
 class DigitsBuild(Study[ShardPiece]):
-    """Train the shards of ``digits-nb201``; once all are there, the table is written.
+    """Train the shards of ``digits-nb201``, and write the table once all are there.
 
     Args:
-        root: folder with ``digits_nb201/``, where shards and the finished table are. Shards found there are
-            done, whatever run they come from; one with other options is an error.
-        seeds: trainings of each class.
+        root: folder whose subfolder ``digits_nb201`` holds shards and the finished table; shards there count
+            as done, and one with other options is an error.
+        seeds: trainings of each functional class of cells.
         block: classes in a shard; results do not depend on it beyond rounding.
-        classes: how many of the 5,425 classes to build; null is all.
-        recipe: how each network is trained.
+        classes: number of the 5,425 classes to build; null: all.
+        recipe: options of the training of each network.
     """
 
     def __init__(

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from sevenfold.config import ConfigError, build, suggest
-from sevenfold.nas.benchmarks import BENCHMARKS
+from sevenfold.config import ConfigError, build
+from sevenfold.nas.benchmarks import BENCHMARKS, BenchmarkNode
 from sevenfold.nas.benchmarks.base import Benchmark
-from sevenfold.nas.encodings import ENCODINGS
-from sevenfold.nas.predictors import PREDICTORS
+from sevenfold.nas.encodings import ENCODINGS, EncodingName
+from sevenfold.nas.predictors import PREDICTORS, PredictorNode
 from sevenfold.nas.predictors.sample import Split, draw_split, encode
 from sevenfold.nas.predictors.scores import score
 from sevenfold.nas.predictors.training import Training, fit, predict
@@ -22,6 +22,7 @@ from sevenfold.ranges import Count, NonNegativeInt, Size
 from sevenfold.records import Record, summarize
 from sevenfold.report import format_value
 from sevenfold.study import Context, Piece, Report, Study
+from sevenfold.tables import component
 
 MLP = {"name": "mlp"}
 TEXT = (
@@ -45,16 +46,22 @@ class EncodingStudy(Study[EncodingPiece]):
     encodings see the same cells.
 
     Args:
-        benchmark: its name and options.
-        encodings: names of ``sevenfold.nas.encodings.ENCODINGS``.
-        train: numbers of training cells.
-        test: number of unseen cells.
-        seeds: draws of the cells, numbered from 0.
-        run: number of the training whose accuracy is predicted; null for the mean of all.
-        network: a network of ``PREDICTORS`` that takes any encoding.
+        benchmark: name and options of the benchmark that the cells and their accuracies are from.
+        encodings: names of the encodings that are compared.
+        train: sizes of the training set, in cells.
+        test: cells to score on, unseen in training.
+        seeds: draws of training and test cells, numbered from 0.
+        run: number of the training run whose accuracy is predicted; null: the mean of all runs.
+        network: name and options of the predictor network, one that takes any encoding.
         training: loss and optimizer.
-        members: networks in an ensemble, whose mean predicts.
-        k: of precision at k, the share of the ``k`` cells predicted best that are among the ``k`` best.
+        members: networks in an ensemble, whose mean is the prediction.
+        k: cells of precision at k, the share of the ``k`` cells predicted best that are among the ``k`` best.
+
+    >>> from sevenfold.nas import EncodingStudy
+    >>> study = EncodingStudy(encodings=["adj", "path"], train=[20], test=50, seeds=1, members=1)
+    >>> records = {record["group"]: record for record in study.run_all()}
+    >>> sorted(records), records["path/20"]["kendall"] > 0
+    (['adj/20', 'path/20'], True)
     """
 
     running = ("kendall",)
@@ -62,20 +69,19 @@ class EncodingStudy(Study[EncodingPiece]):
     def __init__(
         self,
         *,
-        benchmark: dict[str, Any] = DIGITS,
-        encodings: list[str] = ["adj", "adj_onehot", "path", "trunc_path"],  # noqa: B006 (never changed)
+        benchmark: BenchmarkNode = DIGITS,
+        encodings: list[EncodingName] = ["adj", "adj_onehot", "path", "trunc_path"],  # noqa: B006 (never changed)
         train: list[Count] = [50, 200],  # noqa: B006
         test: Count = 2000,
         seeds: Count = 5,
         run: NonNegativeInt | None = None,
-        network: dict[str, Any] = MLP,
+        network: PredictorNode = MLP,
         training: Training = Training(),
         members: Count = 5,
         k: Size = 100,
     ) -> None:
-        for name in encodings:
-            if name not in ENCODINGS:
-                raise ConfigError("encodings", f"'{name}' is not known. {suggest(name, ENCODINGS)}")
+        for place, name in enumerate(encodings):
+            component(ENCODINGS, name, f"encodings[{place}]")
         if not train:
             raise ConfigError("train", "needs at least one number")
         build(PREDICTORS, network, "network", features=1)  # a wrong option is met at once

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sevenfold.config import ConfigError
 from sevenfold.files import write_text
 from sevenfold.nas.algorithms.objective import Objective
+from sevenfold.nas.benchmarks import BenchmarkNode
 from sevenfold.nas.benchmarks.named_arrays import datasets
 from sevenfold.nas.landscape.climb import Losses, Neighbors, climb, neighbors, strict_minima
 from sevenfold.nas.landscape.noise import noisy_minima, retraining_noise
@@ -47,21 +48,28 @@ class TablePiece(Piece):
 
 
 class LandscapeStudy(Study[TablePiece]):
-    """Climb from every architecture of a table, correlate random walks, and add noise; one record a table.
+    """Describe loss landscapes of whole tables by local minima, basins, random walks and minima under noise.
 
     Args:
-        benchmark: name and options of a benchmark whose space is listed.
-        path: a table file instead, in the shape of NAS-Bench-201 (``benchmarks.named_arrays``) or compact.
-        dataset: one data set of the file; by default all of them.
-        objective: the loss.
-        lags: steps up to which the autocorrelation goes.
-        percentiles: between which losses random walks stay; the papers' stay within the 10th and the 90th.
-        noise: multiples of the retraining noise that are added before minima are counted.
-        noise_sigma: the retraining noise in units of the loss, where the table has one training only and
-            cannot tell; by default no noise is added then.
-        noise_draws: how often.
-        clip: range of losses, from the lowest upwards, that pictures scale to [0, 1]; by default twice the
-            median's distance.
+        benchmark: name and options of a benchmark whose space can be listed.
+        path: a table file instead of the benchmark, in the compact form or an ``.npz`` in the shape of
+            NAS-Bench-201 (see ``benchmarks.named_arrays``); null: the benchmark.
+        dataset: data set of the benchmark or file; null: the only one of a benchmark, all of a file.
+        objective: the loss whose landscape is described.
+        lags: longest lag of the autocorrelation along random walks, in steps.
+        percentiles: lower and upper percentile of the losses that random walks stay between; 10 and 90 in
+            the papers.
+        noise: noise added to the losses before minima are counted, in multiples of the retraining noise.
+        noise_sigma: standard deviation of the retraining noise in units of the loss, for tables with one
+            training an architecture, which cannot tell it; null: no noise is added to those.
+        noise_draws: draws of the noise, over which the number of minima is averaged.
+        clip: range of losses above the lowest that pictures scale to [0, 1]; null: twice the distance of the
+            median from the lowest.
+
+    >>> from sevenfold.nas import LandscapeStudy
+    >>> (record,) = LandscapeStudy().run_all()
+    >>> record["minima"], record["steps_max"]
+    (89, 8)
     """
 
     devices = "cpu"
@@ -69,7 +77,7 @@ class LandscapeStudy(Study[TablePiece]):
     def __init__(
         self,
         *,
-        benchmark: dict[str, Any] = DIGITS,
+        benchmark: BenchmarkNode = DIGITS,
         path: str | None = None,
         dataset: str | None = None,
         objective: Loss = Loss(),

@@ -1,4 +1,4 @@
-"""How well the first epochs rank the end of a training: extrapolators after several numbers of epochs."""
+"""How well the first epochs of trainings predict the ranking of their final accuracies."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from sevenfold.config import ConfigError, build
-from sevenfold.nas.benchmarks import load_benchmark
-from sevenfold.nas.lce import EXTRAPOLATORS
+from sevenfold.nas.benchmarks import BENCHMARKS, BenchmarkNode
+from sevenfold.nas.lce import EXTRAPOLATORS, ExtrapolatorNode
 from sevenfold.nas.lce.study import trial
 from sevenfold.nas.lce.tables import CurveTable, curve_table
 from sevenfold.nas.studies.lce_figures import draw_taus
@@ -34,17 +34,18 @@ class ExtrapolatorPiece(Piece):
 
 
 class ExtrapolationStudy(Study[ExtrapolatorPiece]):
-    """Fit extrapolators to ``train`` curves and judge them on ``test`` others, after several epochs.
+    """Compare how well extrapolators rank trainings by their final accuracy after a few epochs.
 
     Args:
-        extrapolators: components of ``sevenfold.nas.lce.EXTRAPOLATORS`` by label; null removes one.
-        seen: epochs after which the end is predicted.
+        extrapolators: extrapolators, name and options of each by the label it is reported under; null
+            removes one that a base file brought in.
+        seen: numbers of epochs after which the final accuracy is predicted.
         benchmark: name and options of a benchmark with learning curves.
-        run: which training of each architecture; null for the mean of all.
+        run: number of the training run whose curves are used; null: run 0.
         train: curves to learn from.
-        test: curves to judge on.
-        seeds: draws of training and test curves, numbered from 0; equal for all extrapolators.
-        chance: accuracy of guessing, percent: trainings that end above are also scored by themselves.
+        test: curves to score on.
+        seeds: draws of training and test curves, numbered from 0; the same for all extrapolators.
+        chance: accuracy of guessing, percent; trainings that end above it are also scored separately.
     """
 
     devices = "cpu"
@@ -53,9 +54,9 @@ class ExtrapolationStudy(Study[ExtrapolatorPiece]):
     def __init__(
         self,
         *,
-        extrapolators: dict[str, Any],
+        extrapolators: dict[str, ExtrapolatorNode | None],
         seen: list[Count],
-        benchmark: dict[str, Any] = DIGITS,
+        benchmark: BenchmarkNode = DIGITS,
         run: NonNegativeInt | None = None,
         train: Annotated[int, Range(5, MOST)] = 100,
         test: Annotated[int, Range(5, MOST)] = 500,
@@ -125,9 +126,8 @@ class ExtrapolationStudy(Study[ExtrapolatorPiece]):
 
 
 def open_curves(benchmark: Mapping[str, Any], number: int | None) -> CurveTable:
-    """Open the learning curves of a benchmark, of one training or the mean of all."""
-    options = {key: value for key, value in benchmark.items() if key != "name"}
-    return curve_table(load_benchmark(benchmark["name"], **options), seed=number)
+    """Open the learning curves of a benchmark, those of one training run (None: run 0)."""
+    return curve_table(build(BENCHMARKS, benchmark, "benchmark"), seed=number)
 
 
 def _cell(numbers: Mapping[str, float], name: str) -> str:

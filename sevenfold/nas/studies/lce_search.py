@@ -1,4 +1,4 @@
-"""Searches that stop what looks hopeless: regret against epochs, with and without extrapolation."""
+"""Searches that stop unpromising trainings early: regret against epochs, with and without extrapolation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from sevenfold.config import ConfigError, below, build
-from sevenfold.nas.lce import SEARCHES
+from sevenfold.nas.benchmarks import BenchmarkNode
+from sevenfold.nas.lce import SEARCHES, SearchNode
 from sevenfold.nas.lce.filtered import Filter, Trace
 from sevenfold.nas.lce.multifidelity import Filtered, Search
 from sevenfold.nas.lce.tables import CurveTable
@@ -37,17 +38,18 @@ class TrialPiece(Piece):
 
 
 class FilteredSearchStudy(Study[TrialPiece]):
-    """Search until ``budget`` epochs are spent in every trial; one record a trial.
+    """Compare searches that stop trainings early, with the same budget of epochs in every trial.
 
     Trial i of random search meets networks in the same order with and without a filter; other algorithms
     begin alike.
 
     Args:
-        searches: components of ``sevenfold.nas.lce.SEARCHES`` by label; null removes one.
-        budget: epochs that a trial may spend.
-        filter: how all filtered searches filter, unless they say so themselves.
+        searches: searches, name and options of each by the label it is reported under; null removes one that
+            a base file brought in.
+        budget: epochs of training that a trial may spend.
+        filter: rule that stops trainings in all filtered searches without a ``filter`` of their own.
         benchmark: name and options of a benchmark with learning curves.
-        run: which training of each architecture; null for the mean of all.
+        run: number of the training run whose curves are used; null: run 0.
         seeds: trials of each search.
         block: trials in one piece of work.
     """
@@ -58,10 +60,10 @@ class FilteredSearchStudy(Study[TrialPiece]):
     def __init__(
         self,
         *,
-        searches: dict[str, Any],
+        searches: dict[str, SearchNode | None],
         budget: Count = 15_000,
         filter: Filter = Filter(),
-        benchmark: dict[str, Any] = DIGITS,
+        benchmark: BenchmarkNode = DIGITS,
         run: NonNegativeInt | None = None,
         seeds: Count = 60,
         block: Count = 10,

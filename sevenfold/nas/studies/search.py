@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from sevenfold.config import ConfigError
+from sevenfold.nas.algorithms import AlgorithmNode
 from sevenfold.nas.algorithms.objective import Objective, trial_record
 from sevenfold.nas.algorithms.run import run_trials, start_trials
+from sevenfold.nas.benchmarks import BenchmarkNode
 from sevenfold.nas.benchmarks.base import Benchmark
 from sevenfold.nas.studies.search_figures import draw_all
 from sevenfold.nas.studies.search_summary import by_group, comparison, headline, scalars
@@ -29,23 +31,31 @@ class Block(Piece):
 
 
 class SearchStudy(Study[Block]):
-    """Search in every trial until ``budget`` evaluations; one record a trial.
+    """Compare search algorithms on one benchmark table, with equally many evaluations in every trial.
 
     Trial i of every algorithm has the random stream (seed, i), so that all begin alike.
 
     Args:
-        algorithms: components of ``sevenfold.nas.algorithms.ALGORITHMS`` by the label they are reported
-            under; null removes one that a base file brought in.
+        algorithms: search algorithms, name and options of each by the label it is reported under; null
+            removes one that a base file brought in.
         budget: evaluations in each trial.
-        trials: how many of each algorithm.
+        trials: trials of each algorithm.
         trials_of: other numbers of trials, by label; those of removed labels are ignored.
-        block: trials that run side by side; results do not depend on it but for the rounding of networks.
+        block: trials that run side by side; results do not depend on it except for rounding in networks.
         benchmark: name and options of the benchmark that is searched.
-        path: a table file instead, in the shape of NAS-Bench-201 (``benchmarks.named_arrays``) or compact.
-        dataset: which data set of the file.
+        path: a table file to search instead of the benchmark, in the compact form or an ``.npz`` in the shape
+            of NAS-Bench-201 (see ``benchmarks.named_arrays``); null: the benchmark.
+        dataset: data set of the benchmark or file; null: the only one.
         objective: the loss that is minimized.
-        test_path: a file whose test split is reported beside; by default the benchmark's own, if any, or that
-            of ``nb201_cifar.npz`` in the folder of the supplied ``nb201_val_one_seed.npz``.
+        test_path: a table file whose test loss is reported too; null: the test split of the searched table,
+            or of ``nb201_cifar.npz`` in the folder of the supplied ``nb201_val_one_seed.npz``.
+
+    >>> from sevenfold.nas import SearchStudy
+    >>> algorithms = {name: {"name": name} for name in ("random", "evolution")}
+    >>> study = SearchStudy(algorithms=algorithms, budget=50, trials=3)
+    >>> records = study.run_all()
+    >>> sorted(record["key"] for record in records)[:3]
+    ['evolution/00000', 'evolution/00001', 'evolution/00002']
     """
 
     timing = ("searcher_seconds",)
@@ -54,12 +64,12 @@ class SearchStudy(Study[Block]):
     def __init__(
         self,
         *,
-        algorithms: dict[str, Any],
+        algorithms: dict[str, AlgorithmNode | None],
         budget: Count = 150,
         trials: Count = 40,
         trials_of: dict[str, Count] | None = None,
         block: Count = 50,
-        benchmark: dict[str, Any] = DIGITS,
+        benchmark: BenchmarkNode = DIGITS,
         path: str | None = None,
         dataset: str | None = None,
         objective: Loss = Loss(),
@@ -85,7 +95,7 @@ class SearchStudy(Study[Block]):
 
     @cached_property
     def test(self) -> Objective | None:
-        """The test loss that is reported beside."""
+        """The test loss that is reported beside the searched one."""
         path = self.test_path or companion(self.path, self.dataset)
         return reported_test(self.table, self.objective, path, self.dataset)
 
@@ -134,7 +144,7 @@ class SearchStudy(Study[Block]):
         ]
 
     def summarize(self, records: Sequence[Record], folder: Path) -> Report:
-        """Return the table of algorithms, published values beside, and curves of the incumbents."""
+        """Return the algorithms' results, published values beside them, and curves of the incumbents."""
         groups, numbers = by_group(records, self.algorithms), scalars(by_group(records, self.algorithms))
         pictures = draw_all(groups, folder / "images") if groups else []
         published = Section("Published values beside", [PUBLISHED], comparison(groups, numbers))

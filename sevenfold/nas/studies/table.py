@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from sevenfold.config import ConfigError
+from sevenfold.config import ConfigError, Node, build
 from sevenfold.errors import InputError
 from sevenfold.nas.algorithms.objective import Objective
-from sevenfold.nas.benchmarks import load_benchmark
+from sevenfold.nas.benchmarks import BENCHMARKS
 from sevenfold.nas.benchmarks.base import Benchmark
 from sevenfold.nas.benchmarks.named_arrays import datasets, open_path
 from sevenfold.nas.spaces.base import Enumerable
@@ -21,13 +20,14 @@ COMPANIONS = {"nb201_val_one_seed.npz": "nb201_cifar.npz"}  # the supplied table
 
 @dataclass(frozen=True)
 class Loss:
-    """Which series of a benchmark is minimized.
+    """Series of a benchmark that is minimized.
 
     Args:
-        split: by default the validation split, or the only one there is.
-        metric: by default accuracy, or the only metric; accuracies become errors, 100 - accuracy.
-        epoch: by default the last.
-        seed: one training; by default the mean over all trainings.
+        split: split of the data; null: the validation split, else the first split.
+        metric: metric of the split; null: accuracy, else the first metric. Accuracies become errors,
+            100 - accuracy.
+        epoch: epoch whose value counts; null: the end of each training's schedule.
+        seed: seed of the training whose value counts; null: the mean over all trainings.
     """
 
     split: str | None = None
@@ -55,16 +55,17 @@ class Loss:
         return objective
 
 
-def open_table(benchmark: dict[str, Any], path: str | None, dataset: str | None) -> Benchmark:
-    """Open a table file (``path``) or a named benchmark; ``dataset``: which of several."""
+def open_table(benchmark: Node, path: str | None, dataset: str | None) -> Benchmark:
+    """Open the data set ``dataset`` of a table file (``path``) or of a named benchmark."""
     if path is not None:
         return open_path(path, dataset)
-    options = {key: value for key, value in benchmark.items() if key != "name"}
-    return load_benchmark(benchmark["name"], **options, **({"dataset": dataset} if dataset else {}))
+    chosen = {"dataset": dataset} if dataset else {}
+    table: Benchmark = build(BENCHMARKS, {**benchmark, **chosen}, "benchmark")
+    return table
 
 
 def companion(path: str | None, dataset: str | None) -> str | None:
-    """Return the table with the test accuracies of a supplied one, where it lies beside and has the data."""
+    """Return the table with test accuracies in the folder of a supplied one, if it has the data set."""
     name = COMPANIONS.get(Path(path).name) if path is not None else None
     beside = Path(path or "").with_name(name) if name is not None else None
     if beside is None or not beside.is_file():
@@ -76,8 +77,9 @@ def companion(path: str | None, dataset: str | None) -> str | None:
 def reported_test(
     opened: Benchmark, searched: Objective, path: str | None, dataset: str | None
 ) -> Objective | None:
-    """Return the test loss that is reported beside the searched one: of the table at ``path``, or of the
-    searched table itself; None where no test split is known or it is the one that is searched.
+    """Return the test loss of the table at ``path``, or of the searched table itself.
+
+    None where no test split is known or it is the one that is searched.
     """
     beside = opened if path is None else open_path(path, dataset)
     if "test" not in beside.splits or (beside is opened and searched.split == "test"):

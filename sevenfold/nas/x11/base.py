@@ -1,4 +1,4 @@
-"""The contracts of ``COMPRESSIONS`` and ``REGRESSORS``, and how their neural members are trained."""
+"""The contracts of compressions and regressors, and the training of those with a network."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""A fitted surrogate as a benchmark: every architecture of its space has learning curves."""
+"""A fitted surrogate as a benchmark, in which every architecture of its space has learning curves."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -101,5 +101,12 @@ def find_seed(seed: Seed, seeds: tuple[int | str, ...]) -> int:
 
 
 def x11(*, path: str, seeds: Count = 100) -> X11Benchmark:
-    """Open an exported surrogate; ``path`` is its folder. ``load_benchmark("x11:FOLDER")`` does the same."""
+    """Surrogate learning curves of any architecture of a space, from an exported surrogate.
+
+    ``load_benchmark("x11:FOLDER")`` opens the same.
+
+    Args:
+        path: folder of the exported surrogate.
+        seeds: number of noisy trainings that each architecture has.
+    """
     return X11Benchmark(load(path), dataset=Path(path).name, seeds=seeds)

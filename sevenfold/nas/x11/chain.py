@@ -11,14 +11,20 @@ from sevenfold.nas.x11.base import Floats, Regressor, State
 
 
 class Chain(Regressor):
-    """One booster a coefficient; a chained one sees the encoding and the coefficients before it.
+    """One booster for each coefficient, which may depend on the coefficients before it.
 
-    In training these are the known ones, in prediction the predicted ones. Either way, what is cut after its
-    first links predicts what it did before.
+    In training these are the known ones, in prediction the predicted ones. A chain that is cut after its
+    first links still predicts the same first coefficients.
+
+    Args:
+        chained: let each booster see the coefficients before its own, beside the encoding.
+        rounds: trees of each booster.
+        threads: threads of fitting and predicting one booster; 0: all. Members run side by side anyway, so
+            that more than one is slower on a busy machine.
     """
 
-    def __init__(self, *, chained: bool) -> None:
-        self.chained = chained
+    def __init__(self, *, chained: bool, rounds: int, threads: int) -> None:
+        self.chained, self.rounds, self.threads = chained, rounds, threads
         self.links: list[Any] = []
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""What the first epochs of a training say about the rest of its curve."""
+"""Correction of a predicted curve by the observed first epochs of a training."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

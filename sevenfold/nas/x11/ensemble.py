@@ -1,4 +1,4 @@
-"""The surrogate: several members that learned from rows of their own, and what is left unexplained."""
+"""The ensemble of a surrogate: members that learn from rows of their own."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,6 +14,7 @@ from sevenfold.nas.x11 import COMPRESSIONS, REGRESSORS
 from sevenfold.nas.x11.base import Compression, Floats, Memo, Regressor, State, below, side_by_side
 from sevenfold.nas.x11.svd import SVD
 from sevenfold.seeding import numpy_generator
+from sevenfold.tables import component
 
 
 class Member:
@@ -59,11 +60,21 @@ class Member:
 
 
 class Ensemble:
-    """Members whose mean is the noiseless curve and whose spread tells what the model does not know.
+    """Members whose mean is the noiseless curve and whose spread is the uncertainty of the model.
 
-    Member m learns from a bootstrap sample of the architectures (``bootstrap``; otherwise all) with seeds of
-    its own. Metrics are blocks of one long curve, each divided by its standard deviation. ``joint`` ranks of
-    an SVD are chosen on a fifth of the training set, held out, by the mean R2 over epochs.
+    Metrics are blocks of one long curve, each divided by its standard deviation. ``joint`` ranks of an SVD
+    are chosen on a fifth of the training set, held out, by the mean R2 over epochs.
+
+    Args:
+        space: search space.
+        encoding: encoding of the architectures that the regressors learn from.
+        metrics: "split/metric" of each block.
+        epochs: length of the curves.
+        compression: name and options of the compression of curves.
+        regressor: name and options of the regressor of coefficients.
+        members: number of members.
+        bootstrap: let each member learn from a bootstrap sample of the architectures; otherwise from all.
+        seed: seed of the samples and of the members.
     """
 
     def __init__(
@@ -81,8 +92,7 @@ class Ensemble:
     ) -> None:
         if members < 1:
             raise ConfigError("members", f"must be at least 1, got {members}")
-        if encoding not in ENCODINGS:
-            raise ConfigError("encoding", f"'{encoding}' is not known; one of {', '.join(ENCODINGS)}")
+        component(ENCODINGS, encoding, "encoding")
         self.space, self.encoding, self.metrics, self.epochs = space, encoding, tuple(metrics), epochs
         self.nodes = {"compression": dict(compression), "regressor": dict(regressor)}
         self.bootstrap, self.seed = bootstrap, seed

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sevenfold.config import schema
 from sevenfold.errors import InputError
 from sevenfold.files import write_text
 from sevenfold.nas.benchmarks.listed import Listed
@@ -109,14 +110,18 @@ def unpacked(name: str, value: NDArray[Any]) -> Any:
 
 
 def space_state(space: Space) -> tuple[dict[str, Any], State]:
-    """Return how to build a space again: its name and options, or the rows of a listed one."""
+    """Return what a space is built from: its name and options, or the rows of a listed one.
+
+    A space of one's own has its ``package.module:Class`` as name, and its options as attributes.
+    """
     if isinstance(space, Listed):
         return {"name": "listed"}, {"space/archs": complete(space)}
-    for name, reference in SPACES.items():
-        if reference.endswith(f":{type(space).__name__}"):
-            canonical = getattr(space, "canonical", None)
-            return {"name": name} | ({} if canonical is None else {"canonical": canonical}), {}
-    raise InputError(f"{type(space).__name__} is no space of the table and cannot be exported")
+    kind = type(space)
+    home = f"{kind.__module__}:{kind.__qualname__}"
+    name = next((name for name, reference in SPACES.items() if reference == home), home)
+    if absent := [option for option in schema(kind) if not hasattr(space, option)]:
+        raise InputError(f"{kind.__name__} keeps no attribute '{absent[0]}' with its option; exports need it")
+    return {"name": name, **{option: getattr(space, option) for option in schema(kind)}}, {}
 
 
 def complete(space: Listed) -> NDArray[Any]:

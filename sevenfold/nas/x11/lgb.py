@@ -1,4 +1,4 @@
-"""LightGBM (extra ``x11``)."""
+"""Boosted trees by LightGBM (extra ``x11``)."""
 
 from typing import Annotated, Any
 
@@ -12,8 +12,15 @@ class LightGBM(Chain):
     """A chain of LightGBM boosters.
 
     The authors' defaults (3000 rounds at .0218, depth 18, 40 leaves, l2 134.5) are slower and no better on
-    the curves these were chosen on. ``threads``: of fitting and predicting one booster; more than one
-    is slower on a busy machine (members are asked side by side anyway), and 0 is all.
+    the curves these were chosen on.
+
+    Args:
+        learning_rate: factor on the output of each tree.
+        leaves: leaves of a tree, at most.
+        depth: depth of a tree, at most; -1: no limit.
+        min_rows: training rows in a leaf, at least.
+        l1: weight of the L1 penalty on the outputs of leaves.
+        l2: weight of the L2 penalty on the outputs of leaves.
     """
 
     def __init__(
@@ -29,8 +36,7 @@ class LightGBM(Chain):
         chained: bool = True,
         threads: DepthOrNone = 1,
     ) -> None:
-        super().__init__(chained=chained)
-        self.rounds, self.threads = rounds, threads
+        super().__init__(chained=chained, rounds=rounds, threads=threads)
         self.options = {
             "learning_rate": learning_rate, "num_leaves": leaves, "max_depth": depth,
             "min_child_samples": min_rows, "lambda_l1": l1, "lambda_l2": l2,

@@ -22,10 +22,18 @@ from sevenfold.ranges import Count, Depth, LearningRate, ShareBelowOne, Size
 
 
 class Perceptron(Regressor):
-    """``layers`` hidden layers of ``width`` units, all coefficients at once, squared error, Adam.
+    """A perceptron that predicts all coefficients at once, trained on squared error with Adam.
 
-    The authors' network has one layer of 64 units whose weights are never trained; this one learns, and wants
-    more of both. In a Lightning run the trainer decides how many epochs.
+    The authors' network has one layer of 64 units whose weights are never trained; this one learns, and needs
+    more of both.
+
+    Args:
+        width: units in each hidden layer.
+        layers: hidden layers.
+        dropout: share of units dropped after each hidden layer while training.
+        epochs: passes over the training data; a Lightning trainer decides instead.
+        batch_size: architectures in a batch.
+        lr: learning rate of Adam.
     """
 
     def __init__(

@@ -14,12 +14,15 @@ SMOOTH = 0.1  # autocorrelation of the residual below which it counts as noise
 
 
 class SVD(Compression):
-    """Curves = mean + U diag(s) V, cut after k columns; coefficients are coordinates in U.
+    """Singular value decomposition of curves into mean + U diag(s) V, with coordinates in U as coefficients.
 
-    ``rule`` chooses k: ``fixed`` takes ``k``; ``residual`` the smallest up to ``max_k`` whose residual has a
-    lag-1 autocorrelation below 0.1; ``joint`` fits with ``max_k`` and lets the whole pipeline's error on
-    held-out architectures decide (the ensemble does that). ``center``: subtract the mean curve first; the
-    authors did not.
+    Args:
+        k: coefficients of a curve, with the rule ``fixed``.
+        rule: how the number of coefficients is chosen: ``fixed``, as ``k`` says; ``residual``, the smallest
+            number whose residual has a lag-1 autocorrelation below 0.1; ``joint``, the number with the lowest
+            error of the whole ensemble on held-out architectures.
+        max_k: largest number of coefficients, with the rules ``residual`` and ``joint``.
+        center: subtract the mean curve first; the authors did not.
     """
 
     def __init__(

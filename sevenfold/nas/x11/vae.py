@@ -41,7 +41,14 @@ class CurveVAE(nn.Module):
 class VAE(Compression):
     """Latent means of a VAE on standardized curves, trained on summed squared error + KL divergence.
 
-    The network of NAS-Bench-x11 (width 32), with layers that do learn; its 10 epochs are few.
+    The network is that of NAS-Bench-x11, with layers that do learn; its 10 epochs are few.
+
+    Args:
+        k: latents, which are the coefficients of a curve.
+        width: units of the hidden layers.
+        epochs: passes over the training data; a Lightning trainer decides instead.
+        batch_size: curves in a batch.
+        lr: learning rate of Adam.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""XGBoost (optional; ``xgboost-cpu`` or ``xgboost``)."""
+"""Boosted trees by XGBoost (optional; ``xgboost-cpu`` or ``xgboost``)."""
 
 from typing import Any
 
@@ -9,7 +9,15 @@ from sevenfold.ranges import Count, Depth, DepthOrNone, LearningRate, NonNegativ
 
 
 class XGBoost(Chain):
-    """A chain of XGBoost boosters with histogram splits; ``threads`` 0 is all."""
+    """A chain of XGBoost boosters with histogram splits.
+
+    Args:
+        learning_rate: factor on the output of each tree.
+        depth: depth of a tree, at most.
+        min_weight: sum of the weights of training rows in a leaf, at least.
+        l1: weight of the L1 penalty on the outputs of leaves.
+        l2: weight of the L2 penalty on the outputs of leaves.
+    """
 
     def __init__(
         self,
@@ -23,8 +31,7 @@ class XGBoost(Chain):
         chained: bool = True,
         threads: DepthOrNone = 1,
     ) -> None:
-        super().__init__(chained=chained)
-        self.rounds = rounds
+        super().__init__(chained=chained, rounds=rounds, threads=threads)
         self.options = {
             "eta": learning_rate, "max_depth": depth, "min_child_weight": min_weight, "alpha": l1,
             "lambda": l2, "nthread": threads,

@@ -1,6 +1,5 @@
 """The compact form, the query contract and the ledger."""
 
-import doctest
 import json
 
 import numpy as np
@@ -292,13 +291,6 @@ def test_an_unknown_benchmark_is_named():
     with pytest.raises(InputError, match="unknown key"):
         load_benchmark("uniform-nb201", epochs=3)
     assert len(BENCHMARKS) >= 9
-
-
-def test_the_example_of_load_benchmark_runs():
-    from sevenfold.nas import benchmarks
-
-    results = doctest.testmod(benchmarks)
-    assert results.attempted == 2 and results.failed == 0
 
 
 @pytest.mark.parametrize("name", ["synthetic-nb201", "uniform-nb201", "synthetic-nb101"])

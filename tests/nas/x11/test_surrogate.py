@@ -11,9 +11,14 @@ import pytest
 from sevenfold.config import ConfigError, build
 from sevenfold.errors import InputError
 from sevenfold.nas.benchmarks import load_benchmark
+from sevenfold.nas.spaces.base import Space
+from sevenfold.nas.spaces.darts import DARTS
+from sevenfold.nas.spaces.nb101 import NB101
+from sevenfold.nas.spaces.nb201 import NB201
+from sevenfold.nas.spaces.nlp import NLP
 from sevenfold.nas.x11 import COMPRESSIONS, REGRESSORS, load_ensemble
 from sevenfold.nas.x11.ensemble import Ensemble
-from sevenfold.nas.x11.export import load, save
+from sevenfold.nas.x11.export import load, read_space, save, space_state
 from sevenfold.nas.x11.files import open_curves
 from sevenfold.nas.x11.scores import curve_scores, top_scores
 from sevenfold.nas.x11.surrogate import Surrogate, out_of_fold
@@ -186,6 +191,28 @@ def test_exported_files_are_plain_and_checked(folder, tmp_path) -> None:
         load(tmp_path)
     with pytest.raises(InputError, match="holds 0 exported surrogates"):
         load(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(
+    "space",
+    [NB101(), NB201(canonical="functional"), NLP(max_nodes=20), DARTS(none=True)],
+    ids=lambda space: type(space).__name__,
+)
+def test_an_exported_space_has_its_options(space: Space) -> None:
+    node, arrays = space_state(space)
+    again = read_space(json.loads(json.dumps(node)), arrays)
+    assert type(again) is type(space) and vars(again).keys() == vars(space).keys()
+    archs = space.sample(np.random.default_rng(0), 20)
+    assert (again.keys(archs) == space.keys(archs)).all()
+
+
+def test_a_space_whose_options_are_unknown_is_not_exported() -> None:
+    class Forgetful(NB201):
+        def __init__(self, *, colour: str = "red") -> None:
+            super().__init__()
+
+    with pytest.raises(InputError, match="Forgetful keeps no attribute 'colour'"):
+        space_state(Forgetful())
 
 
 def test_observed_epochs_pull_the_rest_of_the_curve(digits, fitted) -> None:

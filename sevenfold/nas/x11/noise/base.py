@@ -1,4 +1,4 @@
-"""The contract of ``NOISES``, and what real deviations are."""
+"""The contract of a noise model, and the deviations of real trainings."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -85,7 +85,7 @@ class NeuralNoise(Noise):
 
 
 class NoNoise(Noise):
-    """No noise: draws are the denoised curve."""
+    """No noise, so that draws are the denoised curve."""
 
     def __init__(self) -> None:
         """There is nothing to choose."""

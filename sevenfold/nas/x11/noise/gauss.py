@@ -12,7 +12,7 @@ from sevenfold.nas.x11.noise.draws import Draws
 
 
 class Gauss(Noise):
-    """One standard deviation an epoch, whatever the architecture; epochs are independent."""
+    """Independent Gaussian noise with one standard deviation for each epoch, whatever the architecture."""
 
     def __init__(self) -> None:
         self.sigma = np.zeros(0)

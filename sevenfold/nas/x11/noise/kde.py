@@ -1,4 +1,4 @@
-"""Noise drawn from a kernel density estimate over whole deviations."""
+"""Noise from a kernel density estimate of whole deviations."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -13,12 +13,16 @@ from sevenfold.ranges import MOST, Positive, Range, Scale
 
 
 class KDE(Noise):
-    """A known deviation at random, plus a Gaussian step of Scott's bandwidth.
+    """A random known deviation plus a Gaussian step of Scott's bandwidth.
 
-    Works in the deviations' first ``components`` singular directions: in all E dimensions of a curve an
-    estimate from few samples degenerates. Draws shrink so that the kernel does not widen the spread, are cut
-    at ``clip`` points (None: not) and multiplied by ``scale``; the authors had 3 and 0.5. At most ``kept``
-    deviations are stored.
+    Works in the first singular directions of the deviations: in all E dimensions of a curve an estimate from
+    few samples degenerates. Draws shrink so that the kernel does not widen the spread.
+
+    Args:
+        components: singular directions that are used.
+        clip: largest deviation, in points; the authors had 3; null: no limit.
+        scale: factor on deviations; the authors had 0.5.
+        kept: deviations that are stored, at most.
     """
 
     def __init__(

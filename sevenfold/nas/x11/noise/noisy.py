@@ -1,4 +1,4 @@
-"""Noise of a whole surrogate: one model a metric, and spikes of accuracies."""
+"""Noise of a whole surrogate: a model for each metric, and spikes of accuracies."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,7 +18,10 @@ from sevenfold.nas.x11.noise.spikes import Spikes, without_spikes
 class NoisyCurves:
     """Draws of curves: denoised curve + smooth noise + spikes, within bounds.
 
-    ``node`` is a component of ``NOISES``; ``with_spikes`` models spikes apart from the smooth noise.
+    Args:
+        node: name and options of the noise model.
+        metrics: "split/metric" of each metric.
+        with_spikes: model spikes apart from the smooth noise.
     """
 
     def __init__(self, node: Mapping[str, Any], metrics: Sequence[str], *, with_spikes: bool = True) -> None:

@@ -52,9 +52,16 @@ class ConditionalVAE(nn.Module):
 
 
 class NoiseVAE(NeuralNoise):
-    """Draw latents, decode, add the decoder's own Gaussian; conditioned on encoding and predicted curve.
+    """Draws of a VAE with a Gaussian decoder, conditioned on encoding and predicted curve.
 
-    A factor for every epoch brings the spread of draws to that of the deviations learned from.
+    A factor for every epoch brings the spread of draws to that of the training deviations.
+
+    Args:
+        latents: latents of a deviation, at most 32.
+        width: units of the hidden layers.
+        epochs: passes over the training data; a Lightning trainer decides instead.
+        batch_size: deviations in a batch.
+        lr: learning rate of Adam.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Noise whose local strength is predicted from architecture and curve."""
+"""Noise with a local strength that is predicted from architecture and curve."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,12 +19,18 @@ RECENT = 200_000  # rows a block of epochs is fitted to
 
 
 class Window(Noise):
-    """eps_e = s_e z_e: strength s from boosted trees, z a first-order autoregression of variance one.
+    """Noise s_e z_e with a strength s from boosted trees and a first-order autoregression z of variance one.
 
-    The target is the logarithm of the root mean square of a training's deviation within ``width`` epochs on
-    both sides; one booster for each ``block`` epochs sees encoding, predicted curve there, its end, and the
-    epoch. A factor for every epoch makes up for averaging logarithms. The autoregression has a coefficient
-    for every step, that of standardized deviations.
+    The trees are fitted to the logarithm of the root mean square of a training's deviation in a window of
+    epochs; they see encoding, predicted curve, its end, and the epoch. A factor for every epoch makes up for
+    averaging logarithms. The autoregression of standardized deviations has a coefficient for every step.
+
+    Args:
+        width: epochs on both sides of an epoch that belong to its window.
+        block: epochs that one booster predicts.
+        rounds: trees of each booster.
+        leaves: leaves of a tree, at most.
+        threads: threads of fitting and predicting one booster; 0: all.
     """
 
     def __init__(
