@@ -39,7 +39,7 @@ class DebiasModule(StudyModule):
         *,
         seed: Seed = 0,
         executor: Executor | None = None,
-        stopping: Callable[[], bool] = lambda: False,
+        stopping: Callable[[], bool] = bool,
         network: nn.Module | None = None,
     ) -> None:
         super().__init__(study, seed=seed, executor=executor, stopping=stopping)
@@ -70,7 +70,7 @@ class DebiasModule(StudyModule):
         self.threshold.fill_(debiaser.threshold_)
         return self
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
         """Decide about rows: 1 where the network's logit is above the threshold."""
         if self.network is None:
             raise ConfigError("network", "is missing: call debias() first, or give one to the constructor")
