@@ -85,7 +85,7 @@ class FlowModule(Loadable):
             image2: second picture or batch.
             iterations: steps of f; by default those of an evaluation.
         """
-        first, second = map(self.placed, image_pair(image1, image2))
+        first, second = map(self.place, image_pair(image1, image2))
         steps = self.evaluation.iterations if iterations is None else iterations
         with predicting(self):
             first, added = pad(first, self.network.stride)
@@ -94,7 +94,7 @@ class FlowModule(Loadable):
 
     forward = estimate
 
-    def on_after_batch_transfer(self, batch: object, dataloader_idx: int) -> FlowBatch:
+    def convert_batch(self, batch: object) -> FlowBatch:
         """Complete a batch of a plain loader."""
         whole = complete(batch, self.pairs, truth=not self.trainer.predicting)
         self.pairs += len(whole["image1"])

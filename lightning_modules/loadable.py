@@ -1,17 +1,19 @@
 """Lightning modules that a checkpoint, a pickle or ``sevenfold.load`` makes again, without data and files."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Self, cast
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.trainer.states import TrainerFn
 
 from lightning_modules import MODELS, STUDY_MODULE, STUDY_MODULES
 from sevenfold.checkpoint import Checkpoint, compare_state, read_checkpoint, recorded_model, state_of
-from sevenfold.config import ConfigError, Node, merge, validate
+from sevenfold.config import ConfigError, Node, merge
 from sevenfold.errors import InputError, one_line
-from sevenfold.recorded import Recorded, name_in, plain_options
+from sevenfold.recorded import Recorded, checked, name_in, plain_options
 from sevenfold.tables import component
 
 
@@ -52,9 +54,29 @@ class Loadable(Recorded, pl.LightningModule):
         setattr(self, attribute, replace(getattr(self, attribute), lr=value))
         self.hparams[option] = {**self.hparams[option], "lr": value}
 
-    def placed(self, values: torch.Tensor) -> torch.Tensor:
+    def convert_batch(self, batch: object) -> object:
+        """Return a batch of any loader, which is on this device, as the steps take it."""
+        return batch
+
+    def _apply_batch_transfer_handler(
+        self, batch: object, device: torch.device | None = None, dataloader_idx: int = 0
+    ) -> object:
+        """Convert a batch once it has been moved; a hook of Lightning's would warn beside a data module."""
+        return self.convert_batch(super()._apply_batch_transfer_handler(batch, device, dataloader_idx))
+
+    def place(self, values: torch.Tensor) -> torch.Tensor:
         """Return numbers on this module's device, in its precision."""
         return values.to(self.device, cast(torch.dtype, self.dtype))
+
+    def fitting(self) -> bool:
+        """Tell whether a trainer is about to fit this module."""
+        return self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING
+
+    def first_batch(self) -> object:
+        """Return the first batch that a fit will load; the global random numbers are as before."""
+        self.trainer.fit_loop.setup_data()
+        with torch.random.fork_rng(devices=[]):
+            return next(iter(cast(Iterable[object], self.trainer.train_dataloader)))
 
     def on_save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Add the name by which the suite knows this class, and the configuration that came with it."""
@@ -63,9 +85,9 @@ class Loadable(Recorded, pl.LightningModule):
             checkpoint.setdefault("config", self.run_config)
 
     @classmethod
-    def made(cls, options: Node) -> Self:
+    def make(cls, options: Node) -> Self:
         """Return a module with plain options, checked as those of a configuration are."""
-        return cls(**validate(cls, options, ""))
+        return cls(**checked(cls, options))
 
     @classmethod
     def load_from_checkpoint(  # type: ignore[override]
@@ -91,15 +113,15 @@ class Loadable(Recorded, pl.LightningModule):
         """Return the module of a checkpoint that has been read from ``path``."""
         state = state_of(content, path)
         name, stored = recorded_model(content, path)
-        if name != name_in(MODELS, cls) and not issubclass(cls, module_class(name)):
+        if name not in {name_in(MODELS, base) for base in cls.__mro__}:
             raise InputError(f"'{path}' is a checkpoint of the model '{name}', not of {cls.__name__}")
         stored |= {option: None for option in cls.files if option in stored}
-        try:
-            with torch.random.fork_rng(devices=[]):
-                module = cls.made(merge(stored, plain_options(options)))
-        except ConfigError as error:
-            raise ConfigError(f"{path}: {error.key}", error.message) from None
-        module.restore(content, state, path, strict=strict)
+        with torch.random.fork_rng(devices=[]):  # initial weights are drawn and replaced
+            try:
+                module = cls.make(merge(stored, plain_options(options)))
+            except ConfigError as error:
+                raise ConfigError(f"{path}: {error.key}", error.message) from None
+            module.restore(content, state, path, strict=strict)
         config = content.get("config")
         if isinstance(config, dict) and isinstance(config.get("model"), dict):
             module.run_config = {**config, "model": merge(config["model"], plain_options(options))}

@@ -43,7 +43,7 @@ class StudyModule(Loadable):
         self.folder: Path | None = None
 
     @classmethod
-    def made(cls, options: Node) -> Self:
+    def make(cls, options: Node) -> Self:
         """Return a module with the study that its options name; nothing is opened."""
         study = build(STUDIES, options["study"], "study")
         return cls(study, **{name: value for name, value in options.items() if name != "study"})

@@ -97,7 +97,7 @@ def _study(config: dict[str, Any], folder: Path) -> "Loadable":
     from sevenfold.config import name_of
 
     kind = module_class(STUDY_MODULES.get(name_of(config["study"], "study"), STUDY_MODULE))
-    module = kind.made({"study": config["study"], "seed": config.get("seed", 0)})
+    module = kind.make({"study": config["study"], "seed": config.get("seed", 0)})
     assert isinstance(module, StudyModule)
     module.folder, module.run_config = folder, config
     return module

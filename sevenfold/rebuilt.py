@@ -7,8 +7,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from sevenfold.config import validate
-from sevenfold.recorded import Recorded
+from sevenfold.recorded import Recorded, checked
 
 
 class Rebuilt(Recorded, nn.Module):
@@ -32,7 +31,7 @@ def rebuild(
 ) -> Rebuilt:
     """Return a network with these options, this state, in this mode; parameters named in ``fixed`` stay."""
     with torch.random.fork_rng(devices=[]):
-        made = kind(**validate(kind, options, ""))
+        made = kind(**checked(kind, options))
     made.load_state_dict(state)
     for name in fixed:
         made.get_parameter(name).requires_grad_(False)

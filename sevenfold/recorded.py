@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from sevenfold.config import schema, validate
+
 _SCALARS = (str, int, float, bool, type(None))
 _MISSING = object()
 
@@ -65,6 +67,24 @@ def plain_options(options: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: value if (simple := plain(value)) is _MISSING else simple for name, value in options.items()
     }
+
+
+def checked(kind: type, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Check plain options against a class's signature and convert them, as :func:`sevenfold.config.validate`.
+
+    A constructor that takes ``**options`` hands them on to the next class with a constructor of its own.
+    """
+    converted: dict[str, Any] = {}
+    for owner in kind.__mro__:
+        if "__init__" not in vars(owner):
+            continue
+        parameters = inspect.signature(owner.__init__).parameters.values()
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+            return converted | validate(owner, options, "")
+        own = [name for name in options if name in schema(owner)]
+        converted |= validate(owner, {name: options[name] for name in own}, "")
+        options = {name: value for name, value in options.items() if name not in own}
+    return converted
 
 
 def name_in(table: Mapping[str, str], kind: type) -> str:
