@@ -78,7 +78,7 @@ def checked(kind: type, options: Mapping[str, Any]) -> dict[str, Any]:
     for owner in kind.__mro__:
         if "__init__" not in vars(owner):
             continue
-        parameters = inspect.signature(owner.__init__).parameters.values()
+        parameters = inspect.signature(vars(owner)["__init__"]).parameters.values()
         if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
             return converted | validate(owner, options, "")
         own = [name for name in options if name in schema(owner)]
