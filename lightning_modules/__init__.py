@@ -19,4 +19,5 @@ STUDY_MODULES: dict[str, str] = {
     "debias": "lightning_modules.debias:DebiasModule",
     "samples": "lightning_modules.diffrep:DiffrepSampler",
 }
-"""By the study's name, modules that do more than run it; others: ``lightning_modules.study:StudyModule``."""
+"""By the study's name, modules that do more than run it; others: ``STUDY_MODULE``."""
+STUDY_MODULE = "lightning_modules.study:StudyModule"

@@ -7,11 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from lightning_modules.study import StudyModule
+from sevenfold.arrays import Numbers, groups, labels, tensor
+from sevenfold.checkpoint import Checkpoint
 from sevenfold.config import ConfigError
+from sevenfold.errors import InputError
 from sevenfold.executors.base import Executor
 from sevenfold.fairness import METHODS, POSTPROCESSORS
 from sevenfold.fairness.debiaser import Debiaser
-from sevenfold.fairness.network import Logits
+from sevenfold.fairness.network import Logits, TabularNet, sizes
 from sevenfold.fairness.studies.debias import DebiasStudy
 from sevenfold.ranges import Seed
 
@@ -39,17 +42,48 @@ class DebiasModule(StudyModule):
         *,
         seed: Seed = 0,
         executor: Executor | None = None,
-        stopping: Callable[[], bool] = lambda: False,
+        stopping: Callable[[], bool] = bool,
         network: nn.Module | None = None,
     ) -> None:
         super().__init__(study, seed=seed, executor=executor, stopping=stopping)
         self.network: nn.Module | None = None if network is None else Logits(network)
         self.register_buffer("threshold", torch.zeros((), dtype=torch.float64))
 
-    def debias(self, network: nn.Module, x: Tensor, y: Tensor, a: Tensor, *, method: str) -> Self:
+    def on_save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Add how to build the network, if it is the paper's."""
+        super().on_save_checkpoint(checkpoint)
+        if isinstance(self.network, Logits):
+            options = {"output": self.network.output, "sizes": sizes(self.network.module)}
+            checkpoint["network"] = options
+
+    def on_load_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Build the network that the checkpoint is of; one of another kind must be there."""
+        options = checkpoint.get("network")
+        if options is None or self.network is not None:
+            return
+        if options["sizes"] is None:
+            raise InputError("the checkpoint's network is of your own class: give network=... to load it")
+        self.network = Logits(TabularNet(**options["sizes"]), options["output"])
+
+    def debias(
+        self,
+        network: nn.Module,
+        x: Numbers,
+        y: Numbers,
+        a: Numbers,
+        *,
+        method: str,
+        privileged: str | None = None,
+    ) -> Self:
         """Make a trained network fair on validation rows x, labels y, groups a; a copy of it is changed.
 
-        ``method``: the label of one in the study, or a name in ``METHODS``.
+        Args:
+            network: gives one logit a row; it is not changed.
+            x: rows.
+            y: labels, 1 the favorable one.
+            a: groups, 1 the privileged one, or their names.
+            method: the label of one in the study, or a name in ``METHODS``.
+            privileged: name of the privileged group, where groups have names.
         """
         node = self.study.methods.get(method, {"name": method})
         if node["name"] in POSTPROCESSORS:
@@ -65,13 +99,18 @@ class DebiasModule(StudyModule):
             epsilon=objective.epsilon,
             margin=objective.margin,
             seed=self.seed,
-        ).fit(x, y, a)
+        ).fit(tensor(x, "x").float(), labels(y, "y"), groups(a, "a", privileged=privileged))
         self.network = debiaser.logits_
         self.threshold.fill_(debiaser.threshold_)
         return self
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
         """Decide about rows: 1 where the network's logit is above the threshold."""
         if self.network is None:
             raise ConfigError("network", "is missing: call debias() first, or give one to the constructor")
         return (self.network.eval()(x).double() > self.threshold).long()
+
+    def decide(self, rows: Numbers) -> Tensor:
+        """Return decisions (n,) about rows (n, ...) of NumPy, pandas, torch or lists."""
+        with torch.no_grad():
+            return self(self.place(tensor(rows, "rows").float()))

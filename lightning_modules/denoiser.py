@@ -2,57 +2,49 @@
 
 import copy
 import dataclasses
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Annotated, ClassVar
 
-import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
+from lightning_modules.loadable import Loadable
+from sevenfold.arrays import Numbers, tensor
 from sevenfold.checkpoint import Checkpoint
 from sevenfold.config import Node, build
 from sevenfold.diffreps import NETWORKS
-from sevenfold.diffreps.batch import ImageBatch
-from sevenfold.diffreps.denoising import denoising_loss, drop_labels, image_samples
+from sevenfold.diffreps.batch import ImageBatch, Picture, complete, noisy_images
+from sevenfold.diffreps.denoising import (
+    Optim,
+    Samples,
+    classes_in_turn,
+    denoising_loss,
+    drop_labels,
+    image_samples,
+    sample_scores,
+)
 from sevenfold.diffreps.noise_table import NoiseTable, Prediction
+from sevenfold.diffreps.priors.base import UNCONDITIONAL, Condition
 from sevenfold.diffreps.priors.network import NetworkPrior
-from sevenfold.diffreps.scores import Classifier, entropy, frechet
 from sevenfold.diffreps.sources import Images
+from sevenfold.errors import InputError
 from sevenfold.exchange import required
-from sevenfold.ranges import Count, Finite, LearningRate, NonNegative, Seed, Share, ShareBelowOne, Size
+from sevenfold.ranges import Seed, ShareBelowOne
 from sevenfold.seeding import torch_generator
+from sevenfold.tables import OneOf
 
 UNET = {"name": "diffusers_unet"}
 
 
-@dataclass(frozen=True)
-class Optim:
-    """Set AdamW and its one-cycle rate: up to ``lr`` over the share ``warmup`` of all steps, then down."""
-
-    lr: LearningRate = 2e-3
-    weight_decay: NonNegative = 1e-4
-    warmup: Share = 0.1
-
-
-@dataclass(frozen=True)
-class Samples:
-    """Say which samples a test draws: ``count``, their classes in turn, by ``levels`` steps of DDIM with
-    guidance ``weight``.
-    """
-
-    count: Count = 200
-    levels: Size = 40
-    weight: Finite = 1.0
-
-
-class DenoiserTrainer(pl.LightningModule):
+class DenoiserTrainer(Loadable):
     """Train on batches of images and labels (:class:`ImageBatch`).
 
-    A test draws samples and judges them by a classifier of real images. Its checkpoint is a prior, ``unet``.
+    A test with a data module of the suite draws samples and judges them by a classifier of real images. Its
+    checkpoint is a prior, ``unet``.
 
     Args:
-        network: a component of ``NETWORKS``.
+        network: of the denoiser.
         table: noise levels of training.
         prediction: what the network is to put out.
         class_dropout: share of labels left out in training, for guidance and unconditional samples.
@@ -66,7 +58,7 @@ class DenoiserTrainer(pl.LightningModule):
     def __init__(
         self,
         *,
-        network: Node = UNET,
+        network: Annotated[Node, OneOf("sevenfold.diffreps:NETWORKS")] = UNET,
         table: NoiseTable = NoiseTable(),
         prediction: Prediction = "v",
         class_dropout: ShareBelowOne = 0.1,
@@ -80,10 +72,24 @@ class DenoiserTrainer(pl.LightningModule):
         self.optim, self.samples, self.seed = optim, samples, seed
         self.alphas_bar = table.alphas_bar()
         self.images: Images | None = None
+        self.picture: Picture | None = None
 
     def prepare_for(self, facts: Images) -> None:
         """Take over the real images: their shape and range, and what samples are compared with."""
-        self.images = facts
+        self.images, self.picture = facts, Picture(facts.shape, facts.range)
+
+    def convert_batch(self, batch: object) -> object:
+        """Convert a batch of a plain loader; the first one tells what images look like."""
+        if isinstance(batch, ImageBatch) or self.trainer.predicting:
+            return batch
+        whole = complete(batch, self._channels())
+        if self.picture is None:
+            self.picture = Picture.like(whole.images)
+        return whole._replace(images=self.place(whole.images))
+
+    def _channels(self) -> int:
+        shape = getattr(self.network, "shape", (1,)) if self.picture is None else self.picture.shape
+        return int(shape[0])
 
     def training_step(self, batch: ImageBatch, batch_idx: int) -> Tensor:
         """Return the loss."""
@@ -105,46 +111,78 @@ class DenoiserTrainer(pl.LightningModule):
         stream = torch_generator(self.seed, "denoiser test", batch_idx)
         loss = denoising_loss(self.network, self.alphas_bar, self.prediction, *batch, stream)
         self.log("test/loss", loss, sync_dist=True, batch_size=len(batch[0]))
-        if batch_idx == 0:
-            self.log_dict(self.sample_scores(), batch_size=len(batch[0]), sync_dist=True)
+        if batch_idx == 0 and self.images is not None:
+            scores = sample_scores(self.prior(), self.images, self.samples, self.seed)
+            named = {f"test/{name}": value for name, value in scores.items()}
+            self.log_dict(named, batch_size=len(batch[0]), sync_dist=True)
 
-    def sample_scores(self) -> dict[str, float]:
-        """Draw samples of every class in turn (of none, if there are none) and judge them."""
-        real, chosen, prior = required(self.images, self), self.samples, self.prior()
-        labels = [k % prior.classes if prior.classes else -1 for k in range(chosen.count)]
-        found = image_samples(prior, labels, levels=chosen.levels, weight=chosen.weight, seed=self.seed)
-        judge = Classifier(real)
-        features = judge.features(found.cpu())
-        confidence, predicted = judge.probabilities(features).max(1)
-        scores = {
-            "test/confidence": float(confidence.mean()),
-            "test/entropy": entropy(judge.probabilities(features)),
-            "test/frechet_local": frechet(features, judge.features(real.images)),
-            "test/classifier_accuracy": judge.accuracy,
-        }
-        if prior.classes:
-            scores["test/class_accuracy"] = float((predicted == torch.tensor(labels)).float().mean())
-        return scores
+    def forward(self, x: Numbers, sigma: Numbers, labels: Numbers | None = None) -> Tensor:
+        """Return what :meth:`prior` makes of noisy images: the mean of the clean ones, (N, C, H, W).
+
+        Args:
+            x: clean image + ``sigma`` * noise, (N, C, H, W), in the range of the training data.
+            sigma: noise levels (N,), or one for all.
+            labels: classes (N,), -1 for none.
+        """
+        z = self.place(noisy_images(x, "x", channels=self._channels()))
+        level = tensor(sigma, "sigma").float().to(z.device).expand(len(z))
+        asked = torch.full((len(z),), UNCONDITIONAL) if labels is None else tensor(labels, "labels").long()
+        with torch.no_grad():
+            return self.prior().denoise(z, level, Condition(asked.to(z.device)))
+
+    def predict_step(self, batch: Sequence[Tensor], batch_idx: int, dataloader_idx: int = 0) -> Tensor:
+        """Return clean images for batches ``(x, sigma)`` or ``(x, sigma, labels)`` of a plain loader."""
+        if not isinstance(batch, list | tuple) or len(batch) not in (2, 3) or isinstance(batch, ImageBatch):
+            raise InputError("a batch to denoise is (x, sigma) or (x, sigma, labels); sample() draws images")
+        return self(*batch)
+
+    def sample(self, count: int, seed: int | None = None, *, labels: Sequence[int] | None = None) -> Tensor:
+        """Return images (count, C, H, W) drawn as a test draws them.
+
+        Args:
+            count: how many.
+            seed: of the samples; by default the module's.
+            labels: their classes, -1 for none; by default all classes in turn.
+        """
+        prior, chosen = self.prior(), self.samples
+        classes = classes_in_turn(prior, count) if labels is None else labels
+        if len(classes) != count:
+            raise InputError(f"labels must be {count} classes, one a sample, got {len(classes)}")
+        return image_samples(
+            prior,
+            classes,
+            levels=chosen.levels,
+            weight=chosen.weight,
+            seed=self.seed if seed is None else seed,
+        )
 
     def prior(self) -> NetworkPrior:
         """Return what has been trained so far as a prior."""
-        real = required(self.images, self)
+        picture = required(self.picture, self)
         return NetworkPrior(
-            copy.deepcopy(self.network), self.table, prediction=self.prediction, shape=real.shape,
-            data_range=real.range, classes=getattr(self.network, "classes", 0),
+            copy.deepcopy(self.network), self.table, prediction=self.prediction, shape=picture.shape,
+            data_range=picture.range, classes=getattr(self.network, "classes", 0),
         )  # fmt: skip
 
     def on_save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Add what is needed to use the network as a prior."""
-        real = required(self.images, self)
+        super().on_save_checkpoint(checkpoint)
+        if self.picture is None:
+            return
         checkpoint["denoiser"] = {
             "network": self.network_node,
             "table": dataclasses.asdict(self.table),
             "prediction": self.prediction,
-            "shape": list(real.shape),
-            "range": list(real.range),
+            "shape": list(self.picture.shape),
+            "range": list(self.picture.range),
             "classes": getattr(self.network, "classes", 0),
         }
+
+    def on_load_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Take over shape and range of the images it was trained on."""
+        if self.picture is None and "denoiser" in checkpoint:
+            stored = checkpoint["denoiser"]
+            self.picture = Picture(tuple(stored["shape"]), tuple(stored["range"]))
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return AdamW with a one-cycle rate."""

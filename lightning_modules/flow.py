@@ -1,83 +1,38 @@
 """Train and evaluate optical-flow networks."""
 
 import math
-from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
+from lightning_modules.loadable import Loadable
+from sevenfold.arrays import Numbers
 from sevenfold.checkpoint import Checkpoint
 from sevenfold.config import ConfigError, Node, build
 from sevenfold.deq.jacobian import jacobian_penalty
 from sevenfold.flow import NETWORKS
-from sevenfold.flow.batch import FlowBatch, FlowPrediction
+from sevenfold.flow.batch import FlowBatch, FlowPrediction, complete, image_pair
 from sevenfold.flow.checkpoints import load_weights
 from sevenfold.flow.losses import sequence_loss
+from sevenfold.flow.options import Evaluation, Optim, Training
 from sevenfold.flow.padding import Amounts, pad, unpad
 from sevenfold.flow.scores import Scores
 from sevenfold.flow.training import StaleStart, draw_iterations, measures, rate_factor
 from sevenfold.flow.video import Carry, Video
-from sevenfold.ranges import Count, LearningRate, NonNegative, NonNegativeInt, Positive, Seed, Share
+from sevenfold.prediction import predicting
+from sevenfold.ranges import Seed
 from sevenfold.seeding import torch_generator
+from sevenfold.tables import OneOf
 
 LATE = 0.8  # the share of training after which late weights hold
-
-
-@dataclass(frozen=True)
-class Training:
-    """Say how a training step goes.
-
-    ``iterations``: steps of f, drawn anew for each training step where there are several. ``stale_start``:
-    share of each batch that starts from the final states of the batch before. ``step_penalty``: weight of the
-    mean length, in px, of the flow's last step, which pulls training towards a fixed point (0.1 helps; 1 from
-    the first step on keeps the network at zero flow). ``late_step_penalty``: its weight in the last fifth of
-    training, where it may be 1; null keeps it.
-    """
-
-    iterations: list[Count] = field(default_factory=lambda: [12])
-    stale_start: Share = 0.0
-    step_penalty: NonNegative = 0.0
-    late_step_penalty: NonNegative | None = None
-    jacobian_penalty: NonNegative = 0.0
-
-    def __post_init__(self) -> None:
-        if not self.iterations:
-            raise ConfigError("iterations", "needs at least one number of steps")
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Say how many steps of f an evaluation takes: ``iterations``, or the data set's own in ``by_dataset``.
-
-    ``budgets``: numbers of steps at which testing reports the error as well.
-    """
-
-    iterations: Count = 24
-    by_dataset: dict[str, Count] = field(default_factory=dict)
-    budgets: list[Count] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Optim:
-    """Set AdamW and its one-cycle rate: linearly up over the share ``warmup`` of all steps, then down to 0.
-
-    The cycle is ``extra_steps`` longer than training (published recipes: 100).
-    """
-
-    lr: LearningRate = 4e-4
-    weight_decay: NonNegative = 1e-4
-    eps: Positive = 1e-8
-    warmup: Share = 0.05
-    extra_steps: NonNegativeInt = 0
 
 
 NETWORK = {"name": "raft"}
 
 
-class FlowModule(pl.LightningModule):
+class FlowModule(Loadable):
     """Estimate optical flow with any network of ``sevenfold.flow.NETWORKS``.
 
     Args:
@@ -89,7 +44,8 @@ class FlowModule(pl.LightningModule):
         carry: what pairs of a video take over from the pair before when predicting.
         seed: of the draws that training steps make.
 
-    Evaluation and prediction return ``{"flow": (B, 2, H, W)}``.
+    Evaluation and prediction return ``{"flow": (B, 2, H, W)}``. Batches of a plain loader may be
+    ``(image1, image2, flow, valid)`` or mappings with these keys (:func:`sevenfold.flow.batch.complete`).
     """
 
     batch: ClassVar[type] = FlowBatch
@@ -98,7 +54,7 @@ class FlowModule(pl.LightningModule):
     def __init__(
         self,
         *,
-        network: Node = NETWORK,
+        network: Annotated[Node, OneOf("sevenfold.flow:NETWORKS")] = NETWORK,
         weights: str | None = None,
         training: Training = Training(),
         evaluation: Evaluation = Evaluation(),
@@ -118,10 +74,35 @@ class FlowModule(pl.LightningModule):
             load_weights(self.network, weights)
         self.stale = StaleStart(training.stale_start, seed)
         self.video = Video(self.network, carry)
-        self.scores = Scores()
+        self.scores, self.pairs = Scores(), 0
+
+    def estimate(self, image1: Numbers, image2: Numbers, *, iterations: int | None = None) -> Tensor:
+        """Return the flow (B, 2, H, W) in px from ``image1`` to ``image2``.
+
+        Args:
+            image1: first picture, or a batch, of any size: (H, W, 3) bytes or (3, H, W) floats in [0, 1], of
+                NumPy, torch or lists (:func:`sevenfold.arrays.images`).
+            image2: second picture or batch.
+            iterations: steps of f; by default those of an evaluation.
+        """
+        first, second = map(self.place, image_pair(image1, image2))
+        steps = self.evaluation.iterations if iterations is None else iterations
+        with predicting(self):
+            first, added = pad(first, self.network.stride)
+            second, _ = pad(second, self.network.stride)
+            return unpad(self.network(first, second, iterations=steps).flows[-1], added)
+
+    forward = estimate
+
+    def convert_batch(self, batch: object) -> FlowBatch:
+        """Complete a batch of a plain loader."""
+        whole = complete(batch, self.pairs, truth=not self.trainer.predicting)
+        self.pairs += len(whole["image1"])
+        return whole
 
     def on_save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Keep the states that the next step may start from; on several devices those of the first."""
+        super().on_save_checkpoint(checkpoint)
         checkpoint["stale_start"] = None if self.stale.state is None else list(self.stale.state)
 
     def on_load_checkpoint(self, checkpoint: Checkpoint) -> None:
@@ -182,13 +163,13 @@ class FlowModule(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Begin new scores."""
-        self.scores = Scores()
+        self.scores, self.pairs = Scores(), 0
 
     def on_validation_epoch_end(self) -> None:
         """Log the means; all processes hold the same ones, so averaging them changes nothing."""
         self.log_dict(self.scores.means(), sync_dist=True)
 
-    on_test_epoch_start = on_validation_epoch_start
+    on_test_epoch_start = on_predict_epoch_start = on_validation_epoch_start
     on_test_epoch_end = on_validation_epoch_end
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

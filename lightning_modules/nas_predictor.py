@@ -1,17 +1,17 @@
 """Train predictors of architectures' accuracy."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-import pytorch_lightning as pl
+import numpy as np
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
+from lightning_modules.loadable import Loadable
 from sevenfold.config import ConfigError, Node, build
 from sevenfold.exchange import required
-from sevenfold.nas.encodings import ENCODINGS
 from sevenfold.nas.predictors import PREDICTORS
-from sevenfold.nas.predictors.batch import CellBatch, CellFacts
+from sevenfold.nas.predictors.batch import CellBatch, CellFacts, complete
 from sevenfold.nas.predictors.sample import encode
 from sevenfold.nas.predictors.scores import score
 from sevenfold.nas.predictors.training import (
@@ -19,24 +19,27 @@ from sevenfold.nas.predictors.training import (
     initial_generators,
     make_optimizer,
     objective,
-    predict,
     rate_factor,
 )
+from sevenfold.nas.predictors.training import predict as ensemble_mean
 from sevenfold.nas.spaces import SPACES
+from sevenfold.nas.spaces.cells import Cells, as_cells, cells_of
+from sevenfold.prediction import predicting
 from sevenfold.ranges import Count, Seed, Size
 from sevenfold.seeding import numpy_generator
+from sevenfold.tables import OneOf
 
 NETWORK = {"name": "mlp"}
 NB201 = {"name": "nb201"}
 
 
-class NASPredictor(pl.LightningModule):
+class NASPredictor(Loadable):
     """Predict the final error (100 - accuracy) of architectures from an encoding.
 
     Args:
-        network: a network of ``sevenfold.nas.predictors.PREDICTORS`` and its options.
-        encoding: one of ``sevenfold.nas.encodings.ENCODINGS``.
-        space: the search space and its options.
+        network: of the predictor.
+        encoding: of architectures.
+        space: the search space.
         training: loss and optimizer; the trainer decides how many epochs.
         members: networks in the ensemble, trained side by side; the prediction is their mean.
         k: of precision at k, the share of the ``k`` cells predicted best that are among the ``k`` best.
@@ -44,21 +47,20 @@ class NASPredictor(pl.LightningModule):
     """
 
     batch: ClassVar[type] = CellBatch
+    rates = ("rules", "training")
 
     def __init__(
         self,
         *,
-        network: Node = NETWORK,
-        encoding: str = "trunc_path",
-        space: Node = NB201,
+        network: Annotated[Node, OneOf("sevenfold.nas.predictors:PREDICTORS")] = NETWORK,
+        encoding: Annotated[str, OneOf("sevenfold.nas.encodings:ENCODINGS")] = "trunc_path",
+        space: Annotated[Node, OneOf("sevenfold.nas.spaces:SPACES")] = NB201,
         training: Training = Training(),
         members: Count = 1,
         k: Size = 100,
         seed: Seed = 0,
     ) -> None:
         super().__init__()
-        if encoding not in ENCODINGS:
-            raise ConfigError("encoding", f"'{encoding}' is not known; one of {', '.join(ENCODINGS)}")
         self.space, self.encoding = build(SPACES, space, "space"), encoding
         self.rules, self.members, self.k = training, members, k
         example = encode(self.space, self.space.sample(numpy_generator(0, "example"), 1), encoding)
@@ -75,6 +77,27 @@ class NASPredictor(pl.LightningModule):
         if stage == "fit" and self.rules.standardize:
             targets = required(self.facts, self).targets.to(self.device)
             self.predictor.standardize(targets.expand(self.members, -1))
+
+    def convert_batch(self, batch: object) -> object:
+        """Complete a batch of a plain loader: ``(archs, targets)``, or a mapping with these keys."""
+        if self.trainer.predicting:
+            return batch
+        return complete(batch, self.space, members=self.members if self.trainer.training else None)
+
+    def predict(self, cells: Cells) -> Tensor:
+        """Return the predicted errors (n,) of cells: rows of codes, or strings of the space."""
+        archs = torch.as_tensor(as_cells(self.space, cells).astype(np.int64))
+        with predicting(self):
+            return ensemble_mean(self.predictor, self._encoded(archs), members=self.members)[0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the predicted errors (n,) of encoded cells (n, features)."""
+        mean: Tensor = self.predictor(x.expand(self.members, *x.shape)).mean(0)
+        return mean
+
+    def predict_step(self, batch: object, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
+        """Return the predicted errors of a plain loader's cells, ``archs`` or ``(archs, ...)``."""
+        return self.predict(cells_of(batch))
 
     def training_step(self, batch: CellBatch, batch_idx: int) -> Tensor:
         """Return the loss, summed over members; log its mean."""
@@ -107,9 +130,10 @@ class NASPredictor(pl.LightningModule):
         return encode(self.space, archs.cpu().numpy(), self.encoding).to(self.device)
 
     def _score(self, stage: str, batch: CellBatch) -> None:
-        predictions = predict(self.predictor, self._encoded(batch["archs"]), members=self.members)[0]
+        predictions = ensemble_mean(self.predictor, self._encoded(batch["archs"]), members=self.members)[0]
         scores = score(predictions, batch["targets"], k=min(self.k, len(predictions)))
-        scores["removed_duplicates"] = batch["removed"].float()
+        if "removed" in batch:
+            scores["removed_duplicates"] = batch["removed"].float()
         self.log_dict(
             {f"{stage}/{name}": value for name, value in scores.items()}, batch_size=len(predictions)
         )

@@ -1,46 +1,48 @@
 """Base classifiers of the debiasing family: the paper's tabular network, a residual network for images."""
 
-from abc import abstractmethod
-from typing import ClassVar, Literal, TypedDict, cast
+from typing import ClassVar, Literal, cast
 
-import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torchmetrics.classification import BinaryAUROC
 
-from sevenfold.exchange import required
-from sevenfold.fairness.batch import AttributeBatch, InputFacts, RowBatch
+from lightning_modules.loadable import Loadable
+from sevenfold.arrays import Numbers
+from sevenfold.checkpoint import Checkpoint
+from sevenfold.errors import InputError
+from sevenfold.fairness.batch import AttributeBatch, InputFacts, RowBatch, complete, parts_of
+from sevenfold.fairness.classifiers import Kind, OfPictures, OfRows
 from sevenfold.fairness.metrics import GroupConfusion
-from sevenfold.fairness.network import Logits, resnet18
+from sevenfold.fairness.network import Logits
 from sevenfold.fairness.objective import Objective
 from sevenfold.fairness.threshold import best_threshold
-from sevenfold.fairness.training import Training, loss, new_network
+from sevenfold.fairness.training import Training, loss
+from sevenfold.prediction import predicting
 from sevenfold.ranges import DepthOrNone, Seed, ShareBelowOne, Size
 
 
-class Shape(TypedDict):
-    """The network's size."""
-
-    width: int
-    depth: int
-    dropout: float
-
-
-class BinaryClassifier(pl.LightningModule):
+class BinaryClassifier(Loadable):
     """Train a network on batches x, y, a; judge it at the threshold of best validation balanced accuracy.
 
+    The network is built for what a data module, a checkpoint, or the first batch of a plain loader shows.
+
     Args:
+        kind: of network, and its inputs.
         training: rate and weight decay are used here; epochs and patience are the trainer's and callbacks'.
         objective: its measure is reported.
     """
 
+    batch: ClassVar[type]
+    built_from_data = True
+    rates = ("training_rules", "training")
     auc: BinaryAUROC
     confusion: GroupConfusion
     threshold: Tensor
 
-    def __init__(self, training: Training, objective: Objective) -> None:
+    def __init__(self, kind: Kind, training: Training, objective: Objective) -> None:
         super().__init__()
+        self.kind = kind
         self.training_rules, self.objective = training, objective
         self.network: torch.nn.Module | None = None
         self.auc, self.confusion = BinaryAUROC(), GroupConfusion()
@@ -52,20 +54,56 @@ class BinaryClassifier(pl.LightningModule):
         """Take over what an input looks like."""
         self.facts = facts
 
-    @abstractmethod
-    def new(self, example: Tensor) -> torch.nn.Module:
-        """Return a network for inputs like ``example``, giving (n,) or (n, 1) logits."""
+    def inputs(self, values: Numbers) -> Tensor:
+        """Return what users hand in as the network's inputs."""
+        return self.kind.inputs(values, None if self.facts is None else self.facts.example)
 
     def configure_model(self) -> None:
-        """Build the network once the inputs are known."""
-        if self.network is None:
-            self.network = Logits(self.new(required(self.facts, self).example), "logit")
+        """Build the network once the inputs are known; for a fit at the latest from its first batch."""
+        if self.network is None and self.facts is None and self.fitting():
+            first = self.first_batch()
+            x = parts_of(first)[0]
+            self.prepare_for(InputFacts((x if isinstance(first, self.batch) else self.inputs(x))[0]))
+        if self.network is None and self.facts is not None:
+            self.network = Logits(self.kind.new(self.facts.example), "logit").to(self.device)
+
+    def on_load_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Build the network that the checkpoint is of."""
+        if self.network is None and any(name.startswith("network.") for name in checkpoint["state_dict"]):
+            self.prepare_for(InputFacts(self.kind.example(checkpoint["state_dict"])))
+            self.configure_model()
+
+    def convert_batch(self, batch: object) -> RowBatch | Tensor:
+        """Convert a batch of a plain loader; of a prediction x is all that counts."""
+        own = isinstance(batch, self.batch)
+        if self.trainer.predicting:
+            x: Tensor = parts_of(batch)[0]
+            return x if own else self.place(self.inputs(x))
+        whole = cast(RowBatch, batch) if own else complete(batch, self.inputs)
+        return whole._replace(x=self.place(whole.x))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (n,)."""
+        if self.network is None:
+            self.prepare_for(InputFacts(x[0]))
+            self.configure_model()
         assert self.network is not None
         logits: Tensor = self.network(x)
         return logits
+
+    def decide(self, rows: Numbers) -> Tensor:
+        """Return decisions (n,), 1 where the logit of a row is above the threshold.
+
+        ``rows`` are (n, features), of NumPy, pandas, torch or lists; of an image classifier pictures.
+        """
+        if self.network is None:
+            raise InputError(f"{type(self).__name__} has no network yet: train it, or load a trained one")
+        with predicting(self):
+            return self.predict_step(self.place(self.inputs(rows)), 0)
+
+    def predict_step(self, x: Tensor, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
+        """Return decisions (n,)."""
+        return (self(x).double() > self.threshold).long()
 
     def training_step(self, batch: RowBatch | AttributeBatch, batch_idx: int) -> Tensor:
         """Return the cross-entropy."""
@@ -115,6 +153,8 @@ class BinaryClassifier(pl.LightningModule):
         optimizer = torch.optim.AdamW(self.parameters(), lr=rules.lr, weight_decay=rules.weight_decay)
         mode: Literal["max", "min"] = "max" if rules.monitor == "auc" else "min"
         plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode, patience=rules.plateau)
+        if not self.trainer.enable_validation:
+            return {"optimizer": optimizer}
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": plateau, "monitor": f"val/{rules.monitor}"},
@@ -125,8 +165,11 @@ class TabularClassifier(BinaryClassifier):
     """The paper's network for rows.
 
     Args:
-        width, depth, dropout: of the network; ``depth`` blocks follow the first.
-        training, objective: as for :class:`BinaryClassifier`.
+        width: units of a layer.
+        depth: blocks that follow the first.
+        dropout: share of units left out in training.
+        training: rate and weight decay are used here; epochs and patience are the trainer's and callbacks'.
+        objective: its measure is reported.
         seed_model: of the initial weights.
     """
 
@@ -142,13 +185,9 @@ class TabularClassifier(BinaryClassifier):
         objective: Objective = Objective(),
         seed_model: Seed = 0,
     ) -> None:
-        super().__init__(training, objective)
-        self.shape: Shape = {"width": width, "depth": depth, "dropout": dropout}
-        self.seed_model = seed_model
-
-    def new(self, example: Tensor) -> torch.nn.Module:
-        """Return the network."""
-        return new_network(example.shape[-1], self.seed_model, **self.shape)
+        super().__init__(
+            OfRows(width=width, depth=depth, dropout=dropout, seed=seed_model), training, objective
+        )
 
 
 class ImageClassifier(BinaryClassifier):
@@ -156,7 +195,8 @@ class ImageClassifier(BinaryClassifier):
 
     Args:
         weights: a file with the network's state (ImageNet's, say; its head is left out), or null for random.
-        training, objective: as for :class:`BinaryClassifier`.
+        training: rate and weight decay are used here; epochs and patience are the trainer's and callbacks'.
+        objective: its measure is reported.
         seed_model: of the initial weights.
     """
 
@@ -170,9 +210,6 @@ class ImageClassifier(BinaryClassifier):
         objective: Objective = Objective(),
         seed_model: Seed = 0,
     ) -> None:
-        super().__init__(training, objective)
-        self.initial = resnet18(seed_model, weights)
-
-    def new(self, example: Tensor) -> torch.nn.Module:
-        """Return the network."""
-        return self.initial
+        kind = OfPictures(weights=weights, seed=seed_model)
+        super().__init__(kind, training, objective)
+        self.initial = kind.network

@@ -1,64 +1,59 @@
 """Compare models of the noise of training on a training that none of them has seen."""
 
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-import numpy as np
-import pytorch_lightning as pl
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from sevenfold.config import ConfigError, Node, build
+from lightning_modules.curves import CurveModule
+from sevenfold.checkpoint import Checkpoint
+from sevenfold.config import ConfigError, Node
+from sevenfold.errors import InputError, suggest
 from sevenfold.exchange import required
-from sevenfold.nas.x11 import COMPRESSIONS, NOISES, REGRESSORS
-from sevenfold.nas.x11.base import built, float_tensor
-from sevenfold.nas.x11.batch import CurveBatch, CurveFacts
+from sevenfold.nas.x11.base import Floats
+from sevenfold.nas.x11.batch import CurveBatch
 from sevenfold.nas.x11.ensemble import Ensemble
-from sevenfold.nas.x11.noise.base import Deviations, NeuralNoise
+from sevenfold.nas.x11.learning import Lesson, lessons, neural_models
+from sevenfold.nas.x11.noise.base import NeuralNoise
 from sevenfold.nas.x11.noise.judge import NoiseJudgement, judge_noise
-from sevenfold.nas.x11.noise.noisy import NoisyCurves
 from sevenfold.nas.x11.parts import JudgedPart
+from sevenfold.nas.x11.stored import as_arrays, as_tensors, empty_tensor, outline
 from sevenfold.nas.x11.surrogate import Surrogate, out_of_fold
+from sevenfold.nas.x11.tensor import CurveTensor
 from sevenfold.ranges import AtLeastTwo, Count, Seed
 from sevenfold.seeding import numpy_generator
+from sevenfold.tables import OneOf
+
+SVD6 = {"name": "svd", "k": 6}
+LGB = {"name": "lgb"}
 
 
-@dataclass
-class Lesson:
-    """A network among the models of noise: what it learns from, as tensors too, and its random stream."""
-
-    model: NeuralNoise
-    given: Deviations
-    stream: np.random.Generator
-    rows: list[Tensor]
-
-
-class NoiseStudy(pl.LightningModule):
+class NoiseStudy(CurveModule):
     """Fit one surrogate and several models of its noise; judge each on the run ``data.judge_run``.
 
     The surrogate is fitted before training begins. Networks among the models are trained by the trainer, one
     deviation of each architecture in an epoch; the others are fitted at once.
 
     Args:
-        noises: components of ``NOISES`` by label; null removes one.
-        compression, regressor, encoding, members: of the surrogate, as in ``curve_surrogate``.
+        noises: models of noise by label; null removes one.
+        compression: of curves, as in ``curve_surrogate``.
+        regressor: from an encoding to coefficients.
+        encoding: of architectures.
+        members: of the surrogate's ensemble.
         spikes: whether spikes are modelled apart.
         folds: of the out-of-sample predictions.
         draws: curves that are drawn for each test architecture.
         seed: of everything that is drawn.
     """
 
-    batch: ClassVar[type] = CurveBatch
     outputs: ClassVar[type] = NoiseJudgement
-    built_from_data = True
 
     def __init__(
         self,
         *,
-        noises: Node,
-        compression: Node = {"name": "svd", "k": 6},  # noqa: B006 (never changed)
-        regressor: Node = {"name": "lgb"},  # noqa: B006
-        encoding: str = "adj_onehot",
+        noises: dict[str, Annotated[Node | None, OneOf("sevenfold.nas.x11:NOISES")]],
+        compression: Annotated[Node, OneOf("sevenfold.nas.x11:COMPRESSIONS")] = SVD6,
+        regressor: Annotated[Node, OneOf("sevenfold.nas.x11:REGRESSORS")] = LGB,
+        encoding: Annotated[str, OneOf("sevenfold.nas.encodings:ENCODINGS")] = "adj_onehot",
         members: Count = 2,
         spikes: bool = True,
         folds: AtLeastTwo = 2,
@@ -67,26 +62,18 @@ class NoiseStudy(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.noises = {label: node for label, node in noises.items() if node is not None}
-        for label, node in self.noises.items():
-            build(NOISES, node, f"noises.{label}")
-        build(COMPRESSIONS, compression, "compression")
-        build(REGRESSORS, regressor, "regressor")
         if not self.noises:
             raise ConfigError("noises", "needs at least one")
         self.options: Node = {"compression": compression, "regressor": regressor, "encoding": encoding,
-                        "members": members, "seed": seed}  # fmt: skip
+                              "members": members, "seed": seed}  # fmt: skip
         self.spikes, self.folds, self.draws = spikes, folds, draws
         self.surrogates: dict[str, Surrogate] = {}
-        self.networks, self.lessons = nn.ModuleList(), list[Lesson]()
-        self.facts: CurveFacts | None = None
-
-    def prepare_for(self, facts: CurveFacts) -> None:
-        """Take over the curves to learn from."""
-        self.facts = facts
+        self.lessons: list[Lesson] = []
+        self.data: tuple[Floats, ...] = ()
 
     def setup(self, stage: str) -> None:
         """Fit the surrogate and the models that are no networks; prepare those that are."""
-        if self.surrogates:
+        if self.surrogates and (stage != "fit" or self.data):
             return
         facts = required(self.facts, self)
         if not facts.separate_run:
@@ -94,34 +81,57 @@ class NoiseStudy(pl.LightningModule):
                 "data.judge_run", "is not set; noise is judged on a run that nothing learns from"
             )
         tensor = facts.training
-        ensemble = Ensemble(tensor.space, metrics=tensor.metrics, epochs=tensor.epochs, **self.options)
+        ensemble = self._made(tensor).ensemble
         ensemble.fit(tensor.archs, tensor.means())
-        self.data = (ensemble.encode(tensor.archs), out_of_fold(ensemble, tensor, self.folds), tensor.values)
-        for label, node in self.noises.items():
-            surrogate = Surrogate(ensemble, noise=node, spikes=self.spikes, folds=self.folds)
-            self.surrogates[label] = surrogate
+        self.data = x, predicted, values = (
+            ensemble.encode(tensor.archs), out_of_fold(ensemble, tensor, self.folds), tensor.values,
+        )  # fmt: skip
+        self.lessons, self.fitted = [], False
+        for label, surrogate in self.surrogates.items():
             stream = numpy_generator(ensemble.seed, "noise", label)
-            if any(isinstance(model, NeuralNoise) for model in surrogate.noise.models):
-                self._begin(surrogate.noise, stream)
+            if neural_models(surrogate.noise):
+                self.lessons += lessons(surrogate.noise, x, predicted, values, stream)
             else:
-                surrogate.noise.fit(*self.data, stream)
-        self.automatic_optimization = len(self.networks) > 0
+                surrogate.noise.fit(x, predicted, values, stream)
+        self.register(self._networks())
 
-    def _begin(self, noise: NoisyCurves, stream: np.random.Generator) -> None:
-        for metric, model in enumerate(noise.models):
-            given = noise.given(metric, *self.data)
-            given = given._replace(values=given.values - given.values.mean(axis=0))
-            noise.fit_spikes(metric, *self.data, stream)
-            assert isinstance(model, NeuralNoise)
-            model.begin(*model.data(given), stream=stream)
-            self.lessons.append(Lesson(model, given, stream, [float_tensor(d) for d in model.data(given)]))
-            self.networks.append(built(model))
+    def _made(self, tensor: CurveTensor) -> Surrogate:
+        """Make a surrogate for each model of noise, all with one ensemble; return the first."""
+        ensemble = Ensemble(tensor.space, metrics=tensor.metrics, epochs=tensor.epochs, **self.options)
+        for label, node in self.noises.items():
+            self.surrogates[label] = Surrogate(ensemble, noise=node, spikes=self.spikes, folds=self.folds)
+        return next(iter(self.surrogates.values()))
 
-    def configure_optimizers(self) -> torch.optim.Optimizer | list[torch.optim.Optimizer]:
-        """Return Adam with the rates of the models; nothing where none is a network."""
-        models = [lesson.model for lesson in self.lessons]
-        groups = [{"params": built(model).parameters(), "lr": model.lr} for model in models]
-        return torch.optim.Adam(groups) if groups else []
+    def _networks(self) -> list[NeuralNoise]:
+        return [model for surrogate in self.surrogates.values() for model in neural_models(surrogate.noise)]
+
+    def select(self, noise: str | None = None) -> Surrogate:
+        """Return the surrogate with a model of noise."""
+        label = next(iter(self.noises)) if noise is None else noise
+        if label not in self.surrogates:
+            why = "it has not been trained" if label in self.noises else suggest(label, self.noises)
+            raise InputError(f"{type(self).__name__} has no model of noise {label!r}: {why}")
+        return self.surrogates[label]
+
+    def on_save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Add the surrogate and the models of noise, as tensors, texts and plain values."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint |= {"noises": {}, "fitted": self.fitted}
+        for label, surrogate in self.surrogates.items():
+            ensemble = surrogate.ensemble
+            checkpoint["curves"] = outline(ensemble.space, ensemble.metrics, ensemble.epochs)
+            checkpoint["ensemble"] = as_tensors(ensemble.state())
+            checkpoint["noises"][label] = as_tensors(surrogate.noise.state())
+
+    def on_load_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Take surrogate and models of noise back; build their networks first."""
+        if not self.surrogates:
+            self._made(empty_tensor(checkpoint.get("curves", {}), type(self).__name__))
+        for label, surrogate in self.surrogates.items():
+            surrogate.ensemble.load(as_arrays(checkpoint["ensemble"]))
+            surrogate.noise.load(as_arrays(checkpoint["noises"][label]))
+        self.register(self._networks())
+        self.fitted = checkpoint["fitted"]
 
     def training_step(self, batch: CurveBatch, batch_idx: int) -> Tensor | None:
         """Return the sum of the networks' losses on one deviation of each architecture in the batch."""
@@ -135,11 +145,10 @@ class NoiseStudy(pl.LightningModule):
             self.log("train/loss", total, prog_bar=True, batch_size=len(batch.rows))
         return total
 
-    def on_train_end(self) -> None:
+    def finish(self) -> None:
         """Bring the networks' draws to the spread of what they learned from."""
         for lesson in self.lessons:
-            built(lesson.model).eval()
-            lesson.model.calibrate(lesson.given, lesson.stream)
+            lesson.finish()
 
     def test_step(self, batch: JudgedPart, batch_idx: int) -> dict[str, NoiseJudgement]:
         """Judge every model."""

@@ -122,6 +122,11 @@ def check_state(state: Mapping[str, torch.Tensor], module: torch.nn.Module, path
     """Compare a state dict with the module it is meant for; raise ``InputError`` naming what differs."""
     if getattr(module, "built_from_data", False):
         return  # its parameters come with the data; Lightning compares when these are there
+    compare_state(state, module, path)
+
+
+def compare_state(state: Mapping[str, torch.Tensor], module: torch.nn.Module, path: str | Path) -> None:
+    """Raise ``InputError`` naming what differs between a state dict and that of a module."""
     own = module.state_dict()
     problems = [f"missing {key}" for key in own if key not in state]
     problems += [f"unexpected {key}" for key in state if key not in own]
@@ -131,3 +136,23 @@ def check_state(state: Mapping[str, torch.Tensor], module: torch.nn.Module, path
     if problems:
         shown = "; ".join(problems[:4]) + (f"; and {len(problems) - 4} more" if len(problems) > 4 else "")
         raise InputError(f"'{path}' is a checkpoint of another model: {shown}")
+
+
+def recorded_model(content: Mapping[str, Any], path: str | Path) -> tuple[str, dict[str, Any]]:
+    """Return the name of the model that a checkpoint is of, and the options it was made with.
+
+    Checkpoints written before modules recorded their options have both in the run's configuration. Raises
+    ``InputError`` where neither is there.
+    """
+    name, options = content.get("model"), content.get("hyper_parameters")
+    if not isinstance(name, str) or not isinstance(options, Mapping):
+        config = content.get("config")
+        node = config.get("model") if isinstance(config, Mapping) else None
+        if not isinstance(node, Mapping) or not isinstance(node.get("name"), str):
+            raise InputError(
+                f"'{path}' does not say which model it is of, or how that was made: it is not from this suite"
+            )
+        name, options = node["name"], {key: value for key, value in node.items() if key != "name"}
+    if not all(isinstance(key, str) for key in options):
+        raise InputError(f"'{path}' is damaged: its options have no names; use an earlier checkpoint")
+    return name, dict(options)

@@ -1,4 +1,7 @@
-"""Train a network to denoise: its loss, and samples that show what it has learned."""
+"""Train a network to denoise: its options, its loss, and samples that show what it has learned."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -9,9 +12,42 @@ from sevenfold.diffreps.noise_table import Prediction
 from sevenfold.diffreps.priors.network import NetworkPrior
 from sevenfold.diffreps.representations.pixels import Pixels
 from sevenfold.diffreps.run import run
+from sevenfold.diffreps.scores import Classifier, entropy, frechet
+from sevenfold.diffreps.sources import Images
 from sevenfold.diffreps.task import make_task
 from sevenfold.diffreps.view_noise import Pool
+from sevenfold.ranges import Count, Finite, LearningRate, NonNegative, Share, Size
 from sevenfold.seeding import stream_seed
+
+
+@dataclass(frozen=True)
+class Optim:
+    """AdamW and its one-cycle rate: up, then down to 0.
+
+    Args:
+        lr: the largest rate.
+        weight_decay: decoupled.
+        warmup: share of all steps on which the rate rises.
+    """
+
+    lr: LearningRate = 2e-3
+    weight_decay: NonNegative = 1e-4
+    warmup: Share = 0.1
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Which samples a test draws, their classes in turn.
+
+    Args:
+        count: how many.
+        levels: steps of DDIM.
+        weight: of guidance.
+    """
+
+    count: Count = 200
+    levels: Size = 40
+    weight: Finite = 1.0
 
 
 def denoising_loss(
@@ -41,7 +77,9 @@ def drop_labels(labels: Tensor, share: float, generator: torch.Generator) -> Ten
     return labels.masked_fill(dropped, -1)
 
 
-def image_samples(prior: NetworkPrior, labels: list[int], *, levels: int, weight: float, seed: int) -> Tensor:
+def image_samples(
+    prior: NetworkPrior, labels: Sequence[int], *, levels: int, weight: float, seed: int
+) -> Tensor:
     """Return DDIM samples (N, C, H, W), one for each label, from evenly spaced entries of the noise table."""
     channels, size, _ = prior.shape
     pixels = Pixels(size=size, channels=channels)
@@ -50,3 +88,26 @@ def image_samples(prior: NetworkPrior, labels: list[int], *, levels: int, weight
     guidance = Guidance(weight=weight, clip=True)
     sampler = Reference(schedule={"name": "table", "levels": levels}, guidance=guidance, order="euler")
     return run(sampler, task).images[:, 0]
+
+
+def classes_in_turn(prior: NetworkPrior, count: int) -> list[int]:
+    """Return a class for each of ``count`` samples, one after the other; -1 where the prior knows none."""
+    return [k % prior.classes if prior.classes else -1 for k in range(count)]
+
+
+def sample_scores(prior: NetworkPrior, real: Images, chosen: Samples, seed: int) -> dict[str, float]:
+    """Draw samples of every class in turn and judge them by a classifier of real images."""
+    labels = classes_in_turn(prior, chosen.count)
+    found = image_samples(prior, labels, levels=chosen.levels, weight=chosen.weight, seed=seed)
+    judge = Classifier(real)
+    features = judge.features(found.cpu())
+    confidence, predicted = judge.probabilities(features).max(1)
+    scores = {
+        "confidence": float(confidence.mean()),
+        "entropy": entropy(judge.probabilities(features)),
+        "frechet_local": frechet(features, judge.features(real.images)),
+        "classifier_accuracy": judge.accuracy,
+    }
+    if prior.classes:
+        scores["class_accuracy"] = float((predicted == torch.tensor(labels)).float().mean())
+    return scores

@@ -1,11 +1,14 @@
 """What rows or images of people and classifiers exchange."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from sevenfold.arrays import groups, labels
+from sevenfold.errors import InputError, shown
 from sevenfold.fairness.data.table import Part
 
 
@@ -43,3 +46,29 @@ class RowDataset(Dataset[RowBatch]):
 
     def __getitem__(self, index: int) -> RowBatch:
         return RowBatch(self.part.x[index], self.part.y[index], self.part.a[index])
+
+
+def parts_of(batch: Any) -> tuple[Any, ...]:
+    """Return what a batch of any loader holds: ``x`` alone, or x, y and a, as a sequence or by these keys."""
+    if isinstance(batch, Mapping):
+        batch = [batch[key] for key in ("x", "y", "a") if key in batch]
+    parts = tuple(batch) if isinstance(batch, list | tuple) else (batch,)
+    if not parts:
+        raise InputError("a batch needs 'x', and to train or to score 'y' and 'a'")
+    return parts
+
+
+def complete(batch: Any, inputs: Callable[[Any], Tensor]) -> RowBatch:
+    """Return a batch of a plain loader as tensors; ``inputs`` converts x.
+
+    Labels and groups are 0 and 1: 1 is the favorable label and the privileged group.
+    """
+    parts = parts_of(batch)
+    if len(parts) != 3:
+        raise InputError(
+            f"a batch to train on or to score is (x, y, a): inputs, labels, groups; got {len(parts)} parts"
+        )
+    x, y, a = inputs(parts[0]), labels(parts[1], "y"), groups(parts[2], "a")
+    if not len(x) == len(y) == len(a):
+        raise InputError(f"x, y and a have {shown([len(x), len(y), len(a)])} rows")
+    return RowBatch(x, y.to(x.device), a.to(x.device))

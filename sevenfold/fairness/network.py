@@ -1,6 +1,7 @@
 """The paper's tabular network, one or many copies side by side."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,20 @@ class TabularNet(nn.Sequential):
         for inputs in [features] + [width] * depth:
             layers += [nn.Linear(inputs, width), nn.ReLU(), nn.Dropout(dropout), nn.BatchNorm1d(width)]
         super().__init__(*layers, nn.Linear(width, 1))
+
+
+def sizes(network: nn.Module) -> dict[str, Any] | None:
+    """Return the options of a ``TabularNet``, read off its layers; None for another network."""
+    if not isinstance(network, TabularNet):
+        return None
+    first, dropout = network[0], network[2]
+    assert isinstance(first, nn.Linear) and isinstance(dropout, nn.Dropout)
+    return {
+        "features": first.in_features,
+        "width": first.out_features,
+        "depth": len(network) // 4 - 1,
+        "dropout": dropout.p,
+    }
 
 
 class Copies(nn.Module):

@@ -15,6 +15,7 @@ from sevenfold.flow.encoder import Encoder, Recompute
 from sevenfold.flow.update import PreparedUpdate, UpdateBlock, memory_format
 from sevenfold.flow.upsample import MaskPredictor, bilinear_upsample, convex_upsample, pixel_grid
 from sevenfold.flow.variants import Widths
+from sevenfold.rebuilt import Rebuilt
 
 # Hidden map (B, hidden, H/s, W/s) and flow (B, 2, H/s, W/s) in cells of s pixels, both at least float32.
 State = tuple[Tensor, Tensor]
@@ -93,7 +94,7 @@ class Design:
     recompute: Recompute = "norms"
 
 
-class FlowNetwork(nn.Module, ABC):
+class FlowNetwork(Rebuilt, ABC):
     """Base of the estimators: a subclass says how f is iterated (``run``).
 
     Images are (B, 3, H, W) in [0, 1] with sides that are multiples of ``stride``. ``gamma`` is the factor by
