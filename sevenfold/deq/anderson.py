@@ -31,9 +31,22 @@ class Anderson(Solver):
         gamma = argmin |r - dR gamma|,    x <- x + beta r - (dX + beta dR) gamma.
 
     The least squares are solved in float64 by normal equations, one new Gram row a step, scaled to a unit
-    diagonal before ``ridge`` is added. The ridge is therefore relative (an absolute one swamps the system
-    once residuals are small) and never less than a few units of the state's precision. ``growth`` is the
-    safeguard: a sample whose residual exceeds ``growth`` times its lowest restarts from its best state.
+    diagonal before ``ridge`` is added: an absolute ridge would swamp the system once residuals are small.
+
+    Args:
+        memory: the number of past points that a step combines, at least 2.
+        beta: length of the step along the residual, above 0 and at most 1 (the full step).
+        ridge: regularization of the least squares, relative to their unit diagonal; never less than four
+            times the machine epsilon of the state.
+        growth: a sample whose residual exceeds ``growth`` times its lowest so far restarts from its best
+            state; above 1, infinity never restarts.
+
+    Example:
+        >>> from sevenfold.deq import Stop, solve
+        >>> z0 = (torch.zeros(1, 1, dtype=torch.float64),)
+        >>> solution = solve(lambda z: (z[0].cos(),), z0, Anderson(), max_iter=30, stop=Stop(tol=1e-10))
+        >>> solution.counts()["converged"]
+        1
     """
 
     def __init__(

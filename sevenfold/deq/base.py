@@ -20,7 +20,12 @@ Function = Callable[..., State]
 
 
 class Status(IntEnum):
-    """How the solve of one sample ended."""
+    """How the solve of one sample ended.
+
+    Example:
+        >>> [status.name for status in Status]
+        ['converged', 'max_iter', 'stalled', 'diverged', 'nonfinite']
+    """
 
     converged = 0
     max_iter = 1
@@ -54,12 +59,21 @@ Measure = Callable[[State, State, Tensor | None], Measured]
 
 @dataclass(frozen=True)
 class Stop:
-    """When a sample is finished.
+    """The rule that decides when the solve of a sample is finished.
 
-    Modes: ``abs`` and ``rel`` compare that residual with ``tol``; ``pixel`` asks for a mean displacement of
-    at most ``pixel_tol`` (pixels) and a relative residual of at most ``rest_tol`` on the rest of the state. A
-    sample has stalled when its residual has set no new low for ``patience`` evaluations (0: never), and has
-    diverged when its absolute residual exceeds ``divergence`` times |f(z0) - z0| + |f(z0)|.
+    Args:
+        mode: ``abs`` or ``rel`` compares the absolute or relative residual with ``tol``; ``pixel`` compares
+            the mean displacement with ``pixel_tol`` and the rest of the state with ``rest_tol``.
+        tol: the residual at or below which a sample has converged in the modes ``abs`` and ``rel``.
+        pixel_tol: the mean displacement in pixels at or below which a sample has converged, mode ``pixel``.
+        rest_tol: the relative residual of the parts of the state that are not coordinates, mode ``pixel``.
+        patience: a sample has stalled after this many evaluations without a new lowest residual; 0 for never.
+        divergence: a sample has diverged when its absolute residual exceeds this many times
+            |f(z0) - z0| + |f(z0)|; infinity for never.
+
+    Example:
+        >>> Stop(mode="abs", tol=1e-6, patience=5).tol
+        1e-06
     """
 
     mode: Literal["abs", "rel", "pixel"] = "rel"
@@ -94,13 +108,20 @@ class Stop:
 
 @dataclass(frozen=True)
 class Solution:
-    """What a solve found; failure is a value here (``status``), never an exception.
+    """The result of a solve; failure is a value here (``status``), never an exception.
 
     ``value`` is f(z) for the evaluated z with the lowest deciding residual (or for the last one). ``indexed``
-    holds the same as it stood after each asked step. All else is per sample, of shape (B,): the residuals
-    |f(z) - z| of the returned value, the evaluations of f it took (``steps``), its :class:`Status` code and
-    the 1-based step that gave it (0: f was never finite there and z0 is returned). The traces have shape
-    (evaluations, B) and are NaN where a sample was already finished.
+    holds the same as it stood after each of the steps ``indexing`` of the call. All else is per sample, of
+    shape (B,): the residuals |f(z) - z| of the returned value, the evaluations of f it took (``steps``), its
+    :class:`Status` code and the 1-based step that gave it (0: f was never finite there and z0 is returned).
+    The traces have shape (evaluations, B) and are NaN where a sample was already finished.
+
+    Example:
+        >>> from sevenfold.deq import FixedPoint, solve
+        >>> z0 = (torch.zeros(2, 3),)
+        >>> solution = solve(lambda z: (0.5 * z[0] + 1,), z0, FixedPoint(), max_iter=20)
+        >>> solution.value[0].shape, solution.steps.tolist(), solution.converged.all().item()
+        (torch.Size([2, 3]), [10, 10], True)
     """
 
     value: State
@@ -141,10 +162,20 @@ class Solution:
 
 
 class Solver(ABC):
-    """One update rule. It holds options only: what changes during a solve lives in the memory it creates.
+    """The base of fixed-point solvers: an update rule that holds options only.
 
-    States are flat, (B, D), in at least float32. The driver (:func:`sevenfold.deq.driver.solve`) evaluates f
-    into the :meth:`room` it is given, measures, decides who is finished and calls :meth:`step`.
+    What changes during a solve lives in the memory that :meth:`start` creates. States are flat, (B, D), in at
+    least float32. The driver (:func:`sevenfold.deq.driver.solve`) evaluates f into the :meth:`room`, measures
+    the residual, decides which samples are finished and calls :meth:`step`.
+
+    Example:
+        >>> class Halfway(Solver):
+        ...     def start(self, x, max_iter): return None
+        ...     def step(self, memory, x, y, r): x += 0.5 * r
+        ...     def restart(self, memory, rows): pass
+        ...     def keep(self, memory, index): pass
+        >>> Halfway().growth
+        inf
     """
 
     growth: float = float("inf")

@@ -30,9 +30,18 @@ class Broyden(Solver):
     the n + 1 past steps, the next one is s_{n+1} = z_n / (1 - c_n). All c_j follow from one triangular system
     in the Gram matrix of the steps, so that a step passes twice over the memory.
 
-    ``memory`` steps are kept and then all forgotten (None: never); room grows with the steps really taken.
-    ``growth`` is the safeguard of :class:`Solver`, off by default: residuals of this method may rise for a
-    while.
+    Args:
+        memory: the number of past steps after which all but the newest are forgotten; null for no limit.
+        beta: length of the first step along the residual, above 0 and at most 1.
+        growth: a sample whose residual exceeds ``growth`` times its lowest so far restarts from its best
+            state; infinity never restarts, for residuals of this method may rise for a while.
+
+    Example:
+        >>> from sevenfold.deq import Stop, solve
+        >>> z0 = (torch.zeros(1, 1, dtype=torch.float64),)
+        >>> solution = solve(lambda z: (z[0].cos(),), z0, Broyden(), max_iter=30, stop=Stop(tol=1e-10))
+        >>> f"{solution.value[0].item():.6f}"
+        '0.739085'
     """
 
     def __init__(

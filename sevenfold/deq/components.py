@@ -1,17 +1,16 @@
 """Solvers and backward rules from their options, for every constructor that takes them."""
 
-from typing import Any
-
 from sevenfold.config import build
 from sevenfold.deq import BACKWARDS, SOLVERS
 from sevenfold.deq.base import Backward, Solver
+from sevenfold.deq.nodes import BackwardNode, SolverNode
 
 
-def make_solver(node: Solver | dict[str, Any] | None) -> Solver:
+def make_solver(node: Solver | SolverNode | None) -> Solver:
     """Build the solver ``{"name": ..., options}``; a built one passes through and None means Anderson."""
     return node if isinstance(node, Solver) else build(SOLVERS, node or {"name": "anderson"}, "solver")
 
 
-def make_backward(node: Backward | dict[str, Any] | None) -> Backward:
+def make_backward(node: Backward | BackwardNode | None) -> Backward:
     """Build the rule ``{"name": ..., options}``; a built one passes through, None means one phantom step."""
     return node if isinstance(node, Backward) else build(BACKWARDS, node or {"name": "phantom"}, "backward")

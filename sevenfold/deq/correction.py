@@ -9,12 +9,23 @@ from sevenfold.ranges import Count, Depth, PositiveShare
 
 @dataclass(frozen=True)
 class Correction:
-    """Supervise ``n`` equally spaced states of one solve, or those after the steps ``indexing`` and the last.
+    """The states of a solve that are supervised, and the weights of their losses.
 
-    ``graph`` says how they hang together. ``sliced``: solve to the first state, give it its gradient, go on
-    from there (detached). ``indexing``: one solve that records its state at each step, then a gradient for
-    each. Under an implicit gradient only the last state has it; the earlier ones take ``steps`` phantom steps
-    of length ``damping``. The losses are weighted gamma^(n-1-i).
+    Args:
+        n: the number of equally spaced states that are supervised, the last one included.
+        graph: ``sliced`` solves up to a state, gives it its gradient and goes on from there, detached;
+            ``indexing`` solves once, records the states and then gives each its gradient.
+        indexing: the steps after which a state is supervised, besides the last, increasing; null for ``n``
+            equally spaced ones.
+        gamma: the loss of state i of n has the weight gamma^(n-1-i); above 0, at most 1.
+        steps: the number of phantom steps that give earlier states their gradient where the last has the
+            implicit one.
+        damping: length of these phantom steps, above 0 and at most 1.
+
+    Example:
+        >>> correction = Correction(n=3, gamma=0.8)
+        >>> correction.at(12), [round(weight, 2) for weight in correction.weights(3)]
+        ([4, 8, 12], [0.64, 0.8, 1.0])
     """
 
     n: Depth = 1

@@ -1,4 +1,4 @@
-"""The one loop that drives every solver."""
+"""The loop that drives every solver."""
 
 import math
 from collections.abc import Sequence
@@ -56,7 +56,7 @@ def solve(
         A :class:`Solution`; not reaching the tolerance is a status, not an exception.
 
     Example:
-        >>> from sevenfold.deq.anderson import Anderson
+        >>> from sevenfold.deq import Anderson
         >>> z0 = (torch.zeros(1, 1, dtype=torch.float64),)
         >>> solution = solve(lambda z: (z[0].cos(),), z0, Anderson(), max_iter=30, stop=Stop(tol=1e-10))
         >>> f"{solution.value[0].item():.6f}"

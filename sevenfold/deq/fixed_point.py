@@ -8,9 +8,17 @@ from sevenfold.ranges import PositiveShare
 
 
 class FixedPoint(Solver):
-    """Iterate z <- (1 - tau) z + tau f(z).
+    """Fixed-point iteration z <- (1 - tau) z + tau f(z), plain or damped.
 
-    ``damping`` is tau: 1 is Picard iteration; below 1 steps are shortened, which helps where f oscillates.
+    Args:
+        damping: the step length tau, above 0: 1 is Picard iteration, less helps where f oscillates.
+
+    Example:
+        >>> import torch
+        >>> from sevenfold.deq import solve
+        >>> z0 = (torch.ones(1, 1),)
+        >>> solve(lambda z: (-z[0],), z0, FixedPoint(damping=0.5), max_iter=5).value[0].item()
+        -0.0
     """
 
     def __init__(self, *, damping: PositiveShare = 1.0) -> None:

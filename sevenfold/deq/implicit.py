@@ -11,6 +11,7 @@ from sevenfold.config import ConfigError
 from sevenfold.deq.base import Backward, Function, Solution, Solver, State, Status, Stop
 from sevenfold.deq.components import make_solver
 from sevenfold.deq.driver import solve
+from sevenfold.deq.nodes import SolverNode
 from sevenfold.deq.pull_back import pull_back
 from sevenfold.ranges import Count, NonNegative
 
@@ -18,21 +19,32 @@ logger = logging.getLogger(__name__)
 
 
 class Implicit(Backward):
-    """Replace the gradient g that reaches z* = f(z*) by y = J^T y + g, J = df/dz at z*, then backpropagate y.
+    """The exact gradient: y = J^T y + g with J = df/dz at z* replaces the gradient g that reaches z* = f(z*).
 
-    The system is itself a fixed point, linear, started at zero and solved by any ``solver`` with at most
-    ``max_iter`` products with J^T, to a relative residual ``tol``. f is evaluated once, with gradients,
-    whatever the number of steps; that graph serves all products and is freed by the surrounding backward
-    pass.
+    The system is itself a linear fixed point, started at zero. f is evaluated once, with gradients, whatever
+    the number of steps; that graph serves all products and is freed by the surrounding backward pass.
 
     Second derivatives are refused (``create_graph=True`` raises ``NotImplementedError``): the graph of f
     hangs on a detached z*, so they would be silently wrong. A :class:`~sevenfold.deq.phantom.Phantom` with
-    enough steps has them. ``latest`` tells how the last backward solve ended (residuals and status, without
+    enough steps has them. ``latest`` is the record of the last backward solve (residuals and status, without
     states).
+
+    Args:
+        solver: the solver of the backward system; null for Anderson with its defaults.
+        max_iter: most products with J^T of one backward pass, at least 1.
+        tol: the relative residual at which the backward solve stops.
+
+    Example:
+        >>> from sevenfold.deq import DEQ
+        >>> layer, a = DEQ(backward={"name": "implicit"}), torch.tensor([[0.5]], requires_grad=True)
+        >>> states, _ = layer(lambda z: (0.5 * z[0] + a,), (torch.zeros(1, 1),))  # z* = 2 a
+        >>> states[-1][0].sum().backward()
+        >>> round(a.grad.item(), 3)
+        2.0
     """
 
     def __init__(
-        self, *, solver: Solver | dict[str, Any] | None = None, max_iter: Count = 40, tol: NonNegative = 1e-6
+        self, *, solver: Solver | SolverNode | None = None, max_iter: Count = 40, tol: NonNegative = 1e-6
     ) -> None:
         if max_iter < 1:
             raise ConfigError("max_iter", f"is {max_iter}; expected at least 1 product with the Jacobian")

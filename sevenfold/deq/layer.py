@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import nn
@@ -13,6 +13,7 @@ from sevenfold.deq.base import Backward, Function, Measure, Solution, Solver, St
 from sevenfold.deq.components import make_backward, make_solver
 from sevenfold.deq.correction import Correction
 from sevenfold.deq.driver import solve
+from sevenfold.deq.nodes import BackwardNode, SolverNode
 from sevenfold.deq.phantom import Phantom
 from sevenfold.ranges import Count
 
@@ -22,11 +23,19 @@ Corrected = tuple[list[State], Solution]
 class DEQ(nn.Module):
     """A deep equilibrium layer: z* = f(z*), differentiable in constant memory.
 
-    It has no parameters; f brings them. ``solver`` and ``backward`` are components or their options, such as
-    ``{"name": "anderson", "memory": 6}``; the defaults are Anderson and the one-step gradient. ``max_iter``
-    bounds the evaluations of f in training mode, ``eval_max_iter`` (default: 1.5 times as many) in evaluation
-    mode. ``stop``, ``returned`` and ``check_every`` are those of :func:`sevenfold.deq.driver.solve`,
-    ``correction`` says which states are supervised.
+    It has no parameters; f brings them.
+
+    Args:
+        solver: a solver, or its name and options such as ``{"name": "anderson", "memory": 6}``; None for
+            Anderson with its defaults.
+        backward: a rule for the gradient, or its name and options; None for one phantom step.
+        max_iter: most evaluations of f in training mode.
+        eval_max_iter: most evaluations of f in evaluation mode; None for 1.5 times ``max_iter``.
+        stop: the rule that decides when a sample is finished; None for a relative residual of 1e-3.
+        correction: which states are supervised; None for the last one alone.
+        returned: ``best`` returns the state with the lowest residual, ``last`` that of the last evaluation.
+        check_every: evaluations between two looks at the device to see whether all samples are finished; None
+            for 1 on the CPU and 4 elsewhere. Results do not depend on it.
 
     Example:
         >>> layer = DEQ(solver={"name": "anderson", "memory": 6}, max_iter=30)
@@ -38,8 +47,8 @@ class DEQ(nn.Module):
     def __init__(
         self,
         *,
-        solver: Solver | dict[str, Any] | None = None,
-        backward: Backward | dict[str, Any] | None = None,
+        solver: Solver | SolverNode | None = None,
+        backward: Backward | BackwardNode | None = None,
         max_iter: Count = 24,
         eval_max_iter: Count | None = None,
         stop: Stop | None = None,

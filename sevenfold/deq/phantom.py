@@ -10,11 +10,23 @@ from sevenfold.ranges import Depth, PositiveShare
 
 
 class Phantom(Backward):
-    """Repeat z <- (1 - tau) z + tau f(z) with gradients on, from the solution.
+    """The phantom gradient: steps z <- (1 - tau) z + tau f(z) from the solution, with gradients on.
 
-    With ``steps`` = 1 and ``damping`` (tau) = 1 this is the one-step gradient, also called Jacobian-free
-    backpropagation (Fung et al. 2022); as ``steps`` grows the gradient tends to the implicit one where f
-    contracts. ``supervise`` says whether the loss sees the last of these steps or all of them.
+    One step of length 1 is the one-step gradient, also called Jacobian-free backpropagation (Fung et al.
+    2022); as the number of steps grows the gradient tends to the implicit one where f contracts.
+
+    Args:
+        steps: the number of steps with gradients, each of which takes memory.
+        damping: the step length tau, above 0 and at most 1.
+        supervise: ``last`` shows the loss the last of these steps, ``all`` every one of them.
+
+    Example:
+        >>> a = torch.tensor(1.0, requires_grad=True)
+        >>> solution = (torch.full((1, 1), 2.0),)  # of z = 0.5 z + a
+        >>> (z,) = Phantom(steps=3).attach(lambda z: (0.5 * z[0] + a,), solution)[-1]
+        >>> z.sum().backward()
+        >>> a.grad.item()  # 1 + 1/2 + 1/4; the exact gradient is 2
+        1.75
     """
 
     def __init__(

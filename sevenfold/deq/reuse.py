@@ -10,9 +10,10 @@ from sevenfold.deq.base import State
 class Reuse:
     """Carry the solution of one call to the next, sample by sample, as long as its sequence stays the same.
 
-    ``parts`` are the positions of the state's parts to carry (None: all); the others start afresh.
-    ``project``, if given, maps the carried state to where it should be on the next frame (for flow: moves it
-    along itself).
+    Args:
+        parts: the positions of the parts of the state to carry, the others start afresh; None for all.
+        project: maps the carried state to where it should be on the next frame (for flow: moves it along
+            itself); None to carry it as it is.
 
     Example:
         >>> reuse = Reuse()

@@ -1,0 +1,13 @@
+"""Annotations of the options that take a solver or a backward rule."""
+
+from typing import Annotated
+
+from sevenfold.config import Node
+from sevenfold.tables import OneOf
+
+SolverNode = Annotated[Node, OneOf("sevenfold.deq:SOLVERS")]
+"""A solver and its options: ``{"name": "anderson", "memory": 6}``."""
+SolverName = Annotated[str, OneOf("sevenfold.deq:SOLVERS")]
+"""The name of a solver, which has its defaults."""
+BackwardNode = Annotated[Node, OneOf("sevenfold.deq:BACKWARDS")]
+"""A rule for the gradient of an equilibrium and its options: ``{"name": "phantom", "steps": 5}``."""
