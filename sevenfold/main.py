@@ -67,9 +67,14 @@ def dispatch(command: Command, program: Path) -> int:
         return run_sweep(command.topic, settings, program, jobs=command.jobs, count=command.count)
     config = read_config(command)
     if command.print_config:
-        from sevenfold.reference.defaults import commented, short
+        if command.short:
+            import yaml
 
-        print(short(config) if command.short else commented(config), end="")
+            print(yaml.safe_dump(config, sort_keys=False), end="")
+        else:
+            from sevenfold.reference.defaults import commented
+
+            print(commented(config), end="")
         return 0
     return run(config, command)
 

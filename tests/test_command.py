@@ -36,11 +36,13 @@ def test_misuse_ends_with_status_two(words: list[str], capsys: pytest.CaptureFix
 
 def test_sweep_takes_a_file_and_passes_settings_on() -> None:
     command = parse(["sweep", "s.yaml", "--jobs", "2", "--count=5", "trainer.max_epochs=1"])
-    assert (command.sweep, command.jobs, command.count) == ("s.yaml", 2, 5)
+    assert (command.topic, command.jobs, command.count) == ("s.yaml", 2, 5)
     assert command.settings == ("trainer.max_epochs=1",)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--config", "configs/flow/demo.yaml", "--print-config"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--config", "configs/flow/demo.yaml", "--print-config", "--short"]]
+)
 def test_help_and_print_config_import_no_torch(arguments: list[str]) -> None:
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "train.py", *arguments], cwd=ROOT, capture_output=True, text=True
