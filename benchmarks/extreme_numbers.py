@@ -18,6 +18,7 @@ from typing import Any
 
 from sevenfold.config import ConfigError, RunConfig, locate, schema, validate
 from sevenfold.ranges import Range
+from sevenfold.tables import ComponentTable
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("sevenfold", "lightning_modules", "datamodules", "callbacks")
@@ -63,14 +64,10 @@ def tables() -> Iterator[tuple[str, str, str]]:
                 parts = path.relative_to(ROOT).with_suffix("").parts
                 module = ".".join(parts[:-1] if path.name == "__init__.py" else parts)
                 for name, value in list(vars(importlib.import_module(module)).items()):
-                    if name.isupper() and isinstance(value, dict) and _is_table(value):
+                    if isinstance(value, ComponentTable):
                         yield from (
                             (f"{module}.{name}", entry, reference) for entry, reference in value.items()
                         )
-
-
-def _is_table(value: dict[Any, Any]) -> bool:
-    return bool(value) and all(isinstance(v, str) and ":" in v and " " not in v for v in value.values())
 
 
 def options() -> list[Option]:

@@ -1,7 +1,7 @@
 """Deep equilibrium optical flow (Bai et al., CVPR 2022): RAFT's update, solved for its fixed point."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from torch import Tensor
 
@@ -12,6 +12,7 @@ from sevenfold.deq.displacement import Displacement
 from sevenfold.deq.fixed_point import FixedPoint
 from sevenfold.deq.implicit import Implicit
 from sevenfold.deq.layer import DEQ
+from sevenfold.deq.nodes import BackwardNode, SolverNode
 from sevenfold.flow.network import Design, FlowNetwork, Recurrence, State
 from sevenfold.flow.upsample import pixel_grid
 from sevenfold.flow.variants import DEQ_VARIANTS
@@ -41,8 +42,8 @@ class DEQFlow(FlowNetwork):
         variant: Literal["small", "tiny", "B", "L", "H", "G", "L_v1", "H_v1", "G_v1", "demo"] = "B",
         design: Design = DESIGN,
         detach_coords: bool = True,
-        solver: dict[str, Any] = SOLVER,
-        backward: dict[str, Any] = BACKWARD,
+        solver: SolverNode = SOLVER,
+        backward: BackwardNode = BACKWARD,
         stop: Stop = STOP,
         correction: Correction = CORRECTION,
         returned: Literal["best", "last"] = "best",

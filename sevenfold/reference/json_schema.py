@@ -54,12 +54,15 @@ def config_schema() -> Schema:
 
 def _define_table(name: str, entries: ComponentTable, definitions: dict[str, Schema]) -> None:
     """Add the schema of every component of a table, and that of a node which names one of them."""
-    any_option: dict[str, Schema] = {}
+    any_option: dict[str, list[Schema]] = {}
     branches = []
     for entry, reference in entries.items():
         target = locate(reference)
         options = _properties(target, entries.given, definitions)
-        any_option |= {option: {} for option in options}
+        for option, value in options.items():
+            kinds = any_option.setdefault(option, [])
+            if value not in kinds:
+                kinds.append(value)
         place = f"{name}={entry}"
         definitions[place] = _object({"name": {"const": entry}, **options}, headline(target))
         branches.append(
@@ -75,7 +78,10 @@ def _define_table(name: str, entries: ComponentTable, definitions: dict[str, Sch
             *branches,
             {
                 "if": {"type": "object", "not": {"required": ["name"]}},
-                "then": {"propertyNames": {"enum": [*any_option, "name", "_only"]}},
+                "then": {
+                    "propertyNames": {"enum": [*any_option, "name", "_only"]},
+                    "properties": {option: _any_of(*kinds) for option, kinds in any_option.items()},
+                },
             },
         ],
     }
@@ -143,9 +149,14 @@ def _components(annotation: Any, mark: OneOf) -> Schema:
     names = [entry for reference in mark.tables for entry in locate(reference)]
     bare_names = _any_of({"enum": names}, OUTSIDE, LATER)
     nodes = [_reference(next(n for n, known in TABLES.items() if known == each)) for each in mark.tables]
-    if str in (bare(annotation), *map(bare, typing.get_args(bare(annotation)))):
+    if _takes_text(annotation):
         return _any_of(bare_names, *([{"type": "null"}] if _optional(annotation) else []))
     return nodes[0] if len(nodes) == 1 else _any_of(*nodes)
+
+
+def _takes_text(annotation: Any) -> bool:
+    members = typing.get_args(bare(annotation)) if is_union(bare(annotation)) else (annotation,)
+    return any(bare(member) is str for member in members)
 
 
 def _trainer(definitions: dict[str, Schema]) -> Schema:
