@@ -7,9 +7,10 @@ from torch.utils.data import DataLoader
 
 from datamodules.facts import WithFacts
 from datamodules.sampling import EpochLoader, EpochSampler, WithoutEpoch, placement
-from sevenfold.config import ConfigError, Node, build
+from sevenfold.config import ConfigError, build
 from sevenfold.diffreps import SOURCES
 from sevenfold.diffreps.batch import ImageBatch, ImageDataset
+from sevenfold.diffreps.nodes import ImagesNode
 from sevenfold.diffreps.sources import Images
 from sevenfold.ranges import Count, Seed
 from sevenfold.seeding import torch_generator
@@ -32,7 +33,7 @@ class DenoiserImages(WithFacts[Images]):
     def __init__(
         self,
         *,
-        source: Node = DIGITS,
+        source: ImagesNode = DIGITS,
         held_out: Count = 297,
         batch_size: Count = 96,
         seed_data: Seed = 0,

@@ -6,10 +6,11 @@ from torch.utils.data import DataLoader
 
 from datamodules.facts import WithFacts
 from datamodules.sampling import EpochLoader, EpochSampler, WithoutEpoch, placement
-from sevenfold.config import ConfigError, Node
+from sevenfold.config import ConfigError
 from sevenfold.fairness.batch import InputFacts, RowBatch, RowDataset
 from sevenfold.fairness.data.load import open_source
 from sevenfold.fairness.data.table import split_table
+from sevenfold.fairness.nodes import SourceNode
 from sevenfold.ranges import Count, NonNegativeInt, OpenShare, Seed
 
 SYNTHETIC = {"name": "synthetic"}
@@ -34,7 +35,7 @@ class FairnessRows(WithFacts[InputFacts]):
     def __init__(
         self,
         *,
-        source: Node = SYNTHETIC,
+        source: SourceNode = SYNTHETIC,
         root: str = "data",
         protected: str = "a",
         split: tuple[OpenShare, OpenShare, OpenShare] = (0.6, 0.2, 0.2),

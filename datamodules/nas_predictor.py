@@ -10,8 +10,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from datamodules.facts import WithFacts
 from datamodules.sampling import EpochLoader, EpochSampler
-from sevenfold.config import Node, build
-from sevenfold.nas.benchmarks import BENCHMARKS
+from sevenfold.config import build
+from sevenfold.nas.benchmarks import BENCHMARKS, BenchmarkNode
 from sevenfold.nas.predictors.batch import CellBatch, CellFacts
 from sevenfold.nas.predictors.sample import Cells, Split, draw_split
 from sevenfold.nas.predictors.training import draw_order
@@ -62,7 +62,7 @@ class PredictorCells(WithFacts[CellFacts]):
     def __init__(
         self,
         *,
-        benchmark: Node = DIGITS,
+        benchmark: BenchmarkNode = DIGITS,
         train: AtLeastTwo = 200,
         val: AtLeastTwo = 500,
         test: AtLeastTwo = 2000,

@@ -7,8 +7,8 @@ from torch.utils.data import DataLoader
 
 from datamodules.facts import WithFacts
 from datamodules.sampling import EpochLoader, EpochSampler, WithoutEpoch
-from sevenfold.config import ConfigError, Node, name_of
-from sevenfold.nas.benchmarks import load_benchmark
+from sevenfold.config import ConfigError, name_of
+from sevenfold.nas.benchmarks import BenchmarkNode, load_benchmark
 from sevenfold.nas.x11.batch import CurveBatch, CurveFacts, RowNumbers
 from sevenfold.nas.x11.files import open_curves
 from sevenfold.nas.x11.parts import Division, JudgedPart, leaked_from
@@ -46,7 +46,7 @@ class CurveTables(WithFacts[CurveFacts]):
         *,
         path: str | None = None,
         test_path: str | None = None,
-        benchmark: Node = DIGITS,
+        benchmark: BenchmarkNode = DIGITS,
         metrics: list[str] = ["val/acc"],  # noqa: B006 (never changed)
         epochs: Count | None = None,
         split: Literal["class", "string"] = "class",

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from sevenfold.errors import shown
+from sevenfold.tables import mark_of
 
 MOST = 1_000_000_000
 LARGEST = 1_000_000
@@ -118,6 +119,8 @@ def violations(annotation: Any, value: Any, key: str) -> Iterator[tuple[str, str
     Lists, tuples, mappings, optional values and option groups (dataclasses, given as mappings or as
     instances) are searched by their annotations.
     """
+    if mark_of(annotation) is not None and isinstance(value, Mapping) and "name" in value:
+        return  # the component that it names has ranges of its own
     bounds = tuple(m for m in getattr(annotation, "__metadata__", ()) if isinstance(m, Range))
     if hasattr(annotation, "__metadata__"):
         annotation = typing.get_args(annotation)[0]

@@ -5,10 +5,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sevenfold.config import build, name_of
+from sevenfold.config import build
 from sevenfold.fairness import METHODS, POSTPROCESSORS
 from sevenfold.fairness.data.table import SMALL_CELL, Part
-from sevenfold.fairness.intra.base import Debiased, Problem
+from sevenfold.fairness.intra.base import Method, Problem
 from sevenfold.fairness.measures import MEASURES, bias, count, performance, standard_error
 
 Z95 = 1.96
@@ -18,16 +18,16 @@ def decide(node: dict[str, Any], problem: Problem, test: Part) -> tuple[dict[str
     """Run the method that ``node`` names; return its figures, and P(decision 1) on validation and test
     rows.
     """
-    if name_of(node, "method") in METHODS:
-        result: Debiased = build(METHODS, node, "method").fit(problem)
+    method = build(METHODS | POSTPROCESSORS, node, "method")
+    if isinstance(method, Method):
+        result = method.fit(problem)
         val = (problem.scores(result.state).double() > result.threshold).double()
         unseen = (problem.scores(result.state, test.x).double() > result.threshold).double()
         facts = {"seconds": result.seconds, "constant": float(result.constant)}
         return facts, val, unseen
-    post = build(POSTPROCESSORS, node, "method")
     seen, unseen = problem.scores().sigmoid(), problem.scores(x=test.x).sigmoid()
-    post.fit(seen, problem.y, problem.a, problem.objective)
-    return {}, post.predict_proba(seen, problem.a), post.predict_proba(unseen, test.a)
+    method.fit(seen, problem.y, problem.a, problem.objective)
+    return {}, method.predict_proba(seen, problem.a), method.predict_proba(unseen, test.a)
 
 
 def figures(decisions: Tensor, part: Part, measure: str, epsilon: float) -> dict[str, float]:

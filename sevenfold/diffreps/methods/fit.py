@@ -1,7 +1,5 @@
 """Sample images first, then fit the representation to them."""
 
-from typing import Any
-
 from torch import Tensor
 
 from sevenfold.config import ConfigError, build
@@ -9,6 +7,7 @@ from sevenfold.diffreps import METHODS, SOLVERS
 from sevenfold.diffreps.guidance import Guidance
 from sevenfold.diffreps.methods.base import Method, State
 from sevenfold.diffreps.methods.reference import Reference
+from sevenfold.diffreps.nodes import MethodNode, SolverNode
 from sevenfold.diffreps.task import Task
 from sevenfold.ranges import Count
 
@@ -29,7 +28,7 @@ class Fit(Method):
     """
 
     def __init__(
-        self, *, images: dict[str, Any] = REFERENCE, solver: dict[str, Any] = SOLVER, solves: Count = 10
+        self, *, images: MethodNode = REFERENCE, solver: SolverNode = SOLVER, solves: Count = 10
     ) -> None:
         if images.get("name") != "reference":
             raise ConfigError("images.name", f"must be reference, got {images.get('name')}")

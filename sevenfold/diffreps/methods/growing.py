@@ -1,6 +1,6 @@
 """Coarse to fine: a voxel field held smooth at high noise, its grid growing as noise falls."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -10,6 +10,7 @@ from sevenfold.diffreps.guidance import Guidance
 from sevenfold.diffreps.methods.base import State
 from sevenfold.diffreps.methods.plan import Rounds
 from sevenfold.diffreps.methods.pullback import DENSE, KARRAS, Pullback
+from sevenfold.diffreps.nodes import ScheduleNode, SolverNode
 from sevenfold.diffreps.representations.voxel_nerf import VoxelNerf
 from sevenfold.diffreps.task import Task
 from sevenfold.ranges import Count, NonNegative, Resolution
@@ -30,8 +31,8 @@ class Growing(Pullback):
         *,
         stages: list[Resolution] = [3, 4],  # noqa: B006 (never changed)
         until: list[NonNegative] = [2.0, 0.5],  # noqa: B006
-        schedule: dict[str, Any] = KARRAS,
-        solver: dict[str, Any] = DENSE,
+        schedule: ScheduleNode = KARRAS,
+        solver: SolverNode = DENSE,
         guidance: Guidance = Guidance(),
         order: Literal["euler", "heun"] = "euler",
         resampling: Rounds = Rounds(),

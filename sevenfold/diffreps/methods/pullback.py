@@ -7,7 +7,7 @@ finds parameters that render where the step leads (Savani, Finzi, Kolter 2024).
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from torch import Tensor
 
@@ -16,6 +16,7 @@ from sevenfold.diffreps import SCHEDULES, SOLVERS
 from sevenfold.diffreps.guidance import Guidance
 from sevenfold.diffreps.methods.base import Method, State
 from sevenfold.diffreps.methods.plan import Rounds, Step, plan
+from sevenfold.diffreps.nodes import ScheduleNode, SolverNode
 from sevenfold.diffreps.priors.base import Prior
 from sevenfold.diffreps.solvers.base import Solver
 from sevenfold.diffreps.task import Task
@@ -53,8 +54,8 @@ class Pullback(Method):
     def __init__(
         self,
         *,
-        schedule: dict[str, Any] = KARRAS,
-        solver: dict[str, Any] = DENSE,
+        schedule: ScheduleNode = KARRAS,
+        solver: SolverNode = DENSE,
         guidance: Guidance = Guidance(),
         order: Literal["euler", "heun"] = "euler",
         stochastic: Stochastic = Stochastic(),

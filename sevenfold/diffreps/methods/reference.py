@@ -1,6 +1,6 @@
 """The image sampler the pullback is measured against: the same ODE and noise, without a representation."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from torch import Tensor
 
@@ -8,6 +8,7 @@ from sevenfold.diffreps.guidance import Guidance
 from sevenfold.diffreps.methods.base import State
 from sevenfold.diffreps.methods.plan import Rounds
 from sevenfold.diffreps.methods.pullback import KARRAS, Pullback, Stochastic
+from sevenfold.diffreps.nodes import ScheduleNode
 from sevenfold.diffreps.task import Task
 
 
@@ -21,7 +22,7 @@ class Reference(Pullback):
     def __init__(
         self,
         *,
-        schedule: dict[str, Any] = KARRAS,
+        schedule: ScheduleNode = KARRAS,
         guidance: Guidance = Guidance(),
         order: Literal["euler", "heun"] = "heun",
         stochastic: Stochastic = Stochastic(),

@@ -1,12 +1,13 @@
 """Exact priors fitted to images: one Gaussian, or a mixture with components of every class."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from sevenfold.config import build
 from sevenfold.diffreps import SOURCES
+from sevenfold.diffreps.nodes import ImagesNode
 from sevenfold.diffreps.priors.mixture import Mixture
 from sevenfold.diffreps.sources import Images
 from sevenfold.ranges import Scale, Size
@@ -14,7 +15,7 @@ from sevenfold.ranges import Scale, Size
 DIGITS = {"name": "digits"}
 
 
-def gaussian(*, source: dict[str, Any] = DIGITS, floor: Scale = 0.03) -> Mixture:
+def gaussian(*, source: ImagesNode = DIGITS, floor: Scale = 0.03) -> Mixture:
     """Fit one Gaussian; ``floor`` squared is added to its variances."""
     found = build(SOURCES, source, "source")
     mean, covariance = moments(found.images.flatten(1).double(), floor)
@@ -23,7 +24,7 @@ def gaussian(*, source: dict[str, Any] = DIGITS, floor: Scale = 0.03) -> Mixture
 
 def gmm(
     *,
-    source: dict[str, Any] = DIGITS,
+    source: ImagesNode = DIGITS,
     components: Size = 3,
     floor: Scale = 0.03,
     covariance: Literal["full", "diagonal"] = "full",

@@ -1,13 +1,13 @@
 """Kernel density of a data set: the exact denoiser of smoothed data, with no training."""
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from sevenfold.config import build
 from sevenfold.diffreps import SOURCES
+from sevenfold.diffreps.nodes import ImagesNode
 from sevenfold.diffreps.priors.base import UNCONDITIONAL, Condition, ExactPrior
 from sevenfold.ranges import Scale
 
@@ -66,7 +66,7 @@ class KernelDensity(ExactPrior):
         return (-square / (2 * total)).masked_fill((wanted >= 0) & (wanted != self.labels), -math.inf)
 
 
-def kde(*, source: dict[str, Any] = {"name": "digits"}, width: Scale = 0.15) -> KernelDensity:  # noqa: B006
+def kde(*, source: ImagesNode = {"name": "digits"}, width: Scale = 0.15) -> KernelDensity:  # noqa: B006
     """Put a Gaussian of ``width`` at every image of a source."""
     found = build(SOURCES, source, "source")
     prior = KernelDensity(found.images, width, found.labels)

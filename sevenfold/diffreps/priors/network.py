@@ -1,7 +1,6 @@
 """Priors that are networks: trained here, or by others and described by configuration alone."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +8,7 @@ from torch import Tensor, nn
 from sevenfold.checkpoint import read_checkpoint
 from sevenfold.config import ConfigError, build
 from sevenfold.diffreps import NETWORKS
+from sevenfold.diffreps.nodes import NetworkNode
 from sevenfold.diffreps.noise_table import NoiseTable, Prediction, alpha, denoised, time_of
 from sevenfold.diffreps.priors.base import Condition, Prior, spread
 from sevenfold.errors import InputError
@@ -68,7 +68,7 @@ class NetworkPrior(Prior):
 def state_dict(
     *,
     path: str,
-    network: dict[str, Any] = {"name": "mnist_unet"},  # noqa: B006 (never changed)
+    network: NetworkNode = {"name": "mnist_unet"},  # noqa: B006 (never changed)
     shape: tuple[Size, Size, Size] = (1, 28, 28),
     data_range: tuple[Finite, Finite] = (0.0, 1.0),
     table: NoiseTable = NoiseTable(),

@@ -1,12 +1,13 @@
 """Representations seen through the autoencoder of a latent model, in three ways."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from sevenfold.config import ConfigError, build
 from sevenfold.diffreps import REPRESENTATIONS
+from sevenfold.diffreps.nodes import RepresentationNode
 from sevenfold.diffreps.representations.base import Representation
 
 Mode = Literal["latent", "decode", "encode"]
@@ -24,7 +25,7 @@ class Autoencoded(Representation):
             ``decoded``), so nothing is differentiated through the autoencoder.
     """
 
-    def __init__(self, *, path: str, inner: dict[str, Any], mode: Mode = "latent") -> None:
+    def __init__(self, *, path: str, inner: RepresentationNode, mode: Mode = "latent") -> None:
         from sevenfold.diffreps.priors.pipeline import load
 
         rendered: Representation = build(REPRESENTATIONS, inner, "inner")

@@ -1,13 +1,14 @@
 """Images with a symmetry by construction, and images that are to be looked at turned."""
 
 import math
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from sevenfold.config import ConfigError, build
 from sevenfold.diffreps import REPRESENTATIONS
+from sevenfold.diffreps.nodes import RepresentationNode
 from sevenfold.diffreps.representations.base import CoordinateRepresentation, Representation, Weights
 from sevenfold.ranges import Finite
 
@@ -18,7 +19,7 @@ Group = Literal["mirror", "rotate2", "rotate3", "rotate4", "rotate6"]
 class Wrapped(CoordinateRepresentation):
     """A representation of another's coordinates in the plane, with its parameters."""
 
-    def __init__(self, inner: dict[str, Any]) -> None:
+    def __init__(self, inner: RepresentationNode) -> None:
         found: Representation = build(REPRESENTATIONS, inner, "inner")
         if not isinstance(found, CoordinateRepresentation) or not hasattr(found, "centers"):
             raise ConfigError(
@@ -48,7 +49,7 @@ class Symmetric(Wrapped):
         group: ``mirror`` (left and right), or rotations by 180, 120, 90, 60 degrees.
     """
 
-    def __init__(self, *, inner: dict[str, Any] = SIREN, group: Group = "rotate4") -> None:
+    def __init__(self, *, inner: RepresentationNode = SIREN, group: Group = "rotate4") -> None:
         super().__init__(inner)
         self.affine = self.inner.affine
         self.group = group
@@ -69,7 +70,7 @@ class Turned(Wrapped):
         degrees: the angles.
     """
 
-    def __init__(self, *, inner: dict[str, Any] = SIREN, degrees: list[Finite] = [0.0, 180.0]) -> None:  # noqa: B006
+    def __init__(self, *, inner: RepresentationNode = SIREN, degrees: list[Finite] = [0.0, 180.0]) -> None:  # noqa: B006
         super().__init__(inner)
         if not degrees:
             raise ConfigError("degrees", "needs at least one angle")

@@ -1,12 +1,11 @@
 """Fit images to decoded latents, so that nothing is differentiated through an autoencoder."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from sevenfold.config import ConfigError, build
 from sevenfold.diffreps import SOLVERS
+from sevenfold.diffreps.nodes import SolverNode
 from sevenfold.diffreps.rendering import Rendering
 from sevenfold.diffreps.representations.autoencoded import Autoencoded
 from sevenfold.diffreps.representations.base import Representation
@@ -20,7 +19,7 @@ class Decoded(Solver):
     ``decode``.
     """
 
-    def __init__(self, *, solver: dict[str, Any] = INNER) -> None:
+    def __init__(self, *, solver: SolverNode = INNER) -> None:
         self.solver: Solver = build(SOLVERS, solver, "solver")
 
     def check(self, representation: Representation) -> None:

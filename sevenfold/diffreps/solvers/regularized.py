@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,6 +9,7 @@ from torch.func import vmap
 
 from sevenfold.config import ConfigError, build
 from sevenfold.diffreps import SOLVERS
+from sevenfold.diffreps.nodes import SolverNode
 from sevenfold.diffreps.rendering import Rendering
 from sevenfold.diffreps.representations.base import Representation
 from sevenfold.diffreps.representations.voxel_nerf import VoxelNerf
@@ -64,7 +64,7 @@ class Regularized(Solver):
     def __init__(
         self,
         *,
-        solver: dict[str, Any] = CG,
+        solver: SolverNode = CG,
         smoothness: NonNegative = 0.0,
         emptiness: NonNegative = 0.0,
         entropy: NonNegative = 0.0,

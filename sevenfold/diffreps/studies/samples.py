@@ -13,6 +13,7 @@ from sevenfold.config import ConfigError, below, build, prepare
 from sevenfold.diffreps import METHODS, PRIORS, REPRESENTATIONS, SOURCES, VIEW_NOISES
 from sevenfold.diffreps.chunk import records_of, save
 from sevenfold.diffreps.methods.base import Method
+from sevenfold.diffreps.nodes import ImagesNode, MethodNode, PriorNode, RepresentationNode, ViewNoiseNode
 from sevenfold.diffreps.pictures import plane_of
 from sevenfold.diffreps.priors.base import UNCONDITIONAL, ExactPrior, Prior
 from sevenfold.diffreps.representations.base import Representation
@@ -85,14 +86,14 @@ class SamplesStudy(DrawingStudy[Samples]):
     def __init__(
         self,
         *,
-        prior: dict[str, Any],
-        representations: dict[str, Any],
-        methods: dict[str, Any],
-        view_noises: dict[str, Any] = POOL,
+        prior: PriorNode,
+        representations: dict[str, RepresentationNode | None],
+        methods: dict[str, MethodNode | None],
+        view_noises: dict[str, ViewNoiseNode | None] = POOL,
         views: Count = 1,
         samples: Count = 40,
         conditions: list[Annotated[int, Range(-1, MOST, note="-1 is no condition")]] = [],  # noqa: B006 (never changed)
-        real: dict[str, Any] | None = None,
+        real: ImagesNode | None = None,
         root: str = "data",
         reference: str | None = "reference",
         chunk: Count = 40,

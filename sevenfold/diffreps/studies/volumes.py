@@ -12,6 +12,7 @@ import torch
 from sevenfold.config import ConfigError, below, build, overlay, prepare, validate
 from sevenfold.diffreps import METHODS, REPRESENTATIONS, VIEW_NOISES
 from sevenfold.diffreps.methods.base import Method
+from sevenfold.diffreps.nodes import ArmNode, MethodNode, RepresentationNode, ViewNoiseNode, WorldPriorNode
 from sevenfold.diffreps.priors.base import UNCONDITIONAL, Prior
 from sevenfold.diffreps.representations.volume import Volume
 from sevenfold.diffreps.studies.drawing import DrawingStudy, chunk_file, drawn
@@ -56,11 +57,11 @@ class Arm:
 
 def arm(
     *,
-    method: dict[str, Any],
-    noise: dict[str, Any] = OBJECT,
+    method: MethodNode,
+    noise: ViewNoiseNode = OBJECT,
     views: int = 32,
-    prior: dict[str, Any] = {},  # noqa: B006 (never changed)
-    representation: dict[str, Any] = {},  # noqa: B006
+    prior: WorldPriorNode = {},  # noqa: B006 (never changed)
+    representation: RepresentationNode = {},  # noqa: B006
     seeds: int | None = None,
 ) -> dict[str, Any]:
     """Return an arm's options: ``method`` and ``noise`` are components of ``METHODS`` and ``VIEW_NOISES``,
@@ -94,10 +95,10 @@ class VolumesStudy(DrawingStudy[Scenes]):
     def __init__(
         self,
         *,
-        arms: dict[str, Any],
+        arms: dict[str, ArmNode | None],
         world: World = World(),
-        prior: dict[str, Any] = KDE,
-        representation: dict[str, Any] = VOXELS,
+        prior: WorldPriorNode = KDE,
+        representation: RepresentationNode = VOXELS,
         seeds: Count = 4,
         samples: Count = 24,
         width: Scale = 0.075,

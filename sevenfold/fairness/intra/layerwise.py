@@ -8,6 +8,7 @@ from torch import Tensor
 
 from sevenfold.config import build
 from sevenfold.fairness.intra.base import Debiased, Incumbent, Method, Problem, State, hooked, weighted_layers
+from sevenfold.fairness.nodes import OptimizerNode
 from sevenfold.fairness.threshold import Best
 from sevenfold.ranges import Count, Scale
 from sevenfold.seeding import numpy_generator
@@ -50,7 +51,7 @@ class LayerWise(Method):
         scope: Literal["tensors", "head", "first"] = "head",
         tensors: Count = 5,
         calls: Count = 300,
-        optimizer: dict[str, Any] = CMA,
+        optimizer: OptimizerNode = CMA,
         box: Scale = 2.2,
         floor: Scale = 0.1,
         max_free: Count = 100_000,

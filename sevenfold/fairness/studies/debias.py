@@ -13,6 +13,7 @@ from sevenfold.fairness.data.table import Part, Split
 from sevenfold.fairness.evaluate import bootstrap_interval, by_group, decide, figures, intersections
 from sevenfold.fairness.intra.base import Problem
 from sevenfold.fairness.network import Logits
+from sevenfold.fairness.nodes import MethodNode, SourceNode
 from sevenfold.fairness.objective import Objective
 from sevenfold.fairness.studies.debias_figures import draw_all
 from sevenfold.fairness.studies.debias_summary import by_setting, headline, scalars, sections
@@ -61,8 +62,8 @@ class DebiasStudy(Study[Trial]):
     def __init__(
         self,
         *,
-        methods: dict[str, Any],
-        source: dict[str, Any] = SYNTHETIC,
+        methods: dict[str, MethodNode | None],
+        source: SourceNode = SYNTHETIC,
         root: str = "data",
         protected: str = "a",
         drop_protected: list[bool] = [False],  # noqa: B006 (never changed)
@@ -79,7 +80,7 @@ class DebiasStudy(Study[Trial]):
         if not self.methods:
             raise ConfigError("methods", "needs at least one method")
         for label, node in self.methods.items():
-            build({**METHODS, **POSTPROCESSORS}, node, f"methods.{label}")
+            build(METHODS | POSTPROCESSORS, node, f"methods.{label}")
         self.networks = BaseNetworks(source, root, protected, min_count, seeds, base)
         self.drops = distinct("drop_protected", drop_protected)
         self.objectives = objectives(measures, epsilons, objective)

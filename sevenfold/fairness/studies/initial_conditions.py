@@ -11,6 +11,7 @@ from sevenfold.config import merge
 from sevenfold.fairness.initial import sensitivity
 from sevenfold.fairness.intra.base import Problem
 from sevenfold.fairness.network import Logits
+from sevenfold.fairness.nodes import SourceNode
 from sevenfold.fairness.objective import Objective
 from sevenfold.fairness.studies.initial_summary import draw_all, headline
 from sevenfold.fairness.studies.networks import SYNTHETIC, BaseNetwork, BaseNetworks, distinct, objectives
@@ -61,7 +62,7 @@ class InitialStudy(Study[Network]):
         sigma: Scale = 0.1,
         base: BaseNetwork = BaseNetwork(),
         seeds: list[Seed] = [1],  # noqa: B006 (never changed)
-        source: dict[str, Any] = SYNTHETIC,
+        source: SourceNode = SYNTHETIC,
         root: str = "data",
         protected: str = "a",
         drop_protected: list[bool] = [False],  # noqa: B006
