@@ -14,9 +14,11 @@ from sevenfold.ranges import NonNegativeInt
 class Cost(pl.Callback):
     """Measure the median time of a batch and the peak memory of each stage, on every rank for itself.
 
-    ``skip`` first batches are not timed, for they warm up. Results are ``cost/STAGE/seconds_per_batch`` and
-    ``cost/STAGE/peak_mib``: what the GPU allocator held at most in that stage, or without a GPU the largest
-    size of the process so far.
+    Results are ``cost/STAGE/seconds_per_batch`` and ``cost/STAGE/peak_mib``: what the GPU allocator held at
+    most in that stage, or without a GPU the largest size of the process so far.
+
+    Args:
+        skip: batches at the beginning of each stage that are not timed, for they warm up.
     """
 
     def __init__(self, *, skip: NonNegativeInt = 2) -> None:

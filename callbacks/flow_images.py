@@ -14,12 +14,15 @@ from sevenfold.ranges import NonNegativeInt
 
 
 class FlowImages(pl.Callback):
-    """Show the first ``count`` items of validation, test and prediction: frames, prediction, truth, error.
+    """Show the first items of validation, test and prediction: frames, prediction, truth, error.
 
-    The panels are written to ``images/`` of the run folder, each validation over the last, and
-    logged as ``<stage>/panels`` wherever a logger has ``log_image``. The step must return a mapping with
-    ``flow`` (B, 2, H, W), the prediction in pixels; one of prediction may leave it out, which gives no
-    picture. Only rank zero draws, and only what it sees.
+    The panels are written to ``images/`` of the run folder, each validation over the last, and logged as
+    ``<stage>/panels`` wherever a logger has ``log_image``. The step must return a mapping with ``flow`` (B,
+    2, H, W), the prediction in pixels; one of prediction may leave it out, which gives no picture. Only rank
+    zero draws, and only what it sees.
+
+    Args:
+        count: items of each stage that are drawn.
     """
 
     needs: ClassVar[type] = FlowBatch

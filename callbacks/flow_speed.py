@@ -16,8 +16,10 @@ from sevenfold.ranges import Positive
 class FlowSpeed(pl.Callback):
     """Report the end-point error of tested pixels by true speed, exact over batches and processes.
 
-    ``bounds``: speeds in px at which one bin ends and the next begins. Adds ``speed/DATASET/LOW-HIGH`` to the
-    results and draws ``images/speed.png``.
+    Adds ``speed/DATASET/LOW-HIGH`` to the results and draws ``images/speed.png``.
+
+    Args:
+        bounds: speeds in px at which one bin ends and the next begins.
     """
 
     needs: ClassVar[type] = FlowBatch

@@ -63,6 +63,24 @@ class RunConfig:
     options, and a null value removes an entry that a base file brought in. A second entry of one class has a
     label of its own and the class under ``_class``: ``hourly: {_class: checkpoint, ...}``. A training writes
     its last state after every epoch, and every ``checkpoint_minutes`` in between.
+
+    Args:
+        model: the Lightning module: its name in ``MODELS`` and its options.
+        data: the data module: its name in ``DATAMODULES`` and its options.
+        study: a study in place of model and data: its name in ``STUDIES`` and its options.
+        executor: where pieces of a study are computed: a name in ``EXECUTORS`` and its options.
+        name: of the run, and of its folder below ``output_dir``; by default the file's name.
+        verb: what is done with a model.
+        seed: of all random streams.
+        checkpoint_minutes: minutes between two saved states within an epoch.
+        output_dir: folder of all run folders.
+        tags: words that trackers show with the run.
+        test_after_fit: whether the best state is tested after a fit.
+        trainer: options of Lightning's Trainer.
+        callbacks: callbacks by name in ``CALLBACKS``, or by a label with ``_class``; null removes one of a
+            base file.
+        logger: loggers by name in ``LOGGERS``, or by a label with ``_class``; null removes one of a base
+            file.
     """
 
     model: dict[str, Any] = dataclasses.field(default_factory=dict)

@@ -78,8 +78,7 @@ def test_a_description_has_every_option_with_type_default_and_line(place: str, n
     for option in described["options"]:
         assert option["type"] and option["default"], option
         foreign = described["reference"].startswith(("pytorch_lightning", "torch"))
-        unfinished = not place.startswith(("nas.", "deq."))  # see BACKLOG in test_option_lines.py
-        assert option["line"] or foreign or unfinished, f"{place}={name}: {option['name']} has no line"
+        assert option["line"] or foreign, f"{place}={name}: {option['name']} has no line"
     assert json.loads(json.dumps(described)) == described
     assert as_page(described).startswith(title)
 

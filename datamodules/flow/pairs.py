@@ -16,10 +16,13 @@ from sevenfold.ranges import DepthOrNone
 class FlowPairs(pl.LightningDataModule):
     """Evaluate and predict on every image pair below a folder, one pair at a time.
 
-    ``root``: any folder; Middlebury, FlyingChairs, KITTI 2015, Sintel and plain video frames are recognized
-    by their file names (torchvision's data sets read the same files but want each tree, and a split list,
-    exactly in its place). ``workers``: processes that read files. Validation and test use the pairs with
-    ground truth, prediction uses all. There is nothing to train on.
+    Middlebury, FlyingChairs, KITTI 2015, Sintel and plain video frames are recognized by their file names
+    (torchvision's data sets read the same files but want each tree, and a split list, exactly in its place).
+    Validation and test use the pairs with ground truth, prediction uses all. There is nothing to train on.
+
+    Args:
+        root: any folder with pairs in it, at any depth.
+        workers: processes that read files; 0 reads in the main process.
     """
 
     batch: ClassVar[type] = FlowBatch

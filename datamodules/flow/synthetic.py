@@ -18,10 +18,15 @@ HELD_OUT = 64  # textures that training never sees
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The validation and test sets: pairs of ``size`` px a side, larger than the training crop.
+    """The validation and test sets: pairs larger than the training crop.
 
-    A network that has only ever been tried at its training size may fail on any other. With
-    ``pairs_per_scene`` above 1 each scene is a video, whose consecutive pairs are consecutive items.
+    A network that has only ever been tried at its training size may fail on any other.
+
+    Args:
+        size: side of the pairs in px.
+        val_pairs: pairs of the validation set.
+        test_pairs: pairs of the test set.
+        pairs_per_scene: consecutive pairs of one scene; above 1 each scene is a video.
     """
 
     size: Size = 128
@@ -31,11 +36,16 @@ class Evaluation:
 
 
 class SyntheticFlow(pl.LightningDataModule):
-    """Train and evaluate on procedural scenes, made as they are asked for; nothing is read or written.
+    """Train and evaluate on procedural scenes, made when they are asked for; nothing is read or written.
 
-    ``seed`` fixes all of them, evaluation sets included. ``crop`` is the side of training pairs in pixels,
-    ``train_pairs`` their number per epoch (every epoch has new ones), ``batch_size`` pairs go to each device
-    at a time. Evaluation takes one pair at a time. ``workers``: processes that draw scenes.
+    Args:
+        seed: of all scenes, those of the evaluation sets included.
+        crop: side of training pairs in px.
+        train_pairs: pairs of an epoch; every epoch has new ones.
+        batch_size: training pairs that go to each device at a time; evaluation takes one pair at a time.
+        workers: processes that draw scenes; 0 draws in the main process.
+        motion: how far things move between two frames.
+        evaluation: the validation and test sets.
     """
 
     batch: ClassVar[type] = FlowBatch

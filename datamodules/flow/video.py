@@ -17,9 +17,13 @@ from sevenfold.records import read_folder
 class FlowVideo(pl.LightningDataModule):
     """Predict on every sequence of frames below a folder.
 
-    ``root``: any folder; pictures that differ in a running number are a sequence, and a gap is a cut
-    (``sevenfold.flow.data.sequences``). The test splits of Sintel and KITTI are such folders. ``workers``:
-    processes that read files. Sequences with a record in the run's folder are done and left out.
+    Pictures that differ in a running number are a sequence, and a gap is a cut
+    (``sevenfold.flow.data.sequences``). The test splits of Sintel and KITTI are such folders. Sequences with
+    a record in the run's folder are done and left out.
+
+    Args:
+        root: any folder with frames in it, at any depth.
+        workers: processes that read files; 0 reads in the main process.
     """
 
     batch: ClassVar[type] = FlowBatch

@@ -12,12 +12,14 @@ from sevenfold.ranges import Finite, PositiveShare, Share
 
 @dataclass(frozen=True)
 class Guidance:
-    """Set what is done to denoised images.
+    """What is done to denoised images.
 
-    ``weight`` w: D_0 + w (D_c - D_0), so 1 is conditional and 0 unconditional (``guidance_scale`` elsewhere).
-    ``rescale``: share by which the guided image's standard deviation is set back to the conditional's.
-    ``clip``: clip to the prior's range. ``dynamic``: quantile of |D| beyond which an image is scaled into a
-    symmetric range (dynamic thresholding), or null.
+    Args:
+        weight: w of D_0 + w (D_c - D_0): 1 is conditional, 0 unconditional (``guidance_scale`` elsewhere).
+        rescale: share by which the guided image's standard deviation is set back to the conditional's.
+        clip: whether images are clipped to the prior's range.
+        dynamic: quantile of |D| beyond which an image is scaled into a symmetric range (dynamic
+            thresholding); null: off.
     """
 
     weight: Finite = 1.0

@@ -18,10 +18,13 @@ Prediction = Literal["eps", "x0", "v"]
 
 @dataclass(frozen=True)
 class NoiseTable:
-    """Set the table abar_t = prod(1 - beta) of a model.
+    """The table abar_t = prod(1 - beta) of a model in discrete time.
 
-    ``betas``: ``linear`` from ``first`` to ``last``, ``scaled_linear`` (linear in the root), or ``cosine``
-    (``first`` and ``last`` unused); ``steps``: its length.
+    Args:
+        betas: ``linear`` from first to last, ``scaled_linear`` (linear in the root), or ``cosine`` (without
+            first and last).
+        first, last: the first and the last beta.
+        steps: length of the table.
     """
 
     betas: Literal["linear", "scaled_linear", "cosine"] = "linear"

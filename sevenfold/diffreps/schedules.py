@@ -22,7 +22,13 @@ def karras(
     sigma_max: Scale | None = None,
     rho: Scale = 7.0,
 ) -> Tensor:
-    """Space sigma^(1/rho) evenly (Karras et al. 2022, equation 5)."""
+    """Space sigma^(1/rho) evenly (Karras et al. 2022, equation 5).
+
+    Args:
+        levels: noise levels, the final 0 not counted.
+        sigma_min, sigma_max: lowest and highest level; null: the prior's.
+        rho: exponent: the larger, the more levels are low.
+    """
     low, high = _bounds(prior, levels, sigma_min, sigma_max)
     return _ended(torch.linspace(high ** (1 / rho), low ** (1 / rho), levels, dtype=torch.float64) ** rho)
 
@@ -30,7 +36,12 @@ def karras(
 def log(
     *, prior: Prior, levels: Size = 30, sigma_min: Scale | None = None, sigma_max: Scale | None = None
 ) -> Tensor:
-    """Space log sigma evenly."""
+    """Space log sigma evenly.
+
+    Args:
+        levels: noise levels, the final 0 not counted.
+        sigma_min, sigma_max: lowest and highest level; null: the prior's.
+    """
     low, high = _bounds(prior, levels, sigma_min, sigma_max)
     ends = torch.tensor([high, low], dtype=torch.float64).log()
     return _ended(torch.linspace(float(ends[0]), float(ends[1]), levels, dtype=torch.float64).exp())
@@ -39,7 +50,12 @@ def log(
 def uniform_t(
     *, prior: Prior, levels: Size = 30, sigma_min: Scale | None = None, sigma_max: Scale | None = None
 ) -> Tensor:
-    """Space the time of the prior's noise table evenly; of the usual linear one where it has none."""
+    """Space the time of the prior's noise table evenly; of the usual linear one where it has none.
+
+    Args:
+        levels: noise levels, the final 0 not counted.
+        sigma_min, sigma_max: lowest and highest level; null: the prior's.
+    """
     low, high = _bounds(prior, levels, sigma_min, sigma_max)
     sigmas = _sigmas(prior)
     first, last = time_of(torch.tensor([high, low], dtype=torch.float64), sigmas).tolist()
@@ -50,7 +66,11 @@ def uniform_t(
 
 
 def table(*, prior: Prior, levels: Size = 30) -> Tensor:
-    """Take evenly spaced entries of the prior's noise table, its last one first (DDIM's usual choice)."""
+    """Take evenly spaced entries of the prior's noise table, its last one first (DDIM's usual choice).
+
+    Args:
+        levels: noise levels, the final 0 not counted.
+    """
     sigmas = _sigmas(prior)
     if not 1 <= levels <= len(sigmas):
         raise ConfigError("levels", f"the prior's table has {len(sigmas)} entries, {levels} were asked for")

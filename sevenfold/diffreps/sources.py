@@ -31,7 +31,11 @@ class Images:
 
 
 def digits(*, size: Annotated[int, Range(4, LARGEST)] = 16) -> Images:
-    """Return scikit-learn's 1,797 digits in [-1, 1], resized bilinearly from 8x8; no download."""
+    """Return scikit-learn's 1,797 digits in [-1, 1], resized bilinearly from 8x8; no download.
+
+    Args:
+        size: side of images in px.
+    """
     from sklearn.datasets import load_digits
 
     found = load_digits()
@@ -42,7 +46,11 @@ def digits(*, size: Annotated[int, Range(4, LARGEST)] = 16) -> Images:
 
 
 def mnist(*, root: str = "data") -> Images:
-    """Return the 10,000 test images of MNIST in [0, 1] from its files in ``root``, gzipped or not."""
+    """Return the 10,000 test images of MNIST in [0, 1] from its files, gzipped or not.
+
+    Args:
+        root: folder of the files.
+    """
     images = _idx(Path(root), "mnist-t10k-images-idx3-ubyte", "t10k-images-idx3-ubyte")
     labels = _idx(Path(root), "mnist-t10k-labels-idx1-ubyte", "t10k-labels-idx1-ubyte")
     return Images("mnist", images[:, None].float() / 255, labels.long(), (0.0, 1.0))
@@ -57,7 +65,11 @@ def photos(
 ) -> Images:
     """Return random crops of scikit-learn's two photographs in [-1, 1], labeled by photograph; no download.
 
-    ``shrink``: by how much the photographs are made smaller before; ``channels``: 3, or 1 for gray.
+    Args:
+        size: side of a crop in px.
+        channels: 3, or 1 for gray.
+        count: crops.
+        shrink: factor by which the photographs are made smaller before.
     """
     from sklearn.datasets import load_sample_images
 

@@ -12,6 +12,9 @@ from sevenfold.ranges import Size
 def trailing(*, prior: Prior, levels: Size = 30) -> Tensor:
     """Take every (T / levels)-th entry of the prior's noise table, its last one first; then 0 (diffusers'
     ``timestep_spacing="trailing"``).
+
+    Args:
+        levels: noise levels, the final 0 not counted.
     """
     table = (prior.noise_table if prior is not None else None) or NoiseTable()
     if not 1 <= levels <= table.steps:

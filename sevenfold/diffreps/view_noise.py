@@ -60,7 +60,8 @@ class ViewNoise(ABC):
 class Pool(ViewNoise):
     """Every view of the pool has its own noise for the whole run.
 
-    ``share_within``: views nearer than so many degrees share the first one's noise; 0 shares nothing.
+    Args:
+        share_within: views nearer than so many degrees share the first one's noise; 0 shares nothing.
     """
 
     def __init__(self, *, share_within: NonNegative = 0.0) -> None:

@@ -27,6 +27,8 @@ class Objective:
             negated, under which a constant decision is nearly best: for comparison only.
         performance: ``balanced_accuracy`` or ``accuracy``.
         empty: what a rate over nobody is; ``nan`` counts as infeasible.
+        sharpness: of ``smooth``: how fast performance fades beyond the bound.
+        weight: of the bias in ``linear``.
     """
 
     measure: str = "spd"

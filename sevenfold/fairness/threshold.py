@@ -20,10 +20,14 @@ CHUNK = 2**24  # numbers in the largest temporary of a sweep
 
 @dataclass(frozen=True)
 class Search:
-    """Say which thresholds are tried: all (``exact``) or a ``grid`` of ``points`` in [0, 1].
+    """Which thresholds are tried.
 
-    ``bootstrap`` scores every threshold as its mean over that many resamples, the same for all thresholds and
-    candidates.
+    Args:
+        search: all thresholds (``exact``), or a ``grid``.
+        points: of the grid in [0, 1].
+        bootstrap: resamples over which every threshold's score is averaged, the same for all candidates; 0:
+            none.
+        seed: of the resamples.
     """
 
     search: Literal["exact", "grid"] = "exact"

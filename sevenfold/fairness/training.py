@@ -13,13 +13,20 @@ from sevenfold.seeding import seeded, torch_generator
 
 @dataclass(frozen=True)
 class Training:
-    """Say how a base network is trained.
+    """How a base network is trained.
 
-    The validation rows are looked at after every epoch: ``monitor`` is their ``loss`` or 1 - ``auc`` (on
-    COMPAS the loss is often lowest before anything is learned). After ``patience`` epochs without improvement
-    the best weights are taken; every ``plateau`` epochs without improvement the rate falls to a tenth. Deep
-    networks on rare one-hot columns start late: with 25 and 10 epochs two of ten on COMPAS never left chance
-    (AUC .565 and .538 on test, .694 and .700 with 60 and 25).
+    On COMPAS the validation loss is often lowest before anything is learned. Deep networks on rare one-hot
+    columns start late: with a patience of 25 and a plateau of 10 two of ten on COMPAS never left chance (AUC
+    .565 and .538 on test, .694 and .700 with 60 and 25).
+
+    Args:
+        monitor: what is compared on the validation rows after every epoch: their ``loss``, or 1 - ``auc``.
+        lr: step size of Adam.
+        batch_size: rows of a step.
+        max_epochs: epochs at most.
+        patience: epochs without improvement after which the best weights are taken.
+        plateau: epochs without improvement after which the rate falls to a tenth.
+        weight_decay: of AdamW.
     """
 
     monitor: Literal["auc", "loss"] = "auc"

@@ -34,6 +34,7 @@ class DEQFlow(FlowNetwork):
         returned: the solver's state with the lowest residual, or its last.
         residual: whether relative residuals compare a step with the flow, or with the absolute coordinates as
             published logs of this model do.
+        design: what the network is made of, beside its widths.
     """
 
     def __init__(

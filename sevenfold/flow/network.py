@@ -76,14 +76,18 @@ class Recurrence:
 
 @dataclass(frozen=True)
 class Design:
-    """Choose what an estimator is made of, beside its widths.
+    """What an estimator is made of, beside its widths.
 
-    ``h_init``: the hidden state starts at zeros, or at tanh of a part of the context encoder's output
-    ("context"). ``norm``: on every convolution of the update. ``gma``: aggregate motion over the whole
-    picture (Jiang et al., ICCV 2021). ``correlation``: how lookups are computed; the numbers are the same.
-    ``freeze_batch_norm``: keep the context encoder's statistics, as all training stages after the first do.
-    ``recompute``: what the encoders do not keep for the backward pass but compute again there; "norms" costs
-    next to nothing, "blocks" keeps much less for the time of another forward pass of the encoders.
+    Args:
+        h_init: whether the hidden state starts at zeros, or at tanh of a part of the context encoder's
+            output.
+        norm: on every convolution of the update.
+        gma: whether motion is aggregated over the whole picture (Jiang et al., ICCV 2021).
+        correlation: how lookups are computed; the numbers are the same.
+        freeze_batch_norm: whether the context encoder's statistics stay, as in all training stages after the
+            first.
+        recompute: what the encoders compute again in the backward pass: "norms" costs next to nothing,
+            "blocks" keeps much less for the time of another forward pass of the encoders.
     """
 
     h_init: Literal["zeros", "context"] = "zeros"

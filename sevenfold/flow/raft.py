@@ -13,7 +13,10 @@ PUBLISHED = Design(h_init="context", norm="none")
 class RAFT(FlowNetwork):
     """Estimate flow by a fixed number of tracked steps.
 
-    ``small`` and ``large`` with the default design are the published models. ``gamma`` weighs the losses.
+    Args:
+        variant: widths; ``small`` and ``large`` with the default design are the published models.
+        design: what the network is made of, beside its widths.
+        gamma: factor between the weights of one step's loss and the next one's; null: the variant's own.
     """
 
     def __init__(

@@ -15,9 +15,10 @@ from sevenfold.ranges import Count
 class Carry:
     """What a pair of a video takes over from the one before.
 
-    ``what``: nothing; the "flow" (warm start); or the whole "state", flow and hidden map (fixed-point reuse).
-    ``project`` moves the flow along itself first. ``iterations``: steps of pairs that start from another's
-    result (None: as many as the others).
+    Args:
+        what: nothing; the "flow" (warm start); or the whole "state", flow and hidden map (fixed-point reuse).
+        project: whether the flow is moved along itself first.
+        iterations: steps of pairs that start from another's result; null: as many as the others.
     """
 
     what: Literal["nothing", "flow", "state"] = "nothing"

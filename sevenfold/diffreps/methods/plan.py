@@ -9,10 +9,15 @@ from sevenfold.ranges import Count, Limit, NonNegative, NonNegativeInt
 
 @dataclass(frozen=True)
 class Rounds:
-    """Set resampling (RePaint): after ``jump`` levels go back up to where they began, ``rounds`` times.
+    """Resampling (RePaint): after some levels go back up to where they began, several times.
 
-    Only levels with ``low`` <= sigma <= ``high`` are repeated, and never the step to 0. Rounds want a
-    second-order step: first-order ones lose variance each time.
+    The step to 0 is never repeated. Rounds want a second-order step: first-order ones lose variance each
+    time.
+
+    Args:
+        rounds: how often levels are repeated; 0: never.
+        jump: levels after which a round goes back up to where it began.
+        low, high: bounds of sigma between which levels are repeated.
     """
 
     rounds: NonNegativeInt = 0

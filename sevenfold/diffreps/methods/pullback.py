@@ -28,8 +28,11 @@ DENSE = {"name": "dense"}
 
 @dataclass(frozen=True)
 class Stochastic:
-    """Set how much fresh noise enters on the way: ``eta`` of ancestral steps (0 none, 1 all), ``churn`` the
-    share gamma by which sigma is raised before a step (EDM). Both leave e standard normal.
+    """How much fresh noise enters while sampling; noise stays standard normal either way.
+
+    Args:
+        eta: share of fresh noise in ancestral steps: 0 none, 1 all.
+        churn: share gamma by which sigma is raised before a step (EDM).
     """
 
     eta: Share = 0.0

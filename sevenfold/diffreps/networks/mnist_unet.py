@@ -39,7 +39,11 @@ def _time_layer(outputs: int) -> nn.Sequential:
 
 
 class MnistUNet(nn.Module):
-    """Predict the noise of 28x28 images at whole times 0 to ``steps`` - 1; knows no classes."""
+    """Predict the noise of 28x28 images at whole times; knows no classes.
+
+    Args:
+        steps: times that the network knows, from 0.
+    """
 
     def __init__(self, *, steps: Count = 1000) -> None:
         super().__init__()

@@ -36,12 +36,21 @@ class ByView(ViewedPrior):
 
 
 def learned(*, world: World, views: Count, path: str) -> ByView:
-    """Load a checkpoint of ``denoiser_trainer`` that was trained on the source ``world_views``."""
+    """Load a checkpoint of ``denoiser_trainer`` that was trained on the source ``world_views``.
+
+    Args:
+        path: the checkpoint.
+    """
     return ByView(unet(path=path), world.ring(views))
 
 
 def world_views(*, world: World = World(), views: Count = 32) -> Images:
-    """Return all training scenes in all views of a ring; the label is the view."""
+    """Return all training scenes in all views of a ring; the label is the view.
+
+    Args:
+        world: its scenes and cameras.
+        views: cameras on the ring.
+    """
     renders = world.renders(world.ring(views))
     labels = torch.arange(views).repeat(len(renders))
     return Images(f"world{views}", renders.flatten(0, 1), labels, (0.0, 1.0))

@@ -16,7 +16,12 @@ DIGITS = {"name": "digits"}
 
 
 def gaussian(*, source: ImagesNode = DIGITS, floor: Scale = 0.03) -> Mixture:
-    """Fit one Gaussian; ``floor`` squared is added to its variances."""
+    """Fit one Gaussian.
+
+    Args:
+        source: the images it is fitted to.
+        floor: standard deviation whose square is added to all variances.
+    """
     found = build(SOURCES, source, "source")
     mean, covariance = moments(found.images.flatten(1).double(), floor)
     return _ready(Mixture(mean[None], covariance[None], torch.ones(1), shape=found.shape), found)
@@ -29,8 +34,13 @@ def gmm(
     floor: Scale = 0.03,
     covariance: Literal["full", "diagonal"] = "full",
 ) -> Mixture:
-    """Fit ``components`` Gaussians to each class (k-means, then moments); ``floor`` squared is added to their
-    variances.
+    """Fit Gaussians to each class (k-means, then moments).
+
+    Args:
+        source: the images it is fitted to.
+        components: Gaussians of each class.
+        floor: standard deviation whose square is added to all variances.
+        covariance: ``full``, or ``diagonal``.
     """
     from sklearn.cluster import KMeans
 

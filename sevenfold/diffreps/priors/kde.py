@@ -67,7 +67,12 @@ class KernelDensity(ExactPrior):
 
 
 def kde(*, source: ImagesNode = {"name": "digits"}, width: Scale = 0.15) -> KernelDensity:  # noqa: B006
-    """Put a Gaussian of ``width`` at every image of a source."""
+    """Put a Gaussian at every image of a source.
+
+    Args:
+        source: the images.
+        width: standard deviation of the Gaussian at each of them.
+    """
     found = build(SOURCES, source, "source")
     prior = KernelDensity(found.images, width, found.labels)
     prior.range = found.range

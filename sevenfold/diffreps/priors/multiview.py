@@ -115,14 +115,24 @@ class PerView(ViewedPrior):
 def multiview_kde(
     *, world: World, views: Count, width: Scale = 0.075, together: NonNegativeInt = 1
 ) -> MultiViewKernel:
-    """Put a Gaussian of ``width`` at every training scene of a world, seen from a ring of ``views``."""
+    """Put a Gaussian at every training scene of a world, seen from a ring of views.
+
+    Args:
+        width: standard deviation of the Gaussian at each scene.
+        together: consecutive views that are denoised jointly, as one image; 1: each by itself.
+    """
     ring = world.ring(views)
     prior = MultiViewKernel(world.renders(ring), ring, width=width, together=together)
     return _ready(prior)
 
 
 def multiview_gmm(*, world: World, views: Count, components: Size = 4, floor: Scale = 0.05) -> PerView:
-    """Fit a mixture of diagonal Gaussians to the training scenes in each view of a ring of ``views``."""
+    """Fit a mixture of diagonal Gaussians to the training scenes in each view of a ring of ``views``.
+
+    Args:
+        components: Gaussians of each view.
+        floor: standard deviation whose square is added to all variances.
+    """
     ring = world.ring(views)
     each = world.renders(ring).flatten(2).double().unbind(1)
     priors = [_clustered(flat, components, floor, world.shape) for flat in each]

@@ -81,6 +81,17 @@ def state_dict(
     """Load somebody's weights, a file of plain tensors, into a component of ``NETWORKS``.
 
     Raises ``InputError`` where the file is absent or its tensors are others than the network's.
+
+    Args:
+        path: the file.
+        network: the network that the weights belong to.
+        shape: (C, H, W) of its images.
+        data_range: lowest and highest value of its images.
+        table: noise levels of its training.
+        prediction: what it puts out: noise, the image or v.
+        classes: how many it knows; 0: none.
+        time_base, time_scale: step t is the network's time time_base + time_scale t.
+        whole_times: whether it knows whole steps only; levels between them are moved to the nearest.
     """
     built: nn.Module = build(NETWORKS, network, "network")
     if not Path(path).is_file():
@@ -99,7 +110,11 @@ def state_dict(
 
 
 def unet(*, path: str) -> NetworkPrior:
-    """Load a checkpoint of ``denoiser_trainer``; what it was trained with is written in it."""
+    """Load a checkpoint of ``denoiser_trainer``; what it was trained with is written in it.
+
+    Args:
+        path: the checkpoint.
+    """
     stored = read_checkpoint(path)
     extra = stored.get("denoiser")
     if extra is None:

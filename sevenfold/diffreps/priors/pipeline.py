@@ -128,12 +128,19 @@ def diffusers_pipeline(
     dtype: Literal["float32", "bfloat16"] = "float32",
     batch: Count = 8,
 ) -> PipelinePrior:
-    """Read the model in the folder ``path``; nothing is downloaded.
+    """Read a model of diffusers from a folder; nothing is downloaded.
 
-    Prompts are embedded once, then the text encoders are let go. ``pixels``: side of images, the model's
-    own by
-    default. ``by_view`` adds ", front view" and the like to prompts. Raises ``InputError`` where the folder
+    Prompts are embedded once, then the text encoders are released. Raises ``InputError`` where the folder
     holds no such pipeline.
+
+    Args:
+        path: folder of the pipeline.
+        prompts: one for each class.
+        negative: the prompt of images without a class.
+        pixels: side of images in px; null: the model's own.
+        by_view: whether ", front view" and the like are added to prompts.
+        dtype: of the network's weights.
+        batch: latents evaluated at a time; halved where memory does not suffice.
     """
     if not prompts:
         raise ConfigError("prompts", "needs at least one")

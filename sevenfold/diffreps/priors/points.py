@@ -15,7 +15,13 @@ def points(
     deviations: list[Scale] = [0.8, 0.7, 0.6],  # noqa: B006 (never changed)
     weights: list[Positive] = [0.4, 0.3, 0.3],  # noqa: B006
 ) -> Mixture:
-    """Return a mixture over "images" of two channels and one pixel: points of the plane."""
+    """Return a mixture over "images" of two channels and one pixel: points of the plane.
+
+    Args:
+        means: places (x, y) of the Gaussians.
+        deviations: their standard deviations.
+        weights: their weights, which need not sum to 1.
+    """
     if not len(means) == len(deviations) == len(weights) or any(len(mean) != 2 for mean in means):
         raise ConfigError("means", "needs pairs of numbers, and as many deviations and weights as means")
     share = torch.tensor(weights, dtype=torch.float64)

@@ -117,7 +117,11 @@ class Grid(CoordinateRepresentation):
 
 
 class HashGrid(Grid):
-    """The same with at most ``entries`` features a grid, found by a hash of the corner."""
+    """Dense grids with a limited number of features each, found by a hash of the corner.
+
+    Args:
+        entries: features that each grid has at most.
+    """
 
     def __init__(
         self,

@@ -10,7 +10,11 @@ from sevenfold.ranges import Size
 
 
 class Pixels(Representation):
-    """Parameters are pixels; what the pullback does with them is what an image sampler does."""
+    """Parameters are pixels; what the pullback does with them is what an image sampler does.
+
+    Args:
+        size, channels: of the image.
+    """
 
     affine = True
 

@@ -8,7 +8,14 @@ from sevenfold.diffreps.solvers.matrix_free import MatrixFree, divided, dot
 
 
 class ConjugateGradient(MatrixFree):
-    """Solve (J^T J + mu I) d = J^T r by conjugate gradients from d = 0 (Hestenes, Stiefel 1952)."""
+    """Solve (J^T J + mu I) d = J^T r by conjugate gradients from d = 0 (Hestenes, Stiefel 1952).
+
+    Args:
+        gn_iters: Gauss-Newton iterations of a solve.
+        damping: mu relative to the mean diagonal of J^T J or J J^T.
+        tol: relative residual of the linear system at which iterations end.
+        max_iter: iterations at most.
+    """
 
     def solve_damped(
         self, rendering: Rendering, theta: Tensor, residual: Tensor, mu: Tensor

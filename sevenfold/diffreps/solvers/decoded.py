@@ -15,8 +15,10 @@ INNER = {"name": "inner"}
 
 
 class Decoded(Solver):
-    """Decode the target latents and let another ``solver`` fit the images; for ``autoencoded`` in mode
-    ``decode``.
+    """Decode the target latents and fit the images; for ``autoencoded`` in mode ``decode``.
+
+    Args:
+        solver: of the images.
     """
 
     def __init__(self, *, solver: SolverNode = INNER) -> None:

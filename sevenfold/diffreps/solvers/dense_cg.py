@@ -29,6 +29,12 @@ class DenseConjugateGradient(ConjugateGradient):
 
     Faster than ``cg`` where Jacobians are cheap and small; coarse voxel fields hold theirs in factors. Few
     iterations regularize: they leave out what the views hardly determine.
+
+    Args:
+        gn_iters: Gauss-Newton iterations of a solve.
+        damping: mu relative to the mean diagonal of J^T J or J J^T.
+        tol: relative residual of the linear system at which iterations end.
+        max_iter: iterations at most.
     """
 
     def direction(

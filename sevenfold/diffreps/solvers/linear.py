@@ -16,7 +16,8 @@ KEPT = 64
 class Linear(Solver):
     """Project exactly; the operator A^+ is found once a set of views and kept for later steps.
 
-    ``damping``: relative to the mean squared singular value; 0 takes the pseudo-inverse (cutoff 1e-10).
+    Args:
+        damping: relative to the mean squared singular value; 0 takes the pseudo-inverse (cutoff 1e-10).
     """
 
     def __init__(self, *, damping: NonNegative = 0.0) -> None:

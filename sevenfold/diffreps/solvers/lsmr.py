@@ -8,7 +8,14 @@ from sevenfold.diffreps.solvers.matrix_free import MatrixFree, divided
 
 
 class LSMR(MatrixFree):
-    """Minimize |J d - r|^2 + mu |d|^2 by LSMR, for all samples side by side."""
+    """Minimize |J d - r|^2 + mu |d|^2 by LSMR, for all samples side by side.
+
+    Args:
+        gn_iters: Gauss-Newton iterations of a solve.
+        damping: mu relative to the mean diagonal of J^T J or J J^T.
+        tol: relative residual of the linear system at which iterations end.
+        max_iter: iterations at most.
+    """
 
     def solve_damped(
         self, rendering: Rendering, theta: Tensor, residual: Tensor, mu: Tensor

@@ -54,11 +54,13 @@ class Penalized(Rendering):
 
 
 class Regularized(Solver):
-    """Let another ``solver`` weigh regularizers of a voxel field against the target.
+    """Weigh regularizers of a voxel field against the target.
 
-    ``smoothness``: weight of squared differences between neighboring nodes; ``emptiness``: of squared
-    opacity;
-    ``entropy``: of opacity that is neither 0 nor 1.
+    Args:
+        solver: of the target together with the regularizers.
+        smoothness: weight of squared differences between neighboring nodes.
+        emptiness: weight of squared opacity.
+        entropy: weight of opacity that is neither 0 nor 1.
     """
 
     def __init__(

@@ -17,12 +17,14 @@ from sevenfold.ranges import Range, Scale
 
 @dataclass(frozen=True)
 class Camera:
-    """Set the cameras of a world.
+    """The cameras of a world; the scene fills the cube [-1, 1]^3.
 
-    ``elevation`` of the ring, in degrees. ``field``: width of a view in degrees seen from ``radius``, or 0
-    for
-    parallel rays, whose image is 2 ``extent`` wide. ``depth``: rays run from -depth to depth around the
-    plane through the origin; the scene fills the cube [-1, 1]^3.
+    Args:
+        elevation: of the ring, in degrees.
+        field: width of a view in degrees; 0: parallel rays.
+        radius: distance of a camera from the origin.
+        extent: half the width of an image of parallel rays.
+        depth: rays run from -depth to depth around the plane through the origin.
     """
 
     elevation: Annotated[float, Range(-90, 90, open=True, note="an angle in degrees")] = 25.0

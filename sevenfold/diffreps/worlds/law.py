@@ -46,9 +46,19 @@ class Spread:
 
 @dataclass(frozen=True)
 class Setup:
-    """Set the problem: scenes whose occupancy has covariance C + ``floor`` I on a grid of ``resolution``
-    nodes a
-    side, seen in one grey channel of ``size`` pixels a side by parallel rays.
+    """The problem: scenes with covariance C + floor I, seen in one gray channel by parallel rays.
+
+    Args:
+        scenes: their law.
+        camera: whose ring sees them.
+        count: scenes that the covariance is estimated from.
+        resolution: nodes along a side of the grid.
+        size: side of an image in px.
+        samples: on a ray.
+        floor: added to the variances of occupancy.
+        levels: noise levels of a run.
+        sigma_min, sigma_max: lowest and highest noise level.
+        seed: of the scenes.
     """
 
     scenes: Scenes = LAW_SCENES

@@ -20,13 +20,18 @@ Part = Literal["train", "test"]
 
 @dataclass(frozen=True)
 class World:
-    """Set a world of scenes and cameras.
+    """A world of scenes and cameras.
 
-    ``kind``: ``opaque`` (solid surfaces on white) or ``ink`` (line integrals, so that a volume of ink is
-    affine).
-    ``scenes``: their law; ``camera``: whose ring sees them. ``size``: of an image, ``samples`` on a ray.
-    ``train`` scenes are known to priors, ``test`` scenes only serve comparison; ``seed`` draws both.
-    ``unseen``: elevation in degrees of the views samples are judged in; by default the ring's own.
+    Args:
+        kind: ``opaque`` (solid surfaces on white) or ``ink`` (line integrals, so that a volume is affine).
+        scenes: their law.
+        camera: whose ring sees them.
+        size: side of an image in px.
+        samples: on a ray.
+        train: scenes that priors know.
+        test: scenes for comparison alone.
+        seed: of the scenes.
+        unseen: elevation in degrees of the views that samples are judged in; null: the ring's own.
     """
 
     kind: Literal["opaque", "ink"] = "opaque"

@@ -19,13 +19,18 @@ KINDS = 3
 
 @dataclass(frozen=True)
 class Scenes:
-    """Set the law of scenes.
+    """The law of scenes.
 
-    Object A is always on the +x side, B and C, where there are any, behind it on either side: ``distance``
-    from
-    the origin, each coordinate off by up to ``jitter``. Kinds (sphere, box, cylinder), sizes ``smallest`` to
-    ``largest`` and colours are drawn. ``counts``: chances of one, two and three objects. ``edge``: width of
-    the transition at a surface. ``shift``: everything is moved by up to that much in x and y.
+    Object A is always on the +x side, B and C, where there are any, behind it on either side. Kinds (sphere,
+    box, cylinder), sizes and colours are drawn.
+
+    Args:
+        distance: of objects from the origin.
+        jitter: by how much each coordinate is off at most.
+        smallest, largest: bounds of an object's size.
+        counts: chances of one, two and three objects.
+        edge: width of the transition at a surface.
+        shift: by how much everything is moved in x and y at most.
     """
 
     distance: NonNegative = 0.5

@@ -14,7 +14,11 @@ COLUMNS = ("age", "workclass", "fnlwgt", "education", "education-num", "marital-
 
 
 class Adult:
-    """Test file before training file, rows with ``?`` and the weight ``fnlwgt`` dropped: 45,222 x 98."""
+    """Test file before training file, rows with ``?`` and the weight ``fnlwgt`` dropped: 45,222 x 98.
+
+    Args:
+        root: folder of the files.
+    """
 
     def __init__(self, *, root: str = "data") -> None:
         self.root = root

@@ -17,7 +17,11 @@ CODING = {
 
 
 class Compas:
-    """ProPublica's filter, all charge descriptions one-hot: 6,167 rows, 401 features."""
+    """ProPublica's filter, all charge descriptions one-hot: 6,167 rows, 401 features.
+
+    Args:
+        root: folder of the files.
+    """
 
     def __init__(self, *, root: str = "data") -> None:
         self.root = root

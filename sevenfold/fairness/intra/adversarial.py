@@ -18,8 +18,14 @@ from sevenfold.seeding import seeded, torch_generator
 
 @dataclass(frozen=True)
 class Schedule:
-    """Say how long and how fast: ``epochs`` of ``critic`` and then ``actor`` steps on batches of
-    ``batch``.
+    """How long and how fast an adversarial training goes.
+
+    Args:
+        epochs: rounds of critic and then actor steps.
+        critic, actor: steps of an epoch.
+        batch: rows of a step.
+        lr_critic, lr_actor: step sizes of Adam.
+        check: actor steps between two looks at the objective.
     """
 
     epochs: Count = 8

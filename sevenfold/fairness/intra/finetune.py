@@ -24,9 +24,22 @@ from sevenfold.seeding import torch_generator
 
 @dataclass(frozen=True)
 class Sgd:
-    """How a descent goes: full batch up to ``batch`` rows, the threshold's objective looked at every
-    ``check``
-    steps; decisions are softened by a sigmoid of ``softness`` standard deviations of the base logits.
+    """How a descent goes.
+
+    Args:
+        lr: step size.
+        steps: how many.
+        momentum: of SGD.
+        clip: norm beyond which a gradient is shortened; infinity: never.
+        strength: weight of the bias in the loss.
+        batch: rows up to which a step sees all of them, and how many it sees beyond.
+        check: steps between two looks at the threshold's objective.
+        softness: width of the sigmoid that softens decisions, in standard deviations of the base logits.
+        balanced: whether both labels weigh the same in the loss.
+        optimizer: ``sgd`` or ``adam``.
+        anchor: weight of the squared distance to the base weights.
+        distill: weight of the cross-entropy to the base network's own probabilities.
+        multiplier: step size of the multiplier of an augmented Lagrangian; 0: a fixed strength.
     """
 
     lr: LearningRate = 0.05

@@ -43,6 +43,7 @@ class LayerWise(Method):
             ``floor`` instead.
         max_free: entries that are free, drawn at random.
         greedy: keep what a tensor gained while the next ones are searched (the paper: false).
+        floor: half the width of the box of a tensor that does not vary.
     """
 
     def __init__(

@@ -13,7 +13,11 @@ Floats = NDArray[np.float64]
 
 
 class Uniform:
-    """Uniform draws, ``batch`` at a time."""
+    """Uniform draws from the box.
+
+    Args:
+        batch: points at a time.
+    """
 
     def __init__(self, low: Floats, high: Floats, stream: Generator, *, batch: Count = 32) -> None:
         self.low, self.high, self.stream, self.batch = low, high, stream, batch
@@ -85,9 +89,11 @@ def expected_improvement(best: float, mean: Floats, deviation: Floats) -> Floats
 
 
 class CMAES:
-    """Covariance matrix adaptation (Hansen 2016), the covariance diagonal above ``full`` dimensions.
+    """Covariance matrix adaptation (Hansen 2016); variables are scaled by the box, points are clipped to it.
 
-    Variables are scaled by the box; the first step is ``sigma`` of its width; points are clipped to it.
+    Args:
+        sigma: first step, as a share of the box's width.
+        full: dimensions above which the covariance is diagonal.
     """
 
     def __init__(

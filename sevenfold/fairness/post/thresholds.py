@@ -29,7 +29,9 @@ class Scores(BaseEstimator):
 class FairlearnThresholds:
     """The best randomized thresholds by group: parity for SPD and EOD, equalized odds for the other measures.
 
-    ``relax`` allows a gap of epsilon (fairlearn's ``tol``) where fairlearn can: not for equalized odds.
+    Args:
+        relax: whether a gap of epsilon (fairlearn's ``tol``) is allowed where fairlearn can: not for
+            equalized odds.
     """
 
     def __init__(self, *, relax: bool = True) -> None:

@@ -18,13 +18,17 @@ WAVES = 2
 
 @dataclass(frozen=True)
 class MotionOptions:
-    """Size of the motion between two frames.
+    """Size of the motion between two frames; speeds are log-normal.
 
-    Speeds are log-normal: ``background`` and ``front`` are their medians in pixels per frame, ``spread`` the
-    standard deviation of their logarithm; they are capped at ``cap`` of the frame's side. Front layers add
-    the background's motion with probability ``follow``. ``turn`` (radians) and ``zoom`` are standard
-    deviations of rotation and relative growth per frame, which a layer has with probability ``affine``;
-    ``waves`` is the probability that it ripples.
+    Args:
+        background, front: median speed of that layer in px per frame.
+        spread: standard deviation of the speeds' logarithm.
+        cap: largest speed, as a share of the frame's side.
+        follow: probability that a front layer adds the background's motion.
+        turn: standard deviation of a layer's rotation per frame in radians.
+        zoom: standard deviation of a layer's relative growth per frame.
+        affine: probability that a layer turns and grows.
+        waves: probability that a layer ripples.
     """
 
     background: Scale = 1.5
