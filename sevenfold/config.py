@@ -24,7 +24,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from sevenfold.errors import ConfigError, one_line, shown, suggest
 from sevenfold.layers import expanded_size, keep_only, laid_over, merge, nested, overlay
 from sevenfold.ranges import Positive, Seed, inside, violations
-from sevenfold.tables import OneOf, component, locate, mark_of
+from sevenfold.tables import OneOf, OptionsOf, component, locate, mark_of
 from sevenfold.yaml_files import LARGEST, check_plain, parse_yaml, read_file
 
 __all__ = [
@@ -335,8 +335,9 @@ def check_components(annotation: Any, value: Any, key: str) -> None:
             table = mark.table()
             options = {option: inner for option, inner in value.items() if option != "name"}
             validate(named(table, value, key), options, key, table.given)
-    elif isinstance(value, Mapping) and value:
-        validate(locate(mark.target), value, key)
+    elif isinstance(value, Mapping) and isinstance(mark, OptionsOf):
+        if value:
+            validate(locate(mark.target), value, key)
     elif isinstance(value, str) and isinstance(mark, OneOf):
         component(mark.table(), value, key)
 

@@ -40,7 +40,7 @@ def option_lines(target: Callable[..., Any]) -> dict[str, str]:
     for owner in reversed(inspect.getmro(target)) if inspect.isclass(target) else (target,):
         texts = [owner.__doc__]
         if inspect.isclass(owner) and "__init__" in vars(owner):
-            texts.append(owner.__init__.__doc__)  # type: ignore[misc]
+            texts.append(owner.__init__.__doc__)
         for text in texts:
             lines |= dict(_entries(text or ""))
     return lines

@@ -64,7 +64,7 @@ def dispatch(command: Command, program: Path) -> int:
         from sevenfold.sweep import run_sweep
 
         settings = [*(f"--allow={package}" for package in command.allow), *command.settings]
-        return run_sweep(command.topic, settings, program, jobs=command.jobs, count=command.count)
+        return run_sweep(str(command.topic), settings, program, jobs=command.jobs, count=command.count)
     config = read_config(command)
     if command.print_config:
         if command.short:
@@ -90,7 +90,7 @@ def read_config(command: Command) -> dict[str, Any]:
     else:
         from sevenfold.checkpoint import carried_config
 
-        layers.append(carried_config(command.ckpt))
+        layers.append(carried_config(str(command.ckpt)))
     if command.verb not in (None, "check"):
         layers.append({"verb": command.verb})
     config = compose(layers, command.settings)

@@ -162,7 +162,9 @@ def mark_of(annotation: Any) -> OneOf | OptionsOf | None:
         if isinstance(mark, OneOf | OptionsOf):
             return mark
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        return next(filter(None, map(mark_of, typing.get_args(annotation))), None)
+        for member in typing.get_args(annotation):
+            if (mark := mark_of(member)) is not None:
+                return mark
     return None
 
 

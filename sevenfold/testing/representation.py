@@ -19,7 +19,7 @@ def check_representation(representation: Representation | type[Representation]) 
     >>> from sevenfold.diffreps.representations.siren import Siren
     >>> check_representation(Siren(size=6, width=8))
     """
-    made = representation() if isinstance(representation, type) else representation
+    made = representation() if isinstance(representation, type) else representation  # type: ignore[call-arg]
     run_checks(CHECKS, made.double())
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from sevenfold.errors import InputError
-from sevenfold.nas.spaces.base import Enumerable, Space
+from sevenfold.nas.spaces.base import Enumerable, Ints, Space
 from sevenfold.seeding import numpy_generator
 from sevenfold.testing.contract import Check, require, run_checks
 
@@ -80,7 +80,7 @@ def integer_types_mean_the_same(space: Space) -> None:
     """Rows of any integer type are the same architectures."""
     archs = space.sample(numpy_generator(0, "types"), 40)
     for dtype in (np.int64, np.uint8):
-        other = archs.astype(dtype)
+        other: Ints = archs.astype(dtype)
         require((space.keys(other) == space.keys(archs)).all(), f"{dtype.__name__} has other keys.")
         require(space.is_valid(other).all(), f"{dtype.__name__} is not valid.")
         require(space.to_strings(other) == space.to_strings(archs), f"{dtype.__name__} is written otherwise.")
@@ -121,7 +121,7 @@ def mistakes_are_refused(space: Space) -> None:
 def numbers_lead_back(space: Space) -> None:
     """Where architectures are numbered, the number of an architecture gives it back."""
     if isinstance(space, Enumerable):
-        numbers = numpy_generator(0, "numbers").integers(space.size, size=100)
+        numbers = numpy_generator(0, "numbers").integers(space.size or 1, size=100)
         require((space.index(space.archs(numbers)) == numbers).all(), "index(archs(i)) is not i.")
 
 

@@ -102,7 +102,7 @@ def report_needs_records_alone(make: Callable[[], Study[Any]], folder: Path) -> 
     def refuse(*_: object) -> Any:
         raise AssertionError("the report computes a piece or opens data")
 
-    study.run = study.check = refuse  # type: ignore[method-assign]
+    study.run = study.check = refuse  # type: ignore[method-assign, assignment]
     for part in (records, records[: max(1, len(records) // 2)]):
         report = study.report(part, records.folder)
         require(report.headline and len(report.headline[0]) <= 8, "The headline has no or over 8 columns.")

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import torch
 
-from sevenfold.config import ConfigError, below, build, prepare
+from sevenfold.config import ConfigError, Node, below, build, prepare
 from sevenfold.diffreps import METHODS, PRIORS, REPRESENTATIONS, SOURCES, VIEW_NOISES
 from sevenfold.diffreps.chunk import records_of, save
 from sevenfold.diffreps.methods.base import Method
@@ -39,7 +39,7 @@ from sevenfold.records import Record
 from sevenfold.seeding import stream_seed
 from sevenfold.study import Context, Piece, Report, Section
 
-POOL = {"pool": {"name": "pool"}}
+POOL: dict[str, Node | None] = {"pool": {"name": "pool"}}
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 Nodes = dict[str, Any]
 
