@@ -1,7 +1,9 @@
 """The command line of ``train.py``; standard library only, so that ``--help`` answers at once."""
 
 import argparse
+import importlib.util
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -63,6 +65,7 @@ def parse(argv: Sequence[str]) -> Command:
         is_setting = before not in ("--config", "--ckpt", "--only", "--allow") and _SETTING.match(word)
         is_topic = before == "describe" and "describe" not in rest[:-1]
         (settings if is_setting and not is_topic else rest).append(word)
+    complete()
     options = parser().parse_args(rest)
     if options.verb not in TOPICS and options.topic is not None:
         parser().error(f"'{options.verb}' takes no {options.topic!r}: use --config FILE")
@@ -88,6 +91,19 @@ def parse(argv: Sequence[str]) -> Command:
         options.json,
         options.short,
     )
+
+
+def complete() -> None:
+    """Answer a shell that asks for completions, where ``argcomplete`` is installed (extra ``completion``).
+
+    Switched on by ``eval "$(register-python-argcomplete sevenfold)"``. Completed are options, verbs, recipes
+    after ``--config``, tables after ``list``, and keys and names of components.
+    """
+    if "argcomplete" not in sys.modules and importlib.util.find_spec("argcomplete") is None:
+        return
+    from sevenfold.reference.completion import answer_shell
+
+    answer_shell(parser())
 
 
 def parser() -> argparse.ArgumentParser:

@@ -24,7 +24,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from sevenfold.errors import ConfigError, one_line, shown, suggest
 from sevenfold.layers import expanded_size, keep_only, laid_over, merge, nested, overlay
 from sevenfold.ranges import Positive, Seed, inside, violations
-from sevenfold.tables import OneOf, OptionsOf, component, locate, mark_of
+from sevenfold.tables import Node, OneOf, OptionsOf, component, locate, mark_of
 from sevenfold.yaml_files import LARGEST, check_plain, parse_yaml, read_file
 
 __all__ = [
@@ -49,8 +49,6 @@ __all__ = [
 Verb = Literal["fit", "validate", "test", "predict"]
 # Constructors of other libraries do not know ConfigError: whatever they raise is about their options.
 FOREIGN = ("pytorch_lightning", "torch", "torchmetrics")
-Node = dict[str, Any]
-"""A part of a configuration: plain values by option, a component's ``name`` among them."""
 
 
 @dataclasses.dataclass

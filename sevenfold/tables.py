@@ -16,6 +16,9 @@ from typing import Any
 
 from sevenfold.errors import ConfigError, one_line, shown, suggest
 
+Node = dict[str, Any]
+"""A part of a configuration: plain values by option, a component's ``name`` among them."""
+
 
 class ComponentTable(dict[str, str]):
     """Components of one kind: ``name -> "package.module:attribute"``.

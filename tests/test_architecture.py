@@ -14,9 +14,9 @@ from sevenfold.tables import ComponentTable
 
 ROOT = Path(__file__).resolve().parents[1]
 ADAPTERS = {"lightning_modules", "datamodules", "callbacks"}
-DOORS = {"main.py", "__main__.py", "load.py"}  # the command and the loader know all parts
+DOORS = {"main.py", "__main__.py", "loading.py"}  # the command and the loader know all parts
 FAMILIES = {"flow", "nas", "fairness", "diffreps"}
-DOORS = {"main.py", "load.py"}  # where the package is entered: they import the adapters inside functions
+DOORS = {"main.py", "loading.py"}  # where the package is entered: they import the adapters inside functions
 HEAVY = {"torch", "pytorch_lightning", "wandb", "torchvision", "torchmetrics", "numpy", "scipy", "sklearn"}
 
 

@@ -1,12 +1,18 @@
 """What the suite says about itself: lists, descriptions, whole configurations, the schema of files."""
 
 import json
+import os
 import random
+import re
 import string
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+import studies
 import yaml
 from jsonschema import Draft202012Validator
 
@@ -22,6 +28,7 @@ from sevenfold.reference.options import options
 from sevenfold.tables import TABLES, locate
 from sevenfold.yaml_files import parse_yaml
 
+ROOT = Path(__file__).resolve().parents[1]
 COMPONENTS = [(place, name) for place in TABLES for name in table(place)]
 FILES = sorted(path for path in folder().rglob("*.yaml") if "sweeps" not in path.parts)
 LATER = ["study.prior.path=absent", "study.source.path=absent", "model.weights=absent", "data.root=absent"]
@@ -224,3 +231,25 @@ def test_a_recipe_is_found_by_its_name() -> None:
 
 def test_the_schema_is_one_document() -> None:
     assert config_schema()["$defs"]["deq.solvers=anderson"]["properties"]["memory"]["description"]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("sevenfold li", "list"),
+        ("sevenfold --config flow/de", "flow/demo"),
+        ("sevenfold list deq.", "deq.solvers"),
+    ],
+)
+def test_a_shell_completes_verbs_recipes_and_tables(line: str, expected: str) -> None:
+    pytest.importorskip("argcomplete", reason="needs the extra completion (argcomplete)")
+    asked = {
+        "_ARGCOMPLETE": "1",
+        "COMP_LINE": line,
+        "COMP_POINT": str(len(line)),
+        "_ARGCOMPLETE_STDOUT_FILENAME": os.devnull,
+    }
+    with tempfile.NamedTemporaryFile("r") as answers:
+        environment = studies.environment(**asked) | {"_ARGCOMPLETE_STDOUT_FILENAME": answers.name}
+        subprocess.run([sys.executable, "-m", "sevenfold"], env=environment, check=True, cwd=ROOT)
+        assert expected in re.split(r"\s+|\x0b|\x0c", answers.read())

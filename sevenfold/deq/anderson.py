@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sevenfold.config import ConfigError
 from sevenfold.deq.base import Solver
 from sevenfold.deq.history import combine, inner
+from sevenfold.errors import ConfigError
 from sevenfold.ranges import AtLeastTwo, Growth, NonNegative, PositiveShare
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from sevenfold.config import ConfigError
+from sevenfold.errors import ConfigError
 from sevenfold.ranges import Limit, NonNegative, NonNegativeInt, Positive
 
 State = tuple[Tensor, ...]

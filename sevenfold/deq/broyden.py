@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from sevenfold.config import ConfigError
 from sevenfold.deq.base import Solver
 from sevenfold.deq.history import combine, inner
+from sevenfold.errors import ConfigError
 from sevenfold.ranges import Count, Growth, PositiveShare
 
 

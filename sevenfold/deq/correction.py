@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from sevenfold.config import ConfigError
+from sevenfold.errors import ConfigError
 from sevenfold.ranges import Count, Depth, PositiveShare
 
 

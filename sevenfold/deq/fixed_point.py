@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from sevenfold.config import ConfigError
 from sevenfold.deq.base import Solver
+from sevenfold.errors import ConfigError
 from sevenfold.ranges import PositiveShare
 
 

@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sevenfold.config import ConfigError
 from sevenfold.deq.base import Backward, Function, Solution, Solver, State, Status, Stop
 from sevenfold.deq.components import make_solver
 from sevenfold.deq.driver import solve
 from sevenfold.deq.nodes import SolverNode
 from sevenfold.deq.pull_back import pull_back
+from sevenfold.errors import ConfigError
 from sevenfold.ranges import Count, NonNegative
 
 logger = logging.getLogger(__name__)

@@ -8,13 +8,13 @@ from typing import Literal
 import torch
 from torch import nn
 
-from sevenfold.config import ConfigError
 from sevenfold.deq.base import Backward, Function, Measure, Solution, Solver, State, Stop
 from sevenfold.deq.components import make_backward, make_solver
 from sevenfold.deq.correction import Correction
 from sevenfold.deq.driver import solve
 from sevenfold.deq.nodes import BackwardNode, SolverNode
 from sevenfold.deq.phantom import Phantom
+from sevenfold.errors import ConfigError
 from sevenfold.ranges import Count
 
 Corrected = tuple[list[State], Solution]

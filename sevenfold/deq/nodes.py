@@ -2,8 +2,7 @@
 
 from typing import Annotated
 
-from sevenfold.config import Node
-from sevenfold.tables import OneOf
+from sevenfold.tables import Node, OneOf
 
 SolverNode = Annotated[Node, OneOf("sevenfold.deq:SOLVERS")]
 """A solver and its options: ``{"name": "anderson", "memory": 6}``."""

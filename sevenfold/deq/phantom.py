@@ -4,8 +4,8 @@ from typing import Literal
 
 import torch
 
-from sevenfold.config import ConfigError
 from sevenfold.deq.base import Backward, Function, State
+from sevenfold.errors import ConfigError
 from sevenfold.ranges import Depth, PositiveShare
 
 

@@ -12,7 +12,7 @@ import yaml
 from pytorch_lightning.tuner import Tuner
 
 from lightning_modules import MODELS
-from sevenfold.load import load
+from sevenfold.loading import load
 from train import main
 
 pytestmark = pytest.mark.filterwarnings(

@@ -11,7 +11,7 @@ from lightning_modules.flow import FlowModule
 from lightning_modules.nas_predictor import NASPredictor
 from lightning_modules.tabular import ImageClassifier
 from sevenfold.errors import InputError
-from sevenfold.load import load
+from sevenfold.loading import load
 
 NETWORK = library.SMALL["flow"]["network"]
 

@@ -22,7 +22,7 @@ from lightning_modules.study import StudyModule
 from sevenfold.config import ConfigError, build
 from sevenfold.errors import InputError
 from sevenfold.fairness.training import new_network
-from sevenfold.load import load
+from sevenfold.loading import load
 from sevenfold.studies import STUDIES
 from train import main
 
