@@ -1,0 +1,77 @@
+"""The wheel alone, in an environment of its own: lists, describes, trains, loads."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import studies
+
+ROOT = Path(__file__).resolve().parents[1]
+TINY = [
+    "data.workers=0",
+    "data.evaluation={size: 64, val_pairs: 1, test_pairs: 1}",
+    "data.crop=64",
+    "data.train_pairs=2",
+    "model.training.iterations=[2]",
+    "model.evaluation={iterations: 2, budgets: []}",
+    "trainer.accelerator=cpu",
+    "callbacks.progress=null",
+]
+ONE_STEP = ["trainer.max_epochs=1", "trainer.limit_train_batches=1", "trainer.limit_val_batches=1"]
+USE = """
+import torch, sevenfold
+model = sevenfold.load("runs/flow_demo/version_0")
+flow = model.estimate(torch.rand(3, 64, 64), torch.rand(3, 64, 64))
+assert flow.shape[-3:] == (2, 64, 64) and model.config["name"] == "flow_demo"
+assert "site-packages" in sevenfold.__file__, sevenfold.__file__
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel."""
+    folder = tmp_path_factory.mktemp("wheel")
+    shutil.copytree(ROOT, source := folder / "source", ignore=shutil.ignore_patterns(".*", "build", "runs"))
+    command = [
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        str(folder),
+        str(source),
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    return next(folder.glob("*.whl"))
+
+
+@pytest.mark.slow
+def test_the_wheel_alone_lists_describes_trains_and_loads(wheel: Path, tmp_path: Path) -> None:
+    uv = Path(sys.executable).with_name("uv")
+    if not uv.is_file():
+        pytest.skip("uv, which the Makefile installs, is not in this environment")
+    subprocess.run(
+        [uv, "venv", "--python", sys.executable, tmp_path / "env"], check=True, capture_output=True
+    )
+    python, program = tmp_path / "env/bin/python", tmp_path / "env/bin/sevenfold"
+    install = [uv, "pip", "install", "--python", python, wheel]
+    subprocess.run(install, check=True, capture_output=True)
+
+    def run(*words: object) -> str:
+        done = subprocess.run(
+            list(map(str, words)), cwd=tmp_path, capture_output=True, text=True, env=studies.environment()
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    assert "deq.solvers" in run(program, "list") and "flow/demo" in run(program, "list", "recipes")
+    assert "damping" in run(program, "describe", "deq.solvers=fixed_point")
+    assert "run folder" in run(
+        program, "fit", "--config", "flow/demo", "trainer.fast_dev_run=true", *SMALL[5:]
+    )
+    shutil.rmtree(tmp_path / "runs")
+    run(program, "fit", "--config", "flow/demo", *SMALL)
+    run(python, "-c", USE)
