@@ -53,7 +53,7 @@ SAMPLES = {
 }
 COINS = {
     "study": {"name": "strangers.parts:Coins", "trials": 3},
-    "executor": {"name": "processes", "workers": 2},
+    "executor": {"name": "here"},
 }
 RECIPES: dict[str, dict[str, Any]] = {"flow": FLOW, "search": SEARCH, "samples": SAMPLES, "coins": COINS}
 
@@ -133,7 +133,15 @@ def test_a_sweep_and_workers_take_the_permission_along(place: Path) -> None:
         "method": "grid",
         "metric": {"name": "coin/heads/mean", "goal": "maximize"},
         "parameters": {"study.chance": {"values": [0.1, 0.9]}},
-        "command": ["${env}", "${interpreter}", "${program}", "--config", "coins.yaml", "${args}"],
+        "command": [
+            "${env}",
+            "${interpreter}",
+            "${program}",
+            "--config",
+            "coins.yaml",
+            "executor.name=processes",
+            "${args}",
+        ],
     }
     (place / "sweep.yaml").write_text(yaml.safe_dump(sweep))
     words = [str(ROOT / "train.py"), "sweep", "--allow", "strangers", "sweep.yaml", "callbacks.progress=null"]

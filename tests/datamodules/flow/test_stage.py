@@ -199,7 +199,7 @@ def test_evaluation_sets_can_be_chosen(trees):
     module = data(trees, "things", evaluate_on=["sintel_final"])
     module.setup("validate")
     assert {batch["dataset"][0] for batch in module.val_dataloader()} == {"sintel_final"}
-    with pytest.raises(ConfigError, match="evaluate_on: 'sintel' is no data set. Did you mean 'sintel_"):
+    with pytest.raises(ConfigError, match="evaluate_on.*: 'sintel' is not known. Did you mean 'sintel_"):
         data(trees, evaluate_on=["sintel"])
 
 
