@@ -66,7 +66,7 @@ def parse(argv: Sequence[str]) -> Command:
         is_topic = before == "describe" and "describe" not in rest[:-1]
         (settings if is_setting and not is_topic else rest).append(word)
     complete()
-    options = parser().parse_args(rest)
+    options = parser().parse_intermixed_args(rest)
     if options.verb not in TOPICS and options.topic is not None:
         parser().error(f"'{options.verb}' takes no {options.topic!r}: use --config FILE")
     if options.verb in ("sweep", "describe") and options.topic is None:
