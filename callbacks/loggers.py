@@ -12,9 +12,10 @@ from typing import Literal, TypedDict
 from pytorch_lightning.loggers import CSVLogger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
-from callbacks.run_identity import Config, amend_identity, read_identity
+from callbacks.run_identity import Config
 from sevenfold.config import ConfigError
 from sevenfold.ranges import Count
+from sevenfold.run_files import amend_identity, read_identity
 
 
 class Run(TypedDict):

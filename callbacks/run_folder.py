@@ -2,13 +2,11 @@
 
 import json
 import platform
-import random
 import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 import yaml
@@ -17,6 +15,7 @@ from lightning_fabric.utilities.types import _Stateful as Stateful
 from sevenfold.checkpoint import Checkpoint
 from sevenfold.config import Node
 from sevenfold.files import write_text
+from sevenfold.random_state import random_state, set_random_state
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "omegaconf", "wandb", "fairlearn",
             "numpy", "scipy", "scikit-learn")  # fmt: skip
@@ -78,29 +77,6 @@ def _loaders(trainer: pl.Trainer) -> list[Stateful]:
     loaders = trainer.train_dataloader
     several = loaders if isinstance(loaders, list | tuple) else [loaders]
     return [loader for loader in several if isinstance(loader, Stateful)]
-
-
-def random_state() -> Checkpoint:
-    """Return the state of all global random numbers as tensors and plain values."""
-    kind, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002
-    version, internal, gauss = random.getstate()
-    return {
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        "numpy": [str(kind), torch.from_numpy(keys.astype(np.int64)), *rest],
-        "python": [version, list(internal), gauss],
-    }
-
-
-def set_random_state(state: Checkpoint) -> None:
-    """Set the state of all global random numbers."""
-    torch.set_rng_state(state["torch"].cpu())
-    if len(state["cuda"]) == torch.cuda.device_count() and state["cuda"]:
-        torch.cuda.set_rng_state_all([value.cpu() for value in state["cuda"]])
-    kind, keys, *rest = state["numpy"]
-    np.random.set_state((kind, keys.cpu().numpy().astype(np.uint32), *rest))  # noqa: NPY002
-    version, internal, gauss = state["python"]
-    random.setstate((version, tuple(internal), gauss))
 
 
 def environment(trainer: pl.Trainer) -> dict[str, object]:

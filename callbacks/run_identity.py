@@ -1,6 +1,5 @@
 """Which folder a run gets: a new one, or that of an interrupted run of the same configuration."""
 
-import hashlib
 import json
 import os
 import socket
@@ -15,6 +14,7 @@ from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElastic
 from sevenfold.config import Node
 from sevenfold.errors import InputError
 from sevenfold.files import write_text
+from sevenfold.run_files import configuration_hash, finished, number_of, read_identity, versions
 from sevenfold.run_lock import RunLock, alone, is_live
 
 INHERITED = "SEVENFOLD_RUN_FOLDER"
@@ -76,7 +76,7 @@ def _claim(config: Config, resume: Resume, shard: tuple[int, int]) -> Claim:
     root.mkdir(parents=True, exist_ok=True)
     lock_name = "run.lock" if shard == (1, 1) else f"shard_{shard[0]}.lock"
     with alone(root / ".choosing"):
-        for folder in reversed(_versions(root)):
+        for folder in reversed(versions(root)):
             if not _matches(folder, config, resume, shard):
                 continue
             lock = RunLock(folder / lock_name)
@@ -84,7 +84,7 @@ def _claim(config: Config, resume: Resume, shard: tuple[int, int]) -> Claim:
                 return Claim(folder, lock, True)
         if resume == "must":
             raise nothing
-        numbers = [_number(folder) for folder in _versions(root)]
+        numbers = [number_of(folder) for folder in versions(root)]
         folder = root / f"version_{max(numbers, default=-1) + 1}"
         folder.mkdir()
         lock = RunLock(folder / lock_name)
@@ -98,7 +98,7 @@ def _matches(folder: Path, config: Config, resume: Resume, shard: tuple[int, int
     run = read_identity(folder)
     if run.get("configuration") != configuration_hash(config) or run.get("shards") != shard[1]:
         return False
-    if _finished(folder) or (shard == (1, 1) and is_live(folder / "run.lock")):
+    if finished(folder) or (shard == (1, 1) and is_live(folder / "run.lock")):
         return False
     return "study" in config or resume != "no" or _requeued(run)
 
@@ -122,42 +122,6 @@ def _identity(config: Config, shard: tuple[int, int]) -> Config:
         "shards": shard[1],
         "slurm": _slurm(),
     }
-
-
-def configuration_hash(config: Config) -> str:
-    """Return what tells configurations apart; where a run is written is no part of it."""
-    rest = {key: value for key, value in config.items() if key not in ("output_dir", "executor", "logger")}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
-def read_identity(folder: Path) -> Config:
-    """Return the content of a folder's ``run.json``; empty where there is none or it is damaged."""
-    try:
-        content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def amend_identity(folder: Path, **facts: str) -> None:
-    """Add facts to a folder's ``run.json``, such as the id of a tracker's run."""
-    write_text(folder / "run.json", json.dumps({**read_identity(folder), **facts}, indent=2) + "\n")
-
-
-def _finished(folder: Path) -> bool:
-    try:
-        return bool(json.loads((folder / "results.json").read_text())["status"] == "finished")
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
-def _versions(root: Path) -> list[Path]:
-    folders = [path for path in root.glob("version_*") if path.name.removeprefix("version_").isdigit()]
-    return sorted(folders, key=_number)
-
-
-def _number(folder: Path) -> int:
-    return int(folder.name.removeprefix("version_"))
 
 
 def discard(claim: Claim) -> None:

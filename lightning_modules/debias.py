@@ -1,6 +1,7 @@
 """Debiasing as a Lightning module: the study, and one network that is made fair and decides."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Self
 
 import torch
@@ -12,9 +13,10 @@ from sevenfold.checkpoint import Checkpoint
 from sevenfold.config import ConfigError
 from sevenfold.errors import InputError
 from sevenfold.executors.base import Executor
+from sevenfold.export import write_program
 from sevenfold.fairness import METHODS, POSTPROCESSORS
 from sevenfold.fairness.debiaser import Debiaser
-from sevenfold.fairness.network import Logits, TabularNet, sizes
+from sevenfold.fairness.network import Decisions, Logits, TabularNet, sizes
 from sevenfold.fairness.studies.debias import DebiasStudy
 from sevenfold.ranges import Seed
 
@@ -109,6 +111,13 @@ class DebiasModule(StudyModule):
         if self.network is None:
             raise ConfigError("network", "is missing: call debias() first, or give one to the constructor")
         return (self.network.eval()(x).double() > self.threshold).long()
+
+    def export(self, path: str | Path, *, example: Numbers | None = None) -> Path:
+        """Write the decisions about any number of rows as a program; ``example`` is some rows."""
+        if self.network is None:
+            raise ConfigError("network", "is missing: call debias() first, or give one to the constructor")
+        decisions = Decisions(self.network, self.threshold)
+        return write_program(decisions, (decisions.example(example),), path, any_number=True)
 
     def decide(self, rows: Numbers) -> Tensor:
         """Return decisions (n,) about rows (n, ...) of NumPy, pandas, torch or lists."""

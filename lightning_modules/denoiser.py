@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, ClassVar
 
 import torch
@@ -26,10 +27,11 @@ from sevenfold.diffreps.denoising import (
 )
 from sevenfold.diffreps.noise_table import NoiseTable, Prediction
 from sevenfold.diffreps.priors.base import UNCONDITIONAL, Condition
-from sevenfold.diffreps.priors.network import NetworkPrior
+from sevenfold.diffreps.priors.network import Denoise, NetworkPrior
 from sevenfold.diffreps.sources import Images
 from sevenfold.errors import InputError
 from sevenfold.exchange import required
+from sevenfold.export import write_program
 from sevenfold.ranges import Seed, ShareBelowOne
 from sevenfold.seeding import torch_generator
 from sevenfold.tables import OneOf
@@ -129,6 +131,11 @@ class DenoiserTrainer(Loadable):
         asked = torch.full((len(z),), UNCONDITIONAL) if labels is None else tensor(labels, "labels").long()
         with torch.no_grad():
             return self.prior().denoise(z, level, Condition(asked.to(z.device)))
+
+    def export(self, path: str | Path, *, batch: int = 1) -> Path:
+        """Write :meth:`forward` as a program of x (batch, C, H, W), sigma (batch,) and labels (batch,)."""
+        x, none = torch.zeros(batch, *required(self.picture, self).shape), torch.full((batch,), UNCONDITIONAL)
+        return write_program(Denoise(self.prior()), (x, torch.ones(batch), none), path)
 
     def predict_step(self, batch: Sequence[Tensor], batch_idx: int, dataloader_idx: int = 0) -> Tensor:
         """Return clean images for batches ``(x, sigma)`` or ``(x, sigma, labels)`` of a plain loader."""

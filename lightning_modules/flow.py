@@ -1,6 +1,7 @@
 """Train and evaluate optical-flow networks."""
 
 import math
+from pathlib import Path
 from typing import Annotated, ClassVar
 
 import torch
@@ -12,12 +13,14 @@ from sevenfold.arrays import Numbers
 from sevenfold.checkpoint import Checkpoint
 from sevenfold.config import ConfigError, Node, build
 from sevenfold.deq.jacobian import jacobian_penalty
+from sevenfold.export import write_program
 from sevenfold.flow import NETWORKS
 from sevenfold.flow.batch import FlowBatch, FlowPrediction, complete, image_pair
 from sevenfold.flow.checkpoints import load_weights
 from sevenfold.flow.losses import sequence_loss
 from sevenfold.flow.options import Evaluation, Optim, Training
 from sevenfold.flow.padding import Amounts, pad, unpad
+from sevenfold.flow.program import FlowProgram
 from sevenfold.flow.scores import Scores
 from sevenfold.flow.training import StaleStart, draw_iterations, measures, rate_factor
 from sevenfold.flow.video import Carry, Video
@@ -93,6 +96,26 @@ class FlowModule(Loadable):
             return unpad(self.network(first, second, iterations=steps).flows[-1], added)
 
     forward = estimate
+
+    def export(
+        self,
+        path: str | Path,
+        *,
+        size: tuple[int, int] = (384, 512),
+        iterations: int | None = None,
+        batch: int = 1,
+    ) -> Path:
+        """Write the estimator for pairs (batch, 3, *size) as a program of a fixed number of steps of f.
+
+        Args:
+            path: the file.
+            size: height and width of the pictures.
+            iterations: steps of f; by default those of an evaluation. DEQ-Flow takes them as plain steps.
+            batch: pairs at a time.
+        """
+        steps = self.evaluation.iterations if iterations is None else iterations
+        program = FlowProgram(self.network, steps)
+        return write_program(program, program.examples(batch, size), path)
 
     def convert_batch(self, batch: object) -> FlowBatch:
         """Complete a batch of a plain loader."""

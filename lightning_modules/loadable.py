@@ -140,6 +140,13 @@ class Loadable(Recorded, pl.LightningModule):
         except RuntimeError as error:  # of another shape
             raise InputError(f"'{path}' is a checkpoint of another model: {one_line(error)}") from None
 
+    def export(self, path: str | Path) -> Path:
+        """Write what this module predicts as a tensor program, for ``torch.export.load(path).module()``.
+
+        Returns the file's path. Raises ``InputError`` where predictions are no computation of tensors.
+        """
+        raise InputError(f"{type(self).__name__} computes more than tensors and cannot be exported")
+
 
 def module_class(name: str) -> type[Loadable]:
     """Return the class that checkpoints call ``name``; one's own must be of an allowed package."""

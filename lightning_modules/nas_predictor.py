@@ -1,5 +1,6 @@
 """Train predictors of architectures' accuracy."""
 
+from pathlib import Path
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -10,7 +11,9 @@ from torch import Tensor
 from lightning_modules.loadable import Loadable
 from sevenfold.config import ConfigError, Node, build
 from sevenfold.exchange import required
+from sevenfold.export import write_program
 from sevenfold.nas.predictors import PREDICTORS
+from sevenfold.nas.predictors.base import EnsembleMean
 from sevenfold.nas.predictors.batch import CellBatch, CellFacts, complete
 from sevenfold.nas.predictors.sample import encode
 from sevenfold.nas.predictors.scores import score
@@ -92,8 +95,13 @@ class NASPredictor(Loadable):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the predicted errors (n,) of encoded cells (n, features)."""
-        mean: Tensor = self.predictor(x.expand(self.members, *x.shape)).mean(0)
+        mean: Tensor = EnsembleMean(self.predictor)(x)
         return mean
+
+    def export(self, path: str | Path) -> Path:
+        """Write :meth:`forward` as a program, for any number of encoded cells."""
+        x = encode(self.space, self.space.sample(numpy_generator(0, "example"), 1), self.encoding)
+        return write_program(EnsembleMean(self.predictor), (x,), path, any_number=True)
 
     def predict_step(self, batch: object, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
         """Return the predicted errors of a plain loader's cells, ``archs`` or ``(archs, ...)``."""

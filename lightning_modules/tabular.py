@@ -1,5 +1,6 @@
 """Base classifiers of the debiasing family: the paper's tabular network, a residual network for images."""
 
+from pathlib import Path
 from typing import ClassVar, Literal, cast
 
 import torch
@@ -11,6 +12,7 @@ from lightning_modules.loadable import Loadable
 from sevenfold.arrays import Numbers
 from sevenfold.checkpoint import Checkpoint
 from sevenfold.errors import InputError
+from sevenfold.export import write_program
 from sevenfold.fairness.batch import AttributeBatch, InputFacts, RowBatch, complete, parts_of
 from sevenfold.fairness.classifiers import Kind, OfPictures, OfRows
 from sevenfold.fairness.metrics import GroupConfusion
@@ -100,6 +102,12 @@ class BinaryClassifier(Loadable):
             raise InputError(f"{type(self).__name__} has no network yet: train it, or load a trained one")
         with predicting(self):
             return self.predict_step(self.place(self.inputs(rows)), 0)
+
+    def export(self, path: str | Path) -> Path:
+        """Write the network as a program from any number of inputs (n, ...) to logits (n,)."""
+        if self.network is None or self.facts is None:
+            raise InputError(f"{type(self).__name__} has no network yet: train it, or load a trained one")
+        return write_program(self.network, (self.facts.example[None].float(),), path, any_number=True)
 
     def predict_step(self, x: Tensor, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
         """Return decisions (n,)."""
@@ -213,3 +221,8 @@ class ImageClassifier(BinaryClassifier):
         kind = OfPictures(weights=weights, seed=seed_model)
         super().__init__(kind, training, objective)
         self.initial = kind.network
+
+    def export(self, path: str | Path, *, size: tuple[int, int] = (224, 224)) -> Path:
+        """Write the network as a program from standardized pictures (n, 3, *size) to logits (n,)."""
+        self.prepare_for(InputFacts(torch.zeros(3, *size)))
+        return super().export(path)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from studies import settings as study_settings
 
-from callbacks.run_identity import read_identity
+from sevenfold.run_files import read_identity
 from train import main
 
 ROOT = Path(__file__).resolve().parents[1]

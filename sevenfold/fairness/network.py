@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sevenfold.arrays import tensor
 from sevenfold.errors import InputError
 from sevenfold.seeding import seeded
 
@@ -125,6 +126,29 @@ class Logits(nn.Module):
         if self.output == "probability" or (self.output == "auto" and self.ends_in_sigmoid):
             return torch.logit(flat, eps=1e-7)
         return flat
+
+
+class Decisions(nn.Module):
+    """Decisions of a network with one logit a row: 1 where the logit is above the threshold."""
+
+    def __init__(self, network: nn.Module, threshold: Tensor) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("threshold", threshold)
+
+    def example(self, rows: Any = None) -> Tensor:
+        """Return rows as float32; without any, one of zeros, which the paper's network alone can tell."""
+        inner = self.network.module if isinstance(self.network, Logits) else self.network
+        known = sizes(inner)
+        if rows is None and known is None:
+            raise InputError("a network of your own needs example=: some rows that it can decide about")
+        return (
+            torch.zeros(1, known["features"]) if rows is None and known else tensor(rows, "example").float()
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return decisions (n,)."""
+        return (self.network(x).double() > self.threshold).long()
 
 
 def resnet18(seed: int, weights: str | None = None) -> nn.Module:

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from callbacks.run_identity import INHERITED, RESUMED, SLURM, Resume, choose_folder, discard, read_identity
+from callbacks.run_identity import INHERITED, RESUMED, SLURM, Resume, choose_folder, discard
 from sevenfold.errors import InputError
 from sevenfold.results import Results
+from sevenfold.run_files import read_identity
 from sevenfold.run_lock import RunLock, is_live
 
 ROOT = Path(__file__).resolve().parents[2]

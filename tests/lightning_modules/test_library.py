@@ -119,3 +119,12 @@ def test_the_rate_finder_reaches_the_optimizer(name: str, tmp_path: Path) -> Non
         for group in again.optimizers[0].param_groups
     }
     assert rates == {0.0123}
+
+
+def test_the_batch_size_finder_reaches_the_data(name: str, tmp_path: Path) -> None:
+    module, data = library.parts(name)
+    trainer = library.trainer(tmp_path, limit_val_batches=0)
+    found = Tuner(trainer).scale_batch_size(
+        module, datamodule=data, init_val=2, max_trials=2, steps_per_trial=1
+    )
+    assert found == data.batch_size

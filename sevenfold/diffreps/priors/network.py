@@ -65,6 +65,18 @@ class NetworkPrior(Prior):
         return denoised(output, z, level, self.prediction)
 
 
+class Denoise(nn.Module):
+    """A prior as a function of tensors: noisy images, noise levels and labels to clean images."""
+
+    def __init__(self, prior: NetworkPrior) -> None:
+        super().__init__()
+        self.prior = prior
+
+    def forward(self, x: Tensor, sigma: Tensor, labels: Tensor) -> Tensor:
+        """Return E[x0 | x0 + sigma e = x] (N, C, H, W); ``labels`` (N,) are -1 for none."""
+        return self.prior.denoise(x, sigma, Condition(labels))
+
+
 def state_dict(
     *,
     path: str,

@@ -61,3 +61,16 @@ def weight(copies: int, ins: int, outs: int) -> nn.Parameter:
 def bias(copies: int, outs: int) -> nn.Parameter:
     """Return a stack of zero biases, (copies, 1, outs)."""
     return nn.Parameter(torch.zeros(copies, 1, outs))
+
+
+class EnsembleMean(nn.Module):
+    """The mean prediction of one ensemble, all copies of a predictor, for encoded cells (n, d)."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        super().__init__()
+        self.predictor = predictor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return predictions (n,)."""
+        mean: Tensor = self.predictor(x.expand(self.predictor.copies, *x.shape)).mean(0)
+        return mean
