@@ -100,7 +100,7 @@ def measure() -> dict[str, tuple[float, float]]:
         "function lines, 90th percentile": (functions[int(0.9 * (len(functions) - 1))], 45),
         "function lines, largest": (functions[-1], 100),
         "longest *_step of a module": (longest_steps(files("lightning_modules")), 32),
-        "adapter lines": (sum(len(path.read_text().splitlines()) for path in files(*ADAPTERS)), 4300),
+        "adapter lines": (sum(len(path.read_text().splitlines()) for path in files(*ADAPTERS)), 4200),
         "8-line windows in more than one file, %": (round(100 * duplicated(code), 2), 3),
         "public names without docstring": (len(undocumented(code)), 0),
         "signatures in sevenfold without annotations": (len(unannotated(core)), 0),

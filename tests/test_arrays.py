@@ -1,4 +1,4 @@
-"""Conversions at the door: NumPy, pandas, lists and torch give the same tensors; what is wrong is one line."""
+"""Conversions of inputs: NumPy, pandas, lists and torch give the same tensors; mistakes are one line."""
 
 from typing import Any
 
@@ -77,7 +77,8 @@ WANTED = torch.from_numpy(BYTES).permute(0, 3, 1, 2) / 255
 @pytest.mark.parametrize(
     "values",
     [
-        BYTES, BYTES.astype(np.int64), BYTES / 255, torch.from_numpy(BYTES), list(BYTES), WANTED, WANTED.double(),
+        BYTES, BYTES.astype(np.int64), BYTES / 255, torch.from_numpy(BYTES), list(BYTES), WANTED,
+        WANTED.double(),
         BYTES.transpose(0, 3, 1, 2), (BYTES / 255).transpose(0, 3, 1, 2).astype(np.float32),
         [Image.fromarray(picture) for picture in BYTES],
     ],
