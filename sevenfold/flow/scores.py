@@ -95,7 +95,9 @@ class Scores:
                 if single:
                     add(f"reference/{stage}/{pair}/zero_flow_epe", error, zero, dataset=dataset, pair=pair)
                 if dataset.startswith("sintel"):  # DATASET/SCENE/frame_NNNN
-                    add(f"{stage}/{pair.rpartition('/')[0]}/epe", error, flow[i : i + 1])
+                    scene = pair.rpartition("/")[0]
+                    add(f"{stage}/{scene}/epe", error, flow[i : i + 1])
+                    add(f"reference/{stage}/{scene}/zero_flow_epe", error, zero)
             for name, metric in BENCHMARKS.get(dataset, {}).items():
                 add(f"{stage}/{dataset}/{name}", metric, flow[i : i + 1])
 

@@ -31,7 +31,7 @@ def run(folder: Path, *arguments: str) -> None:
 def test_check_11_two_processes_score_as_one(tmp_path: Path) -> None:
     root = flow_trees.every_set(tmp_path / "data")
     flow_trees.kitti(root, 3)  # 11 pairs: an odd number, of several sets
-    common = ["test", "--config", str(ROOT / "configs/flow/deq_b_things.yaml"), f"data.root={root}"]
+    common = ["test", "--untrained", "--config", str(ROOT / "configs/flow/deq_b_things.yaml"), f"data.root={root}"]
     run(tmp_path, *common, "name=one")
     run(tmp_path, *common, "name=two", "trainer.devices=2", "trainer.strategy=ddp")
     one, two = (
@@ -51,7 +51,7 @@ def test_two_processes_predict_as_one_and_keep_sequences_whole(tmp_path: Path) -
 
     flow_trees.sintel(tmp_path / "data")
     configs = [f"--config={ROOT}/configs/flow/{name}.yaml" for name in ("demo", "submit_sintel")]
-    common = ["predict", *configs, f"data.root={tmp_path}/data/Sintel/test"]
+    common = ["predict", "--untrained", *configs, f"data.root={tmp_path}/data/Sintel/test"]
     run(tmp_path, *common, "name=one")
     run(tmp_path, *common, "name=two", "trainer.devices=2", "trainer.strategy=ddp")
     one, two = (tmp_path / name / "version_0" for name in ("one", "two"))
