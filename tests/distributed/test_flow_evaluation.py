@@ -31,7 +31,13 @@ def run(folder: Path, *arguments: str) -> None:
 def test_check_11_two_processes_score_as_one(tmp_path: Path) -> None:
     root = flow_trees.every_set(tmp_path / "data")
     flow_trees.kitti(root, 3)  # 11 pairs: an odd number, of several sets
-    common = ["test", "--untrained", "--config", str(ROOT / "configs/flow/deq_b_things.yaml"), f"data.root={root}"]
+    common = [
+        "test",
+        "--untrained",
+        "--config",
+        str(ROOT / "configs/flow/deq_b_things.yaml"),
+        f"data.root={root}",
+    ]
     run(tmp_path, *common, "name=one")
     run(tmp_path, *common, "name=two", "trainer.devices=2", "trainer.strategy=ddp")
     one, two = (
