@@ -175,6 +175,7 @@ class Study(Recorded, ABC, Generic[P]):
 
         self.check()
         place = Path(folder) if folder is not None else Path(tempfile.mkdtemp(prefix="sevenfold-"))
+        place.mkdir(parents=True, exist_ok=True)
         files = RecordFiles(place, timing=self.timing)
         done = files.keys()
         executor = executor or Here()

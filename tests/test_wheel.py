@@ -14,8 +14,8 @@ TINY = [
     "data.evaluation={size: 64, val_pairs: 1, test_pairs: 1}",
     "data.crop=64",
     "data.train_pairs=2",
-    "model.training.iterations=[2]",
-    "model.evaluation={iterations: 2, budgets: []}",
+    "model.training.iterations=[3]",
+    "model.evaluation={iterations: 3, budgets: []}",
     "trainer.accelerator=cpu",
     "callbacks.progress=null",
 ]

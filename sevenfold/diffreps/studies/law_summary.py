@@ -92,7 +92,8 @@ def _draw_rounds(axes: Any, ring: Mapping[str, Record]) -> None:
         if len(points) > 1:
             label = kind.replace("_", " ")
             axes.plot(*np.array(points).T, "o-", color=f"C{i}", label=label, ms=4)
-    axes.axhline(ring["product_of_views"]["total"], color="gray", ls=":", label="product of views")
+    if "product_of_views" in ring:  # not in a report of some records
+        axes.axhline(ring["product_of_views"]["total"], color="gray", ls=":", label="product of views")
     axes.set(xlabel="rounds of resampling", title="resampling, first ring, Heun")
 
 
