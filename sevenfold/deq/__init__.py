@@ -56,9 +56,7 @@ _PUBLIC = {
     "spectral_radius": "sevenfold.deq.jacobian:spectral_radius",
 }
 __all__ = [
-    "BACKWARDS",
     "DEQ",
-    "SOLVERS",
     "Anderson",
     "Broyden",
     "Correction",

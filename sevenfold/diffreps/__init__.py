@@ -5,7 +5,24 @@ moves parameters so that they render a target (``SOLVERS``), noise of views stay
 (``VIEW_NOISES``), and a method puts them together (``METHODS``). Nothing heavy is imported here.
 """
 
+from typing import TYPE_CHECKING
+
+from sevenfold.lazy import lazy
 from sevenfold.tables import ComponentTable
+
+if TYPE_CHECKING:
+    from sevenfold.diffreps.methods.distill import SDS
+    from sevenfold.diffreps.methods.pullback import Pullback
+    from sevenfold.diffreps.methods.reference import Reference
+    from sevenfold.diffreps.noise_table import NoiseTable
+    from sevenfold.diffreps.priors.fitted import gmm
+    from sevenfold.diffreps.priors.network import NetworkPrior
+    from sevenfold.diffreps.representations.pixels import Pixels
+    from sevenfold.diffreps.representations.siren import Siren
+    from sevenfold.diffreps.sources import digits
+    from sevenfold.diffreps.studies.samples import SamplesStudy
+    from sevenfold.diffreps.task import make_task
+    from sevenfold.diffreps.view_noise import Pool
 
 PRIORS = ComponentTable(
     {
@@ -114,3 +131,33 @@ NETWORKS = ComponentTable(
     holds="denoising networks",
     extras={"diffusers_unet": "diffrep"},
 )
+
+_PUBLIC = {
+    "NetworkPrior": "sevenfold.diffreps.priors.network:NetworkPrior",
+    "NoiseTable": "sevenfold.diffreps.noise_table:NoiseTable",
+    "Pixels": "sevenfold.diffreps.representations.pixels:Pixels",
+    "Pool": "sevenfold.diffreps.view_noise:Pool",
+    "Pullback": "sevenfold.diffreps.methods.pullback:Pullback",
+    "Reference": "sevenfold.diffreps.methods.reference:Reference",
+    "SDS": "sevenfold.diffreps.methods.distill:SDS",
+    "SamplesStudy": "sevenfold.diffreps.studies.samples:SamplesStudy",
+    "Siren": "sevenfold.diffreps.representations.siren:Siren",
+    "digits": "sevenfold.diffreps.sources:digits",
+    "gmm": "sevenfold.diffreps.priors.fitted:gmm",
+    "make_task": "sevenfold.diffreps.task:make_task",
+}
+__all__ = [
+    "NetworkPrior",
+    "NoiseTable",
+    "Pixels",
+    "Pool",
+    "Pullback",
+    "Reference",
+    "SDS",
+    "SamplesStudy",
+    "Siren",
+    "digits",
+    "gmm",
+    "make_task",
+]
+__getattr__, __dir__ = lazy(__name__, _PUBLIC)

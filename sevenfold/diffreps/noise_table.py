@@ -25,6 +25,10 @@ class NoiseTable:
             first and last).
         first, last: the first and the last beta.
         steps: length of the table.
+
+    Example:
+        >>> NoiseTable(betas="cosine", steps=100).sigmas().shape
+        torch.Size([100])
     """
 
     betas: Literal["linear", "scaled_linear", "cosine"] = "linear"

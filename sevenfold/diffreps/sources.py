@@ -35,6 +35,10 @@ def digits(*, size: Annotated[int, Range(4, LARGEST)] = 16) -> Images:
 
     Args:
         size: side of images in px.
+
+    Example:
+        >>> digits(size=8).images.shape
+        torch.Size([1797, 1, 8, 8])
     """
     from sklearn.datasets import load_digits
 

@@ -76,7 +76,15 @@ def make_task(
     dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
 ) -> Task:
-    """Check that prior and representation fit, draw the pool of ``views``, bind the noise to it."""
+    """Check that prior and representation fit, draw the pool of ``views``, bind the noise to it.
+
+    Example:
+        >>> from sevenfold.diffreps import Pixels, Pool, gmm
+        >>> prior = gmm(source={"name": "digits", "size": 8})
+        >>> task = make_task(Pixels(size=8), prior, Pool(), seeds=range(3))
+        >>> len(task)
+        3
+    """
     check_fit(representation, prior)
     placed = representation.to(device, dtype)
     pool = placed.views(views, torch_generator(views_seed, "diffreps pool")).to(device, dtype)

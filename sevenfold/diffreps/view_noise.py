@@ -62,6 +62,10 @@ class Pool(ViewNoise):
 
     Args:
         share_within: views nearer than so many degrees share the first one's noise; 0 shares nothing.
+
+    Example:
+        >>> Pool(share_within=30.0).share_within
+        30.0
     """
 
     def __init__(self, *, share_within: NonNegative = 0.0) -> None:

@@ -4,7 +4,23 @@
 attribute (:mod:`post`). Nothing heavy is imported here.
 """
 
+from typing import TYPE_CHECKING
+
+from sevenfold.lazy import lazy
 from sevenfold.tables import ComponentTable
+
+if TYPE_CHECKING:
+    from sevenfold.fairness.debiaser import Debiaser
+    from sevenfold.fairness.intra.adversarial import Adversarial
+    from sevenfold.fairness.intra.base import Problem
+    from sevenfold.fairness.intra.finetune import FineTune
+    from sevenfold.fairness.intra.rank_one import RankOne
+    from sevenfold.fairness.measures import bias
+    from sevenfold.fairness.objective import Objective
+    from sevenfold.fairness.post.equalized_odds import EqualizedOdds
+    from sevenfold.fairness.post.reject_option import RejectOption
+    from sevenfold.fairness.studies.debias import DebiasStudy
+    from sevenfold.fairness.threshold import best_threshold
 
 METHODS = ComponentTable(
     {
@@ -30,3 +46,31 @@ POSTPROCESSORS = ComponentTable(
     },
     holds="methods that change decisions",
 )
+
+_PUBLIC = {
+    "Adversarial": "sevenfold.fairness.intra.adversarial:Adversarial",
+    "DebiasStudy": "sevenfold.fairness.studies.debias:DebiasStudy",
+    "Debiaser": "sevenfold.fairness.debiaser:Debiaser",
+    "EqualizedOdds": "sevenfold.fairness.post.equalized_odds:EqualizedOdds",
+    "FineTune": "sevenfold.fairness.intra.finetune:FineTune",
+    "Objective": "sevenfold.fairness.objective:Objective",
+    "Problem": "sevenfold.fairness.intra.base:Problem",
+    "RankOne": "sevenfold.fairness.intra.rank_one:RankOne",
+    "RejectOption": "sevenfold.fairness.post.reject_option:RejectOption",
+    "best_threshold": "sevenfold.fairness.threshold:best_threshold",
+    "bias": "sevenfold.fairness.measures:bias",
+}
+__all__ = [
+    "Adversarial",
+    "DebiasStudy",
+    "Debiaser",
+    "EqualizedOdds",
+    "FineTune",
+    "Objective",
+    "Problem",
+    "RankOne",
+    "RejectOption",
+    "best_threshold",
+    "bias",
+]
+__getattr__, __dir__ = lazy(__name__, _PUBLIC)

@@ -39,6 +39,13 @@ class Debiaser(ClassifierMixin, BaseEstimator):
     the
     record with trace and figures on the rows of the fit (no estimate for new people); ``flags_``, what to be
     careful about, in words.
+
+    Example:
+        >>> import torch
+        >>> x, a = torch.randn(400, 4), torch.arange(400) % 2
+        >>> y = (x[:, 0] + a > 0.5).long()
+        >>> network = torch.nn.Linear(4, 1)
+        >>> decisions = Debiaser(network, measure="spd").fit(x, y, sensitive_features=a).predict(x)
     """
 
     def __init__(

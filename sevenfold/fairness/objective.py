@@ -29,6 +29,10 @@ class Objective:
         empty: what a rate over nobody is; ``nan`` counts as infeasible.
         sharpness: of ``smooth``: how fast performance fades beyond the bound.
         weight: of the bias in ``linear``.
+
+    Example:
+        >>> Objective(measure="eod", epsilon=0.1).epsilon
+        0.1
     """
 
     measure: str = "spd"

@@ -127,7 +127,16 @@ def resamples(n: int, bootstrap: int, seed: int) -> Tensor:
 def best_threshold(
     scores: Tensor, y: Tensor, a: Tensor, objective: Objective, how: Search = Search()
 ) -> Best:
-    """Return the best threshold of each candidate, (K, n) scores, in chunks of candidates."""
+    """Return the best threshold of each candidate, (K, n) scores, in chunks of candidates.
+
+    Example:
+        >>> import torch
+        >>> from sevenfold.fairness import Objective
+        >>> y, a = torch.arange(100) % 2, torch.arange(100) // 50
+        >>> best = best_threshold((y - 0.5)[None], y, a, Objective())
+        >>> float(best.rho[0])  # balanced accuracy
+        1.0
+    """
     weights = resamples(scores.shape[1], how.bootstrap, how.seed).to(scores.device) if how.bootstrap else None
     size = max(1, CHUNK // (4 * scores.shape[1]))
     find = _on_grid if how.search == "grid" else _exact

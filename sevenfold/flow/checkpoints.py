@@ -60,6 +60,13 @@ def load_weights(network: FlowNetwork, path: str | Path) -> LoadReport:
 
     Raises InputError where there is no such file, and with every missing, unexpected or misshapen key where
     it holds another network's weights.
+
+    Example:
+        >>> import tempfile, torch
+        >>> from sevenfold.flow import RAFT
+        >>> network, file = RAFT(variant="demo"), tempfile.mkdtemp() + "/weights.pth"
+        >>> torch.save(network.state_dict(), file)
+        >>> report = load_weights(network, file)
     """
     weights, style = read_weights(path)
     report = LoadReport(style, looks_like(weights), [])

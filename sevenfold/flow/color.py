@@ -33,6 +33,11 @@ def flow_colors(flow: Tensor, valid: Tensor | None = None, radius: float | None 
 
     Hue is direction, saturation is speed up to ``radius`` px (default: the largest valid speed; longer
     vectors look like that). Pixels outside ``valid`` (H, W) or not finite are black.
+
+    Example:
+        >>> import torch
+        >>> flow_colors(torch.rand(2, 8, 8)).shape
+        torch.Size([3, 8, 8])
     """
     known = flow.isfinite().all(dim=0)
     if valid is not None:

@@ -35,6 +35,13 @@ class DEQFlow(FlowNetwork):
         residual: whether relative residuals compare a step with the flow, or with the absolute coordinates as
             published logs of this model do.
         design: what the network is made of, beside its widths.
+
+    Example:
+        >>> import torch
+        >>> network = DEQFlow(variant="demo", solver={"name": "anderson"}).eval()
+        >>> estimate = network(torch.rand(1, 3, 64, 64), torch.rand(1, 3, 64, 64), iterations=4)
+        >>> estimate.flows[-1].shape
+        torch.Size([1, 2, 64, 64])
     """
 
     def __init__(

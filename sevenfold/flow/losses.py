@@ -13,6 +13,13 @@ def sequence_loss(
 
     ``flows`` and ``target`` are (B, 2, H, W) in px, ``valid`` (B, H, W). Pixels that are invalid or move by
     ``max_flow`` or more count as zero error in a mean over all B 2 H W entries; they may hold NaN.
+
+    Example:
+        >>> import torch
+        >>> target, valid = torch.zeros(1, 2, 4, 4), torch.ones(1, 4, 4, dtype=torch.bool)
+        >>> loss = sequence_loss([target + 1, target], target, valid)  # gamma times the error of the first
+        >>> bool(loss > 0)
+        True
     """
     valid = valid.bool() & (torch.linalg.vector_norm(target, dim=1) < max_flow)
     valid = valid.unsqueeze(1)

@@ -69,6 +69,14 @@ class EndPointError(MaskedMean):
     ``average``: "pixels" pools valid pixels of all images (Sintel, FlyingChairs); "images" averages the
     images' own means, skipping images without a valid pixel (KITTI). ``speed`` restricts it to pixels whose
     true speed is in [low, high) px, e.g. Sintel's s0-10, s10-40 and s40+.
+
+    Example:
+        >>> import torch
+        >>> error = EndPointError()
+        >>> flow, valid = torch.ones(1, 2, 4, 4), torch.ones(1, 4, 4, dtype=torch.bool)
+        >>> error.update(flow, torch.zeros(1, 2, 4, 4), valid)
+        >>> round(float(error.compute()), 3)
+        1.414
     """
 
     def __init__(

@@ -17,6 +17,13 @@ class RAFT(FlowNetwork):
         variant: widths; ``small`` and ``large`` with the default design are the published models.
         design: what the network is made of, beside its widths.
         gamma: factor between the weights of one step's loss and the next one's; null: the variant's own.
+
+    Example:
+        >>> import torch
+        >>> network = RAFT(variant="demo").eval()
+        >>> estimate = network(torch.rand(1, 3, 64, 64), torch.rand(1, 3, 64, 64), iterations=2)
+        >>> estimate.flows[-1].shape
+        torch.Size([1, 2, 64, 64])
     """
 
     def __init__(

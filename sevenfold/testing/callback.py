@@ -21,6 +21,9 @@ def check_callback(make: Callable[[], Any], *, observes: bool = True) -> None:
     Args:
         make: a function (or class) that makes the callback.
         observes: whether it must not change what is trained.
+
+    >>> from pytorch_lightning.callbacks import Timer
+    >>> check_callback(Timer)
     """
     with tempfile.TemporaryDirectory(prefix="sevenfold-") as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")

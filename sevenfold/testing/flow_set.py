@@ -21,6 +21,12 @@ def check_flow_set(pairs: Lister, root: str | Path, splits: Sequence[str] = ("tr
         pairs: the function that lists the pairs, ``pairs(root=..., split=...)``.
         root: the folder of data.
         splits: which ones to look at; the first must have ground truth.
+
+    >>> try:
+    ...     check_flow_set(lambda root, split: [], "data")
+    ... except AssertionError as error:
+    ...     print(error)
+    splits_are_listed: Every split has pairs with a name of their own; ... 'train' is empty.
     """
     run_checks(CHECKS, {split: pairs(root=str(root), split=split) for split in splits})
 

@@ -17,6 +17,10 @@ def check_study(make: Callable[[], Study[Any]]) -> None:
 
     Args:
         make: a function (or class) that makes the same small study each time it is called.
+
+    >>> from sevenfold.nas import SearchStudy
+    >>> small = {"benchmark": {"name": "synthetic-nb201"}, "trials": 2, "budget": 10}
+    >>> check_study(lambda: SearchStudy(algorithms={"random": {"name": "random"}}, **small))
     """
     with tempfile.TemporaryDirectory(prefix="sevenfold-") as folder:
         run_checks(CHECKS, make, Path(folder))

@@ -110,6 +110,14 @@ class SDS(Distillation):
         annealed: let ``high`` fall to ``low`` over the run.
         guidance: large weights are usual (100).
         views_per_step: views rendered in each step; all by default.
+
+    Example:
+        >>> from sevenfold.diffreps import Siren, gmm, make_task, Pool
+        >>> from sevenfold.diffreps.run import run
+        >>> prior = gmm(source={"name": "digits", "size": 8})
+        >>> task = make_task(Siren(size=8, width=8), prior, Pool(), seeds=[0])
+        >>> run(SDS(count=5), task).images.shape
+        torch.Size([1, 1, 1, 8, 8])
     """
 
     def __init__(

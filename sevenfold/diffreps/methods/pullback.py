@@ -52,6 +52,14 @@ class Pullback(Method):
         views_per_step: so many views of the pool, drawn anew each step; all by default.
         start: fit the prior's mean image first (``mean``), or leave the initial parameters (``drawn``).
         start_solves, final_solves: how often the solver runs on the first fit and at the last level.
+
+    Example:
+        >>> from sevenfold.diffreps import Siren, gmm, make_task, Pool
+        >>> from sevenfold.diffreps.run import run
+        >>> prior = gmm(source={"name": "digits", "size": 8})
+        >>> task = make_task(Siren(size=8, width=8), prior, Pool(), seeds=[0])
+        >>> run(Pullback(schedule={"name": "karras", "levels": 4}), task).images.shape
+        torch.Size([1, 1, 1, 8, 8])
     """
 
     def __init__(

@@ -17,6 +17,14 @@ class Reference(Pullback):
 
     Args:
         schedule, guidance, order, stochastic, resampling: as for :class:`Pullback`.
+
+    Example:
+        >>> from sevenfold.diffreps import Siren, gmm, make_task, Pool
+        >>> from sevenfold.diffreps.run import run
+        >>> prior = gmm(source={"name": "digits", "size": 8})
+        >>> task = make_task(Siren(size=8, width=8), prior, Pool(), seeds=[0])
+        >>> run(Reference(schedule={"name": "karras", "levels": 4}), task).images.shape
+        torch.Size([1, 1, 1, 8, 8])
     """
 
     def __init__(

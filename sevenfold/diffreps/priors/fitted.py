@@ -41,6 +41,11 @@ def gmm(
         components: Gaussians of each class.
         floor: standard deviation whose square is added to all variances.
         covariance: ``full``, or ``diagonal``.
+
+    Example:
+        >>> prior = gmm(source={"name": "digits", "size": 8}, components=1)
+        >>> prior.shape, prior.classes
+        ((1, 8, 8), 10)
     """
     from sklearn.cluster import KMeans
 

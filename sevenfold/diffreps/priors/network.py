@@ -25,6 +25,16 @@ class NetworkPrior(Prior):
         shape, data_range, classes: of its images.
         time_base, time_scale: step t is told to the network as time_base + time_scale t.
         whole_times: only whole steps are known; noise levels between them are moved to the nearest.
+
+    Example:
+        >>> import torch
+        >>> class Zero(torch.nn.Module):
+        ...     def forward(self, x, time, labels):
+        ...         return torch.zeros_like(x)
+        >>> shape, data_range = (1, 8, 8), (-1.0, 1.0)
+        >>> prior = NetworkPrior(Zero(), NoiseTable(), prediction="eps", shape=shape, data_range=data_range)
+        >>> prior.sigma_min < prior.sigma_max
+        True
     """
 
     def __init__(

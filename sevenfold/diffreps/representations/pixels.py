@@ -14,6 +14,10 @@ class Pixels(Representation):
 
     Args:
         size, channels: of the image.
+
+    Example:
+        >>> Pixels(size=8).layout.size
+        64
     """
 
     affine = True

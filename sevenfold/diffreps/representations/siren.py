@@ -72,6 +72,12 @@ class Siren(SineRepresentation):
         size, channels: of the image.
         width, hidden: units and sine layers.
         w0: frequency; 30 is the paper's, 10 suits images of 8 to 32 pixels.
+
+    Example:
+        >>> import torch
+        >>> siren = Siren(size=8).float()
+        >>> siren.render(siren.initial(torch.Generator().manual_seed(0)), torch.zeros(0)).shape
+        torch.Size([1, 8, 8])
     """
 
     centers: Tensor

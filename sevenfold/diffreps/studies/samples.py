@@ -78,6 +78,13 @@ class SamplesStudy(DrawingStudy[Samples]):
         snapshot_every: steps between snapshots, from which a run that was cut off goes on.
         frames: of how many samples of a chunk the way is kept, for animations.
         shown: samples of each group on the contact sheet.
+
+    Example:
+        >>> study = SamplesStudy(
+        ...     prior={"name": "gmm"}, representations={"siren": {"name": "siren"}}, samples=2,
+        ...     methods={"pullback": {"name": "pullback"}}, reference=None)
+        >>> len(study.pieces())
+        1
     """
 
     timing = ("seconds", "memory")

@@ -79,6 +79,13 @@ class Adversarial(Method):
         stratify: every cell (a, y) in every batch; the paper draws uniformly.
 
     Everything is tuned in eval mode (no dropout, frozen statistics); the best check by the objective is kept.
+
+    Example:
+        >>> from sevenfold.fairness.intra.adversarial import Schedule
+        >>> from sevenfold.testing.method import problem
+        >>> result = Adversarial(schedule=Schedule(epochs=1, critic=5, actor=10)).fit(problem())
+        >>> result.threshold == result.threshold
+        True
     """
 
     def __init__(

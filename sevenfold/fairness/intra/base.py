@@ -31,6 +31,13 @@ class Problem:
     ``network`` maps x to logits of the favorable label, (n,). Methods never change it: they work on states,
     or on ``clone()``. Scoring is in eval mode whatever mode the network is in. Directions and gradients come
     from ``material``: the rows themselves, or others where ``tune`` holds x, y, a of a tune/select split.
+
+    Example:
+        >>> import torch
+        >>> x, a = torch.randn(100, 3), torch.arange(100) % 2
+        >>> given = Problem(torch.nn.Sequential(torch.nn.Linear(3, 1), torch.nn.Flatten(0)), x, a, a)
+        >>> given.scores().shape
+        torch.Size([100])
     """
 
     network: nn.Module

@@ -147,6 +147,12 @@ class FineTune(Method):
     Args:
         scope: ``first`` layer, ``head`` or ``all`` parameters.
         descent: how.
+
+    Example:
+        >>> from sevenfold.testing.method import problem
+        >>> result = FineTune().fit(problem())
+        >>> result.met
+        True
     """
 
     def __init__(self, *, scope: Literal["first", "head", "all"] = "first", descent: Sgd = Sgd()) -> None:

@@ -86,6 +86,12 @@ class RankOne(Method):
             none, -1 for: 4 where no input tells the attribute, else 0.
         cross_epsilon: the bound of a cross-fitted search; null leaves the objective's.
         sgd: continue with gradient descent on the layer: steps, 0 for none.
+
+    Example:
+        >>> from sevenfold.testing.method import problem
+        >>> result = RankOne(points=21).fit(problem())
+        >>> result.met
+        True
     """
 
     def __init__(

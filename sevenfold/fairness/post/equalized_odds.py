@@ -15,6 +15,15 @@ class EqualizedOdds:
 
     Args:
         cut: where scores become decisions before flipping (decided 1 above it).
+
+    Example:
+        >>> import torch
+        >>> from sevenfold.fairness import Objective
+        >>> y, a = torch.arange(200) % 2, torch.arange(200) // 100
+        >>> post = EqualizedOdds()
+        >>> _ = post.fit(torch.rand(200), y, a, Objective())
+        >>> post.predict_proba(torch.rand(5), a[:5]).shape
+        torch.Size([5])
     """
 
     def __init__(self, *, cut: Share = 0.5) -> None:

@@ -24,6 +24,15 @@ class RejectOption:
         two_sided: let m be negative too, which repairs a bias against the privileged; the paper's is not.
 
     Where nothing meets the bound, the least |bias| is taken and a warning logged (``met`` is False).
+
+    Example:
+        >>> import torch
+        >>> from sevenfold.fairness import Objective
+        >>> y, a = torch.arange(200) % 2, torch.arange(200) // 100
+        >>> post = RejectOption()
+        >>> _ = post.fit(torch.rand(200), y, a, Objective())
+        >>> post.predict_proba(torch.rand(5), a[:5]).shape
+        torch.Size([5])
     """
 
     def __init__(self, *, thresholds: Count = 100, margins: Count = 50, two_sided: bool = True) -> None:

@@ -54,6 +54,11 @@ class DebiasStudy(Study[Trial]):
         base: the networks that are debiased; they are trained once and never changed.
         search: how thresholds are searched.
         chunk: candidates scored at a time; results do not depend on it but for rounding.
+
+    Example:
+        >>> study = DebiasStudy(methods={"base": {"name": "base"}, "ours": {"name": "rank_one"}})
+        >>> [piece.group for piece in study.pieces()][:1] != []
+        True
     """
 
     timing = ("seconds",)

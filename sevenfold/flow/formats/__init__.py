@@ -38,12 +38,29 @@ def read_flow(path: str | PathLike[str]) -> tuple[Tensor, Tensor]:
 
     Returns ``(flow, valid)``: float32 ``(2, H, W)`` in pixels (channel 0 = x, 1 = y, zero where unknown)
     and bool ``(H, W)``. Raises ``InputError`` with one line that names the file.
+
+    Example:
+        >>> import tempfile, torch
+        >>> from sevenfold.flow import write_flow
+        >>> file = tempfile.mkdtemp() + "/flow.flo"
+        >>> write_flow(file, torch.ones(2, 4, 5))
+        >>> flow, valid = read_flow(file)
+        >>> flow.shape, bool(valid.all())
+        (torch.Size([2, 4, 5]), True)
     """
     return READERS[_known_suffix(path)](path)
 
 
 def write_flow(path: str | PathLike[str], flow: Tensor, valid: Tensor | None = None) -> None:
-    """Write ``flow`` (2, H, W) and its validity (H, W; default: all) in the format of the suffix."""
+    """Write ``flow`` (2, H, W) and its validity (H, W; default: all) in the format of the suffix.
+
+    Example:
+        >>> import os, tempfile, torch
+        >>> file = tempfile.mkdtemp() + "/flow.png"  # KITTI's 16-bit format
+        >>> write_flow(file, torch.zeros(2, 4, 5))
+        >>> os.path.isfile(file)
+        True
+    """
     WRITERS[_known_suffix(path)](path, flow, valid)
 
 
