@@ -11,7 +11,7 @@ TEST := OMP_NUM_THREADS=1 $(PYTEST)
 PLAIN := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_CBWR=COMPATIBLE OPENBLAS_CORETYPE=Nehalem
 AVX2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_CBWR=AVX2 OPENBLAS_CORETYPE=Haswell
 
-.PHONY: run test test-slow test-processors test-gpu test-floors check format bench clean
+.PHONY: run test test-slow test-processors test-gpu test-floors check format bench docs gallery scoreboard clean
 
 run: $(VENV)/installed
 	$(BIN)/python train.py --config $(CONFIG) $(ARGS)
@@ -47,7 +47,19 @@ format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .
 
 bench: $(VENV)/installed-dev
-	for script in $(filter-out benchmarks/gpu.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; PYTHONPATH=. $(BIN)/python $$script || exit 1; done
+	for script in $(filter-out benchmarks/gpu.py benchmarks/scoreboard.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; PYTHONPATH=. $(BIN)/python $$script || exit 1; done
+
+# The documentation, as docs/_build/html/index.html: every example runs, a warning is an error.
+docs: $(VENV)/installed-docs scoreboard
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+# The pictures of README and pages, from the recipes and examples of docs/gallery.yaml.
+gallery: $(VENV)/installed-dev
+	PYTHONPATH=. $(BIN)/python docs/gallery.py $(NAMES)
+
+# docs/scoreboard.md, docs/performance.md and the tables of the systems' pages, from results/*.json.
+scoreboard: $(VENV)/installed-dev
+	$(BIN)/python benchmarks/scoreboard.py
 
 # uv resolves and installs in a fraction of pip's time; it comes from the same package index as everything else.
 $(VENV)/installed: setup.cfg
@@ -61,6 +73,10 @@ $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/uv pip install --python $(BIN)/python --editable ".[dev]"
 	touch $@
 
+$(VENV)/installed-docs: $(VENV)/installed-dev
+	$(BIN)/uv pip install --python $(BIN)/python --editable ".[docs]"
+	touch $@
+
 # The lowest versions that setup.cfg allows, in an environment of their own.
 test-floors:
 	test -x .venv-floors/bin/python || $(PYTHON) -m venv .venv-floors
@@ -69,4 +85,4 @@ test-floors:
 	OMP_NUM_THREADS=1 .venv-floors/bin/python -m pytest -n 2 --dist worksteal -m "not slow and not gpu" $(ARGS)
 
 clean:
-	rm -rf $(VENV) .venv-floors build dist *.egg-info
+	rm -rf $(VENV) .venv-floors build dist *.egg-info docs/_build docs/gallery

@@ -13,11 +13,12 @@ from lightning_modules import MODELS, STUDY_MODULE, STUDY_MODULES
 from sevenfold.checkpoint import Checkpoint, compare_state, read_checkpoint, recorded_model, state_of
 from sevenfold.config import ConfigError, Node, merge
 from sevenfold.errors import InputError, one_line
+from sevenfold.ranges import Checked
 from sevenfold.recorded import Recorded, checked, name_in, plain_options
 from sevenfold.tables import component
 
 
-class Loadable(Recorded, pl.LightningModule):
+class Loadable(Checked, Recorded, pl.LightningModule):
     """Base of the suite's modules: options are in every checkpoint, as plain values in ``hyper_parameters``.
 
     What a module has learned of its data beside its weights goes into the checkpoint by its

@@ -6,13 +6,15 @@ be finite.
 """
 
 import dataclasses
+import functools
+import inspect
 import math
 import types
 import typing
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any, Literal, Self
 
-from sevenfold.errors import shown
+from sevenfold.errors import ConfigError, shown
 from sevenfold.tables import mark_of
 
 MOST = 1_000_000_000
@@ -135,6 +137,50 @@ def violations(annotation: Any, value: Any, key: str) -> Iterator[tuple[str, str
             yield from violations(part, inner, f"{key}{place}")
 
 
+class Checked:
+    """Base of components whose constructor refuses a number out of range, also where Python calls it.
+
+    >>> class Scaled(Checked):
+    ...     def __init__(self, *, factor: Positive = 1.0) -> None:
+    ...         self.factor = factor
+    >>> Scaled(factor=-1.0)
+    Traceback (most recent call last):
+    sevenfold.errors.ConfigError: factor: expected a finite number above 0, got -1.0
+    """
+
+    def __new__(cls, *values: Any, **options: Any) -> Self:
+        """Compare the arguments with the ranges of the constructor's annotations."""
+        check_arguments(cls.__init__, (None, *values), options)
+        create = super().__new__
+        return create(cls) if create is object.__new__ else create(cls, *values, **options)
+
+
+def check_arguments(
+    function: Callable[..., Any], values: tuple[Any, ...], options: Mapping[str, Any]
+) -> None:
+    """Raise ``ConfigError`` for the first number among a call's arguments that lies outside its range."""
+    hints = _ranged(function)
+    if not hints:
+        return
+    try:
+        arguments = inspect.signature(function).bind_partial(*values, **options).arguments
+    except TypeError:  # the call itself will say what is wrong
+        return
+    for name, value in arguments.items():
+        if name in hints and (problem := next(violations(hints[name], value, name), None)):
+            raise ConfigError(*problem)
+
+
+@functools.cache
+def _ranged(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the annotations of a function's arguments that hold a range."""
+    try:
+        hints = typing.get_type_hints(function, include_extras=True)
+    except (NameError, TypeError):  # a name imported for type checkers only; a method of object
+        return {}
+    return {name: hint for name, hint in hints.items() if any(bounds for _, _, bounds in numbers(hint, name))}
+
+
 def _single(annotation: Any) -> bool:
     """Tell whether an annotation holds no list or mapping; inside mappings OmegaConf does not ask."""
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
@@ -165,6 +211,10 @@ def inside(annotation: Any, value: Any) -> Iterator[tuple[Any, Any, str]]:
     if origin in (typing.Union, types.UnionType):
         for member in arguments:
             yield from inside(member, value)
+    elif dataclasses.is_dataclass(annotation) and isinstance(value, annotation):  # type: ignore[arg-type]
+        hints = typing.get_type_hints(annotation, include_extras=True)
+        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        yield from ((hints[name], inner, f".{name}") for name, inner in fields.items())
     elif dataclasses.is_dataclass(annotation) and isinstance(value, Mapping):
         hints = typing.get_type_hints(annotation, include_extras=True)
         yield from ((hints[name], inner, f".{name}") for name, inner in value.items() if name in hints)
@@ -191,7 +241,7 @@ def numbers(
     elif isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
         for name, hint in typing.get_type_hints(annotation, include_extras=True).items():
             yield from numbers(hint, f"{key}.{name}", bounds)
-    elif (origin := typing.get_origin(annotation)) is not Literal:
+    elif (origin := typing.get_origin(annotation)) not in (Literal, Callable):
         below = f"{key}[]" if origin in (list, tuple, dict) else key
         arguments = typing.get_args(annotation)
         for argument in dict.fromkeys(arguments[1:] if origin is dict else arguments):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 import torch
 
 from sevenfold.errors import InputError
+from sevenfold.ranges import Checked
 from sevenfold.recorded import Recorded
 from sevenfold.records import Record, RecordFiles
 
@@ -110,7 +111,7 @@ class Records(list[Record]):
         self.folder = folder
 
 
-class Study(Recorded, ABC, Generic[P]):
+class Study(Checked, Recorded, ABC, Generic[P]):
     """A kind of experiment; the constructor's signature is the schema of everything that can be set.
 
     A constructor checks its options and opens nothing: a report must be possible where the data is not.

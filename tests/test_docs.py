@@ -1,30 +1,42 @@
-"""The Python snippets of the pages run as printed."""
+"""Snippets of the pages run as printed, commands are valid, links lead somewhere, results are whole."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
+from benchmarks.scoreboard import pages, problems, read
+from benchmarks.shape import PAGES_NOT_RUN
+from sevenfold.main import main
+
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "docs/extending.md", "docs/python.md")
+GENERATED = ("_build", "gallery", "claims", "reference")
+PAGES = [
+    str(path.relative_to(ROOT))
+    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md")))
+    if path.relative_to(ROOT).parts[1:2] not in {(name,) for name in GENERATED} and path.name != "recipes.md"
+]
+STUDIES = "docs/studies.md"
+ELSEWHERE = (STUDIES, *PAGES_NOT_RUN)
 
 
-def snippets(page: str) -> list[str]:
-    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [p for p in PAGES if p not in ELSEWHERE and blocks(p, "python")])
 def test_the_snippets_of_a_page_run_as_printed_one_after_the_other(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SEVENFOLD_RUN_FOLDER", raising=False)
     names = {"__name__": "page"}
-    for snippet in snippets(page):
+    for snippet in blocks(page, "python"):
         exec(compile(snippet, page, "exec"), names)
 
 
-@pytest.mark.parametrize("snippet", snippets("docs/studies.md"))
+@pytest.mark.parametrize("snippet", blocks(STUDIES, "python"))
 def test_a_study_takes_ten_lines_and_prints_its_report(
     snippet: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -33,3 +45,72 @@ def test_a_study_takes_ten_lines_and_prints_its_report(
     printed = capsys.readouterr().out
     assert len(printed.splitlines()) > 4 and "---" in printed
     assert len([line for line in snippet.splitlines() if line.strip()]) <= 10
+
+
+def commands() -> list[str]:
+    """Return every command of the pages that starts a recipe, continued lines joined, comments left out."""
+    lines: list[str] = []
+    for page in PAGES:
+        for block in blocks(page, "") + blocks(page, "console"):
+            texts = [line.partition(" #")[0].strip() for line in block.replace("\\\n", " ").splitlines()]
+            lines += [text.removeprefix("$ ") for text in texts if "--config" in text]
+    return sorted({line for line in lines if line.startswith(("python train.py", "sevenfold "))})
+
+
+@pytest.mark.parametrize("command", commands())
+def test_a_command_of_the_pages_is_a_valid_configuration(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if (
+        "FILE" in command.split("#")[0].split("key=")[0].split()
+        or "--ckpt" in command
+        or "--allow" in command
+    ):
+        pytest.skip("names a file of the reader's own")
+    monkeypatch.chdir(ROOT)
+    words = shlex.split(command)[2 if command.startswith("python") else 1 :]
+    resolved = [word for word in words if word not in ("check", "--resume")]
+    status = main([*resolved, "--print-config", "--short"])
+    printed = capsys.readouterr()
+    if "lrr" in command:  # the page shows this mistake and its message
+        assert status == 2 and "Did you mean: 'lr'?" in printed.err
+    else:
+        assert status == 0, printed.err
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_and_pictures_of_a_page_exist(page: str) -> None:
+    text = re.sub(r"```.*?```", "", (ROOT / page).read_text(), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)#\s]+)", text):
+        path = (ROOT / page).parent / target
+        made = any(part in target for part in ("gallery/", "recipes.md", "reference/"))  # by make docs
+        assert target.startswith("http") or made or path.exists(), (
+            f"{page} links to {target}, which is not there"
+        )
+
+
+def test_recorded_results_are_complete_and_their_pages_are_drawn_from_them() -> None:
+    claims = read()
+    assert [fault for name, claim in claims.items() for fault in problems(name, claim)] == []
+    for path, text in pages(claims).items():
+        assert (ROOT / "docs" / path).read_text() == text, f"docs/{path}: run make scoreboard"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"system": "flow"}, "is none of"),
+        ({"figures": [{"what": "error", "ours": 1.0, "reference": 2.0}]}, "needs a tolerance"),
+        ({"command": None}, "figures without 'command'"),
+        ({"source": ""}, "needs its 'source'"),
+        ({"figures": [{"what": "error", "ours": None}]}, "'unreachable here' needs a 'why'"),
+        (
+            {"figures": [{"what": "error", "ours": 3.0, "reference": 2.0, "relation": "at most"}]},
+            "needs a 'why'",
+        ),
+        ({"pubished": 1}, "unknown key"),
+    ],
+)
+def test_an_incomplete_result_is_refused(change: dict[str, object], message: str) -> None:
+    claim = {**read()["local_search-queries-to-optimum"], **change}
+    assert any(message in fault for fault in problems("claim", claim))

@@ -1,15 +1,22 @@
 """Ranges of numeric options: their arithmetic, their messages, and that no number goes without one."""
 
+import copy
 import dataclasses
 import math
+import pickle
+from collections.abc import Callable
 from typing import Annotated, Any
 
+import numpy as np
 import pytest
 
 from benchmarks.extreme_numbers import EXTREMES, Option, options
 from sevenfold.config import ConfigError, validate
+from sevenfold.deq import Anderson
+from sevenfold.nas import NB201, LocalSearch
 from sevenfold.ranges import (
     AnyFloat,
+    Checked,
     Count,
     Limit,
     NonNegative,
@@ -133,3 +140,40 @@ def test_every_extreme_number_is_refused_or_has_a_reason() -> None:
             accepted, why = option.decide(number)
             assert why, f"{name(option)} accepts {number}: say why in the note of its range"
             assert accepted or "expected" in why or "could not be converted" in why, why
+
+
+class Parent(Checked):
+    def __init__(self, *, width: Count = 1, group: Group = Group()) -> None:
+        self.width, self.group = width, group
+
+
+class Child(Parent):
+    def __init__(self, depth: Count = 1, **options: Any) -> None:
+        super().__init__(**options)
+        self.depth = depth
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Parent(width=0), "width: expected a number from 1"),
+        (lambda: Parent(group=Group(rate=-1.0)), "group.rate: expected a finite number above 0, got -1.0"),
+        (lambda: Parent(group=Group(betas=(0.5, 1.0))), "group.betas[1]: expected"),
+        (lambda: Child(0), "depth: expected a number from 1"),
+        (lambda: Anderson(memory=0), "memory: expected a number from 2"),
+        (lambda: LocalSearch(NB201(), np.random.default_rng(0), num_init=0), "num_init: expected"),
+    ],
+)
+def test_a_constructor_called_from_python_refuses_the_same_numbers(
+    call: Callable[[], Any], message: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        call()
+    assert str(caught.value).startswith(message)
+
+
+def test_a_checked_component_is_made_copied_and_pickled_as_any_other() -> None:
+    child = copy.deepcopy(pickle.loads(pickle.dumps(Child(2, width=3))))
+    assert (child.depth, child.width) == (2, 3)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'heigth'"):
+        Parent(heigth=1)  # type: ignore[call-arg]

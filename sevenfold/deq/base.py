@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sevenfold.errors import ConfigError
-from sevenfold.ranges import Limit, NonNegative, NonNegativeInt, Positive
+from sevenfold.ranges import Checked, Limit, NonNegative, NonNegativeInt, Positive
 
 State = tuple[Tensor, ...]
 """Tensors with one leading batch dimension in common; sample b of the state is row b of each."""
@@ -161,7 +161,7 @@ class Solution:
         return {status.name: int((self.status == status).sum()) for status in Status}
 
 
-class Solver(ABC):
+class Solver(Checked, ABC):
     """The base of fixed-point solvers: an update rule that holds options only.
 
     What changes during a solve lives in the memory that :meth:`start` creates. States are flat, (B, D), in at
@@ -202,7 +202,7 @@ class Solver(ABC):
         """Keep only the samples at the positions ``index``, in that order."""
 
 
-class Backward(ABC):
+class Backward(Checked, ABC):
     """A rule that gives a solved state its gradient."""
 
     @abstractmethod

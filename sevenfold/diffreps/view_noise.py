@@ -14,12 +14,12 @@ from torch import Tensor
 from sevenfold.config import ConfigError
 from sevenfold.diffreps.representations.base import Representation
 from sevenfold.diffreps.streams import Streams
-from sevenfold.ranges import NonNegative
+from sevenfold.ranges import Checked, NonNegative
 
 Noise = dict[str, Tensor]
 
 
-class ViewNoise(ABC):
+class ViewNoise(Checked, ABC):
     """Noise of a pool of views; ``bind`` it to a representation and its pool before use."""
 
     representation: Representation

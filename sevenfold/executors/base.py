@@ -3,11 +3,12 @@
 from abc import ABC, abstractmethod
 from typing import Any
 
+from sevenfold.ranges import Checked
 from sevenfold.records import Record
 from sevenfold.study import Context, Piece, Study
 
 
-class Executor(ABC):
+class Executor(Checked, ABC):
     """Computes pieces; up to ``window`` of them are still being computed when the last one is handed in."""
 
     window: int = 0

@@ -28,7 +28,8 @@ class DEQFlow(FlowNetwork):
     Args:
         variant: widths; ``_v1`` marks the smaller flow heads of the official version 1.
         detach_coords: pass no gradient through the flow on its way into f (RAFT's rule).
-        solver, backward: components of ``sevenfold.deq``.
+        solver: of the fixed point.
+        backward: rule for the gradient of the fixed point.
         stop: when a sample is finished. "pixel" is in pixels of the full resolution.
         correction: which states of a solve training supervises, and their weights.
         returned: the solver's state with the lowest residual, or its last.

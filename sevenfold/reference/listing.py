@@ -1,5 +1,7 @@
 """The tables of the suite, and what is in each."""
 
+import itertools
+import re
 from typing import Any
 
 from sevenfold.docstrings import headline
@@ -54,5 +56,8 @@ def as_text(rows: list[Row]) -> str:
 
 
 def _first_comment(name: str) -> str:
-    first = (folder() / f"{name}.yaml").read_text().splitlines()[0]
-    return first.removeprefix("#").strip() if first.startswith("#") else ""
+    """Return the first sentence of the comment that opens a recipe; a colon before commands ends it too."""
+    lines = (folder() / f"{name}.yaml").read_text().splitlines()
+    comment = itertools.takewhile(lambda line: line.startswith("#"), lines)
+    text = " ".join(line.removeprefix("#").strip() for line in comment)
+    return re.split(r"(?<=[a-z0-9)]\.) |: (?=python )", text, maxsplit=1)[0]

@@ -14,6 +14,7 @@ from sevenfold.diffreps.solvers.base import SolverState
 from sevenfold.diffreps.streams import Streams
 from sevenfold.diffreps.task import Task
 from sevenfold.diffreps.view_noise import Noise
+from sevenfold.ranges import Checked
 
 
 @dataclass
@@ -69,7 +70,7 @@ class State:
             setattr(self, name, plain[name])
 
 
-class Method(ABC):
+class Method(Checked, ABC):
     """Draw samples in ``steps`` steps."""
 
     guidance: Guidance

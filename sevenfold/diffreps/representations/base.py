@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.func import jacrev, vmap
 
 from sevenfold.config import ConfigError
+from sevenfold.ranges import Checked
 
 Weights = dict[str, Tensor]
 
@@ -40,7 +41,7 @@ class Linear:
     pull: Callable[[Tensor], Tensor]
 
 
-class Representation(nn.Module, ABC):
+class Representation(Checked, nn.Module, ABC):
     """Render parameters; owns none itself (only constants, as buffers), so that samples are batched.
 
     Attributes:

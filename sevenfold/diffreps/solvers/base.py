@@ -8,6 +8,7 @@ from torch import Tensor
 
 from sevenfold.diffreps.rendering import Rendering
 from sevenfold.diffreps.representations.base import Representation
+from sevenfold.ranges import Checked
 
 SolverState = dict[str, Tensor]
 HALVINGS = 5
@@ -30,7 +31,7 @@ class Solved:
     refused: Tensor
 
 
-class Solver(ABC):
+class Solver(Checked, ABC):
     """Solve rendering(theta) ~ target in the least-squares sense, starting from where theta is."""
 
     def check(self, representation: Representation) -> None:

@@ -17,6 +17,7 @@ from sevenfold.config import ConfigError
 from sevenfold.fairness.measures import count
 from sevenfold.fairness.objective import Objective
 from sevenfold.fairness.threshold import Best, Search, best_threshold
+from sevenfold.ranges import Checked
 from sevenfold.seeding import torch_generator
 
 State = dict[str, Tensor]
@@ -143,7 +144,7 @@ class Debiased:
         return self.threshold in (float("inf"), float("-inf"))
 
 
-class Method(ABC):
+class Method(Checked, ABC):
     """A way to change weights: ``fit(problem)`` returns the result, timed.
 
     The base network with its own best threshold is always candidate 0, so that on the validation rows no

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from sevenfold.config import ConfigError
 from sevenfold.errors import InputError
 from sevenfold.nas.spaces.base import Enumerable, Ints, Space, choose
+from sevenfold.ranges import Checked
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +21,7 @@ PATIENCE = 4096
 """Draws in a row without anything new after which a way of drawing counts as exhausted."""
 
 
-class Algorithm(ABC):
+class Algorithm(Checked, ABC):
     """One trial of a search that minimizes a loss.
 
     ``ask(k)`` names up to ``k`` architectures to evaluate; fewer where the algorithm wants to hear their

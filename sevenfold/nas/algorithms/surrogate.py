@@ -13,6 +13,7 @@ from scipy.stats import norm, rankdata
 from sevenfold.config import ConfigError
 from sevenfold.nas.algorithms.acquisition import Acquisition, Prediction
 from sevenfold.nas.spaces.base import Ints, Space
+from sevenfold.ranges import Checked
 
 Targets = Literal["raw", "standard", "rank", "log"]
 
@@ -29,7 +30,7 @@ class Round:
     rng: Generator
 
 
-class Surrogate(ABC):
+class Surrogate(Checked, ABC):
     """Scores candidates of many trials at once, each from its own evaluations and its own stream only."""
 
     @abstractmethod

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from sevenfold.ranges import Checked
+
 Floats = NDArray[np.float64]
 
 
@@ -23,7 +25,7 @@ class Seen:
         return Seen(self.values[rows], None if self.losses is None else self.losses[rows])
 
 
-class Extrapolator(ABC):
+class Extrapolator(Checked, ABC):
     """Predicts the accuracy at epoch ``end`` from the epochs before it, for many trainings at once."""
 
     ranks_only = False

@@ -11,11 +11,12 @@ from sevenfold.nas.algorithms.base import Algorithm
 from sevenfold.nas.lce import EXTRAPOLATORS, ExtrapolatorNode
 from sevenfold.nas.lce.filtered import Filter, Gate, Log, Trace, filtered_search, plain_search
 from sevenfold.nas.lce.tables import CurveTable
+from sevenfold.ranges import Checked
 
 RANDOM = {"name": "random"}
 
 
-class Search(ABC):
+class Search(Checked, ABC):
     """The contract of every entry of ``SEARCHES``."""
 
     def check(self, table: CurveTable) -> None:  # noqa: B027  (most fit any table)

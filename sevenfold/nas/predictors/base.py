@@ -5,8 +5,10 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from sevenfold.ranges import Checked
 
-class Predictor(nn.Module, ABC):
+
+class Predictor(Checked, nn.Module, ABC):
     """``copies`` networks from encodings (copies, n, d) to predictions (copies, n) in the targets' unit.
 
     A network works in standardized units, value = ``shift`` + ``scale`` * output; both are 0 and 1 until

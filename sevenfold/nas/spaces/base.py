@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sevenfold.config import suggest
 from sevenfold.errors import InputError
+from sevenfold.ranges import Checked
 
 Ints = NDArray[np.integer]
 """Architectures: one row of small integers each, (n, width), int8 unless the caller made them otherwise."""
@@ -43,7 +44,7 @@ class Graph(NamedTuple):
     mask: NDArray[np.uint8]
 
 
-class Space(ABC):
+class Space(Checked, ABC):
     """A set of architectures, each a row of ``width`` small integers; every operation takes a population.
 
     The class attributes name what can be asked for, the default first. Methods given an unknown name raise

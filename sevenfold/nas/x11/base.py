@@ -11,6 +11,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sevenfold.ranges import Checked
+
 Floats = NDArray[np.float64]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -18,7 +20,7 @@ State = dict[str, Any]
 """Arrays and texts by name: all that a fitted part consists of, and what is exported."""
 
 
-class Compression(ABC):
+class Compression(Checked, ABC):
     """Curves (n, D) to k coefficients and back."""
 
     k: int
@@ -44,7 +46,7 @@ class Compression(ABC):
         """Take back ``state``."""
 
 
-class Regressor(ABC):
+class Regressor(Checked, ABC):
     """Encodings (n, d) to standardized coefficients (n, k)."""
 
     @abstractmethod

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sevenfold.nas.x11.base import Floats, State
 from sevenfold.nas.x11.noise.draws import Draws, streamed
+from sevenfold.ranges import Checked
 
 
 class Deviations(NamedTuple):
@@ -21,7 +22,7 @@ class Deviations(NamedTuple):
     values: Floats
 
 
-class Noise(ABC):
+class Noise(Checked, ABC):
     """Distribution of the deviation of one training from the denoised curve, for one metric.
 
     Deviations have mean zero at every epoch: a surrogate's curve stays the mean of its draws.
