@@ -19,7 +19,7 @@ CALLBACKS = ComponentTable(
         "flow_writer": "callbacks.flow_writer:FlowWriter",
         "lr": "pytorch_lightning.callbacks:LearningRateMonitor",
         "noise_report": "callbacks.x11_noise_report:NoiseReport",
-        "progress": "pytorch_lightning.callbacks:TQDMProgressBar",
+        "progress": "callbacks.progress:Progress",
         "throughput": "pytorch_lightning.callbacks:ThroughputMonitor",
         "timer": "pytorch_lightning.callbacks:Timer",
         "x11_report": "callbacks.x11_report:X11Report",

@@ -1,9 +1,8 @@
 """Predicted flow as files: fields, color pictures, animations, and the layouts that benchmarks take."""
 
-import re
 import time
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import pytorch_lightning as pl
 
@@ -12,10 +11,9 @@ from sevenfold.flow.batch import FlowBatch
 from sevenfold.flow.color import flow_colors
 from sevenfold.flow.formats import write_flow, write_image
 from sevenfold.flow.formats.animation import write_animation
+from sevenfold.flow.formats.layout import Layout, path_of
 from sevenfold.ranges import Scale
 from sevenfold.records import Record, append_record, merge_shards, summarize
-
-Layout = Literal["plain", "sintel", "kitti"]
 
 
 class FlowWriter(pl.Callback):
@@ -65,7 +63,7 @@ class FlowWriter(pl.Callback):
             if "sequence" in batch and "frame" in batch:
                 item |= {"sequence": batch["sequence"][index], "frame": batch["frame"][index]}
             field = flow.detach().float().cpu()
-            write_flow(folder / "predictions" / place(self.layout, item), field)
+            write_flow(folder / "predictions" / path_of(item, self.layout), field)
             if self.color:
                 picture = folder / "colors" / f"{item['name']}.png"
                 write_image(picture, flow_colors(field, radius=self.radius))
@@ -105,21 +103,3 @@ class FlowWriter(pl.Callback):
 def records_folder(trainer: pl.Trainer) -> Path:
     """Return where a run keeps its records."""
     return Path(trainer.default_root_dir) / "records"
-
-
-def place(layout: Layout, item: dict[str, str]) -> Path:
-    """Say where a benchmark wants the flow of an item with ``name``, ``sequence`` and ``frame``."""
-    if layout == "plain":
-        return Path(f"{item['name']}.flo")
-    if "sequence" not in item:
-        raise InputError(f"the layout '{layout}' needs sequences; use data.name=video")
-    if layout == "kitti":
-        return Path(f"{item['frame']}.png")
-    render, scene = Path("?", item["sequence"]).parts[-2:]
-    number = re.fullmatch(r"frame_(\d{4})", item["frame"])
-    if render not in ("clean", "final") or number is None:
-        raise InputError(
-            f"the layout 'sintel' needs clean|final/SCENE/frame_NNNN.png, got {item['name']}; "
-            "set data.root to Sintel/test"
-        )
-    return Path(render, scene, f"frame{number[1]}.flo")

@@ -1,24 +1,18 @@
 """What every run leaves in its folder and in its checkpoints."""
 
 import json
-import platform
-import subprocess
 import sys
-from importlib import metadata
 from pathlib import Path
 
 import pytorch_lightning as pl
-import torch
 import yaml
 from lightning_fabric.utilities.types import _Stateful as Stateful
 
 from sevenfold.checkpoint import Checkpoint
 from sevenfold.config import Node
+from sevenfold.environment import environment
 from sevenfold.files import write_text
 from sevenfold.random_state import random_state, set_random_state
-
-PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "omegaconf", "wandb", "fairlearn",
-            "numpy", "scipy", "scikit-learn")  # fmt: skip
 
 
 class RunFolder(pl.Callback):
@@ -37,7 +31,13 @@ class RunFolder(pl.Callback):
         """Write both files on rank zero."""
         if trainer.is_global_zero:
             write_text(self.folder / "config.yaml", yaml.safe_dump(self.config, sort_keys=False))
-            write_text(self.folder / "environment.json", json.dumps(environment(trainer), indent=2) + "\n")
+            facts = {
+                "command": sys.argv,
+                "accelerator": type(trainer.accelerator).__name__,
+                "world_size": trainer.world_size,
+                **environment(trainer.device_ids),
+            }
+            write_text(self.folder / "environment.json", json.dumps(facts, indent=2) + "\n")
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Checkpoint
@@ -77,32 +77,3 @@ def _loaders(trainer: pl.Trainer) -> list[Stateful]:
     loaders = trainer.train_dataloader
     several = loaders if isinstance(loaders, list | tuple) else [loaders]
     return [loader for loader in several if isinstance(loader, Stateful)]
-
-
-def environment(trainer: pl.Trainer) -> dict[str, object]:
-    """Describe what a run ran on: versions, commit, command line and devices."""
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": {name: metadata.version(name) for name in PACKAGES},
-        "commit": _git("rev-parse", "HEAD"),
-        "dirty": bool(_git("status", "--porcelain")),
-        "command": sys.argv,
-        "accelerator": type(trainer.accelerator).__name__,
-        "devices": [
-            torch.cuda.get_device_name(i) if torch.cuda.is_available() else "cpu" for i in trainer.device_ids
-        ],
-        "world_size": trainer.world_size,
-        "threads": torch.get_num_threads(),
-    }
-
-
-def _git(*arguments: str) -> str | None:
-    """Return what git says about the project's checkout, or None outside one."""
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(Path(__file__).parent), *arguments], capture_output=True, text=True, timeout=10
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None

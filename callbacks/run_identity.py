@@ -2,11 +2,8 @@
 
 import json
 import os
-import socket
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
@@ -14,14 +11,13 @@ from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElastic
 from sevenfold.config import Node
 from sevenfold.errors import InputError
 from sevenfold.files import write_text
-from sevenfold.run_files import configuration_hash, finished, number_of, read_identity, versions
-from sevenfold.run_lock import RunLock, alone, is_live
+from sevenfold.run_files import Resume, identity, matches, number_of, versions
+from sevenfold.run_lock import RunLock, alone
 
 INHERITED = "SEVENFOLD_RUN_FOLDER"
 RESUMED = "SEVENFOLD_RESUMED"  # beside it: whether the run goes on, which all ranks must agree on
 SLURM = ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID")
 Config = Node
-Resume = Literal["no", "yes", "must"]
 
 
 @dataclass(frozen=True)
@@ -77,7 +73,7 @@ def _claim(config: Config, resume: Resume, shard: tuple[int, int]) -> Claim:
     lock_name = "run.lock" if shard == (1, 1) else f"shard_{shard[0]}.lock"
     with alone(root / ".choosing"):
         for folder in reversed(versions(root)):
-            if not _matches(folder, config, resume, shard):
+            if not matches(folder, config, resume, shard, _slurm()):
                 continue
             lock = RunLock(folder / lock_name)
             if lock.acquire():
@@ -89,39 +85,12 @@ def _claim(config: Config, resume: Resume, shard: tuple[int, int]) -> Claim:
         folder.mkdir()
         lock = RunLock(folder / lock_name)
         lock.acquire()
-        write_text(folder / "run.json", json.dumps(_identity(config, shard), indent=2) + "\n")
+        write_text(folder / "run.json", json.dumps(identity(config, shard, _slurm()), indent=2) + "\n")
     return Claim(folder, lock, False)
-
-
-def _matches(folder: Path, config: Config, resume: Resume, shard: tuple[int, int]) -> bool:
-    """Tell whether a run may take up a folder: same configuration and shards, unfinished, not held."""
-    run = read_identity(folder)
-    if run.get("configuration") != configuration_hash(config) or run.get("shards") != shard[1]:
-        return False
-    if finished(folder) or (shard == (1, 1) and is_live(folder / "run.lock")):
-        return False
-    return "study" in config or resume != "no" or _requeued(run)
-
-
-def _requeued(run: Config) -> bool:
-    """Tell whether this process is the SLURM job that began a run, started once more."""
-    return bool(_slurm()) and run.get("slurm") == _slurm()
 
 
 def _slurm() -> dict[str, str]:
     return {name.lower(): os.environ[name] for name in SLURM if name in os.environ}
-
-
-def _identity(config: Config, shard: tuple[int, int]) -> Config:
-    return {
-        "configuration": configuration_hash(config),
-        "name": config["name"],
-        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "shards": shard[1],
-        "slurm": _slurm(),
-    }
 
 
 def discard(claim: Claim) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytorch_lightning as pl
 
 from sevenfold.records import Record, RecordFiles
-from sevenfold.report import write_report
 from sevenfold.run_lock import alone
 from sevenfold.study import Piece, Report, Study
 
@@ -73,7 +72,6 @@ class StudyReport(pl.Callback):
         self.complete = all(done.issuperset(piece.keys) for piece in self.study.pieces())
         if self.complete:
             self.report = self.study.report(files.merge(), files.folder)
-            write_report(self.report, files.folder)
 
     def results(self) -> dict[str, float]:
         """Return the report's numbers, for ``results.json``."""

@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 
 from callbacks.run_identity import Config
+from sevenfold.layers import flat
 
 MAX_PICTURES = 12
 Numbers = Mapping[str, float]
@@ -66,17 +67,6 @@ def begin(trainer: pl.Trainer, model: pl.LightningModule, config: Config) -> Non
             logger.log_hyperparams(flat(config))
         elif isinstance(logger, WandbLogger) and logger.watch_what is not None:
             logger.watch(model, log=logger.watch_what)
-
-
-def flat(config: Mapping[str, object], prefix: str = "") -> dict[str, object]:
-    """Return nested options by dotted key."""
-    options: dict[str, object] = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            options |= flat(value, f"{prefix}{key}.")
-        else:
-            options[f"{prefix}{key}"] = value if isinstance(value, int | float | str) else str(value)
-    return options
 
 
 def _send(

@@ -17,6 +17,7 @@ from sevenfold.export import write_program
 from sevenfold.flow import NETWORKS
 from sevenfold.flow.batch import FlowBatch, FlowPrediction, complete, image_pair
 from sevenfold.flow.checkpoints import load_weights
+from sevenfold.flow.headline import flow_headline
 from sevenfold.flow.losses import sequence_loss
 from sevenfold.flow.options import Evaluation, Optim, Training
 from sevenfold.flow.padding import Amounts, pad, unpad
@@ -53,6 +54,8 @@ class FlowModule(Loadable):
 
     batch: ClassVar[type] = FlowBatch
     outputs: ClassVar[type] = FlowPrediction
+
+    headline = staticmethod(flow_headline)
 
     def __init__(
         self,

@@ -106,3 +106,14 @@ def laid_over(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     for layer in layers:
         config = merge(config, layer)
     return config
+
+
+def flat(config: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    """Return nested options by dotted key."""
+    options: dict[str, object] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            options |= flat(value, f"{prefix}{key}.")
+        else:
+            options[f"{prefix}{key}"] = value if isinstance(value, int | float | str) else str(value)
+    return options

@@ -137,7 +137,8 @@ def run(config: dict[str, Any], command: Command) -> int:
     prepare_trainer(logger=None, callbacks=None, default_root_dir=None)
 
     # Lightning's tips and one deprecation of its own would be the first thing a newcomer reads.
-    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+    for name in ("utilities.rank_zero", "trainer.connectors.checkpoint_connector"):
+        logging.getLogger(f"pytorch_lightning.{name}").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*LeafSpec.*deprecated")
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
     pl.seed_everything(config["seed"], workers=True, verbose=False)
@@ -234,8 +235,7 @@ def execute(trainer: Any, model: Any, data: Any, config: dict[str, Any], ckpt: s
     from callbacks.divergence import Diverged
     from callbacks.signals import Interrupted, StopOnSignal, requeue
     from callbacks.study_report import StudyReport
-    from sevenfold.files import write_text
-    from sevenfold.report import html_report, text_table
+    from sevenfold.report.run import write_report
     from sevenfold.results import Results
 
     folder = Path(trainer.default_root_dir)
@@ -262,13 +262,29 @@ def execute(trainer: Any, model: Any, data: Any, config: dict[str, Any], ckpt: s
         return 0 if launched() else 128 + stop.number
     if complete:
         results.write("finished")
-    if trainer.is_global_zero:
-        if not reports:
-            write_text(folder / "report.html", html_report([folder]))
+    if trainer.is_global_zero and complete:
+        report = (reports[0].report if reports else None) or report_training(trainer, model, folder)
+        page = write_report(report, folder)
         trackers.report(trainer, config, {**results.metrics, **results.reference}, folder)
-        end = text_table([folder]) if not reports else str(reports[0].report or "other shards are to follow")
-        print(f"\n{end}\n\nrun folder: {folder}")
+        print(f"\n{report}\n\npage: {page}")
+    elif trainer.is_global_zero:
+        print(f"\nother shards are to follow\nrun folder: {folder}")
     return 0
+
+
+def report_training(trainer: Any, model: Any, folder: Path) -> Any:
+    """Return the report of a training, an evaluation or a prediction from its numbers.
+
+    A module with ``headline(metrics, reference)`` chooses table and sentences, callbacks with ``sections()``
+    add parts.
+    """
+    from sevenfold.report.run import plain_headline, read_run, training_report
+
+    run = read_run(folder)
+    numbers = run["metrics"], run["reference"]
+    table, text = model.headline(*numbers) if hasattr(model, "headline") else (plain_headline(*numbers), [])
+    parts = [callback.sections() for callback in trainer.callbacks if hasattr(callback, "sections")]
+    return training_report(run, folder, table, text, [section for part in parts for section in part])
 
 
 def launched() -> bool:

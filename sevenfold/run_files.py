@@ -2,10 +2,17 @@
 
 import hashlib
 import json
+import os
+import socket
+import time
 from pathlib import Path
+from typing import Literal
 
 from sevenfold.config import Node
 from sevenfold.files import write_text
+from sevenfold.run_lock import is_live
+
+Resume = Literal["no", "yes", "must"]
 
 
 def configuration_hash(config: Node) -> str:
@@ -45,3 +52,29 @@ def versions(root: Path) -> list[Path]:
 def number_of(folder: Path) -> int:
     """Return the number of a run folder."""
     return int(folder.name.removeprefix("version_"))
+
+
+def matches(folder: Path, config: Node, resume: Resume, shard: tuple[int, int], job: Node) -> bool:
+    """Tell whether a run may go on in a folder: same configuration and shards, unfinished, not held.
+
+    ``job`` is this process's SLURM job: that job goes on in the folder that it began.
+    """
+    run = read_identity(folder)
+    if run.get("configuration") != configuration_hash(config) or run.get("shards") != shard[1]:
+        return False
+    if finished(folder) or (shard == (1, 1) and is_live(folder / "run.lock")):
+        return False
+    return "study" in config or resume != "no" or (bool(job) and run.get("slurm") == job)
+
+
+def identity(config: Node, shard: tuple[int, int], job: Node) -> Node:
+    """Return the content of ``run.json``: what a later job compares to go on with the run."""
+    return {
+        "configuration": configuration_hash(config),
+        "name": config["name"],
+        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "shards": shard[1],
+        "slurm": job,
+    }

@@ -18,11 +18,13 @@ from sevenfold.errors import InputError
 from sevenfold.ranges import Checked
 from sevenfold.recorded import Recorded
 from sevenfold.records import Record, RecordFiles
+from sevenfold.report import Report, Section, Table
 
 if TYPE_CHECKING:
     from sevenfold.executors.base import Executor
 
-Table = list[list[str]]  # rows of cells, the header first
+
+__all__ = ["Context", "Piece", "Records", "Report", "Section", "Study", "Table", "compute"]
 
 
 @dataclass(frozen=True)
@@ -65,42 +67,6 @@ class Context:
     seed: int = 0
     progress: Callable[..., None] = field(default=_no_progress, compare=False)
     stopping: Callable[[], bool] = field(default=_never, compare=False)
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of a report: a title, paragraphs, and a table with its header first (or none)."""
-
-    title: str
-    text: Sequence[str] = ()
-    rows: Table = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a study found.
-
-    Args:
-        title: of the page.
-        headline: the table to read first, at most 8 columns; the header first.
-        text: one or two sentences that say what the table shows.
-        sections: further tables and explanations.
-        pictures: files below the run folder, in the order in which they are shown.
-        scalars: numbers by flat name, such as ``closed_form/val_regret/mean``; they become ``results.json``
-            and go to trackers. Names that begin with ``reference/`` are baselines and published values.
-    """
-
-    title: str
-    headline: Table
-    text: Sequence[str] = ()
-    sections: Sequence[Section] = ()
-    pictures: Sequence[Path] = ()
-    scalars: Mapping[str, Any] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        from sevenfold.report import aligned
-
-        return "\n".join([*self.text, *(["", aligned(self.headline)] if self.headline else [])]).strip()
 
 
 class Records(list[Record]):

@@ -15,8 +15,8 @@ from studies import FEWER, RECIPES, command, environment, node, seed, settings
 from sevenfold.config import build
 from sevenfold.executors.here import Here
 from sevenfold.records import RecordFiles, read_folder
-from sevenfold.report import main as report_main
-from sevenfold.report import write_report
+from sevenfold.report.__main__ import main as report_main
+from sevenfold.report.run import write_report
 from sevenfold.studies import STUDIES
 from sevenfold.study import Piece, Records, Study
 from train import main

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from sevenfold.errors import InputError
-from sevenfold.report import read_run
+from sevenfold.report.run import read_run
 from sevenfold.sweep.file import SweepFile
 from sevenfold.sweep.hyperband import read_history
 from sevenfold.sweep.worker import Worker

@@ -5,10 +5,10 @@ import flow_trees
 import pytest
 from PIL import Image
 
-from callbacks.flow_writer import place
 from sevenfold.errors import InputError
 from sevenfold.flow.formats import read_flow
 from sevenfold.flow.formats.animation import write_animation
+from sevenfold.flow.formats.layout import path_of
 from sevenfold.records import read_folder
 from train import main
 
@@ -108,10 +108,10 @@ def test_pairs_are_written_by_name(tmp_path):
 def test_layouts_refuse_what_they_cannot_place():
     item = {"name": "walk/3", "sequence": "walk", "frame": "3"}
     with pytest.raises(InputError, match="set data.root to Sintel/test"):
-        place("sintel", item)
+        path_of(item, "sintel")
     with pytest.raises(InputError, match="the layout 'kitti' needs sequences; use data.name=video"):
-        place("kitti", {"name": "chairs/1"})
-    assert place("sintel", {**item, "sequence": "x/final/cave_1", "frame": "frame_0007"}) == Path(
+        path_of({"name": "chairs/1"}, "kitti")
+    assert path_of({**item, "sequence": "x/final/cave_1", "frame": "frame_0007"}, "sintel") == Path(
         "final/cave_1/frame0007.flo"
     )
 

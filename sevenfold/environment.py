@@ -1,0 +1,38 @@
+"""The environment of a run: versions, commit, machine."""
+
+import platform
+import subprocess
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "omegaconf", "wandb", "fairlearn",
+            "numpy", "scipy", "scikit-learn")  # fmt: skip
+
+
+def environment(device_ids: Sequence[int]) -> dict[str, Any]:
+    """Return versions, commit and devices of this process; ``device_ids`` are the trainer's."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: metadata.version(name) for name in PACKAGES},
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": bool(_git("status", "--porcelain")),
+        "devices": [
+            torch.cuda.get_device_name(i) if torch.cuda.is_available() else "cpu" for i in device_ids
+        ],
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _git(*arguments: str) -> str | None:
+    """Return what git says about the project's checkout, or None outside one."""
+    command = ["git", "-C", str(Path(__file__).parent), *arguments]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() if answer.returncode == 0 else None
