@@ -36,7 +36,7 @@ def csv_logger(*, run: Run, flush_every: Count = 100) -> CSVLogger:
 
     Args:
         run: the run.
-        flush_every: rows that are kept in memory before they go to disk.
+        flush_every: rows in memory before they are written to disk.
     """
     # A resumed run is continued in its own folder, which Lightning takes for a mistake.
     warnings.filterwarnings("ignore", message="Experiment logs directory")
@@ -114,9 +114,9 @@ def wandb_logger(
         job_type: such as train or eval.
         tags: beside those of the run.
         notes: a longer description.
-        id: of the W&B run; by default a new one, kept in ``run.json``.
+        id: of the W&B run; by default a new one, stored in ``run.json``.
         resume: continue the same W&B run when the run is resumed.
-        mode: by default online if W&B has a key or ``WANDB_MODE`` says so; else the run is kept offline in
+        mode: by default online if W&B has a key or ``WANDB_MODE`` says so; else the run is stored offline in
             the run folder, where ``wandb sync`` finds it.
         save_code: upload the main program.
         watch: log histograms of gradients, parameters or both.

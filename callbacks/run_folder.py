@@ -64,7 +64,7 @@ class RunFolder(pl.Callback):
     ) -> None:
         """Let checkpoint callbacks keep their best scores, which they drop when the folder has changed.
 
-        A resumed run has a folder of its own; the files of the earlier one stay where they are.
+        A resumed run has a new folder; the files of the earlier one stay where they are.
         """
         self._resumed = checkpoint.get("resumption")
         for callback in trainer.checkpoint_callbacks:

@@ -29,7 +29,7 @@ class Claim:
     resumed: bool
 
     def release(self) -> None:
-        """Let others take up the folder."""
+        """Release the lock of the folder."""
         if self.lock is not None:
             self.lock.release()
 
@@ -40,7 +40,7 @@ def choose_folder(config: Config, resume: Resume = "no", shard: tuple[int, int] 
     Rank zero chooses. Ranks that it starts inherit the choice through their environment; ranks started from
     outside (torchrun, SLURM) receive it over a process group that lives for this one message.
 
-    An unfinished folder of the same configuration that no live run holds is taken up again by a study, by a
+    An unfinished folder of the same configuration that no live run holds is continued by a study, by a
     requeued SLURM job (the folder that this job began), and on ``resume``; with ``"must"`` its absence raises
     ``InputError``. Shards of one study share a folder. Everything else gets a new version.
     """
@@ -94,7 +94,7 @@ def _slurm() -> dict[str, str]:
 
 
 def discard(claim: Claim) -> None:
-    """Take back a folder of a run that cannot start, with its parents as far as they are empty."""
+    """Remove the folder of a run that cannot start, and its parents where they are empty."""
     claim.release()
     if claim.resumed:
         return

@@ -45,7 +45,7 @@ class StopOnSignal(pl.Callback):
         self._before: dict[signal.Signals, Handler] = {}
 
     def requested(self) -> bool:
-        """Tell whether a signal has asked the run to end."""
+        """Tell whether a signal requests the end of the run."""
         return self.number is not None
 
     def listen(self, trainer: pl.Trainer, *_: object) -> None:
@@ -92,7 +92,7 @@ class StopOnSignal(pl.Callback):
         batch: object,
         batch_idx: int,
     ) -> None:
-        """Save, and end if asked to, after a whole step; after an epoch's last, validation comes first."""
+        """Save, and end on request, after a whole step; after an epoch's last, validation comes first."""
         last = trainer.is_last_batch
         if last or (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
@@ -103,7 +103,7 @@ class StopOnSignal(pl.Callback):
             self._end(trainer)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save between two epochs, with all that validation has brought; end, if asked to."""
+        """Save between two epochs, with the results of validation; end on request."""
         if trainer.current_epoch > 0:
             _begin_epoch(trainer)
             self.save(trainer)
@@ -125,7 +125,7 @@ class StopOnSignal(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """End before a further batch; a study ends by itself, for pieces in hand are still collected."""
+        """End before another batch, except in a study, which still collects running pieces."""
         if not hasattr(pl_module, "stopping"):
             self._end_if_asked(trainer, pl_module)
 

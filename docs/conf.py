@@ -88,6 +88,7 @@ def write_pages(app: object) -> None:
     for family, title in FAMILIES.items():
         (reference / f"{family}.md").write_text(write_reference(family, title))
     (DOCS / "recipes.md").write_text(list_recipes())
+    (DOCS / "zoo.md").write_text(list_zoo())
 
 
 def list_recipes() -> str:
@@ -104,6 +105,23 @@ def list_recipes() -> str:
     return "\n".join([*lines, ""])
 
 
+def list_zoo() -> str:
+    """Return the page of everything published, a card each."""
+    from sevenfold.reference.listing import card_fields
+    from sevenfold.zoo import names
+
+    lines = ["# Weights in the box", "", ZOO]
+    for name in names():
+        fields = card_fields(name)
+        lines += ["", f"## {fields.pop('name')}", "", fields.pop("line") + ".", "", "| | |", "|---|---|"]
+        figures = "; ".join(f"{what}: {value}" for what, value in fields.pop("figures").items())
+        rows = {**fields, "figures": figures}.items()
+        lines += [f"| {key.replace('_', ' ')} | {value} |" for key, value in rows]
+    return "\n".join([*lines, ""])
+
+
+ZOO = """`sevenfold.load("flow/demo")` opens one by its name; `python train.py list zoo` and
+`describe zoo=NAME` print the cards; `python -m sevenfold.zoo.pack CHECKPOINT FILE` writes a file of your own run."""
 RECIPES = """`python train.py --config configs/NAME.yaml` runs one; `--config NAME` works without a checkout.
 Every recipe opens with a comment that says what it does."""
 

@@ -101,7 +101,7 @@ class Loadable(Checked, Recorded, pl.LightningModule):
     ) -> Self:
         """Return the module of a checkpoint, on the CPU unless ``map_location`` names another device.
 
-        ``options`` replace recorded ones; mappings are laid over them. Raises ``InputError`` for files that
+        ``options`` replace recorded ones; mappings are merged into them. Raises ``InputError`` for files that
         are damaged, of another model, or not from this suite. Nothing is unpickled.
         """
         module = cls.from_content(read_checkpoint(checkpoint_path), checkpoint_path, options, strict=strict)

@@ -25,7 +25,7 @@ class StudyModule(Loadable):
         study: the study.
         seed: of all its random streams.
         executor: where pieces are computed; by default in this process.
-        stopping: tells whether the run was asked to end: then no further piece is begun.
+        stopping: tells whether the run is to end: then no further piece is started.
     """
 
     def __init__(
@@ -85,11 +85,11 @@ class StudyModule(Loadable):
             logger.log_metrics({"piece/fraction": fraction, **scalars})
 
     def on_predict_start(self) -> None:
-        """Take up the workers."""
+        """Start the workers."""
         self.executor.start(self.study, self.context())
 
     def predict_step(self, piece: Piece, batch_idx: int) -> list[Record]:
-        """Return the records of this piece, or of one begun before that has ended; of none after a signal."""
+        """Return the records of this piece, or of an earlier one that has ended; of none after a signal."""
         if self.stopping() or not piece.keys:
             return self.executor.wait()
         return self.executor.submit(piece)

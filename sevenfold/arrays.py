@@ -1,4 +1,4 @@
-"""What users hand in, as tensors: the one place where NumPy, pandas, lists and torch are told apart.
+"""Conversion of users' values to tensors: NumPy, pandas, lists and torch.
 
 Every function names in its messages, as ``what``, the argument that is at fault.
 """
@@ -69,13 +69,13 @@ def rows(values: Any, what: str = "rows", *, features: int | None = None) -> Ten
     >>> rows([1, 2, 3], features=3)
     tensor([[1., 2., 3.]])
     """
-    found = tensor(values, what).float()
-    if found.ndim == 1 and features in (len(found), 1):
-        found = found.view(-1, features or 1)
-    if found.ndim != 2 or (features is not None and found.shape[1] != features):
-        wanted = "(n, features)" if features is None else f"(n, {features})"
-        raise InputError(f"{what}: expected rows of shape {wanted}, got shape {tuple(found.shape)}")
-    return found
+    table = tensor(values, what).float()
+    if table.ndim == 1 and features in (len(table), 1):
+        table = table.view(-1, features or 1)
+    if table.ndim != 2 or (features is not None and table.shape[1] != features):
+        expected = "(n, features)" if features is None else f"(n, {features})"
+        raise InputError(f"{what}: expected rows of shape {expected}, got shape {tuple(table.shape)}")
+    return table
 
 
 def images(values: Any, what: str = "images", *, channels: int = 3) -> Tensor:
@@ -87,13 +87,13 @@ def images(values: Any, what: str = "images", *, channels: int = 3) -> Tensor:
     >>> images(np.zeros((48, 64, 3), np.uint8)).shape
     torch.Size([1, 3, 48, 64])
     """
-    found = channels_first(tensor(values, what), what, channels)
-    low, high = (float(found.min()), float(found.max())) if found.numel() else (0.0, 0.0)
-    if found.is_floating_point():
+    pictures = channels_first(tensor(values, what), what, channels)
+    low, high = (float(pictures.min()), float(pictures.max())) if pictures.numel() else (0.0, 0.0)
+    if pictures.is_floating_point():
         if low < 0 or high > 1:
             advice = "divide by 255, or give bytes" if low >= 0 else "bring them to [0, 1]"
             raise InputError(f"{what}: floats must lie in [0, 1], got {low:g} to {high:g}; {advice}")
-        return found.float()
+        return pictures.float()
     if low < 0 or high > 255:
         raise InputError(f"{what}: integers must lie in 0..255, got {low:g} to {high:g}")
     if high == 1 and low == 0:
@@ -101,18 +101,18 @@ def images(values: Any, what: str = "images", *, channels: int = 3) -> Tensor:
             f"{what}: integers that are only 0 and 1: a picture in [0, 1] that was cast? Give floats, or "
             "bytes 0..255"
         )
-    return found.float() / 255
+    return pictures.float() / 255
 
 
 def channels_first(values: Tensor, what: str, channels: int) -> Tensor:
     """Return one map or a batch, with channels first or last, as (B, C, H, W)."""
-    found = values[None] if values.ndim == 3 else values
-    if found.ndim == 4:
-        first, last = found.shape[1] == channels, found.shape[3] == channels
-        if last and not (first and found.is_floating_point()):
-            return found.permute(0, 3, 1, 2)
+    batch = values[None] if values.ndim == 3 else values
+    if batch.ndim == 4:
+        first, last = batch.shape[1] == channels, batch.shape[3] == channels
+        if last and not (first and batch.is_floating_point()):
+            return batch.permute(0, 3, 1, 2)
         if first:
-            return found
+            return batch
     raise InputError(
         f"{what}: expected {channels} channels, (C, H, W) or (H, W, C), one or a batch, got shape "
         f"{tuple(values.shape)}"
@@ -125,10 +125,10 @@ def labels(values: Any, what: str) -> Tensor:
     >>> labels([True, False], "y")
     tensor([1, 0])
     """
-    found = tensor(values, what).flatten()
-    if not ((found == 0) | (found == 1)).all():
-        raise InputError(f"{what}: expected 0 and 1, got {shown(found.unique()[:5].tolist())}")
-    return found.long()
+    codes = tensor(values, what).flatten()
+    if not ((codes == 0) | (codes == 1)).all():
+        raise InputError(f"{what}: expected 0 and 1, got {shown(codes.unique()[:5].tolist())}")
+    return codes.long()
 
 
 def groups(values: Any, what: str = "a", *, privileged: str | None = None) -> Tensor:

@@ -59,7 +59,7 @@ class RunConfig:
     pieces; or ``model`` and ``data`` name components of ``MODELS`` and ``DATAMODULES``. ``trainer`` holds
     options of Lightning's Trainer; ``callbacks`` and ``logger`` map names of ``CALLBACKS`` and ``LOGGERS`` to
     options, and a null value removes an entry that a base file brought in. A second entry of one class has a
-    label of its own and the class under ``_class``: ``hourly: {_class: checkpoint, ...}``. A training writes
+    separate label and the class under ``_class``: ``hourly: {_class: checkpoint, ...}``. A training writes
     its last state after every epoch, and every ``checkpoint_minutes`` in between.
 
     Args:

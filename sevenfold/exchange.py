@@ -1,4 +1,4 @@
-"""Whether a module, the data it is fed and the callbacks that look on fit together, told from their classes.
+"""Check that a module, its data and its callbacks exchange the same types, by their classes alone.
 
 A module and a data module name the type of batch they exchange as ``batch``; a module names what its test
 steps return as ``outputs``; a callback names as ``needs`` the type, of batches or outputs, that it works on.

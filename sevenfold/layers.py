@@ -1,4 +1,4 @@
-"""How configurations are laid over each other, and what a ``key=value`` of the command line does."""
+"""Overlays of configurations, and the ``key=value`` settings of the command line."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -20,7 +20,7 @@ def overlay(old: Any, new: Any, key: str = "") -> Any:
     """Lay one value over another at ``key``: mappings merge, everything else (lists too) is replaced.
 
     A mapping that changes its ``name`` chooses another component, so the old component's options are dropped.
-    A mapping whose keys are all numbers, laid over a list, replaces these elements of it.
+    A mapping whose keys are all numbers replaces these elements of a list.
     """
     if isinstance(old, list) and isinstance(new, Mapping) and new and all(str(i).isdecimal() for i in new):
         return _replace_elements(old, new, key)

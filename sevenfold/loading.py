@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from sevenfold.errors import InputError, shown
 from sevenfold.tables import allow as allow_packages
+from sevenfold.zoo import Card, card, weights
+from sevenfold.zoo import names as published
 
 if TYPE_CHECKING:
     import torch
@@ -17,25 +19,28 @@ if TYPE_CHECKING:
     from lightning_modules.loadable import Loadable
 
 
-def load(
-    path: str | Path, *, allow: str | Sequence[str] = (), device: "str | torch.device" = "cpu"
-) -> "Loadable":
-    """Return the trained module of a run folder or checkpoint, or the study of a study's run folder.
+def load(path: str | Path, *, allow: str | Sequence[str] = (), device: "str | torch.device" = "cpu") -> Any:
+    """Return the trained module of a run folder, a checkpoint or the zoo, or the study of a study's folder.
 
     The module is in evaluation mode and has the run's ``config``; no data is opened and nothing unpickled. A
     study's module has the folder's ``records()`` and ``report()``.
 
     Args:
-        path: a run folder (its last checkpoint is taken) or a checkpoint file.
+        path: a run folder (its last checkpoint is taken), a checkpoint file, or a name of the zoo such as
+            ``flow/demo`` (:mod:`sevenfold.zoo`; of a table there the benchmark is returned).
         allow: packages of one's own whose classes, ``package.module:Class``, it may name; what it names of
             other packages is refused before anything is imported.
         device: where the module's tensors are put.
 
-    >>> flow = load("runs/demo/version_0")  # doctest: +SKIP
-    >>> flow.estimate(image1, image2)  # doctest: +SKIP
+    >>> import torch
+    >>> flow = load("flow/demo")
+    >>> flow.estimate(torch.rand(3, 64, 96), torch.rand(3, 64, 96)).shape
+    torch.Size([1, 2, 64, 96])
     """
     allow_packages(*([allow] if isinstance(allow, str) else allow))
     place = Path(path)
+    if not place.exists() and str(path) in published():
+        return _published(card(str(path)), device)
     try:
         if place.is_dir():
             config = _run_config(place)
@@ -44,13 +49,29 @@ def load(
             module = _model(place)
         else:
             raise InputError(
-                f"{shown(str(path))} does not exist: give a run folder (output_dir/name/version_N) or a "
-                "checkpoint file (.../checkpoints/last.ckpt)"
+                f"{shown(str(path))} does not exist: give a run folder (output_dir/name/version_N), a "
+                f"checkpoint file (.../checkpoints/last.ckpt), or one of {', '.join(published())}"
             )
     except InputError as error:
         hint = str(error).replace("say --allow ", "give allow= with ")
         raise (error if hint == str(error) else InputError(hint)) from None
     return module.to(device).eval()
+
+
+def _published(entry: Card, device: "str | torch.device") -> Any:
+    """Return what a card of the zoo describes."""
+    if entry.kind == "benchmark":
+        from sevenfold.nas import load_benchmark
+
+        return load_benchmark(entry.name.rpartition("/")[2])
+    from lightning_modules.loadable import module_class
+    from sevenfold.checkpoint import recorded_model
+    from sevenfold.zoo.pack import read
+
+    path = weights(entry)
+    content = read(path)
+    name, _ = recorded_model(content, path)
+    return module_class(name).from_content(content, path, {}).to(device).eval()
 
 
 def _run_config(folder: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Train, evaluate, search and sample: every run of the suite starts here.
 
 The story of a run, top to bottom: read the command line, compose the configuration, check all of it, choose
-the run folder, and hand over to Lightning. ``python train.py --help`` shows the command line. This file and
+the run folder, and start Lightning. ``python train.py --help`` shows the command line. This file and
 ``sevenfold.load`` are the doors of the package: they alone know Lightning and the adapters.
 """
 
@@ -230,7 +230,7 @@ def prepare_study(config: dict[str, Any], shard: tuple[int, int]) -> Callable[[A
 
 
 def execute(trainer: Any, model: Any, data: Any, config: dict[str, Any], ckpt: str | None) -> int:
-    """Hand over to Lightning and write ``results.json`` however that ends; return the exit status."""
+    """Run Lightning and write ``results.json`` however that ends; return the exit status."""
     from callbacks import trackers
     from callbacks.divergence import Diverged
     from callbacks.signals import Interrupted, StopOnSignal, requeue
@@ -246,8 +246,8 @@ def execute(trainer: Any, model: Any, data: Any, config: dict[str, Any], ckpt: s
         call_lightning(trainer, model, data, config, ckpt, results)
     except Diverged as error:
         results.write("diverged")
-        kept = stop.path if stop.path.is_file() else "none"
-        raise Diverged(f"{error}; the last finite checkpoint: {kept}") from None
+        last = stop.path if stop.path.is_file() else "none"
+        raise Diverged(f"{error}; the last finite checkpoint: {last}") from None
     except (Interrupted, KeyboardInterrupt, SystemExit) as error:  # Lightning turns Ctrl-C into SystemExit
         stop.number = stop.number or getattr(error, "number", signal.SIGINT)
     except BaseException:

@@ -25,7 +25,7 @@ class ProgressLines:
         self.start = self.last = time.monotonic()
 
     def advance(self, count: int, total: float) -> None:
-        """Print a line if the last one is old enough and the stage goes on; ``total`` may be infinite."""
+        """Print a line if the last one is old enough, but not at the end; ``total`` may be infinite."""
         now = time.monotonic()
         if count >= total or now - self.last < self.every:
             return

@@ -72,7 +72,7 @@ def plain_options(options: Mapping[str, Any]) -> dict[str, Any]:
 def checked(kind: type, options: Mapping[str, Any]) -> dict[str, Any]:
     """Check plain options against a class's signature and convert them, as :func:`sevenfold.config.validate`.
 
-    A constructor that takes ``**options`` hands them on to the next class with a constructor of its own.
+    A constructor that takes ``**options`` passes them to the next class that defines a constructor.
     """
     converted: dict[str, Any] = {}
     for owner in kind.__mro__:

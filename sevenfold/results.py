@@ -14,7 +14,7 @@ REFERENCE = "reference/"
 
 
 class Results:
-    """The content of one ``results.json``, filled in while a run goes on.
+    """The content of one ``results.json``, collected during a run.
 
     ``metrics`` maps flat names to the final value of every headline number. ``reference`` holds trivial
     baselines and published values of the same quantities: what is reported under a name that starts with

@@ -57,7 +57,7 @@ def number_of(folder: Path) -> int:
 def matches(folder: Path, config: Node, resume: Resume, shard: tuple[int, int], job: Node) -> bool:
     """Tell whether a run may go on in a folder: same configuration and shards, unfinished, not held.
 
-    ``job`` is this process's SLURM job: that job goes on in the folder that it began.
+    ``job`` is this process's SLURM job: a requeued job continues in the folder that it created.
     """
     run = read_identity(folder)
     if run.get("configuration") != configuration_hash(config) or run.get("shards") != shard[1]:

@@ -89,7 +89,7 @@ def _owner(path: Path) -> dict[str, object]:
 
 
 def is_live(path: Path) -> bool:
-    """Tell whether the lock at ``path`` belongs to a run that still goes on."""
+    """Tell whether the lock at ``path`` belongs to a live run."""
     owner = _owner(path)
     if owner.get("host") == socket.gethostname() and not _runs(owner.get("pid")):
         return False

@@ -13,8 +13,8 @@ from sevenfold.seeding import stream_seed
 class EpochSampler(DistributedSampler):
     """Shuffle from (seed, epoch) and hand the epoch on: yields pairs ``(epoch, index)``.
 
-    A data set asked for ``dataset[epoch, index]`` can then draw its augmentation from (seed, epoch, index),
-    whatever the worker, rank or batch, and a resumed run goes on exactly as the uninterrupted one.
+    A data set that gets ``dataset[epoch, index]`` can then draw its augmentation from (seed, epoch, index),
+    whatever the worker, rank or batch, and a resumed run equals the uninterrupted one exactly.
     Lightning sets the epoch and, as this is a ``DistributedSampler``, does not replace it. Ranks get
     equally many items: as usual in training, some items are repeated if the number of ranks does not divide
     the number of items.
@@ -39,10 +39,10 @@ class EpochSampler(DistributedSampler):
 
 
 class EpochLoader(DataLoader):
-    """Batches in the order of an :class:`EpochSampler`, with a position in the epoch that checkpoints keep.
+    """Batches in the order of an :class:`EpochSampler`, with a position in the epoch that checkpoints store.
 
-    Lightning saves and restores it, so that a run that was cut off in the middle of an epoch goes on with the
-    very next batch. Iteration begins when the first batch is asked for: only then is the epoch known.
+    Lightning saves and restores it, so that a run that was interrupted in the middle of an epoch continues
+    with the very next batch. Iteration starts with the first batch: only then is the epoch known.
     """
 
     position = 0

@@ -1,4 +1,4 @@
-"""Named, order-free random streams: the same (seed, names) gives the same numbers wherever it is asked."""
+"""Named, order-free random streams: the same (seed, names) gives the same numbers everywhere."""
 
 import hashlib
 from collections.abc import Iterator

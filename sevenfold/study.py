@@ -58,8 +58,8 @@ class Context:
         device: where tensors are computed.
         seed: the run's seed; random streams are derived from it and from names (:mod:`sevenfold.seeding`).
         progress: called as ``progress(fraction, **scalars)`` from within a long piece.
-        stopping: true once the run was asked to end (by SIGTERM, say): a long piece may return early, without
-            records, at a point from which it can be taken up again.
+        stopping: true once the run is to end (after SIGTERM, say): a long piece may return early, without
+            records, at a point from which it can be resumed.
     """
 
     folder: Path
@@ -85,7 +85,7 @@ class Study(Checked, Recorded, ABC, Generic[P]):
     Class attributes:
         devices: ``"cpu"`` for a study of tables and NumPy, which must not occupy an accelerator.
         gradients: whether pieces are computed with autograd switched on.
-        timing: fields of records that depend on the machine; they are kept apart from the others.
+        timing: fields of records that depend on the machine; they are stored apart from the others.
         running: fields whose mean over the records so far is logged, group by group, while pieces end.
     """
 
@@ -132,8 +132,8 @@ class Study(Checked, Recorded, ABC, Generic[P]):
         """Compute every piece whose records ``folder`` does not hold yet; return all records.
 
         Args:
-            folder: where records and artefacts are kept, so that an interrupted call can be repeated; without
-                one, a new temporary folder (see ``records.folder``).
+            folder: where records and artefacts are stored, so that an interrupted call can be repeated;
+                without one, a new temporary folder (see ``records.folder``).
             seed: of all random streams.
             device: where tensors are computed.
             executor: where pieces are computed (:data:`sevenfold.executors.EXECUTORS`); by default here.

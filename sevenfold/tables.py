@@ -150,13 +150,13 @@ def component(table: Mapping[str, str], name: str, key: str) -> Any:
     if not attribute.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
         raise ConfigError(key, f"expected package.module:Class, got {shown(name)}")
     try:
-        found = locate(name)
+        target = locate(name)
     except (ImportError, AttributeError) as error:
         raise ConfigError(key, f"cannot import {shown(name)}: {one_line(error)}") from None
-    home = str(getattr(found, "__module__", "")).split(".")[0]
-    if not callable(found) or home not in _allowed:
+    home = str(getattr(target, "__module__", "")).split(".")[0]
+    if not callable(target) or home not in _allowed:
         raise ConfigError(key, f"{shown(name)} is no class or function of package '{package}'")
-    return found
+    return target
 
 
 def mark_of(annotation: Any) -> OneOf | OptionsOf | None:

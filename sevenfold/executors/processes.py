@@ -29,7 +29,7 @@ _work: tuple[Study[Any], Context] | None = None  # of a worker process, set once
 class Processes(Executor):
     """Compute pieces in ``workers`` processes; the study with its data is handed to each of them once.
 
-    A worker that dies is replaced and its piece begun again, three times at most. Workers end with the
+    A worker that dies is replaced and its piece computed again, three times at most. Workers end with the
     process that started them, however that ends. A script that uses this from Python needs the usual
     ``if __name__ == "__main__":`` around its calls.
 

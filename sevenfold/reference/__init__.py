@@ -8,7 +8,8 @@ def answer(verb: str, topic: str | None, *, json: bool = False) -> str:
 
     Args:
         verb: one of the three.
-        topic: a table for ``list`` (none: all of them); a component for ``describe``.
+        topic: a table for ``list`` (none: all of them); a component, or ``zoo=NAME``, for
+            ``describe``.
         json: whether to answer in JSON in place of text.
     """
     if verb == "schema":
@@ -20,6 +21,13 @@ def answer(verb: str, topic: str | None, *, json: bool = False) -> str:
 
         rows = listing(topic)
         return json_text.dumps(rows, indent=1) if json else as_text(rows)
+    if (topic or "").startswith("zoo="):
+        from sevenfold.reference.listing import card_fields
+
+        fields = card_fields(str(topic).removeprefix("zoo="))
+        return (
+            json_text.dumps(fields, indent=1) if json else "\n".join(f"{k}: {v}" for k, v in fields.items())
+        )
     from sevenfold.reference.describe import as_page, description, lookup
 
     described = description(*lookup(topic or ""))

@@ -2,8 +2,10 @@
 
 import itertools
 import re
+from dataclasses import asdict
 from typing import Any
 
+from sevenfold import zoo
 from sevenfold.docstrings import headline
 from sevenfold.errors import ConfigError, suggest
 from sevenfold.recipes import folder, names
@@ -16,19 +18,36 @@ def listing(topic: str | None) -> list[Row]:
     """Return one row for each table; or for each component of a table, each recipe.
 
     Args:
-        topic: a name in :data:`sevenfold.tables.TABLES`, or its last word; ``recipes``; None for all tables.
+        topic: a name in :data:`sevenfold.tables.TABLES`, or its last word; ``recipes``; ``zoo``; None for all
+            tables.
     """
     if topic is None:
         tables = [(name, table(name)) for name in TABLES]
         rows = [{"table": name, "holds": each.holds, "components": len(each)} for name, each in tables]
-        return [*rows, {"table": "recipes", "holds": "shipped configurations", "components": len(names())}]
+        return [
+            *rows,
+            {"table": "recipes", "holds": "shipped configurations", "components": len(names())},
+            {
+                "table": "zoo",
+                "holds": "trained weights and tables in the package",
+                "components": len(zoo.names()),
+            },
+        ]
     if topic == "recipes":
         return [{"name": name, "line": _first_comment(name)} for name in names()]
+    if topic == "zoo":
+        cards = [zoo.card(name) for name in zoo.names()]
+        return [{"name": each.name, "line": each.line, "extra": each.extra} for each in cards]
     chosen = table(table_called(topic))
     return [
         {"name": name, "line": headline(locate(reference)), "extra": chosen.extras.get(name, "")}
         for name, reference in chosen.items()
     ]
+
+
+def card_fields(name: str) -> Row:
+    """Return what the card of a file of the zoo says, without empty fields."""
+    return {key: value for key, value in asdict(zoo.card(name)).items() if value}
 
 
 def table(name: str) -> ComponentTable:
@@ -44,7 +63,7 @@ def table_called(topic: str) -> str:
         return topic if topic in TABLES else matching[0]
     if matching:
         raise ConfigError("", f"'{topic}' is several tables: {', '.join(matching)}")
-    raise ConfigError("", f"'{topic}' is no table. {suggest(topic, [*TABLES, 'recipes'])}")
+    raise ConfigError("", f"'{topic}' is no table. {suggest(topic, [*TABLES, 'recipes', 'zoo'])}")
 
 
 def as_text(rows: list[Row]) -> str:

@@ -216,5 +216,5 @@ def scalar(value: Any) -> str:
 
 def target_of(table: str, entry: str) -> tuple[Callable[..., Any], tuple[str, ...]]:
     """Return a component of the table of that name, and its arguments that are no options."""
-    found = locate(TABLES[table])
-    return locate(found[entry]), found.given
+    components = locate(TABLES[table])
+    return locate(components[entry]), components.given

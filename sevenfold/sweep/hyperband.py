@@ -23,20 +23,20 @@ class Hyperband:
 
     Args:
         brackets: the numbers of values, ascending.
-        eta: one in ``eta`` goes on.
+        eta: one trial in ``eta`` survives a bracket.
     """
 
     brackets: tuple[int, ...]
     eta: float
 
     def thresholds(self, histories: Sequence[History]) -> dict[int, float]:
-        """Return ``{bracket: worst value that goes on}`` of losses (lower is better)."""
-        found = {}
+        """Return ``{bracket: worst value that survives}`` of losses (lower is better)."""
+        worst = {}
         for bracket in self.brackets:
             seen = sorted(history[bracket] for history in histories if len(history) > bracket)
             if seen:
-                found[bracket] = seen[int(len(seen) / self.eta)]
-        return found
+                worst[bracket] = seen[int(len(seen) / self.eta)]
+        return worst
 
     def stops(self, history: History, thresholds: Mapping[int, float]) -> bool:
         """Tell whether a running trial is to stop."""

@@ -41,7 +41,7 @@ class Listed:
 
 
 class Bayes:
-    """Optuna's tree-structured Parzen estimator; finished trials of an earlier call are told first."""
+    """Optuna's tree-structured Parzen estimator; finished trials of an earlier call count as observations."""
 
     def __init__(self, sweep: SweepFile):
         try:

@@ -53,11 +53,11 @@ def _refuse_other_sweep(folder: Path, sweep: SweepFile) -> None:
     """Keep the sweep file beside its trials: records of another sweep under the same name must not be mixed
     in.
     """
-    kept, text = folder / "sweep.yaml", sweep.path.read_text()
-    if kept.is_file() and kept.read_text() != text:
+    copy, text = folder / "sweep.yaml", sweep.path.read_text()
+    if copy.is_file() and copy.read_text() != text:
         message = f"'{folder}' holds trials of another version of this sweep: move it or set output_dir"
         raise ConfigError("", message)
-    write_text(kept, text)
+    write_text(copy, text)
 
 
 def _drive(planner: Planner, trials: Trials, folder: Path, jobs: int, total: int) -> list[dict[str, Any]]:

@@ -32,7 +32,7 @@ class Trials:
     Args:
         sweep: the file.
         command: the command line of a trial by its parameters.
-        program: ``train.py``; a command that runs it with this interpreter needs no process of its own.
+        program: ``train.py``; a command that runs it with this interpreter runs in a warm worker.
         folder: of the sweep; trial k writes below ``trial_<k>``.
         environment: of the processes.
     """
@@ -66,7 +66,7 @@ class Trials:
         log = self.folder / f"{name}.log"
         before = log.stat().st_size if log.exists() else 0
         command = [*self.command(parameters), f"output_dir={self.folder}", f"name={name}"]
-        begun = time.time()
+        start_time = time.time()
         status = self._execute(number, command, log)
         record: dict[str, Any] = {"key": f"{name}/{status}/{time.time_ns()}", "number": number}
         record |= {"parameters": parameters, "seconds": round(time.monotonic() - started, 1)}
@@ -76,7 +76,7 @@ class Trials:
             reason = failure(log, before, status)
             return record | {"status": "failed", "value": None, "problem": reason}
         try:
-            return record | {"status": "finished", "value": self._final(name, begun)}
+            return record | {"status": "finished", "value": self._final(name, start_time)}
         except InputError as error:
             return record | {"status": "failed", "value": None, "problem": str(error)}
 
@@ -122,10 +122,12 @@ class Trials:
     def _value(self, loss: float) -> float:
         return -loss if self.sweep.maximize else loss
 
-    def _final(self, name: str, begun: float) -> float | None:
+    def _final(self, name: str, start_time: float) -> float | None:
         """Return the metric in the trial's ``results.json``."""
         results = [
-            p for p in (self.folder / name).glob("version_*/results.json") if p.stat().st_mtime >= begun - 2
+            p
+            for p in (self.folder / name).glob("version_*/results.json")
+            if p.stat().st_mtime >= start_time - 2
         ]
         if not results:
             raise InputError("left no results.json")

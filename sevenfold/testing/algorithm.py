@@ -40,7 +40,7 @@ class Candidate:
     repeats: bool = False
 
     def start(self, count: int = 3, seed: int = 0) -> list[Algorithm]:
-        """Begin trials, each with a random stream of its own."""
+        """Return new trials, each with a separate random stream."""
         options = validate(self.kind, self.options, "algorithm", ("space", "rng"))
         streams = [numpy_generator(seed, "trial", i) for i in range(count)]
         return [self.kind(self.space, stream, **options) for stream in streams]
@@ -117,7 +117,7 @@ def order_of_answers_is_irrelevant(candidate: Candidate) -> None:
 
 
 def state_resumes_exactly(candidate: Candidate) -> None:
-    """A trial goes on exactly from its state, which JSON can write, with answers outstanding."""
+    """A trial continues exactly from its state, which JSON can write, with answers outstanding."""
     whole, resumed = candidate.start(1)[0], candidate.start(1, seed=9)[0]
     for number in range(16):
         rows = whole.ask(3)
@@ -140,7 +140,7 @@ def small_spaces_end(candidate: Candidate) -> None:
 
 
 def foreign_evaluations_count(candidate: Candidate) -> None:
-    """Evaluations from elsewhere are taken in, and not asked again."""
+    """Evaluations from elsewhere count, and are not proposed again."""
     archs = candidate.space.sample(np.random.default_rng(3), 20)
     trial = candidate.start(1)[0]
     trial.tell(archs, candidate.losses(archs))

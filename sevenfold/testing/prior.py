@@ -84,7 +84,7 @@ def images_are_independent(prior: Prior) -> None:
 
 
 def little_noise_changes_little(prior: Prior) -> None:
-    """At the lowest level one of its own samples comes back to within a few standard deviations of noise."""
+    """At the lowest level the denoiser returns a sample to within a few standard deviations of noise."""
     clean = samples(prior)
     sigma = torch.full((COUNT,), prior.sigma_min, dtype=torch.float32)
     again = prior.denoise(clean + prior.sigma_min * noise(prior, 1), sigma, free(COUNT)).float()

@@ -27,7 +27,7 @@ def check_study(make: Callable[[], Study[Any]]) -> None:
 
 
 def pieces_are_fixed(make: Callable[[], Study[Any]], folder: Path) -> None:
-    """Two studies with the same options have the same pieces, each with keys of its own."""
+    """Two studies with the same options have the same pieces, each with separate keys."""
     first, second = make(), make()
     first.check()
     second.check()
