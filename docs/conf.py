@@ -121,7 +121,8 @@ def list_zoo() -> str:
 
 
 ZOO = """`sevenfold.load("flow/demo")` opens one by its name; `python train.py list zoo` and
-`describe zoo=NAME` print the cards; `python -m sevenfold.zoo.pack CHECKPOINT FILE` writes a file of your own run."""
+`describe zoo=NAME` print the cards; `python -m sevenfold.zoo.pack CHECKPOINT FILE` makes a file of your own
+run."""
 RECIPES = """`python train.py --config configs/NAME.yaml` runs one; `--config NAME` works without a checkout.
 Every recipe opens with a comment that says what it does."""
 

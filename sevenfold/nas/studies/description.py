@@ -15,9 +15,10 @@ from sevenfold.nas.benchmarks.description import Description, describe
 from sevenfold.nas.studies.table import DIGITS
 from sevenfold.records import Record
 from sevenfold.report import format_value
-from sevenfold.study import Context, Piece, Report, Study
+from sevenfold.study import Context, Piece, Report, Section, Study
 
 KEY = "description"
+ROWS = 13  # of the headline table, its header counted
 TEXT = (
     "Accuracies in percent, of the mean of all trainings; tau is Kendall's rank correlation: between two "
     "trainings, between validation and test, and between one training's first epochs and the mean's end."
@@ -70,12 +71,31 @@ class DescriptionStudy(Study[Piece]):
         draw(Description(**arrays), picture)
         numbers = {name: value for name, value in records[0].items() if name not in ("key", "group")}
         rows = [["", "value"], *([name, format_value(value)] for name, value in numbers.items())]
-        return Report(f"Benchmark {self.benchmark['name']}", rows, [TEXT], [], [picture], numbers)
+        everything = Section("All numbers", [TEXT], rows)
+        return Report(
+            f"Benchmark {self.benchmark['name']}",
+            rows[:ROWS],
+            verdict(numbers),
+            [everything],
+            [picture],
+            numbers,
+        )
 
     @classmethod
     def tiny(cls, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return the options as they are: a description takes seconds."""
         return dict(options)
+
+
+def verdict(numbers: Mapping[str, Any]) -> list[str]:
+    """Return two sentences on the spread of accuracies and on the noise of the ranking."""
+    return [
+        f"Half of the networks end above {numbers['val_acc_p50']:.3g} % validation accuracy, the best at "
+        f"{numbers['val_acc_p100']:.4g} %.",
+        f"Two trainings of each rank the networks with tau {numbers['tau_seeds']:.2f}; the standard "
+        f"deviation is {numbers['val_acc_std_seeds']:.2g} points between them and "
+        f"{numbers['val_acc_std_networks']:.3g} between networks.",
+    ]
 
 
 def draw(benchmark: Description, path: Path) -> None:

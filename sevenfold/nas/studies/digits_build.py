@@ -74,7 +74,12 @@ class DigitsBuild(Study[ShardPiece]):
         picture = folder / "images/accuracies.png"
         draw_accuracies(self.build.accuracies(), picture)
         return Report(
-            "Build of digits-nb201", rows, [f"The table is {self.build.table}."], [], [picture], means
+            "Build of digits-nb201",
+            rows,
+            [f"All shards are trained: {self.build.table}."],
+            [],
+            [picture],
+            means,
         )
 
     @classmethod

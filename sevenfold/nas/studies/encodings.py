@@ -21,7 +21,7 @@ from sevenfold.nas.studies.table import DIGITS
 from sevenfold.ranges import Count, NonNegativeInt, Size
 from sevenfold.records import Record, summarize
 from sevenfold.report import format_value
-from sevenfold.study import Context, Piece, Report, Study
+from sevenfold.study import Context, Piece, Report, Section, Study
 from sevenfold.tables import component
 
 MLP = {"name": "mlp"}
@@ -147,7 +147,23 @@ class EncodingStudy(Study[EncodingPiece]):
         picture = folder / "images/encodings.png"
         if records:
             draw_sizes(records, self.encodings, picture)
-        return Report("Encodings for predictors", rows, [TEXT], [], [picture], numbers)
+        text = self._verdict(numbers) if records else [TEXT]
+        return Report(
+            "Encodings for predictors", rows, text, [Section("Columns", [TEXT])], [picture], numbers
+        )
+
+    def _verdict(self, numbers: Mapping[str, float]) -> list[str]:
+        """Return which encoding ranks unseen cells best and worst, by size of the training set."""
+        sentences = []
+        for train in dict.fromkeys((max(self.train), min(self.train))):
+            names = [e for e in self.encodings if f"{e}/{train}/kendall/mean" in numbers]
+            if not names:
+                continue
+            order = sorted(names, key=lambda name: -numbers[f"{name}/{train}/kendall/mean"])
+            best, worst = (_cell(numbers, f"{name}/{train}/kendall") for name in (order[0], order[-1]))
+            text = f"From {train} cells a predictor with {order[0]} ranks unseen ones best: tau {best}"
+            sentences.append(text + (f"; {order[-1]} has {worst}." if len(order) > 1 else "."))
+        return sentences
 
     @classmethod
     def tiny(cls, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from sevenfold.ranges import Count, NonNegative, Percent, Positive
 from sevenfold.records import Record
 from sevenfold.report import format_value
 from sevenfold.seeding import numpy_generator
-from sevenfold.study import Context, Piece, Report, Study
+from sevenfold.study import Context, Piece, Report, Section, Study
 
 NUMBERS = (
     "minima", "strict_minima", "share_to_optimum", "steps_mean", "steps_max", "largest_basin", "optimum_loss",
@@ -175,12 +175,22 @@ class LandscapeStudy(Study[TablePiece]):
         )
         rows = [[r["key"], *(format_value(r[name]) for name in shown)] for r in records]
         head = ["table", *(name.replace("_", " ") for name in shown[:-1]), "minima of random losses"]
-        return Report("Landscapes", [head, *rows], [TEXT], [], pictures, numbers)
+        columns = Section("Columns", [TEXT])
+        return Report("Landscapes", [head, *rows], _verdict(records), [columns], pictures, numbers)
 
     @classmethod
     def tiny(cls, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return the landscape of synthetic cells where a file is asked for."""
         return {**options, "noise_draws": 1, "lags": 5, **({"path": None} if options.get("path") else {})}
+
+
+def _verdict(records: Sequence[Record]) -> list[str]:
+    """Return a sentence on each of the first two tables."""
+    return [
+        f"{r['key']} has {r['minima']} local minima, random losses would have {r['uniform_minima']:.0f}; "
+        f"{r['share_to_optimum']:.0%} of all climbs end at the best architecture."
+        for r in records[:2]
+    ]
 
 
 def arrays_file(folder: Path, key: str) -> Path:

@@ -22,6 +22,7 @@ TEXT = (
     "Kendall's tau between predicted and true final accuracy of curves that no extrapolator was fitted to: "
     "means over draws, the standard deviation in brackets; one column for each number of epochs seen."
 )
+TRIVIAL = ("last", "best", "mean_last")  # extrapolators that learn nothing
 ALIVE = "The same for the trainings that end above chance: failed ones make ranking easy."
 
 
@@ -110,7 +111,26 @@ class ExtrapolationStudy(Study[ExtrapolatorPiece]):
             draw_taus(records, list(self.extrapolators), picture)
         alive = Section("Trainings that end above chance", [ALIVE], self._table(numbers, "alive_tau"))
         title = "Ranking by the first epochs"
-        return Report(title, self._table(numbers, "tau"), [TEXT], [alive], [picture], numbers)
+        columns = Section("Columns", [TEXT])
+        text = self._verdict(numbers) if records else [TEXT]
+        return Report(title, self._table(numbers, "tau"), text, [columns, alive], [picture], numbers)
+
+    def _verdict(self, numbers: Mapping[str, float]) -> list[str]:
+        """Return which extrapolator ranks best by the fewest and by the most epochs, beside the baselines."""
+        sentences = []
+        for seen in dict.fromkeys((min(self.seen), max(self.seen))):
+            taus = {label: numbers.get(f"{label}/{seen}/tau/mean") for label in self.extrapolators}
+            known = {label: tau for label, tau in taus.items() if tau is not None}
+            if not known:
+                continue
+            best = max(known, key=known.__getitem__)
+            text = f"From {seen} epochs {best} ranks best: tau {_cell(numbers, f'{best}/{seen}/tau')}"
+            trivial = [x for x in known if self.extrapolators[x]["name"] in TRIVIAL and x != best]
+            if trivial:
+                base = max(trivial, key=known.__getitem__)
+                text += f"; the best trivial baseline, {base}, has {_cell(numbers, f'{base}/{seen}/tau')}"
+            sentences.append(text + ".")
+        return sentences
 
     def _table(self, numbers: Mapping[str, float], field: str) -> Table:
         shown = sorted(self.seen)[:7]

@@ -20,7 +20,7 @@ from sevenfold.nas.studies.table import DIGITS
 from sevenfold.ranges import Count, NonNegativeInt
 from sevenfold.records import Record, summarize
 from sevenfold.seeding import numpy_generator
-from sevenfold.study import Context, Piece, Report, Section, Study
+from sevenfold.study import Context, Piece, Report, Section, Study, Table
 
 POINTS = 60  # of a recorded curve
 TEXT = (
@@ -133,13 +133,33 @@ class FilteredSearchStudy(Study[TrialPiece]):
         if records:
             draw_regrets(records, picture)
         spent = Section("Trainings", ["Means over trials."], cost)
-        return Report("Searches in pairs", regrets, [TEXT], [spent], [picture], summarize(records))
+        columns = Section("Columns", [TEXT], regrets)
+        table = [[row[i] for i in (0, 1, 2, 5, 6, 7)] for row in regrets]
+        text = _verdict(regrets)
+        return Report("Searches in pairs", table, text, [columns, spent], [picture], summarize(records))
 
     @classmethod
     def tiny(cls, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return two trials of 800 epochs on the embedded curves."""
         short = {**options.get("filter", {}), "seen": 4}
         return {**options, "filter": short, "seeds": 2, "budget": 800, "benchmark": DIGITS}
+
+
+def _verdict(regrets: Table) -> list[str]:
+    """Return how many searches extrapolation makes better or worse, and which has the lowest regret."""
+    rows = regrets[1:]
+    if not rows:
+        return [TEXT]
+    best = min(rows, key=lambda row: float(row[2].split()[0]))
+    sentences = [f"{best[0]} has the lowest mean regret, {best[2]} points (95 % interval, {best[1]} trials)."]
+    verdicts = [row[-1] for row in rows if row[-1] != "-"]
+    if verdicts:
+        better, worse = verdicts.count("better"), verdicts.count("worse")
+        sentences.append(
+            f"Of {len(verdicts)} searches with extrapolation {better} are better than the same without, "
+            f"{worse} worse."
+        )
+    return sentences
 
 
 def outcome(table: CurveTable, trace: Trace, budget: int) -> dict[str, Any]:

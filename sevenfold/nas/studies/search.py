@@ -15,7 +15,14 @@ from sevenfold.nas.algorithms.run import run_trials, start_trials
 from sevenfold.nas.benchmarks import BenchmarkNode
 from sevenfold.nas.benchmarks.base import Benchmark
 from sevenfold.nas.studies.search_figures import draw_all
-from sevenfold.nas.studies.search_summary import by_group, comparison, headline, scalars
+from sevenfold.nas.studies.search_summary import (
+    by_group,
+    comparison,
+    everything,
+    headline,
+    scalars,
+    verdict,
+)
 from sevenfold.nas.studies.table import DIGITS, Loss, companion, open_table, reported_test
 from sevenfold.ranges import Count
 from sevenfold.records import Record
@@ -151,8 +158,8 @@ class SearchStudy(Study[Block]):
         return Report(
             "Search algorithms side by side",
             headline(groups, numbers),
-            [f"{self.budget} evaluations a trial; means over trials, the standard error in brackets."],
-            [published],
+            verdict(groups, numbers, self.budget),
+            [Section("Every algorithm", [MEANS], everything(groups, numbers)), published],
             pictures,
             numbers,
         )
@@ -164,6 +171,7 @@ class SearchStudy(Study[Block]):
         return small if options.get("path") is None else {**small, "path": None, "dataset": None}
 
 
+MEANS = "Means over trials, the standard error in brackets; seconds are those of the algorithm itself."
 PUBLISHED = (
     "Losses with 95 % intervals of the mean. The verdict compares budget and objective with the papers'; "
     "marks: fig, read off a figure (+- 0.02)."

@@ -18,7 +18,8 @@ Scalars = dict[str, float]
 QUALITY = ("val_loss", "val_regret", "test_loss", "test_regret", "at_optimum")
 POINTS = (50, 100, 150, 300)
 ACCOUNT = ("spent", "duplicates", "missing", "simulated_seconds")
-SHOWN = ("val_loss", "val_regret", "test_loss", "test_regret")
+SHOWN = ("val_regret", "val_loss", "test_loss", "test_regret")
+ROWS = 12  # of the headline table
 
 
 def by_group(records: Sequence[Record], order: Iterable[str]) -> dict[str, list[Record]]:
@@ -75,11 +76,59 @@ def _after(label: str, records: Sequence[Record]) -> Scalars:
     return numbers
 
 
+def ranked(groups: Groups, numbers: Mapping[str, float]) -> list[str]:
+    """Return the labels, the lowest mean validation loss first."""
+    return sorted(groups, key=lambda label: numbers.get(f"{label}/val_loss/mean", math.inf))
+
+
 def headline(groups: Groups, numbers: Mapping[str, float]) -> Table:
-    """Return one row an algorithm: trials, means with standard errors, searcher's seconds."""
+    """Return the rows to read first, best algorithm first: the worst ones make room for random search."""
+    rows = everything(groups, numbers)
+    cut = [row[:1] + [cell for name, cell in zip(rows[0][1:], row[1:], strict=True) if name != "seconds"]
+           for row in rows]  # fmt: skip
+    if len(cut) <= ROWS + 1:
+        return cut
+    baseline = [row for row in cut[ROWS:] if groups[row[0]][0]["algorithm"] == "random"][:1]
+    return [*cut[: ROWS + 1 - len(baseline)], *baseline]
+
+
+def verdict(groups: Groups, numbers: Mapping[str, float], budget: int) -> list[str]:
+    """Return two sentences: which algorithm is best, beside random search, and which are as good.
+
+    Two means are told apart where they differ by more than two standard errors of the difference.
+    """
+    field = "val_regret" if any(f"{label}/val_regret/mean" in numbers for label in groups) else "val_loss"
+    order = [label for label in ranked(groups, numbers) if f"{label}/{field}/mean" in numbers]
+    if not order:
+        return ["No trial has ended yet."]
+    what = field.replace("val_", "validation ")
+    best = order[0]
+    text = f"After {budget} evaluations {best} has the lowest mean {what}, {_quoted(groups, numbers, best, field)}"
+    baseline = next((label for label in order if groups[label][0]["algorithm"] == "random"), best)
+    if baseline != best:
+        text += f"; random search has {_quoted(groups, numbers, baseline, field)}"
+    level = [label for label in order[1:] if not _apart(numbers, best, label, field)]
+    if not level:
+        return [text + ".", "Every other algorithm is worse by more than two standard errors."][: len(order)]
+    return [text + ".", f"Within two standard errors of it: {', '.join(level)}."]
+
+
+def _quoted(groups: Groups, numbers: Mapping[str, float], label: str, field: str) -> str:
+    mean, error = numbers[f"{label}/{field}/mean"], numbers[f"{label}/{field}/sem"]
+    return f"{mean:.3g} (standard error {error:.2g}, {len(groups[label])} trials)"
+
+
+def _apart(numbers: Mapping[str, float], one: str, other: str, field: str) -> bool:
+    gap = numbers[f"{other}/{field}/mean"] - numbers[f"{one}/{field}/mean"]
+    return gap > 2 * math.hypot(numbers[f"{one}/{field}/sem"], numbers[f"{other}/{field}/sem"])
+
+
+def everything(groups: Groups, numbers: Mapping[str, float]) -> Table:
+    """Return one row an algorithm, the best first: trials, means with standard errors, searcher's seconds."""
     used = [field for field in SHOWN if any(f"{label}/{field}/mean" in numbers for label in groups)]
     rows = [["algorithm", "trials", *(f.replace("_", " ") for f in used), "queries to optimum", "seconds"]]
-    for label, records in groups.items():
+    for label in ranked(groups, numbers):
+        records = groups[label]
         cells = [_with_error(numbers, f"{label}/{field}") for field in used]
         median = format_value(numbers.get(f"{label}/queries_to_optimum/median"))
         rows.append([label, str(len(records)), *cells, median, _seconds(records)])
