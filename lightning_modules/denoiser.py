@@ -84,10 +84,10 @@ class DenoiserTrainer(Loadable):
         """Convert a batch of a plain loader; the first one tells what images look like."""
         if isinstance(batch, ImageBatch) or self.trainer.predicting:
             return batch
-        whole = complete(batch, self._channels())
+        complete_batch = complete(batch, self._channels())
         if self.picture is None:
-            self.picture = Picture.like(whole.images)
-        return whole._replace(images=self.place(whole.images))
+            self.picture = Picture.like(complete_batch.images)
+        return complete_batch._replace(images=self.place(complete_batch.images))
 
     def _channels(self) -> int:
         shape = getattr(self.network, "shape", (1,)) if self.picture is None else self.picture.shape
@@ -115,8 +115,8 @@ class DenoiserTrainer(Loadable):
         self.log("test/loss", loss, sync_dist=True, batch_size=len(batch[0]))
         if batch_idx == 0 and self.images is not None:
             scores = sample_scores(self.prior(), self.images, self.samples, self.seed)
-            named = {f"test/{name}": value for name, value in scores.items()}
-            self.log_dict(named, batch_size=len(batch[0]), sync_dist=True)
+            figures = {f"test/{name}": value for name, value in scores.items()}
+            self.log_dict(figures, batch_size=len(batch[0]), sync_dist=True)
 
     def forward(self, x: Numbers, sigma: Numbers, labels: Numbers | None = None) -> Tensor:
         """Return what :meth:`prior` makes of noisy images: the mean of the clean ones, (N, C, H, W).
@@ -128,9 +128,9 @@ class DenoiserTrainer(Loadable):
         """
         z = self.place(noisy_images(x, "x", channels=self._channels()))
         level = tensor(sigma, "sigma").float().to(z.device).expand(len(z))
-        asked = torch.full((len(z),), UNCONDITIONAL) if labels is None else tensor(labels, "labels").long()
+        classes = torch.full((len(z),), UNCONDITIONAL) if labels is None else tensor(labels, "labels").long()
         with torch.no_grad():
-            return self.prior().denoise(z, level, Condition(asked.to(z.device)))
+            return self.prior().denoise(z, level, Condition(classes.to(z.device)))
 
     def export(self, path: str | Path, *, batch: int = 1) -> Path:
         """Write :meth:`forward` as a program of x (batch, C, H, W), sigma (batch,) and labels (batch,)."""
@@ -151,15 +151,15 @@ class DenoiserTrainer(Loadable):
             seed: of the samples; by default the module's.
             labels: their classes, -1 for none; by default all classes in turn.
         """
-        prior, chosen = self.prior(), self.samples
+        prior, options = self.prior(), self.samples
         classes = classes_in_turn(prior, count) if labels is None else labels
         if len(classes) != count:
             raise InputError(f"labels must be {count} classes, one a sample, got {len(classes)}")
         return image_samples(
             prior,
             classes,
-            levels=chosen.levels,
-            weight=chosen.weight,
+            levels=options.levels,
+            weight=options.weight,
             seed=self.seed if seed is None else seed,
         )
 
@@ -188,8 +188,8 @@ class DenoiserTrainer(Loadable):
     def on_load_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Take over shape and range of the images it was trained on."""
         if self.picture is None and "denoiser" in checkpoint:
-            stored = checkpoint["denoiser"]
-            self.picture = Picture(tuple(stored["shape"]), tuple(stored["range"]))
+            facts = checkpoint["denoiser"]
+            self.picture = Picture(tuple(facts["shape"]), tuple(facts["range"]))
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return AdamW with a one-cycle rate."""

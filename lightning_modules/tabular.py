@@ -15,7 +15,7 @@ from sevenfold.errors import InputError
 from sevenfold.export import write_program
 from sevenfold.fairness.batch import AttributeBatch, InputFacts, RowBatch, complete, parts_of
 from sevenfold.fairness.classifiers import Kind, OfPictures, OfRows
-from sevenfold.fairness.metrics import GroupConfusion
+from sevenfold.fairness.group_confusion import GroupConfusion
 from sevenfold.fairness.network import Logits
 from sevenfold.fairness.objective import Objective
 from sevenfold.fairness.threshold import best_threshold
@@ -49,7 +49,7 @@ class BinaryClassifier(Loadable):
         self.network: torch.nn.Module | None = None
         self.auc, self.confusion = BinaryAUROC(), GroupConfusion()
         self.register_buffer("threshold", torch.zeros((), dtype=torch.float64))
-        self._seen: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._validation: list[tuple[Tensor, Tensor, Tensor]] = []
         self.facts: InputFacts | None = None
 
     def prepare_for(self, facts: InputFacts) -> None:
@@ -77,12 +77,12 @@ class BinaryClassifier(Loadable):
 
     def convert_batch(self, batch: object) -> RowBatch | Tensor:
         """Convert a batch of a plain loader; of a prediction x is all that counts."""
-        own = isinstance(batch, self.batch)
+        is_ours = isinstance(batch, self.batch)
         if self.trainer.predicting:
             x: Tensor = parts_of(batch)[0]
-            return x if own else self.place(self.inputs(x))
-        whole = cast(RowBatch, batch) if own else complete(batch, self.inputs)
-        return whole._replace(x=self.place(whole.x))
+            return x if is_ours else self.place(self.inputs(x))
+        complete_batch = cast(RowBatch, batch) if is_ours else complete(batch, self.inputs)
+        return complete_batch._replace(x=self.place(complete_batch.x))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (n,)."""
@@ -125,12 +125,12 @@ class BinaryClassifier(Loadable):
         x, y, a = batch
         logits = self(x)
         self.log("val/loss", loss(logits, y), batch_size=len(y), sync_dist=True)
-        self._seen.append((logits, y, a))
+        self._validation.append((logits, y, a))
 
     def on_validation_epoch_end(self) -> None:
         """Choose the threshold on all rows of all devices; log AUC and figures at it."""
-        logits, y, a = (torch.cat(part) for part in zip(*self._seen, strict=True))
-        self._seen.clear()
+        logits, y, a = (torch.cat(part) for part in zip(*self._validation, strict=True))
+        self._validation.clear()
         logits, y, a = (cast(Tensor, self.all_gather(v)).flatten() for v in (logits, y, a))
         if len(y.unique()) == 2:
             free = Objective(measure=self.objective.measure, epsilon=1e9, margin=0.0)

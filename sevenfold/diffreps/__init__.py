@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from sevenfold.diffreps.priors.network import NetworkPrior
     from sevenfold.diffreps.representations.pixels import Pixels
     from sevenfold.diffreps.representations.siren import Siren
+    from sevenfold.diffreps.sampling_task import make_task
     from sevenfold.diffreps.sources import digits
     from sevenfold.diffreps.studies.samples import SamplesStudy
-    from sevenfold.diffreps.task import make_task
     from sevenfold.diffreps.view_noise import Pool
 
 PRIORS = ComponentTable(
@@ -106,7 +106,7 @@ SCHEDULES = ComponentTable(
         "karras": "sevenfold.diffreps.schedules:karras",
         "log": "sevenfold.diffreps.schedules:log",
         "table": "sevenfold.diffreps.schedules:table",
-        "trailing": "sevenfold.diffreps.trailing:trailing",
+        "trailing": "sevenfold.diffreps.schedules:trailing",
         "uniform_t": "sevenfold.diffreps.schedules:uniform_t",
     },
     holds="schedules of noise levels",
@@ -144,7 +144,7 @@ _PUBLIC = {
     "Siren": "sevenfold.diffreps.representations.siren:Siren",
     "digits": "sevenfold.diffreps.sources:digits",
     "gmm": "sevenfold.diffreps.priors.fitted:gmm",
-    "make_task": "sevenfold.diffreps.task:make_task",
+    "make_task": "sevenfold.diffreps.sampling_task:make_task",
 }
 __all__ = [
     "NetworkPrior",

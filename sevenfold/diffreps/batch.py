@@ -40,8 +40,8 @@ class ImageBatch(NamedTuple):
 
 def noisy_images(values: Any, what: str = "images", *, channels: int) -> Tensor:
     """Return images of any range as float32 (B, C, H, W); bytes 0..255 become [0, 1]."""
-    found = channels_first(tensor(values, what), what, channels)
-    return found.float() / (1 if found.is_floating_point() else 255)
+    images = channels_first(tensor(values, what), what, channels)
+    return images.float() / (1 if images.is_floating_point() else 255)
 
 
 def complete(batch: Any, channels: int) -> ImageBatch:

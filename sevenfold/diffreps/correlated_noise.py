@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from sevenfold.config import ConfigError
+from sevenfold.diffreps.random_streams import Streams
 from sevenfold.diffreps.representations.volume import Volume
-from sevenfold.diffreps.streams import Streams
 from sevenfold.diffreps.view_noise import Noise, Pool, ViewNoise
 from sevenfold.diffreps.worlds.march import hats
 from sevenfold.diffreps.worlds.multiview import World
@@ -27,7 +27,7 @@ class Same(Pool):
         self.owner = torch.zeros(len(self.pool), dtype=torch.long, device=self.pool.device)
 
 
-class Shared(ViewNoise):
+class SharedNoise(ViewNoise):
     """Views share white variables w.
 
     A view's noise is seen as ``copies`` rows of values that share nothing with each other, each with its
@@ -60,28 +60,28 @@ class Shared(ViewNoise):
 
     def start(self, streams: Streams) -> Noise:
         """Draw every view's own noise, and what is shared."""
-        own = streams.normal(len(self.pool), *self.representation.shape)
-        return {"views": own, "shared": streams.normal(self.copies, self.width)}
+        white = streams.normal(len(self.pool), *self.representation.shape)
+        return {"views": white, "shared": streams.normal(self.copies, self.width)}
 
     def at(self, noise: Noise, index: Tensor, theta: Tensor) -> Tensor:
         """Return the noise of views."""
         return torch.stack([self._of(noise, k) for k in index.tolist()], 1)
 
-    def coarse(self, own: Tensor) -> Tensor:
+    def coarse(self, white: Tensor) -> Tensor:
         """Return the white values (B, copies, n) of a view's own noise (B, C, H, W) that are replaced."""
-        return own.flatten(1).unflatten(1, (self.copies, -1))
+        return white.flatten(1).unflatten(1, (self.copies, -1))
 
     def fine(self, change: Tensor) -> Tensor:
         """Return the change (B, C, H, W) of a view's noise for a change of those values."""
         return change.reshape(-1, *self.representation.shape)
 
     def _of(self, noise: Noise, k: int) -> Tensor:
-        own, left = noise["views"][:, k], self.left[k]
-        change = noise["shared"] @ self.right[k] - self.coarse(own) @ left
-        return own + self.fine(change @ left.T)
+        white, left = noise["views"][:, k], self.left[k]
+        change = noise["shared"] @ self.right[k] - self.coarse(white) @ left
+        return white + self.fine(change @ left.T)
 
 
-class Object(Shared):
+class Object(SharedNoise):
     """Noise that lives in the volume: white on a grid, windowed, seen by every camera as sums along its rays.
 
     Args:
@@ -141,9 +141,9 @@ class Object(Shared):
         square = line[:, None, None] + line[:, None] + line
         return sums * torch.exp(-square / (2 * self.window**2)).flatten()
 
-    def coarse(self, own: Tensor) -> Tensor:
+    def coarse(self, white: Tensor) -> Tensor:
         """Return block means, scaled to be white."""
-        return self.block * torch.nn.functional.avg_pool2d(own, self.block).flatten(2)
+        return self.block * torch.nn.functional.avg_pool2d(white, self.block).flatten(2)
 
     def fine(self, change: Tensor) -> Tensor:
         """Return the change spread over the blocks."""
@@ -152,7 +152,7 @@ class Object(Shared):
         return spread.repeat_interleave(self.block, 2).repeat_interleave(self.block, 3)
 
 
-class Canonical(Shared):
+class Canonical(SharedNoise):
     """Noise with the correlation between views that renderings of known scenes have: an upper bound, as it
     needs pairs of views of the same scenes.
 
@@ -182,5 +182,5 @@ def orthonormal(matrix: Tensor, cutoff: float) -> tuple[Tensor, Tensor]:
     above ``cutoff`` times the largest.
     """
     left, values, right = torch.linalg.svd(matrix, full_matrices=False)
-    kept = values.square() > cutoff * values[0] ** 2
-    return left[:, kept], right[kept].T
+    large = values.square() > cutoff * values[0] ** 2
+    return left[:, large], right[large].T

@@ -12,9 +12,9 @@ from sevenfold.diffreps.noise_table import Prediction
 from sevenfold.diffreps.priors.network import NetworkPrior
 from sevenfold.diffreps.representations.pixels import Pixels
 from sevenfold.diffreps.run import run
+from sevenfold.diffreps.sampling_task import make_task
 from sevenfold.diffreps.scores import Classifier, entropy, frechet
 from sevenfold.diffreps.sources import Images
-from sevenfold.diffreps.task import make_task
 from sevenfold.diffreps.view_noise import Pool
 from sevenfold.ranges import Count, Finite, LearningRate, NonNegative, Share, Size
 from sevenfold.seeding import stream_seed
@@ -67,8 +67,8 @@ def denoising_loss(
     noise = torch.randn(images.shape, generator=generator).to(images)
     a = alphas_bar[time].sqrt().to(images).view(-1, 1, 1, 1)
     s = (1 - alphas_bar[time]).sqrt().to(images).view(-1, 1, 1, 1)
-    wanted = {"eps": noise, "x0": images, "v": a * noise - s * images}[prediction]
-    return (network(a * images + s * noise, time, labels) - wanted).square().mean()
+    target = {"eps": noise, "x0": images, "v": a * noise - s * images}[prediction]
+    return (network(a * images + s * noise, time, labels) - target).square().mean()
 
 
 def drop_labels(labels: Tensor, share: float, generator: torch.Generator) -> Tensor:
@@ -95,12 +95,12 @@ def classes_in_turn(prior: NetworkPrior, count: int) -> list[int]:
     return [k % prior.classes if prior.classes else -1 for k in range(count)]
 
 
-def sample_scores(prior: NetworkPrior, real: Images, chosen: Samples, seed: int) -> dict[str, float]:
+def sample_scores(prior: NetworkPrior, real: Images, options: Samples, seed: int) -> dict[str, float]:
     """Draw samples of every class in turn and judge them by a classifier of real images."""
-    labels = classes_in_turn(prior, chosen.count)
-    found = image_samples(prior, labels, levels=chosen.levels, weight=chosen.weight, seed=seed)
+    labels = classes_in_turn(prior, options.count)
+    images = image_samples(prior, labels, levels=options.levels, weight=options.weight, seed=seed)
     judge = Classifier(real)
-    features = judge.features(found.cpu())
+    features = judge.features(images.cpu())
     confidence, predicted = judge.probabilities(features).max(1)
     scores = {
         "confidence": float(confidence.mean()),

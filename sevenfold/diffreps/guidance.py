@@ -40,26 +40,26 @@ class Guidance:
     def denoise(self, prior: Prior, z: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
         """Return the guided image for ``z`` (N, C, H, W) at noise ``sigma`` (N,); no gradient is kept."""
         with torch.no_grad():
-            found = prior.denoise(z, sigma, condition)
+            image = prior.denoise(z, sigma, condition)
             if self.weight != 1 and bool((condition.labels >= 0).any()):
-                found = self._guided(found, prior.denoise(z, sigma, condition.without_labels()))
+                image = self._guide(image, prior.denoise(z, sigma, condition.without_labels()))
             if self.dynamic is not None:
-                found = self._thresholded(found, prior)
+                image = self._threshold_dynamically(image, prior)
             if self.clip and prior.range is not None:
-                found = found.clamp(*prior.range)
-            return found
+                image = image.clamp(*prior.range)
+            return image
 
-    def _guided(self, asked: Tensor, free: Tensor) -> Tensor:
-        guided = free + self.weight * (asked - free)
+    def _guide(self, conditional: Tensor, unconditional: Tensor) -> Tensor:
+        guided = unconditional + self.weight * (conditional - unconditional)
         if self.rescale:
-            wanted, own = (v.flatten(1).std(1).clamp(min=1e-12) for v in (asked, guided))
-            guided = guided * (1 + self.rescale * (spread(wanted / own, guided) - 1))
+            target_std, guided_std = (v.flatten(1).std(1).clamp(min=1e-12) for v in (conditional, guided))
+            guided = guided * (1 + self.rescale * (spread(target_std / guided_std, guided) - 1))
         return guided
 
-    def _thresholded(self, found: Tensor, prior: Prior) -> Tensor:
+    def _threshold_dynamically(self, image: Tensor, prior: Prior) -> Tensor:
         low, high = prior.range or (-1.0, 1.0)
         middle, half = (low + high) / 2, (high - low) / 2
-        centered = (found - middle) / half
+        centered = (image - middle) / half
         bound = centered.abs().flatten(1).quantile(self.dynamic or 1.0, dim=1).clamp(min=1)
-        bound = spread(bound, found)
+        bound = spread(bound, image)
         return middle + half * centered.clamp(-bound, bound) / bound

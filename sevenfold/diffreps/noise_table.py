@@ -62,10 +62,10 @@ class NoiseTable:
 
 def time_of(sigma: Tensor, sigmas: Tensor) -> Tensor:
     """Return the fractional index of ``sigma`` in the rising table: linear in log sigma, clamped to it."""
-    logs, wanted = sigmas.log(), sigma.to(sigmas).log()
-    right = torch.searchsorted(logs, wanted.contiguous()).clamp(1, len(logs) - 1)
+    logs, log_sigma = sigmas.log(), sigma.to(sigmas).log()
+    right = torch.searchsorted(logs, log_sigma.contiguous()).clamp(1, len(logs) - 1)
     left = logs[right - 1]
-    return (right - 1 + (wanted - left) / (logs[right] - left)).clamp(0, len(logs) - 1)
+    return (right - 1 + (log_sigma - left) / (logs[right] - left)).clamp(0, len(logs) - 1)
 
 
 def alpha(sigma: Tensor) -> Tensor:

@@ -46,9 +46,9 @@ def animation(frames: Tensor, bounds: tuple[float, float], path: Path, zoom: int
     """Write frames (steps, N, C, H, W) as a gif of strips, at most a hundred of them."""
     from PIL import Image
 
-    chosen = torch.linspace(0, len(frames) - 1, min(100, len(frames))).round().long()
+    places = torch.linspace(0, len(frames) - 1, min(100, len(frames))).round().long()
     pictures = []
-    for frame in frames[chosen]:
+    for frame in frames[places]:
         picture = Image.fromarray(strip(frame, bounds).numpy())
         pictures.append(
             picture.resize((picture.width * zoom, picture.height * zoom), Image.Resampling.NEAREST)
@@ -62,13 +62,15 @@ def curves(traces: Mapping[str, Sequence[Mapping[str, float]]], path: Path) -> N
     """
     from matplotlib.figure import Figure
 
-    solved = {label: [r for r in trace if r["residual"] > 0 < r["sigma"]] for label, trace in traces.items()}
-    solved = {label: rows for label, rows in solved.items() if rows}
-    if not solved:
+    residuals = {
+        label: [r for r in trace if r["residual"] > 0 < r["sigma"]] for label, trace in traces.items()
+    }
+    residuals = {label: rows for label, rows in residuals.items() if rows}
+    if not residuals:
         return
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for label, rows in solved.items():
+    for label, rows in residuals.items():
         sigma, residual, calls, inner = (
             [r[k] for r in rows] for k in ("sigma", "residual", "calls", "inner")
         )
@@ -113,9 +115,9 @@ def plane(
     left.contourf(side, side, facts["density"].numpy(), levels=12, cmap="Blues")
     left.plot(*facts["curve"].T.numpy(), color="black", lw=1)
     right.plot(t.numpy(), facts["law"].numpy(), color="black", label="prior restricted to the curve")
-    for i, (label, own) in enumerate(parameters.items()):
+    for i, (label, values) in enumerate(parameters.items()):
         left.plot(*points[label][:40].T.numpy(), ".", color=f"C{i}", ms=4)
-        right.hist(own[:, 0].numpy(), bins=60, range=(-reach, reach), density=True, histtype="step",
+        right.hist(values[:, 0].numpy(), bins=60, range=(-reach, reach), density=True, histtype="step",
                    color=f"C{i}", label=label)  # fmt: skip
     left.set(xlim=(-3, 3), ylim=(-3, 3), aspect="equal")
     right.set(xlabel="place on the curve", ylabel="density")
@@ -129,8 +131,8 @@ def along(rep: Representation, prior: ExactPrior, t: Tensor) -> Tensor:
     """
     density = _density(prior, _points(rep, t).view(-1, 2, 1, 1))
     speed = rep.jacobian(t[:, None], torch.zeros(1, 0, dtype=t.dtype)).norm(dim=(1, 2))
-    found = density * speed
-    return found / torch.trapezoid(found, t)
+    law = density * speed
+    return law / torch.trapezoid(law, t)
 
 
 def _density(prior: ExactPrior, points: Tensor) -> Tensor:
@@ -143,4 +145,4 @@ def _density(prior: ExactPrior, points: Tensor) -> Tensor:
 def _points(rep: Representation, t: Tensor) -> Tensor:
     """Return the points (N, 2) of parameters ``t`` (N,)."""
     view = torch.zeros(0, dtype=t.dtype)
-    return torch.stack([rep.render(own[None], view).flatten() for own in t])
+    return torch.stack([rep.render(place[None], view).flatten() for place in t])

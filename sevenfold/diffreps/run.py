@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sevenfold.diffreps.methods.base import Method, State
-from sevenfold.diffreps.task import Task
+from sevenfold.diffreps.sampling_task import Task
 from sevenfold.errors import InputError
 from sevenfold.files import replace_file
 
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 FRAMES = 60
 
 
-class Stopped(Exception):  # noqa: N818 (nothing went wrong)
+class RunStopped(Exception):  # noqa: N818 (nothing went wrong)
     """A run was asked to end and has; its snapshot is there to go on from."""
 
 
@@ -38,7 +38,7 @@ class Watch:
         snapshot: file that holds the run's whole state every ``every`` steps; a later call goes on from it.
         every: steps between snapshots.
         frames: of how many samples the first view is kept, after every step or some sixty of them.
-        stopping: true once the run is to end: a last snapshot is written and ``Stopped`` raised.
+        stopping: true once the run is to end: a last snapshot is written and ``RunStopped`` raised.
         progress: called with the share of steps that are done, at every snapshot.
     """
 
@@ -83,15 +83,15 @@ def run(method: Method, task: Task, watch: Watch = Watch()) -> Outcome:
     half = (len(task) + 1) // 2
     logger.warning("out of memory with %d samples at a time; going on with %d", len(task), half)
     parts = [task.part(slice(0, half)), task.part(slice(half, None))]
-    return _joined([run(method, part, Watch(frames=watch.frames)) for part in parts], watch.frames)
+    return _join([run(method, part, Watch(frames=watch.frames)) for part in parts], watch.frames)
 
 
 def _run_whole(method: Method, task: Task, watch: Watch) -> Outcome:
-    begun, state, frames = time.monotonic(), method.begin(task), []
+    start, state, frames = time.monotonic(), method.begin(task), []
     if watch.snapshot is not None and watch.snapshot.is_file():
-        kept = torch.load(watch.snapshot, weights_only=True)
-        state.restore(kept["state"])
-        begun, frames = begun - kept["seconds"], list(kept["frames"])
+        snapshot = torch.load(watch.snapshot, weights_only=True)
+        state.restore(snapshot["state"])
+        start, frames = start - snapshot["seconds"], list(snapshot["frames"])
     while state.step < method.steps(task):
         method.advance(task, state)
         if watch.frames and state.step % max(1, method.steps(task) // FRAMES) == 0:
@@ -99,14 +99,14 @@ def _run_whole(method: Method, task: Task, watch: Watch) -> Outcome:
         if watch.snapshot is not None:
             stopping = watch.stopping()
             if stopping or state.step % watch.every == 0:
-                _save(watch.snapshot, state, frames, time.monotonic() - begun)
+                _save(watch.snapshot, state, frames, time.monotonic() - start)
                 watch.progress(state.step / method.steps(task))
             if stopping:
-                raise Stopped
+                raise RunStopped
     return Outcome(
         method.images(task, state), state.theta, state.refused,
         state.counts.calls, state.counts.evaluations, state.counts.inner,
-        time.monotonic() - begun, state.trace, torch.stack(frames) if frames else None,
+        time.monotonic() - start, state.trace, torch.stack(frames) if frames else None,
     )  # fmt: skip
 
 
@@ -116,9 +116,9 @@ def _save(path: Path, state: State, frames: list[Tensor], seconds: float) -> Non
         torch.save({"state": state.plain(), "frames": frames, "seconds": seconds}, temporary)
 
 
-def _joined(parts: list[Outcome], frames: int) -> Outcome:
+def _join(parts: list[Outcome], frames: int) -> Outcome:
     first = parts[0]
-    shown = [part.frames for part in parts if part.frames is not None]
+    frame_parts = [part.frames for part in parts if part.frames is not None]
     return Outcome(
         torch.cat([part.images for part in parts]),
         torch.cat([part.theta for part in parts]),
@@ -126,5 +126,5 @@ def _joined(parts: list[Outcome], frames: int) -> Outcome:
         first.calls, first.evaluations, first.inner,
         sum(part.seconds for part in parts),
         first.trace,
-        torch.cat(shown, 1)[:, :frames] if shown else None,
+        torch.cat(frame_parts, 1)[:, :frames] if frame_parts else None,
     )  # fmt: skip

@@ -30,7 +30,7 @@ def karras(
         rho: exponent: the larger, the more levels are low.
     """
     low, high = _bounds(prior, levels, sigma_min, sigma_max)
-    return _ended(torch.linspace(high ** (1 / rho), low ** (1 / rho), levels, dtype=torch.float64) ** rho)
+    return _with_zero(torch.linspace(high ** (1 / rho), low ** (1 / rho), levels, dtype=torch.float64) ** rho)
 
 
 def log(
@@ -44,7 +44,7 @@ def log(
     """
     low, high = _bounds(prior, levels, sigma_min, sigma_max)
     ends = torch.tensor([high, low], dtype=torch.float64).log()
-    return _ended(torch.linspace(float(ends[0]), float(ends[1]), levels, dtype=torch.float64).exp())
+    return _with_zero(torch.linspace(float(ends[0]), float(ends[1]), levels, dtype=torch.float64).exp())
 
 
 def uniform_t(
@@ -62,7 +62,7 @@ def uniform_t(
     times = torch.linspace(first, last, levels, dtype=torch.float64)
     left = times.floor().long().clamp(max=len(sigmas) - 2)
     logs = sigmas.log()
-    return _ended(torch.lerp(logs[left], logs[left + 1], times - left).exp())
+    return _with_zero(torch.lerp(logs[left], logs[left + 1], times - left).exp())
 
 
 def table(*, prior: Prior, levels: Size = 30) -> Tensor:
@@ -74,14 +74,29 @@ def table(*, prior: Prior, levels: Size = 30) -> Tensor:
     sigmas = _sigmas(prior)
     if not 1 <= levels <= len(sigmas):
         raise ConfigError("levels", f"the prior's table has {len(sigmas)} entries, {levels} were asked for")
-    return _ended(sigmas[torch.linspace(len(sigmas) - 1, 0, levels).round().long()])
+    return _with_zero(sigmas[torch.linspace(len(sigmas) - 1, 0, levels).round().long()])
+
+
+def trailing(*, prior: Prior, levels: Size = 30) -> Tensor:
+    """Take every (T / levels)-th entry of the prior's noise table, its last one first; then 0.
+
+    Latent models are usually sampled so (diffusers' ``timestep_spacing="trailing"``; Lin et al. 2024).
+
+    Args:
+        levels: noise levels, the final 0 not counted.
+    """
+    table = (prior.noise_table if prior is not None else None) or VP
+    if not 1 <= levels <= table.steps:
+        raise ConfigError("levels", f"the table has {table.steps} entries, {levels} were asked for")
+    steps = torch.arange(table.steps, 0, -table.steps / levels, dtype=torch.float64).round().long() - 1
+    return _with_zero(table.sigmas()[steps[:levels]])
 
 
 def _sigmas(prior: Prior) -> Tensor:
     return prior.noise_table.sigmas() if prior.noise_table is not None else VP.sigmas()
 
 
-def _ended(sigmas: Tensor) -> Tensor:
+def _with_zero(sigmas: Tensor) -> Tensor:
     return torch.cat([sigmas, sigmas.new_zeros(1)])
 
 

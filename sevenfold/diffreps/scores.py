@@ -29,11 +29,11 @@ class Classifier:
         order = torch.randperm(len(real.images), generator=torch_generator(seed, "classifier split"))
         cut = int(HELD_OUT * len(order))
         flat, labels = real.images.flatten(1).numpy(), real.labels.numpy()
-        fitted = MLPClassifier((64, 32), alpha=1e-3, max_iter=300, random_state=seed)
-        fitted.fit(flat[order[cut:]], labels[order[cut:]])
-        self.accuracy = float(fitted.score(flat[order[:cut]], labels[order[:cut]]))
-        self.weights = [torch.as_tensor(w.T).float() for w in fitted.coefs_]
-        self.biases = [torch.as_tensor(b).float() for b in fitted.intercepts_]
+        mlp = MLPClassifier((64, 32), alpha=1e-3, max_iter=300, random_state=seed)
+        mlp.fit(flat[order[cut:]], labels[order[cut:]])
+        self.accuracy = float(mlp.score(flat[order[:cut]], labels[order[:cut]]))
+        self.weights = [torch.as_tensor(w.T).float() for w in mlp.coefs_]
+        self.biases = [torch.as_tensor(b).float() for b in mlp.intercepts_]
         if len(self.biases[-1]) == 1:  # of two classes scikit-learn gives the second one's logit only
             self.weights[-1], self.biases[-1] = (
                 torch.cat([torch.zeros_like(v), v]) for v in (self.weights[-1], self.biases[-1])
@@ -56,31 +56,31 @@ class Scorer:
 
     def __init__(self, real: Images, prior: Prior, *, most: int = 1000) -> None:
         self.classifier, self.prior = Classifier(real), prior
-        chosen = torch.randperm(len(real.images), generator=torch_generator(0, "real subset"))[:most]
-        self.images = real.images[chosen]
+        subset = torch.randperm(len(real.images), generator=torch_generator(0, "real subset"))[:most]
+        self.images = real.images[subset]
 
-    def columns(self, images: Tensor, asked: Tensor) -> dict[str, Tensor]:
+    def columns(self, images: Tensor, classes: Tensor) -> dict[str, Tensor]:
         """Return what is said of each image (N, C, H, W) asked for ``asked`` (N,) classes: features,
         probabilities, confidence, predicted class, whether it is the one asked for, log-likelihood.
         """
         features = self.classifier.features(images)
         probabilities = self.classifier.probabilities(features)
         confidence, predicted = probabilities.max(1)
-        found = {
+        scores = {
             "features": features,
             "probabilities": probabilities,
             "confidence": confidence,
             "predicted": predicted,
         }
-        if bool((asked >= 0).all()):
-            found["correct"] = (predicted == asked.cpu()).float()
-        return found | log_likelihood(self.prior, images)
+        if bool((classes >= 0).all()):
+            scores["correct"] = (predicted == classes.cpu()).float()
+        return scores | log_likelihood(self.prior, images)
 
     def real(self) -> dict[str, Any]:
         """Return the same of real images, for comparison."""
-        asked = torch.full((len(self.images),), -1)
+        none = torch.full((len(self.images),), -1)
         return {
-            **self.columns(self.images, asked),
+            **self.columns(self.images, none),
             "images": self.images,
             "accuracy": self.classifier.accuracy,
         }
@@ -109,11 +109,11 @@ def ssim(images: Tensor, reference: Tensor, span: float) -> Tensor:
     from torchmetrics.functional.image import structural_similarity_index_measure
 
     window = min(7, *(side - 1 + side % 2 for side in images.shape[-2:]))
-    found = structural_similarity_index_measure(
+    similarity = structural_similarity_index_measure(
         images.float(), reference.float(), gaussian_kernel=False, kernel_size=window,
         data_range=span, reduction="none",
     )  # fmt: skip
-    return found[0] if isinstance(found, tuple) else found
+    return similarity[0] if isinstance(similarity, tuple) else similarity
 
 
 def entropy(probabilities: Tensor) -> float:
@@ -148,8 +148,8 @@ def kid(one: Tensor, two: Tensor) -> float:
     def kernel(x: Tensor, y: Tensor) -> Tensor:
         return (x @ y.T / size + 1) ** 3
 
-    own, other = kernel(one, one), kernel(two, two)
-    within = (own.sum() - own.trace()) / (n * (n - 1)) + (other.sum() - other.trace()) / (m * (m - 1))
+    first, second = kernel(one, one), kernel(two, two)
+    within = (first.sum() - first.trace()) / (n * (n - 1)) + (second.sum() - second.trace()) / (m * (m - 1))
     return float(within - 2 * kernel(one, two).mean())
 
 
@@ -157,11 +157,11 @@ def set_scores(samples: dict[str, Any], real: dict[str, Any]) -> dict[str, float
     """Return what is said of samples as a set: class entropy, distance between them relative to real images',
     distances of their features to real ones'.
     """
-    found = {
+    scores = {
         "entropy": entropy(samples["probabilities"]),
         "pairwise": pairwise(samples["images"]) / pairwise(real["images"]),
     }
     if len(samples["features"]) > 1:
-        found["frechet_local"] = frechet(samples["features"], real["features"])
-        found["kid_local"] = kid(samples["features"], real["features"])
-    return found
+        scores["frechet_local"] = frechet(samples["features"], real["features"])
+        scores["kid_local"] = kid(samples["features"], real["features"])
+    return scores

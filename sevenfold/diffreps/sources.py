@@ -42,11 +42,11 @@ def digits(*, size: Annotated[int, Range(4, LARGEST)] = 16) -> Images:
     """
     from sklearn.datasets import load_digits
 
-    found = load_digits()
-    images = torch.as_tensor(found.images, dtype=torch.float64)[:, None] / 8 - 1
+    data = load_digits()
+    images = torch.as_tensor(data.images, dtype=torch.float64)[:, None] / 8 - 1
     if size != 8:
         images = torch.nn.functional.interpolate(images, size=(size, size), mode="bilinear")
-    return Images(f"digits{size}", images.float(), torch.as_tensor(found.target), (-1.0, 1.0))
+    return Images(f"digits{size}", images.float(), torch.as_tensor(data.target), (-1.0, 1.0))
 
 
 def mnist(*, root: str = "data") -> Images:
@@ -80,8 +80,8 @@ def photos(
     if channels not in (1, 3):
         raise ConfigError("channels", f"must be 1 or 3, got {channels}")
     generator, crops = torch_generator(0, "photo crops"), []
-    found = load_sample_images().images
-    for photo in found:
+    photographs = load_sample_images().images
+    for photo in photographs:
         image = torch.as_tensor(photo.copy()).float().permute(2, 0, 1) / 127.5 - 1
         small = torch.nn.functional.avg_pool2d(
             image.mean(0, keepdim=True) if channels == 1 else image, shrink
@@ -89,10 +89,10 @@ def photos(
         rows, columns = (int(side) - size + 1 for side in small.shape[1:])
         if min(rows, columns) < 1:
             raise ConfigError("size", f"{size} pixels are more than a photograph shrunk by {shrink} has")
-        for _ in range(count // len(found)):
+        for _ in range(count // len(photographs)):
             top, left = (int(torch.randint(n, (), generator=generator)) for n in (rows, columns))
             crops.append(small[:, top : top + size, left : left + size])
-    labels = torch.arange(len(found)).repeat_interleave(count // len(found))
+    labels = torch.arange(len(photographs)).repeat_interleave(count // len(photographs))
     return Images(f"photos{size}", torch.stack(crops), labels, (-1.0, 1.0))
 
 

@@ -51,17 +51,17 @@ class Surface(Object):
         """Return the noise of views of the volumes ``theta``."""
         if theta.ndim != 2 or theta.shape[1] != self.representation.layout.size:
             raise InputError("surface noise follows a volume's parameters; images by themselves have none")
-        return torch.stack([self._seen(noise, k, theta) for k in index.tolist()], 1)
+        return torch.stack([self._view_noise(noise, k, theta) for k in index.tolist()], 1)
 
-    def _seen(self, noise: Noise, k: int, theta: Tensor) -> Tensor:
-        own = noise["views"][:, k]
+    def _view_noise(self, noise: Noise, k: int, theta: Tensor) -> Tensor:
+        white = noise["views"][:, k]
         sums = self.sums(theta, self.pool[k])  # (B, n, m)
         values, left = torch.linalg.eigh(sums @ sums.mT)
-        kept = values > self.cutoff * values[:, -1:]
-        left = left * kept[:, None]
-        scale = torch.where(kept, values, 1).rsqrt()
+        large = values > self.cutoff * values[:, -1:]
+        left = left * large[:, None]
+        scale = torch.where(large, values, 1).rsqrt()
         common = torch.einsum("bcm,bnm,bnk->bck", noise["shared"], sums, left) * scale[:, None]
-        return own + self.fine((common - self.coarse(own) @ left) @ left.mT)
+        return white + self.fine((common - self.coarse(white) @ left) @ left.mT)
 
     def sums(self, theta: Tensor, view: Tensor) -> Tensor:
         """Return what a view shows of the white grid, (B, n, m): sums along its rays, weighted by light."""

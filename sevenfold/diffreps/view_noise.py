@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from sevenfold.config import ConfigError
+from sevenfold.diffreps.random_streams import Streams
 from sevenfold.diffreps.representations.base import Representation
-from sevenfold.diffreps.streams import Streams
 from sevenfold.ranges import Checked, NonNegative
 
 Noise = dict[str, Tensor]
@@ -54,7 +54,9 @@ class ViewNoise(Checked, ABC):
     def mix(self, noise: Noise, keep: float, streams: Streams) -> Noise:
         """Return keep w + sqrt(1 - keep^2) n with fresh n, for every variable w."""
         fresh = self.start(streams)
-        return {name: keep * own + (1 - keep**2) ** 0.5 * fresh[name] for name, own in noise.items()}
+        return {
+            name: keep * variable + (1 - keep**2) ** 0.5 * fresh[name] for name, variable in noise.items()
+        }
 
 
 class Pool(ViewNoise):
@@ -77,9 +79,9 @@ class Pool(ViewNoise):
         if self.share_within:
             near = self.representation.angles(self.pool) <= self.share_within
             for k in range(len(self.pool)):  # the first view near that has noise of its own
-                own = near[k] & (self.owner == torch.arange(len(self.pool)).to(self.owner))
-                own[k:] = False
-                self.owner[k] = int(own.nonzero()[0]) if bool(own.any()) else k
+                owners = near[k] & (self.owner == torch.arange(len(self.pool)).to(self.owner))
+                owners[k:] = False
+                self.owner[k] = int(owners.nonzero()[0]) if bool(owners.any()) else k
 
     def start(self, streams: Streams) -> Noise:
         """Draw one noise image a view."""
@@ -105,14 +107,14 @@ class Anchored(ViewNoise):
 
     def prepare(self) -> None:
         """Find every view's places; refuse places so coarse that two pixels of a view share one."""
-        found = torch.stack([self.representation.anchors(view) for view in self.pool]).flatten(1)
-        ordered = found.sort(1).values
-        if bool((ordered[:, 1:] == ordered[:, :-1]).any()):
+        places = torch.stack([self.representation.anchors(view) for view in self.pool]).flatten(1)
+        sorted_places = places.sort(1).values
+        if bool((sorted_places[:, 1:] == sorted_places[:, :-1]).any()):
             raise ConfigError(
                 "view_noise",
                 "two pixels of a view share a place: give the representation more of them (rows)",
             )
-        self.places = found
+        self.places = places
 
     def start(self, streams: Streams) -> Noise:
         """Draw noise for every place."""
@@ -120,5 +122,5 @@ class Anchored(ViewNoise):
 
     def at(self, noise: Noise, index: Tensor, theta: Tensor) -> Tensor:
         """Gather the views' places."""
-        found = noise["cells"][:, :, self.places[index]]  # (B, C, V, H W)
-        return found.transpose(1, 2).unflatten(3, self.representation.shape[1:])
+        values = noise["cells"][:, :, self.places[index]]  # (B, C, V, H W)
+        return values.transpose(1, 2).unflatten(3, self.representation.shape[1:])

@@ -82,7 +82,7 @@ class Debiaser(ClassifierMixin, BaseEstimator):
         network = Logits(self.module, self.output)
         problem = Problem(network, x, labels, groups, objective, seed=self.seed)
         if self.valid_split is not None:
-            problem = problem.parted(self.valid_split)
+            problem = problem.tune_select_split(self.valid_split)
         scored = problem.scores()
         if scored.shape != (len(problem.y),) or not scored.isfinite().all():
             raise InputError(

@@ -25,26 +25,26 @@ def decide(node: dict[str, Any], problem: Problem, test: Part) -> tuple[dict[str
         unseen = (problem.scores(result.state, test.x).double() > result.threshold).double()
         facts = {"seconds": result.seconds, "constant": float(result.constant)}
         return facts, val, unseen
-    seen, unseen = problem.scores().sigmoid(), problem.scores(x=test.x).sigmoid()
-    method.fit(seen, problem.y, problem.a, problem.objective)
-    return {}, method.predict_proba(seen, problem.a), method.predict_proba(unseen, test.a)
+    val_scores, unseen = problem.scores().sigmoid(), problem.scores(x=test.x).sigmoid()
+    method.fit(val_scores, problem.y, problem.a, problem.objective)
+    return {}, method.predict_proba(val_scores, problem.a), method.predict_proba(unseen, test.a)
 
 
 def figures(decisions: Tensor, part: Part, measure: str, epsilon: float) -> dict[str, float]:
     """Return balanced accuracy, accuracy, every measure, and whether ``measure`` is within ``epsilon``."""
     positives, totals = count(decisions, part.y, part.a)
-    found = {name: float(performance(name, positives, totals)) for name in ("balanced_accuracy", "accuracy")}
-    found |= {name: float(bias(name, positives, totals)) for name in MEASURES}
-    found["mu"] = found[measure]
-    found["abs_mu"] = abs(found["mu"])
-    found["standard_error"] = float(standard_error(measure, positives, totals))
-    found["within"] = float(found["abs_mu"] < epsilon)
+    values = {name: float(performance(name, positives, totals)) for name in ("balanced_accuracy", "accuracy")}
+    values |= {name: float(bias(name, positives, totals)) for name in MEASURES}
+    values["mu"] = values[measure]
+    values["abs_mu"] = abs(values["mu"])
+    values["standard_error"] = float(standard_error(measure, positives, totals))
+    values["within"] = float(values["abs_mu"] < epsilon)
     if part.truth is not None:
         fair = Part(part.x, part.truth, part.a)
-        found["fair_label_balanced_accuracy"] = float(
+        values["fair_label_balanced_accuracy"] = float(
             performance("balanced_accuracy", *count(decisions, fair.y, fair.a))
         )
-    return found
+    return values
 
 
 def bootstrap_interval(
@@ -55,10 +55,10 @@ def bootstrap_interval(
     shares = torch.zeros(draws, 4, dtype=torch.float64, device=cell.device)
     totals = torch.bincount(cell, minlength=4).double()
     for k in range(4):
-        own = decisions[cell == k].double()
-        if len(own):
-            picks = torch.randint(len(own), (draws, len(own)), generator=generator)
-            shares[:, k] = own[picks].sum(1)
+        members = decisions[cell == k].double()
+        if len(members):
+            picks = torch.randint(len(members), (draws, len(members)), generator=generator)
+            shares[:, k] = members[picks].sum(1)
     values = bias(measure, shares.view(draws, 2, 2), totals.view(2, 2))
     low, high = values.quantile(values.new_tensor([0.025, 0.975]))
     return float(low), float(high)
@@ -98,12 +98,12 @@ def wilson(rate: float, n: int) -> tuple[float, float]:
 
 def intersections(attributes: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return the masks of every group of every attribute, and of all crossings of the first two."""
-    found = {f"{name} = {value}": a == value for name, a in attributes.items() for value in (0, 1)}
+    masks = {f"{name} = {value}": a == value for name, a in attributes.items() for value in (0, 1)}
     names = list(attributes)[:2]
     if len(names) == 2:
         first, second = names
         for i in (0, 1):
             for j in (0, 1):
                 label = f"{first} = {i}, {second} = {j}"
-                found[label] = (attributes[first] == i) & (attributes[second] == j)
-    return found
+                masks[label] = (attributes[first] == i) & (attributes[second] == j)
+    return masks

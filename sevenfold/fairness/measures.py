@@ -43,12 +43,12 @@ class Rates:
     @classmethod
     def of(cls, positives: Tensor, totals: Tensor, *, empty: Empty = "nan") -> "Rates":
         """Divide counts."""
-        found = (
+        rates = (
             positives.sum(-1) / totals.sum(-1),
             positives[..., 1] / totals[..., 1],
             positives[..., 0] / totals[..., 0],
         )
-        return cls(*(torch.nan_to_num(rate, nan=0.0) for rate in found) if empty == "zero" else found)
+        return cls(*(torch.nan_to_num(rate, nan=0.0) for rate in rates) if empty == "zero" else rates)
 
 
 def _gap(rate: Tensor) -> Tensor:

@@ -85,10 +85,10 @@ class Copies(nn.Module):
 
     def states(self) -> list[dict[str, Tensor]]:
         """Return each copy's state as the plain network has it, copied."""
-        named = {name.replace("_", ".", 1): value.detach() for name, value in self.weights.items()}
-        named |= self.statistics
-        copies = len(next(iter(named.values())))
-        return [{name: value[i].clone() for name, value in named.items()} for i in range(copies)]
+        values = {name.replace("_", ".", 1): value.detach() for name, value in self.weights.items()}
+        values |= self.statistics
+        copies = len(next(iter(values.values())))
+        return [{name: value[i].clone() for name, value in values.items()} for i in range(copies)]
 
 
 class Logits(nn.Module):
@@ -139,11 +139,13 @@ class Decisions(nn.Module):
     def example(self, rows: Any = None) -> Tensor:
         """Return rows as float32; without any, one of zeros, which the paper's network alone can tell."""
         inner = self.network.module if isinstance(self.network, Logits) else self.network
-        known = sizes(inner)
-        if rows is None and known is None:
+        options = sizes(inner)
+        if rows is None and options is None:
             raise InputError("a network of your own needs example=: some rows that it can decide about")
         return (
-            torch.zeros(1, known["features"]) if rows is None and known else tensor(rows, "example").float()
+            torch.zeros(1, options["features"])
+            if rows is None and options
+            else tensor(rows, "example").float()
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -156,14 +158,14 @@ def resnet18(seed: int, weights: str | None = None) -> nn.Module:
     from torchvision.models import resnet18 as network
 
     with seeded(seed, "image network"):
-        found = network(num_classes=1)
+        model = network(num_classes=1)
     if weights is not None:
         if not Path(weights).is_file():
             raise InputError(f"'{weights}' does not exist; give a ResNet-18 state file, or null")
         state = torch.load(weights, map_location="cpu", weights_only=True)
-        missing = found.load_state_dict(
+        missing = model.load_state_dict(
             {k: v for k, v in state.items() if not k.startswith("fc.")}, strict=False
         )
         if missing.unexpected_keys or set(missing.missing_keys) - {"fc.weight", "fc.bias"}:
             raise InputError(f"'{weights}' is no state of torchvision's ResNet-18")
-    return found
+    return model

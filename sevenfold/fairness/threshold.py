@@ -84,8 +84,8 @@ def sweep(scores: Tensor, y: Tensor, a: Tensor, objective: Objective, weights: T
     Thresholds
     lie midway between neighboring scores; the ends are infinite.
     """
-    ordered, order = scores.double().sort(dim=1, descending=True)
-    member = cells(y, a).to(ordered.device)
+    descending, order = scores.double().sort(dim=1, descending=True)
+    member = cells(y, a).to(descending.device)
     positives = _cumulative(member, order)
     phi, rho, mu = objective.value(positives, member.sum(0).view(2, 2))
     if weights is not None:
@@ -96,10 +96,10 @@ def sweep(scores: Tensor, y: Tensor, a: Tensor, objective: Objective, weights: T
             for w in weights.double()
         ]
         phi = torch.stack(sampled).mean(0)
-    above, below = ordered[:, :-1], ordered[:, 1:]
+    above, below = descending[:, :-1], descending[:, 1:]
     middle = below + (above - below) / 2
     middle = torch.where(middle < above, middle, below)
-    end = ordered.new_full((len(ordered), 1), torch.inf)
+    end = descending.new_full((len(descending), 1), torch.inf)
     everything = torch.ones_like(end, dtype=torch.bool)
     return Sweep(
         torch.cat([end, middle, -end], 1),
@@ -120,8 +120,8 @@ def _cumulative(member: Tensor, order: Tensor) -> Tensor:
 def resamples(n: int, bootstrap: int, seed: int) -> Tensor:
     """Return how often each of n rows is in each of ``bootstrap`` resamples, (B, n)."""
     generator = torch_generator(seed, "threshold bootstrap")
-    drawn = torch.randint(n, (bootstrap, n), generator=generator)
-    return torch.zeros(bootstrap, n).scatter_add_(1, drawn, torch.ones(bootstrap, n))
+    rows = torch.randint(n, (bootstrap, n), generator=generator)
+    return torch.zeros(bootstrap, n).scatter_add_(1, rows, torch.ones(bootstrap, n))
 
 
 def best_threshold(

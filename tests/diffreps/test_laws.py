@@ -7,12 +7,12 @@ import torch
 from diffreps_problems import method, task
 from torch import Tensor
 
-from sevenfold.diffreps.laws import Line, gaussian, sampled_covariance
+from sevenfold.diffreps.linear_gaussian import Line, gaussian, sampled_covariance
 from sevenfold.diffreps.methods.pullback import Pullback
 from sevenfold.diffreps.noise_table import NoiseTable
+from sevenfold.diffreps.random_streams import Streams
 from sevenfold.diffreps.representations.affine import Affine
 from sevenfold.diffreps.run import run
-from sevenfold.diffreps.streams import Streams
 from sevenfold.diffreps.view_noise import Noise, Pool
 
 LINE = Line()

@@ -16,7 +16,7 @@ from sevenfold.diffreps.priors.pipeline import PipelinePrior, load
 from sevenfold.diffreps.representations.autoencoded import Autoencoded
 from sevenfold.diffreps.representations.pixels import Pixels
 from sevenfold.diffreps.run import run
-from sevenfold.diffreps.task import Task, make_task
+from sevenfold.diffreps.sampling_task import Task, make_task
 from sevenfold.diffreps.view_noise import Pool
 from sevenfold.errors import InputError
 

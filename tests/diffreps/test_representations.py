@@ -144,7 +144,7 @@ def test_turned_views_are_the_image_turned() -> None:
 
 def covariance(noise: object, rep: object, pool: Tensor) -> Tensor:
     """The exact covariance of all views' noise together, from pushing basis vectors through ``at``."""
-    from sevenfold.diffreps.streams import Streams
+    from sevenfold.diffreps.random_streams import Streams
 
     bound = noise.bind(rep, pool)  # type: ignore[attr-defined]
     ((name, example),) = bound.start(Streams([0], "x", pool)).items()

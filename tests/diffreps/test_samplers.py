@@ -13,7 +13,7 @@ from sevenfold.diffreps.priors.base import Condition
 from sevenfold.diffreps.priors.mixture import Mixture
 from sevenfold.diffreps.representations.base import Layout, Representation
 from sevenfold.diffreps.run import Watch, run
-from sevenfold.diffreps.task import Task, make_task
+from sevenfold.diffreps.sampling_task import Task, make_task
 from sevenfold.diffreps.view_noise import Pool
 
 SHORT = {"name": "karras", "levels": 12}

@@ -8,15 +8,15 @@ import torch
 
 from sevenfold.config import ConfigError, build
 from sevenfold.diffreps.correlated_noise import Object, Same
-from sevenfold.diffreps.laws import gaussian
+from sevenfold.diffreps.linear_gaussian import gaussian
 from sevenfold.diffreps.methods.pullback import Pullback
 from sevenfold.diffreps.priors.multiview import PerView
+from sevenfold.diffreps.random_streams import Streams
 from sevenfold.diffreps.run import run
-from sevenfold.diffreps.streams import Streams
+from sevenfold.diffreps.sampling_task import make_task
 from sevenfold.diffreps.studies import STUDIES
-from sevenfold.diffreps.task import make_task
 from sevenfold.diffreps.view_noise import Pool, ViewNoise
-from sevenfold.diffreps.worlds.law import CUTOFF, Setup, ViewLaw
+from sevenfold.diffreps.worlds.view_noise_covariance import CUTOFF, Setup, ViewLaw
 
 # (total; leading components / the others) by noise, Heun, 8 views
 TABLE = {

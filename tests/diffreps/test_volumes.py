@@ -17,17 +17,17 @@ from sevenfold.diffreps.methods.growing import Growing, coarsened
 from sevenfold.diffreps.priors.base import Condition
 from sevenfold.diffreps.priors.kde import KernelDensity
 from sevenfold.diffreps.priors.multiview import MultiViewKernel, multiview_gmm, multiview_kde
+from sevenfold.diffreps.random_streams import Streams
 from sevenfold.diffreps.rendering import Rendering
 from sevenfold.diffreps.representations.base import Representation
 from sevenfold.diffreps.representations.voxel_nerf import VoxelNerf
 from sevenfold.diffreps.run import Watch, run
-from sevenfold.diffreps.streams import Streams
-from sevenfold.diffreps.task import Task, make_task
+from sevenfold.diffreps.sampling_task import Task, make_task
 from sevenfold.diffreps.view_noise import Noise
 from sevenfold.diffreps.worlds import march
 from sevenfold.diffreps.worlds.cameras import Camera
+from sevenfold.diffreps.worlds.depth_maps import depth_agreement, depths, opacity_entropy, render_views
 from sevenfold.diffreps.worlds.judge import Judge
-from sevenfold.diffreps.worlds.looks import depth_agreement, depths, opacity_entropy, seen
 from sevenfold.diffreps.worlds.multiview import World
 from sevenfold.errors import InputError
 
@@ -430,4 +430,4 @@ def test_bad_volumes_are_told(node: dict[str, Any], message: str) -> None:
 
 def test_samples_of_any_number_can_be_seen() -> None:
     own = volume("voxel_nerf")
-    assert seen(own, drawn(own, 3), own.views(5, torch.Generator()).double()).shape == (3, 5, 3, 4, 4)
+    assert render_views(own, drawn(own, 3), own.views(5, torch.Generator()).double()).shape == (3, 5, 3, 4, 4)

@@ -10,8 +10,8 @@ import torch
 from sevenfold.config import ConfigError, build
 from sevenfold.errors import InputError
 from sevenfold.fairness.data import SOURCES
+from sevenfold.fairness.data.csv_table import CsvTable
 from sevenfold.fairness.data.load import open_source
-from sevenfold.fairness.data.own import Own
 from sevenfold.fairness.data.synthetic import PRESETS, Synthetic
 from sevenfold.fairness.data.table import (
     Table,
@@ -122,7 +122,7 @@ OPTIONS = {
 
 
 def test_own_files_with_german_credit_coding(tmp_path: Path) -> None:
-    table = Own(path=write(tmp_path / "t.csv", GOOD), **OPTIONS).load()
+    table = CsvTable(path=write(tmp_path / "t.csv", GOOD), **OPTIONS).load()
     assert table.y.tolist() == [1, 0, 1, 0]
     assert table.attributes["sex"].tolist() == [0, 1, 1, 0] and table.attributes["age"].tolist() == [
         1,
@@ -148,14 +148,14 @@ def test_mistakes_in_own_files_are_explained(
     tmp_path: Path, rows: list[str], change: dict, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        Own(path=write(tmp_path / "t.csv", rows), **{**OPTIONS, **change}).load()
+        CsvTable(path=write(tmp_path / "t.csv", rows), **{**OPTIONS, **change}).load()
 
 
 def test_missing_rows_are_dropped_when_asked(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", [*GOOD, "30,?,f,1"])
-    assert len(Own(path=path, **OPTIONS, missing="drop").load().y) == 4
+    assert len(CsvTable(path=path, **OPTIONS, missing="drop").load().y) == 4
     with pytest.raises(ConfigError):
-        Own(path=path, **OPTIONS, missing="guess")
+        CsvTable(path=path, **OPTIONS, missing="guess")
 
 
 def test_labels_and_groups_are_checked() -> None:

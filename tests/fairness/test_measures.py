@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from sevenfold.fairness.group_confusion import GroupConfusion
 from sevenfold.fairness.measures import MEASURES, bias, count, performance, soft_bias, standard_error
-from sevenfold.fairness.metrics import GroupConfusion
 
 
 def draw(seed: int, n: int = 80) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

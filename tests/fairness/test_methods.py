@@ -227,7 +227,7 @@ def test_attribute_among_the_inputs_is_recognized(problem: Problem, split: Split
 
 
 def test_tune_and_select_rows_are_disjoint_and_keep_the_cells(problem: Problem) -> None:
-    parted = problem.parted(0.7)
+    parted = problem.tune_select_split(0.7)
     assert parted.tune is not None and len(parted.tune[1]) + len(parted.y) == len(problem.y)
     assert float(parted.material.y.double().mean()) == pytest.approx(
         float(parted.y.double().mean()), abs=0.02

@@ -14,11 +14,11 @@ from sevenfold.config import ConfigError, build, merge, read_file
 from sevenfold.fairness.data.synthetic import Synthetic
 from sevenfold.fairness.data.table import Part, Split, split_table
 from sevenfold.fairness.evaluate import bootstrap_interval, by_group, intersections, wilson
-from sevenfold.fairness.initial import sensitivity, shared_directions
 from sevenfold.fairness.intra.base import Problem
 from sevenfold.fairness.measures import bias, count, standard_error
 from sevenfold.fairness.studies import STUDIES
 from sevenfold.fairness.studies.debias_summary import against_reference, by_setting, comparison, paired
+from sevenfold.fairness.weight_sensitivity import sensitivity, shared_directions
 from sevenfold.records import read_folder
 from sevenfold.study import Context, Study
 from train import main

@@ -90,9 +90,9 @@ def mesh_of(volume: Nerf, params: Tensor, *, level: float = 5.0, resolution: int
         raise InputError(
             f"nothing is denser than {level:g}; the largest density is {float(density.max()):.3g}"
         )
-    found = isosurface(density, level)
-    colours = volume.fields(params, found.vertices)[1][:, :3].clamp(0, 1)
-    return Mesh(found.vertices, found.triangles, colours)
+    surface = isosurface(density, level)
+    colours = volume.fields(params, surface.vertices)[1][:, :3].clamp(0, 1)
+    return Mesh(surface.vertices, surface.triangles, colours)
 
 
 def write_ply(path: str | Path, mesh: Mesh) -> None:

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from sevenfold.diffreps.guidance import Guidance
 from sevenfold.diffreps.priors.base import Condition
+from sevenfold.diffreps.random_streams import Streams
+from sevenfold.diffreps.sampling_task import Task
 from sevenfold.diffreps.solvers.base import SolverState
-from sevenfold.diffreps.streams import Streams
-from sevenfold.diffreps.task import Task
 from sevenfold.diffreps.view_noise import Noise
 from sevenfold.ranges import Checked
 
@@ -105,7 +105,7 @@ class Method(Checked, ABC):
         condition = Condition(
             task.labels.repeat_interleave(views), task.pool[index].repeat(samples, 1), group=views
         )
-        found = self.guidance.denoise(task.prior, z.flatten(0, 1), noise.repeat_interleave(views), condition)
+        images = self.guidance.denoise(task.prior, z.flatten(0, 1), noise.repeat_interleave(views), condition)
         state.counts.calls += 1
         state.counts.evaluations += views * (self.guidance.passes if bool((task.labels >= 0).any()) else 1)
-        return found.view(z.shape)
+        return images.view(z.shape)

@@ -15,7 +15,7 @@ from sevenfold.diffreps import optimizers
 from sevenfold.diffreps.guidance import Guidance
 from sevenfold.diffreps.methods.base import Method, State
 from sevenfold.diffreps.noise_table import NoiseTable
-from sevenfold.diffreps.task import Task
+from sevenfold.diffreps.sampling_task import Task
 from sevenfold.ranges import Count, LearningRate, NonNegativeInt, Share, ShareBelowOne
 
 VP = NoiseTable()
@@ -91,12 +91,12 @@ class Distillation(Method):
         """Move; a sample whose gradient is not finite stays where it is."""
         bad = ~gradient.isfinite().all(1)
         gradient = torch.where(bad[:, None], torch.zeros_like(gradient), gradient)
-        kept = dict(state.solver)
-        moved = optimizers.direction(self.optimizer, gradient, kept, self.betas)
-        done = state.step / self.count
-        factor = {"none": 1.0, "linear": 1 - done, "inverse": 1 / (1 + 100 * done)}[self.decay]
-        state.theta = torch.where(bad[:, None], state.theta, state.theta - self.lr * factor * moved)
-        state.solver, state.refused = kept, state.refused + bad
+        moments = dict(state.solver)
+        direction = optimizers.direction(self.optimizer, gradient, moments, self.betas)
+        progress = state.step / self.count
+        factor = {"none": 1.0, "linear": 1 - progress, "inverse": 1 / (1 + 100 * progress)}[self.decay]
+        state.theta = torch.where(bad[:, None], state.theta, state.theta - self.lr * factor * direction)
+        state.solver, state.refused = moments, state.refused + bad
 
 
 class SDS(Distillation):

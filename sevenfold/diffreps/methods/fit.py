@@ -8,7 +8,7 @@ from sevenfold.diffreps.guidance import Guidance
 from sevenfold.diffreps.methods.base import Method, State
 from sevenfold.diffreps.methods.reference import Reference
 from sevenfold.diffreps.nodes import MethodNode, SolverNode
-from sevenfold.diffreps.task import Task
+from sevenfold.diffreps.sampling_task import Task
 from sevenfold.ranges import Count
 
 REFERENCE = {"name": "reference"}
@@ -59,14 +59,14 @@ class Fit(Method):
             state.theta = task.start()
             state.solver = self.solver.begin(state.theta)
         rendering = task.rendering(task.all_views())
-        solved = self.solver.solve(rendering, state.theta, state.noise["target"], state.solver)
-        state.theta, state.solver = solved.theta, solved.state
-        state.counts.inner += solved.inner
-        state.refused = state.refused + solved.refused
+        solution = self.solver.solve(rendering, state.theta, state.noise["target"], state.solver)
+        state.theta, state.solver = solution.theta, solution.state
+        state.counts.inner += solution.inner
+        state.refused = state.refused + solution.refused
         state.step += 1
         state.trace.append(
             {"sigma": 0.0, "calls": state.counts.calls, "inner": state.counts.inner,
-             "residual": float(solved.residual.mean())}
+             "residual": float(solution.residual.mean())}
         )  # fmt: skip
 
     def images(self, task: Task, state: State) -> Tensor:

@@ -12,7 +12,7 @@ from sevenfold.diffreps.methods.plan import Rounds
 from sevenfold.diffreps.methods.pullback import DENSE, KARRAS, Pullback
 from sevenfold.diffreps.nodes import ScheduleNode, SolverNode
 from sevenfold.diffreps.representations.voxel_nerf import VoxelNerf
-from sevenfold.diffreps.task import Task
+from sevenfold.diffreps.sampling_task import Task
 from sevenfold.ranges import Count, NonNegative, Resolution
 
 

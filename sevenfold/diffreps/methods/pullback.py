@@ -18,8 +18,8 @@ from sevenfold.diffreps.methods.base import Method, State
 from sevenfold.diffreps.methods.plan import Rounds, Step, plan
 from sevenfold.diffreps.nodes import ScheduleNode, SolverNode
 from sevenfold.diffreps.priors.base import Prior
+from sevenfold.diffreps.sampling_task import Task
 from sevenfold.diffreps.solvers.base import Solver
-from sevenfold.diffreps.task import Task
 from sevenfold.ranges import Count, NonNegative, Share
 
 KARRAS = {"name": "karras"}
@@ -167,12 +167,12 @@ class Pullback(Method):
         """Let the state's parameters render ``target``, from ``theta`` on; return residual and images."""
         rendering = task.rendering(index)
         for _ in range(solves):
-            solved = self.solver.solve(rendering, theta, target.flatten(1), state.solver)
-            theta, state.solver = solved.theta, solved.state
-            state.counts.inner += solved.inner
-            state.refused = state.refused + solved.refused
+            solution = self.solver.solve(rendering, theta, target.flatten(1), state.solver)
+            theta, state.solver = solution.theta, solution.state
+            state.counts.inner += solution.inner
+            state.refused = state.refused + solution.refused
         state.theta = theta
-        return float(solved.residual.mean()), rendering.images(solved.values)
+        return float(solution.residual.mean()), rendering.images(solution.values)
 
     def images(self, task: Task, state: State) -> Tensor:
         """Return every view's image."""

@@ -9,7 +9,7 @@ from sevenfold.diffreps.methods.base import State
 from sevenfold.diffreps.methods.plan import Rounds
 from sevenfold.diffreps.methods.pullback import KARRAS, Pullback, Stochastic
 from sevenfold.diffreps.nodes import ScheduleNode
-from sevenfold.diffreps.task import Task
+from sevenfold.diffreps.sampling_task import Task
 
 
 class Reference(Pullback):

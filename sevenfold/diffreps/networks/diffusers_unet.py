@@ -47,11 +47,11 @@ class DiffusersUNet(nn.Module):
 
     def forward(self, x: Tensor, time: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return the output (N, C, H, W) for images at ``time`` (N,); ``labels`` (N,) of -1 mean no class."""
-        asked = None
+        classes = None
         if self.classes:
             none = time.new_full((len(x),), self.classes).long()
-            asked = none if labels is None else labels.to(none).where(labels >= 0, none)
-        return self.unet(x, time, class_labels=asked, return_dict=False)[0]
+            classes = none if labels is None else labels.to(none).where(labels >= 0, none)
+        return self.unet(x, time, class_labels=classes, return_dict=False)[0]
 
 
 def _library() -> Any:

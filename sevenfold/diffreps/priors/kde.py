@@ -58,12 +58,12 @@ class KernelDensity(ExactPrior):
         """Return the mean image."""
         return self.points.mean(0).reshape(self.shape)
 
-    def _logits(self, z: Tensor, total: Tensor, asked: Tensor) -> Tensor:
+    def _logits(self, z: Tensor, total: Tensor, labels: Tensor) -> Tensor:
         """Return -|z - x|^2 / (2 total) for every point, (N, M); other classes' are -inf."""
         flat = z.flatten(1)
         square = flat.square().sum(1)[:, None] + self.points.square().sum(1) - 2 * flat @ self.points.T
-        wanted = asked.to(self.labels)[:, None]
-        return (-square / (2 * total)).masked_fill((wanted >= 0) & (wanted != self.labels), -math.inf)
+        classes = labels.to(self.labels)[:, None]
+        return (-square / (2 * total)).masked_fill((classes >= 0) & (classes != self.labels), -math.inf)
 
 
 def kde(*, source: ImagesNode = {"name": "digits"}, width: Scale = 0.15) -> KernelDensity:  # noqa: B006
@@ -73,7 +73,7 @@ def kde(*, source: ImagesNode = {"name": "digits"}, width: Scale = 0.15) -> Kern
         source: the images.
         width: standard deviation of the Gaussian at each of them.
     """
-    found = build(SOURCES, source, "source")
-    prior = KernelDensity(found.images, width, found.labels)
-    prior.range = found.range
+    images = build(SOURCES, source, "source")
+    prior = KernelDensity(images.images, width, images.labels)
+    prior.range = images.range
     return prior

@@ -93,8 +93,8 @@ class Mixture(ExactPrior):
         out.
         """
         distance = (inner**2 / total + (2 * math.pi * total).log()).sum(2)
-        asked = labels.to(self.labels)[:, None]
-        others = (asked >= 0) & (asked != self.labels)
+        classes = labels.to(self.labels)[:, None]
+        others = (classes >= 0) & (classes != self.labels)
         conditional = (self.log_weights - distance / 2).masked_fill(others, -math.inf)
         share = self.log_weights.expand(len(inner), -1).masked_fill(others, -math.inf)
         return conditional - share.logsumexp(1, keepdim=True)

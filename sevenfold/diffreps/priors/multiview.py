@@ -77,8 +77,8 @@ class MultiViewKernel(ViewedPrior):
     def _by_view(self, places: Tensor, function: Callable[[Tensor, int], Tensor]) -> Tensor:
         """Return ``function(rows, view)`` of the images of each view, in the images' order."""
         parts = [(places == k).nonzero()[:, 0] for k in places.unique()]
-        found = torch.cat([function(rows, int(places[rows[0]])) for rows in parts])
-        return torch.empty_like(found).index_copy(0, torch.cat(parts), found)
+        values = torch.cat([function(rows, int(places[rows[0]])) for rows in parts])
+        return torch.empty_like(values).index_copy(0, torch.cat(parts), values)
 
     def _pooled(self, logits: Tensor, group: int) -> Tensor:
         together = self.together or group
@@ -100,12 +100,12 @@ class PerView(ViewedPrior):
 
     def denoise(self, z: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
         """Return each view's posterior mean."""
-        places, found = self.places(condition), torch.empty_like(z)
+        places, images = self.places(condition), torch.empty_like(z)
         for k in places.unique().tolist():
             rows = (places == k).nonzero()[:, 0]
-            own = self.own[k].denoise(z[rows], sigma[rows], Condition(condition.labels[rows]))
-            found = found.index_copy(0, rows, own)
-        return found
+            image = self.own[k].denoise(z[rows], sigma[rows], Condition(condition.labels[rows]))
+            images = images.index_copy(0, rows, image)
+        return images
 
     def mean(self) -> Tensor:
         """Return the mean image over views."""
@@ -123,7 +123,7 @@ def multiview_kde(
     """
     ring = world.ring(views)
     prior = MultiViewKernel(world.renders(ring), ring, width=width, together=together)
-    return _ready(prior)
+    return _with_range(prior)
 
 
 def multiview_gmm(*, world: World, views: Count, components: Size = 4, floor: Scale = 0.05) -> PerView:
@@ -135,21 +135,21 @@ def multiview_gmm(*, world: World, views: Count, components: Size = 4, floor: Sc
     """
     ring = world.ring(views)
     each = world.renders(ring).flatten(2).double().unbind(1)
-    priors = [_clustered(flat, components, floor, world.shape) for flat in each]
-    return _ready(PerView(priors, ring).float())
+    priors = [_cluster_mixture(flat, components, floor, world.shape) for flat in each]
+    return _with_range(PerView(priors, ring).float())
 
 
-def _clustered(flat: Tensor, components: int, floor: float, shape: tuple[int, int, int]) -> Mixture:
+def _cluster_mixture(flat: Tensor, components: int, floor: float, shape: tuple[int, int, int]) -> Mixture:
     """Fit diagonal Gaussians to the clusters of rows."""
     from sklearn.cluster import KMeans
 
-    found = torch.as_tensor(KMeans(components, n_init=1, random_state=0).fit_predict(flat.numpy())).long()
-    rows = [flat[found == k] for k in found.unique()]
-    variances = torch.stack([own.var(0, correction=0) for own in rows]) + floor**2
-    share = torch.tensor([len(own) / len(flat) for own in rows], dtype=torch.float64)
-    return Mixture(torch.stack([own.mean(0) for own in rows]), variances, share, shape=shape)
+    clusters = torch.as_tensor(KMeans(components, n_init=1, random_state=0).fit_predict(flat.numpy())).long()
+    rows = [flat[clusters == k] for k in clusters.unique()]
+    variances = torch.stack([members.var(0, correction=0) for members in rows]) + floor**2
+    share = torch.tensor([len(members) / len(flat) for members in rows], dtype=torch.float64)
+    return Mixture(torch.stack([members.mean(0) for members in rows]), variances, share, shape=shape)
 
 
-def _ready(prior: P) -> P:
+def _with_range(prior: P) -> P:
     prior.range, prior.sigma_max, prior.sigma_min = (0.0, 1.0), 20.0, 0.02
     return prior

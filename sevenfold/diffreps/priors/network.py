@@ -70,8 +70,8 @@ class NetworkPrior(Prior):
             time = time.round()
             sigma = self.sigmas[time.long()]
         level = spread(sigma, z)
-        told = (self.time_base + self.time_scale * time).to(z)
-        output = self.network(alpha(level) * z, told, condition.labels)
+        network_time = (self.time_base + self.time_scale * time).to(z)
+        output = self.network(alpha(level) * z, network_time, condition.labels)
         return denoised(output, z, level, self.prediction)
 
 
@@ -115,18 +115,18 @@ def state_dict(
         time_base, time_scale: step t is the network's time time_base + time_scale t.
         whole_times: whether it knows whole steps only; levels between them are moved to the nearest.
     """
-    built: nn.Module = build(NETWORKS, network, "network")
+    model: nn.Module = build(NETWORKS, network, "network")
     if not Path(path).is_file():
         raise InputError(f"weights '{path}' do not exist; set the prior's 'path'")
     state = torch.load(path, map_location="cpu", weights_only=True)
     try:
-        built.load_state_dict(state)
+        model.load_state_dict(state)
     except (RuntimeError, AttributeError, TypeError) as error:
         raise InputError(
             f"'{path}' does not fit {network['name']}: {' '.join(str(error).split())[:300]}"
         ) from None
     return NetworkPrior(
-        built, table, prediction=prediction, shape=shape, data_range=data_range, classes=classes,
+        model, table, prediction=prediction, shape=shape, data_range=data_range, classes=classes,
         time_base=time_base, time_scale=time_scale, whole_times=whole_times,
     )  # fmt: skip
 
@@ -137,16 +137,16 @@ def unet(*, path: str) -> NetworkPrior:
     Args:
         path: the checkpoint.
     """
-    stored = read_checkpoint(path)
-    extra = stored.get("denoiser")
-    if extra is None:
+    checkpoint = read_checkpoint(path)
+    facts = checkpoint.get("denoiser")
+    if facts is None:
         raise InputError(f"'{path}' is no checkpoint of denoiser_trainer")
-    network = build(NETWORKS, extra["network"], "network")
+    network = build(NETWORKS, facts["network"], "network")
     weights = {
-        k.removeprefix("network."): v for k, v in stored["state_dict"].items() if k.startswith("network.")
+        k.removeprefix("network."): v for k, v in checkpoint["state_dict"].items() if k.startswith("network.")
     }
     network.load_state_dict(weights)
     return NetworkPrior(
-        network, NoiseTable(**extra["table"]), prediction=extra["prediction"], shape=tuple(extra["shape"]),
-        data_range=tuple(extra["range"]), classes=extra["classes"],
+        network, NoiseTable(**facts["table"]), prediction=facts["prediction"], shape=tuple(facts["shape"]),
+        data_range=tuple(facts["range"]), classes=facts["classes"],
     )  # fmt: skip

@@ -29,7 +29,7 @@ GIB = 2**30
 
 
 @dataclass(frozen=True)
-class Told:
+class PromptEmbeddings:
     """What prompts become: ``tokens`` (P, S, L, d), P prompts (the last is none) in S ways of looking, and
     SDXL's ``pooled`` (P, S, d) or None.
     """
@@ -44,7 +44,7 @@ class PipelinePrior(Prior):
     Args:
         unet: called as ``unet(x, t, encoder_hidden_states=..., added_cond_kwargs=...)``.
         table, prediction: of its training.
-        told: embedded prompts; class k asks for prompt k, -1 for the negative prompt.
+        prompts: embedded prompts; class k asks for prompt k, -1 for the negative prompt.
         side: of latents.
         by_view: whether prompts say from where an object is seen, by azimuth and elevation.
         batch: latents evaluated at a time; halved where memory does not suffice.
@@ -59,7 +59,7 @@ class PipelinePrior(Prior):
         table: NoiseTable,
         *,
         prediction: Prediction,
-        told: Told,
+        prompts: PromptEmbeddings,
         side: int,
         pixels: int,
         by_view: bool,
@@ -68,12 +68,12 @@ class PipelinePrior(Prior):
         super().__init__()
         self.unet = unet.eval().requires_grad_(False)
         self.shape = (int(unet.config.in_channels), side, side)
-        self.classes = len(told.tokens) - 1
+        self.classes = len(prompts.tokens) - 1
         self.noise_table, self.prediction, self.sigmas = table, prediction, table.sigmas()
         self.sigma_min, self.sigma_max = float(self.sigmas[0]), float(self.sigmas[-1])
         self.by_view, self.batch, self.pixels = by_view, batch, pixels
-        self.register_buffer("tokens", told.tokens)
-        self.register_buffer("pooled", told.pooled)
+        self.register_buffer("tokens", prompts.tokens)
+        self.register_buffer("pooled", prompts.pooled)
 
     def denoise(self, z: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
         """Return E[x0 | z], a few images at a time; steps are whole, sigma is moved to the nearest one."""
@@ -104,8 +104,8 @@ class PipelinePrior(Prior):
         if self.pooled is not None:
             sizes = x.new_tensor([self.pixels, self.pixels, 0, 0, self.pixels, self.pixels], dtype=inner)
             added = {"text_embeds": self.pooled[prompt, way].to(inner), "time_ids": sizes.expand(len(x), 6)}
-        told = self.tokens[prompt, way].to(inner)
-        return self.unet(x.to(inner), time, encoder_hidden_states=told, added_cond_kwargs=added).sample
+        embedding = self.tokens[prompt, way].to(inner)
+        return self.unet(x.to(inner), time, encoder_hidden_states=embedding, added_cond_kwargs=added).sample
 
     def _ways(self, condition: Condition, count: int) -> Tensor:
         """Return from where each image looks at the object: 0 front, 1 side, 2 back, 3 overhead."""
@@ -145,15 +145,15 @@ def diffusers_pipeline(
     if not prompts:
         raise ConfigError("prompts", "needs at least one")
     pipeline = load(path, DTYPES[dtype])
-    told = tell(pipeline, prompts, negative, SIDES if by_view else ("",))
+    embeddings = embed_prompts(pipeline, prompts, negative, SIDES if by_view else ("",))
     unet, scale = pipeline.unet, pipeline.vae_scale_factor
     pixels = pixels or int(unet.config.sample_size) * scale
     if pixels % scale:
         raise ConfigError("pixels", f"must be a multiple of {scale}, got {pixels}")
     table, prediction = training_of(pipeline.scheduler)
     prior = PipelinePrior(
-        unet, table, prediction=prediction, told=told, side=pixels // scale, pixels=pixels, by_view=by_view,
-        batch=batch,
+        unet, table, prediction=prediction, prompts=embeddings, side=pixels // scale, pixels=pixels,
+        by_view=by_view, batch=batch,
     )  # fmt: skip
     logger.info("%s", memory_estimate(unet, pixels // scale, batch))
     return prior
@@ -186,32 +186,34 @@ def load(path: str, dtype: torch.dtype) -> Any:
     return pipeline
 
 
-def tell(pipeline: Any, prompts: list[str], negative: str, ways: tuple[str, ...]) -> Told:
+def embed_prompts(
+    pipeline: Any, prompts: list[str], negative: str, ways: tuple[str, ...]
+) -> PromptEmbeddings:
     """Embed prompts in all ways of looking, the negative one last; let the text encoders go."""
     texts = [[f"{p}, {way}" if way else p for way in ways] for p in prompts] + [[negative] * len(ways)]
     tokens, pooled = [], []
     with torch.no_grad():
         for row in texts:
-            found = pipeline.encode_prompt(
+            parts = pipeline.encode_prompt(
                 prompt=row, device="cpu", num_images_per_prompt=1, do_classifier_free_guidance=False
             )
-            tokens.append(found[0])
-            pooled += [found[2]] if len(found) == 4 else []
+            tokens.append(parts[0])
+            pooled += [parts[2]] if len(parts) == 4 else []
     for name in ("text_encoder", "text_encoder_2"):
         if getattr(pipeline, name, None) is not None:
             setattr(pipeline, name, None)
-    return Told(torch.stack(tokens), torch.stack(pooled) if pooled else None)
+    return PromptEmbeddings(torch.stack(tokens), torch.stack(pooled) if pooled else None)
 
 
 def training_of(scheduler: Any) -> tuple[NoiseTable, Prediction]:
     """Return noise table and kind of prediction a scheduler's configuration tells."""
-    told = scheduler.config
-    if told.beta_schedule not in BETAS or told.get("trained_betas") is not None:
-        raise InputError(f"the scheduler's betas '{told.beta_schedule}' are none of {', '.join(BETAS)}")
+    config = scheduler.config
+    if config.beta_schedule not in BETAS or config.get("trained_betas") is not None:
+        raise InputError(f"the scheduler's betas '{config.beta_schedule}' are none of {', '.join(BETAS)}")
     kinds: dict[str, Prediction] = {"epsilon": "eps", "v_prediction": "v", "sample": "x0"}
-    betas: Any = BETAS[told.beta_schedule]
-    table = NoiseTable(betas, told.beta_start, told.beta_end, told.num_train_timesteps)
-    return table, kinds[told.prediction_type]
+    betas: Any = BETAS[config.beta_schedule]
+    table = NoiseTable(betas, config.beta_start, config.beta_end, config.num_train_timesteps)
+    return table, kinds[config.prediction_type]
 
 
 def memory_estimate(unet: Any, side: int, batch: int) -> str:

@@ -68,8 +68,8 @@ class Autoencoded(Representation):
 
     def render(self, params: Tensor, view: Tensor) -> Tensor:
         """Return the scaled latent of a view."""
-        seen = self.inner.render(params, view)
-        return seen if self.mode == "latent" else self.encode(seen[None])[0]
+        image = self.inner.render(params, view)
+        return image if self.mode == "latent" else self.encode(image[None])[0]
 
     def jacobian(self, params: Tensor, views: Tensor) -> Tensor:
         """Return the Jacobian, the inner one where latents are rendered."""
@@ -79,8 +79,8 @@ class Autoencoded(Representation):
 
     def picture(self, params: Tensor) -> Tensor:
         """Return an image (3, H, W) in [-1, 1], as latents, which have no range, are shown."""
-        shown = self.inner.picture(params)
-        image = self.decode(shown[None])[0] if self.mode == "latent" else shown.clamp(0, 1)
+        inner = self.inner.picture(params)
+        image = self.decode(inner[None])[0] if self.mode == "latent" else inner.clamp(0, 1)
         return 2 * image - 1
 
     def encode(self, images: Tensor) -> Tensor:

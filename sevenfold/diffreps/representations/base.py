@@ -139,26 +139,28 @@ class CoordinateRepresentation(Representation):
         if self.kernel(self.layout.split(params[0]), coordinates[:1]) is None:
             return None
         weights = vmap(self.layout.split)(params)
-        found: Tensor = vmap(self.kernel, (0, None))(weights, coordinates)  # type: ignore[assignment]
-        split = found.unflatten(4, (len(views), -1)).unflatten(2, (len(views), -1))  # (B, C, V, N, C, V, N)
-        return split.transpose(1, 2).transpose(4, 5).flatten(4, 6).flatten(1, 3)
+        kernels: Tensor = vmap(self.kernel, (0, None))(weights, coordinates)  # type: ignore[assignment]
+        by_view = kernels.unflatten(4, (len(views), -1)).unflatten(
+            2, (len(views), -1)
+        )  # (B, C, V, N, C, V, N)
+        return by_view.transpose(1, 2).transpose(4, 5).flatten(4, 6).flatten(1, 3)
 
     def render(self, params: Tensor, view: Tensor) -> Tensor:
         """Return the values at a view's coordinates as an image."""
-        found = self.values(self.layout.split(params), self.coordinates(view))
-        return found.T.reshape(self.shape)
+        values = self.values(self.layout.split(params), self.coordinates(view))
+        return values.T.reshape(self.shape)
 
     def jacobian(self, params: Tensor, views: Tensor) -> Tensor:
         """Return the Jacobian pixel by pixel."""
         coordinates = vmap(self.coordinates)(views)  # (V, N, k)
         weights = vmap(self.layout.split)(params)
 
-        def pixel(own: Weights, at: Tensor) -> Tensor:
-            return self.values(own, at[None])[0]
+        def pixel(weights_of_one: Weights, at: Tensor) -> Tensor:
+            return self.values(weights_of_one, at[None])[0]
 
         rows = vmap(vmap(vmap(jacrev(pixel), (None, 0)), (None, 0)), (0, None))(weights, coordinates)
-        joined = self.layout.join(rows, 4)  # (B, V, N, C, p)
-        return joined.transpose(2, 3).flatten(1, 3)
+        flat = self.layout.join(rows, 4)  # (B, V, N, C, p)
+        return flat.transpose(2, 3).flatten(1, 3)
 
 
 def pixel_centers(height: int, width: int) -> Tensor:

@@ -34,7 +34,7 @@ class Rays:
 
 
 @dataclass(frozen=True)
-class Shaded:
+class ShadedRays:
     """What B grids show along rays: ``light`` and ``passed`` (B, 1, R, S), the share of each sample and what
     is left behind it; ``colour`` (B, C, R, S); derivatives ``dense`` of density and ``tint`` of colour by raw
     values; ``behind``, the background.
@@ -54,8 +54,10 @@ class Shaded:
 
     def factors(self) -> tuple[Tensor, Tensor]:
         """Return derivatives of rays' colours by the raw density and colour of samples, (B, C, R, S)."""
-        seen = self.light * self.colour
-        beyond = seen.sum(3, keepdim=True) - seen.cumsum(3) + self.passed[..., -1:] * self.behind
+        contribution = self.light * self.colour
+        beyond = (
+            contribution.sum(3, keepdim=True) - contribution.cumsum(3) + self.passed[..., -1:] * self.behind
+        )
         by_density = (self.passed * self.colour - beyond) * (self.rays.step * self.dense)
         return by_density, self.light * self.tint
 
@@ -79,7 +81,7 @@ class Shaded:
         by_density, by_colour = self.factors()
         channels = by_colour.shape[1]
         weights = self.rays.weights.unflatten(0, self.rays.inside.shape)
-        found = torch.einsum("bcrs,rsg->bcrg", by_density, weights)
-        own = torch.einsum("bcrs,rsg->bcrg", by_colour.expand_as(by_density), weights)
-        each = torch.eye(channels, dtype=own.dtype, device=own.device)[None, :, None, :, None]
-        return torch.cat([found[:, :, :, None], each * own[:, :, :, None]], 3)
+        density_part = torch.einsum("bcrs,rsg->bcrg", by_density, weights)
+        colour_part = torch.einsum("bcrs,rsg->bcrg", by_colour.expand_as(by_density), weights)
+        each = torch.eye(channels, dtype=colour_part.dtype, device=colour_part.device)[None, :, None, :, None]
+        return torch.cat([density_part[:, :, :, None], each * colour_part[:, :, :, None]], 3)

@@ -19,8 +19,8 @@ class FourierFeatures(CoordinateRepresentation):
     def __init__(self, size: int, channels: int, features: int, scale: float, layout: Layout) -> None:
         super().__init__((channels, size, size), layout)
         self.register_buffer("centers", pixel_centers(size, size))
-        drawn = torch.randn(features, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-        self.register_buffer("frequencies", 2 * math.pi * scale * drawn)
+        directions = torch.randn(features, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        self.register_buffer("frequencies", 2 * math.pi * scale * directions)
 
     def coordinates(self, view: Tensor) -> Tensor:
         """Return the pixel centers."""

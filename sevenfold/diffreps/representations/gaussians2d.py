@@ -46,14 +46,14 @@ class Gaussians2D(CoordinateRepresentation):
     def initial(self, generator: torch.Generator) -> Tensor:
         """Draw means over the image, scales for them to overlap, colors near the middle."""
         shapes, near = self.layout.shapes, math.log(1.5 / math.sqrt(self.count))
-        drawn = {
+        weights = {
             "mean": layers.uniform(shapes["mean"], 1.0, generator),
             "scale": near + layers.uniform(shapes["scale"], 0.2, generator),
             "angle": layers.uniform(shapes["angle"], math.pi / 2, generator),
             "color": layers.uniform(shapes["color"], 0.3, generator),
             "opacity": layers.uniform(shapes["opacity"], 0.5, generator),
         }
-        return self.layout.join(drawn)
+        return self.layout.join(weights)
 
     def coordinates(self, view: Tensor) -> Tensor:
         """Return the pixel centers."""

@@ -46,12 +46,12 @@ class GridEncoding:
     def _level(self, table: Tensor, points: Tensor, resolution: int) -> Tensor:
         scaled = (points.clamp(-1, 1) + 1) / 2 * resolution
         low = scaled.floor().clamp(max=resolution - 1)
-        share, found = scaled - low, points.new_zeros(len(points), table.shape[1])
+        share, features = scaled - low, points.new_zeros(len(points), table.shape[1])
         for corner in itertools.product((0, 1), repeat=self.dimensions):
             offset = torch.tensor(corner, device=points.device)
             weight = torch.where(offset > 0, share, 1 - share).prod(1, keepdim=True)
-            found = found + weight * table[self._place(low.long() + offset, resolution)]
-        return found
+            features = features + weight * table[self._place(low.long() + offset, resolution)]
+        return features
 
     def _place(self, corner: Tensor, resolution: int) -> Tensor:
         """Return where the features of corners (N, dimensions) lie in a table."""
@@ -104,8 +104,8 @@ class Grid(CoordinateRepresentation):
 
     def initial(self, generator: torch.Generator) -> Tensor:
         """Draw features and network."""
-        drawn = self.encoding.start(generator) | layers.he_start(self.network, generator)
-        return self.layout.join(drawn)
+        weights = self.encoding.start(generator) | layers.he_start(self.network, generator)
+        return self.layout.join(weights)
 
     def coordinates(self, view: Tensor) -> Tensor:
         """Return the pixel centers."""

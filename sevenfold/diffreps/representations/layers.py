@@ -12,10 +12,10 @@ from sevenfold.diffreps.representations.base import Weights
 def shapes(inputs: int, width: int, hidden: int, outputs: int) -> dict[str, tuple[int, ...]]:
     """Return the weights of a network with ``hidden`` layers of ``width`` units and a linear head."""
     sizes = [inputs, *[width] * hidden, outputs]
-    found: dict[str, tuple[int, ...]] = {}
+    layers: dict[str, tuple[int, ...]] = {}
     for i, (before, after) in enumerate(zip(sizes, sizes[1:], strict=False)):
-        found |= {f"weight{i}": (after, before), f"bias{i}": (after,)}
-    return found
+        layers |= {f"weight{i}": (after, before), f"bias{i}": (after,)}
+    return layers
 
 
 def network(weights: Weights, x: Tensor, activation: Callable[[Tensor], Tensor], hidden: int) -> Tensor:
@@ -58,10 +58,10 @@ def uniform(shape: tuple[int, ...], bound: float, generator: torch.Generator) ->
 def he_start(shapes: dict[str, tuple[int, ...]], generator: torch.Generator) -> Weights:
     """Draw weights for rectified units: deviation sqrt(2 / inputs), a tenth of it in the head; no bias."""
     head = f"weight{len(shapes) // 2 - 1}"
-    found = {}
+    weights = {}
     for name, shape in shapes.items():
         scale = math.sqrt(2 / shape[-1]) * (0.1 if name == head else 1)
-        found[name] = (
+        weights[name] = (
             torch.randn(shape, generator=generator) * scale if name[0] == "w" else torch.zeros(shape)
         )
-    return found
+    return weights

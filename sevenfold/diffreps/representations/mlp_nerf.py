@@ -65,18 +65,18 @@ class MlpNerf(Nerf):
 
     def initial(self, generator: torch.Generator) -> Tensor:
         """Draw features and network; a learned background starts at zero."""
-        drawn = layers.he_start(self.network, generator)
+        weights = layers.he_start(self.network, generator)
         if self.encoding is not None:
-            drawn = self.encoding.start(generator) | drawn
+            weights = self.encoding.start(generator) | weights
         if "background" in self.layout.shapes:
-            drawn["background"] = torch.zeros(self.layout.shapes["background"])
-        return self.layout.join(drawn)
+            weights["background"] = torch.zeros(self.layout.shapes["background"])
+        return self.layout.join(weights)
 
     def raw(self, params: Tensor, points: Tensor) -> Tensor:
         """Return the network's output."""
-        own = self.layout.split(params)
-        inputs = waves(points, self.levels) if self.encoding is None else self.encoding(own, points)
-        return layers.network(own, inputs, torch.nn.functional.softplus, self.hidden)
+        weights = self.layout.split(params)
+        inputs = waves(points, self.levels) if self.encoding is None else self.encoding(weights, points)
+        return layers.network(weights, inputs, torch.nn.functional.softplus, self.hidden)
 
 
 def waves(points: Tensor, octaves: int) -> Tensor:

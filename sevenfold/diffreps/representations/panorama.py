@@ -89,8 +89,8 @@ class Panorama(SineRepresentation):
         azimuth, elevation = -math.pi * x, -math.pi / 2 * y
         level = elevation.cos()
         directions = torch.stack([level * azimuth.cos(), level * azimuth.sin(), elevation.sin()], 1)
-        found = self.values(self.layout.split(params), directions)
-        return found.T.reshape(self.shape[0], height, 2 * height)
+        values = self.values(self.layout.split(params), directions)
+        return values.T.reshape(self.shape[0], height, 2 * height)
 
 
 class WideCanvas(Representation):

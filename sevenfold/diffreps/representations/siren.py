@@ -22,13 +22,13 @@ class SineNetwork:
 
     def start(self, generator: torch.Generator) -> Tensor:
         """Draw parameters (p,)."""
-        drawn = {}
+        weights = {}
         for name, shape in self.layout.shapes.items():
             inputs = self.layout.shapes[name.replace("bias", "weight")][1]
             rest = math.sqrt(6 / inputs) / self.w0
             bound = 1 / math.sqrt(inputs) if name[0] == "b" else 1 / inputs if name == "weight0" else rest
-            drawn[name] = layers.uniform(shape, bound, generator)
-        return self.layout.join(drawn)
+            weights[name] = layers.uniform(shape, bound, generator)
+        return self.layout.join(weights)
 
     def __call__(self, weights: Weights, x: Tensor) -> Tensor:
         """Return outputs (N, outputs) for inputs (N, inputs)."""

@@ -16,17 +16,17 @@ SIREN = {"name": "siren"}
 Group = Literal["mirror", "rotate2", "rotate3", "rotate4", "rotate6"]
 
 
-class Wrapped(CoordinateRepresentation):
+class CoordinateWrapper(CoordinateRepresentation):
     """A representation of another's coordinates in the plane, with its parameters."""
 
     def __init__(self, inner: RepresentationNode) -> None:
-        found: Representation = build(REPRESENTATIONS, inner, "inner")
-        if not isinstance(found, CoordinateRepresentation) or not hasattr(found, "centers"):
+        representation: Representation = build(REPRESENTATIONS, inner, "inner")
+        if not isinstance(representation, CoordinateRepresentation) or not hasattr(representation, "centers"):
             raise ConfigError(
                 "inner", f"needs a function of coordinates in the plane, such as siren; got {inner['name']}"
             )
-        super().__init__(found.shape, found.layout)
-        self.inner, self.range = found, found.range
+        super().__init__(representation.shape, representation.layout)
+        self.inner, self.range = representation, representation.range
 
     def initial(self, generator: torch.Generator) -> Tensor:
         """Draw the inner parameters."""
@@ -41,7 +41,7 @@ class Wrapped(CoordinateRepresentation):
         return self.inner.values(weights, coordinates)
 
 
-class Symmetric(Wrapped):
+class Symmetric(CoordinateWrapper):
     """The mean of a representation over a group acting on its coordinates.
 
     Args:
@@ -60,7 +60,7 @@ class Symmetric(Wrapped):
         return torch.stack([self.inner.values(weights, coordinates @ g.T) for g in exact]).mean(0)
 
 
-class Turned(Wrapped):
+class Turned(CoordinateWrapper):
     """One image shown turned by several angles: every view of an illusion is to be a picture of its own.
 
     A view is an angle in radians (1,).

@@ -15,7 +15,7 @@ HALVINGS = 5
 
 
 @dataclass(frozen=True)
-class Solved:
+class Solution:
     """Where a solver came: parameters (B, p), what they render (B, n), and what it took.
 
     ``residual`` (B,): norm of target minus rendering, relative to what it was before. ``inner``: iterations
@@ -43,7 +43,7 @@ class Solver(Checked, ABC):
         return {}
 
     @abstractmethod
-    def solve(self, rendering: Rendering, theta: Tensor, target: Tensor, state: SolverState) -> Solved:
+    def solve(self, rendering: Rendering, theta: Tensor, target: Tensor, state: SolverState) -> Solution:
         """Return the outcome for a ``target`` (B, n)."""
 
 
@@ -71,7 +71,7 @@ class GaussNewton(Solver):
         ``damping`` (B,) is relative to the mean squared singular value of J.
         """
 
-    def solve(self, rendering: Rendering, theta: Tensor, target: Tensor, state: SolverState) -> Solved:
+    def solve(self, rendering: Rendering, theta: Tensor, target: Tensor, state: SolverState) -> Solution:
         """Take the steps."""
         values, raised, inner = rendering(theta), state["raised"], 0
         before = (target - values).norm(dim=1)
@@ -82,7 +82,7 @@ class GaussNewton(Solver):
             raised = torch.where(bad, raised * 10, (raised / 10).clamp(min=1))
             refused, inner = refused + bad, inner + iterations
         residual = (target - values).norm(dim=1) / before.clamp(min=torch.finfo(theta.dtype).tiny)
-        return Solved(theta, values, {"raised": raised}, residual, inner, refused)
+        return Solution(theta, values, {"raised": raised}, residual, inner, refused)
 
 
 def accept(
@@ -97,11 +97,11 @@ def accept(
     before = (target - values).square().sum(1)
     length = torch.ones_like(before)
     for _ in range(HALVINGS + 1):
-        moved = theta + length[:, None] * d
-        found = rendering(moved)
-        worse = ~((target - found).square().sum(1) <= before * (1 + 1e-6))
+        candidate = theta + length[:, None] * d
+        rendered = rendering(candidate)
+        worse = ~((target - rendered).square().sum(1) <= before * (1 + 1e-6))
         if not bool(worse.any()):
             break
         length = torch.where(worse, length / 2, length)
     bad = worse[:, None]
-    return torch.where(bad, theta, moved), torch.where(bad, values, found), worse | ~finite
+    return torch.where(bad, theta, candidate), torch.where(bad, values, rendered), worse | ~finite

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from sevenfold.diffreps.rendering import Rendering
-from sevenfold.diffreps.solvers.matrix_free import MatrixFree, divided, dot
+from sevenfold.diffreps.solvers.matrix_free import MatrixFree, dot, safe_divide
 
 
 class ConjugateGradient(MatrixFree):
@@ -27,10 +27,10 @@ class ConjugateGradient(MatrixFree):
         for step in range(1, self.max_iter + 1):
             product = rendering.vjp(theta, rendering.jvp(theta, direction)) + mu[:, None] * direction
             running = (square > goal).to(d)
-            length = running * divided(square, dot(direction, product))
+            length = running * safe_divide(square, dot(direction, product))
             d, r = d + length * direction, r - length * product
             before, square = square, torch.where(running > 0, dot(r, r), square)
-            direction = torch.where(running > 0, r + divided(square, before) * direction, direction)
+            direction = torch.where(running > 0, r + safe_divide(square, before) * direction, direction)
             if step == self.max_iter or not bool((square > goal).any()):
                 break
         return d, step

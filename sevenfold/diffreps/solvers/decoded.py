@@ -9,7 +9,7 @@ from sevenfold.diffreps.nodes import SolverNode
 from sevenfold.diffreps.rendering import Rendering
 from sevenfold.diffreps.representations.autoencoded import Autoencoded
 from sevenfold.diffreps.representations.base import Representation
-from sevenfold.diffreps.solvers.base import Solved, Solver, SolverState
+from sevenfold.diffreps.solvers.base import Solution, Solver, SolverState
 
 INNER = {"name": "inner"}
 
@@ -33,14 +33,16 @@ class Decoded(Solver):
         """Return the inner solver's state."""
         return self.solver.begin(theta)
 
-    def solve(self, rendering: Rendering, theta: Tensor, target: Tensor, state: SolverState) -> Solved:
+    def solve(self, rendering: Rendering, theta: Tensor, target: Tensor, state: SolverState) -> Solution:
         """Return the inner outcome, with the latents of what is rendered now; the residual is the images'."""
-        seen = rendering.representation
-        assert isinstance(seen, Autoencoded)
+        representation = rendering.representation
+        assert isinstance(representation, Autoencoded)
         with torch.no_grad():
-            wanted = seen.decode(rendering.images(target).flatten(0, 1))
-        images = Rendering(seen.inner, rendering.views)
-        solved = self.solver.solve(images, theta, wanted.reshape(len(theta), -1), state)
+            target_images = representation.decode(rendering.images(target).flatten(0, 1))
+        images = Rendering(representation.inner, rendering.views)
+        solution = self.solver.solve(images, theta, target_images.reshape(len(theta), -1), state)
         with torch.no_grad():
-            values = seen.encode(images.images(solved.values).flatten(0, 1)).reshape(target.shape)
-        return Solved(solved.theta, values, solved.state, solved.residual, solved.inner, solved.refused)
+            values = representation.encode(images.images(solution.values).flatten(0, 1)).reshape(target.shape)
+        return Solution(
+            solution.theta, values, solution.state, solution.residual, solution.inner, solution.refused
+        )

@@ -42,8 +42,8 @@ def pseudo_solve(jacobian: Tensor, residual: Tensor) -> Tensor:
     """Return J^+ residual (B, p) by singular values; not finite where J is not."""
     finite = jacobian.isfinite().all((1, 2))
     safe = torch.where(finite[:, None, None], jacobian, torch.zeros_like(jacobian))
-    found = (torch.linalg.pinv(safe, rtol=CUTOFF) @ residual[..., None])[..., 0]
-    return torch.where(finite[:, None], found, torch.nan)
+    solution = (torch.linalg.pinv(safe, rtol=CUTOFF) @ residual[..., None])[..., 0]
+    return torch.where(finite[:, None], solution, torch.nan)
 
 
 def damped_solve(jacobian: Tensor, residual: Tensor, mu: Tensor) -> Tensor:
@@ -54,8 +54,8 @@ def damped_solve(jacobian: Tensor, residual: Tensor, mu: Tensor) -> Tensor:
     n, p = jacobian.shape[1:]
     gram = jacobian @ jacobian.mT if n < p else jacobian.mT @ jacobian
     right = residual[..., None] if n < p else jacobian.mT @ residual[..., None]
-    solved = positive_solve(gram, right, mu)
-    return (jacobian.mT @ solved if n < p else solved)[..., 0]
+    solution = positive_solve(gram, right, mu)
+    return (jacobian.mT @ solution if n < p else solution)[..., 0]
 
 
 def positive_solve(gram: Tensor, right: Tensor, mu: Tensor) -> Tensor:
@@ -66,5 +66,5 @@ def positive_solve(gram: Tensor, right: Tensor, mu: Tensor) -> Tensor:
         if not bool(failed.any()):
             return torch.cholesky_solve(right, factor)
         mu = torch.where(failed > 0, 10 * mu, mu)
-    found = torch.cholesky_solve(right, factor)
-    return torch.where((failed > 0)[:, None, None], torch.nan, found)
+    solution = torch.cholesky_solve(right, factor)
+    return torch.where((failed > 0)[:, None, None], torch.nan, solution)

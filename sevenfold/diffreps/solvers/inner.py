@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sevenfold.diffreps import optimizers
 from sevenfold.diffreps.rendering import Rendering
-from sevenfold.diffreps.solvers.base import Solved, Solver, SolverState
+from sevenfold.diffreps.solvers.base import Solution, Solver, SolverState
 from sevenfold.ranges import Count, LearningRate
 
 
@@ -29,7 +29,7 @@ class Inner(Solver):
         """Start Adam's moments."""
         return optimizers.begin(theta)
 
-    def solve(self, rendering: Rendering, theta: Tensor, target: Tensor, state: SolverState) -> Solved:
+    def solve(self, rendering: Rendering, theta: Tensor, target: Tensor, state: SolverState) -> Solution:
         """Descend; a sample whose result is not finite keeps its old parameters."""
         old_theta, old_values, state = theta, rendering(theta), dict(state)
         for _ in range(self.steps):
@@ -42,7 +42,7 @@ class Inner(Solver):
         for name in ("first", "second"):
             state[name] = torch.where(bad[:, None], torch.zeros_like(theta), state[name])
         before = (target - old_values).norm(dim=1).clamp(min=torch.finfo(theta.dtype).tiny)
-        return Solved(theta, values, state, (target - values).norm(dim=1) / before, self.steps, bad.long())
+        return Solution(theta, values, state, (target - values).norm(dim=1) / before, self.steps, bad.long())
 
     def _gradient(self, rendering: Rendering, theta: Tensor, target: Tensor) -> Tensor:
         with torch.enable_grad():

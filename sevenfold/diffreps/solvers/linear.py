@@ -6,11 +6,11 @@ from torch import Tensor
 from sevenfold.config import ConfigError
 from sevenfold.diffreps.rendering import Rendering
 from sevenfold.diffreps.representations.base import Representation
-from sevenfold.diffreps.solvers.base import Solved, Solver, SolverState
+from sevenfold.diffreps.solvers.base import Solution, Solver, SolverState
 from sevenfold.diffreps.solvers.dense import CUTOFF
 from sevenfold.ranges import NonNegative
 
-KEPT = 64
+CACHE_SIZE = 64
 
 
 class Linear(Solver):
@@ -33,20 +33,20 @@ class Linear(Solver):
                 f"{type(representation).__name__} is not; use dense, cg, lsmr or inner",
             )
 
-    def solve(self, rendering: Rendering, theta: Tensor, target: Tensor, state: SolverState) -> Solved:
+    def solve(self, rendering: Rendering, theta: Tensor, target: Tensor, state: SolverState) -> Solution:
         """Take the one step; a sample whose step is not finite keeps its old parameters."""
         residual = target - rendering(theta)
-        moved = theta + residual @ self._operator(rendering, theta).mT
-        bad = ~moved.isfinite().all(1)
-        theta = torch.where(bad[:, None], theta, moved)
+        candidate = theta + residual @ self._operator(rendering, theta).mT
+        bad = ~candidate.isfinite().all(1)
+        theta = torch.where(bad[:, None], theta, candidate)
         values = rendering(theta)
         before = residual.norm(dim=1).clamp(min=torch.finfo(theta.dtype).tiny)
-        return Solved(theta, values, state, (target - values).norm(dim=1) / before, 1, bad.long())
+        return Solution(theta, values, state, (target - values).norm(dim=1) / before, 1, bad.long())
 
     def _operator(self, rendering: Rendering, theta: Tensor) -> Tensor:
         key = (rendering.representation, theta.dtype, rendering.views.cpu().numpy().tobytes())
         if key not in self._operators:
-            if len(self._operators) >= KEPT:
+            if len(self._operators) >= CACHE_SIZE:
                 self._operators.pop(next(iter(self._operators)))
             self._operators[key] = self._inverse(rendering.jacobian(torch.zeros_like(theta[:1]))[0])
         return self._operators[key]

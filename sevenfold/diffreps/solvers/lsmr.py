@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from sevenfold.diffreps.rendering import Rendering
-from sevenfold.diffreps.solvers.matrix_free import MatrixFree, divided
+from sevenfold.diffreps.solvers.matrix_free import MatrixFree, safe_divide
 
 
 class LSMR(MatrixFree):
@@ -39,9 +39,9 @@ class LSMR(MatrixFree):
             thetabar = sbar * rho
             cbar, sbar, rhobar = _rotation(cbar * rho, thetanew)
             zeta, zetabar = cbar * zetabar, -sbar * zetabar
-            hbar = h - divided(thetabar * rho, rhoold * rhobarold) * hbar
-            d = d + running * divided(zeta, rho * rhobar) * hbar
-            h = v - divided(thetanew, rho) * h
+            hbar = h - safe_divide(thetabar * rho, rhoold * rhobarold) * hbar
+            d = d + running * safe_divide(zeta, rho * rhobar) * hbar
+            h = v - safe_divide(thetanew, rho) * h
             if step == self.max_iter or not bool((zetabar.abs() > goal).any()):
                 break
         return d, step
@@ -50,10 +50,10 @@ class LSMR(MatrixFree):
 def _unit(vector: Tensor) -> tuple[Tensor, Tensor]:
     """Return rows scaled to length one, and their lengths (B, 1)."""
     length = vector.norm(dim=1, keepdim=True)
-    return divided(vector, length), length
+    return safe_divide(vector, length), length
 
 
 def _rotation(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return c, s, r of the plane rotation that takes (a, b) to (r, 0)."""
     r = torch.hypot(a, b)
-    return divided(a, r), divided(b, r), r
+    return safe_divide(a, r), safe_divide(b, r), r

@@ -60,7 +60,7 @@ def dot(one: Tensor, two: Tensor) -> Tensor:
     return (one * two).sum(1, keepdim=True)
 
 
-def divided(vector: Tensor, by: Tensor) -> Tensor:
+def safe_divide(vector: Tensor, by: Tensor) -> Tensor:
     """Return vector / by, zero where ``by`` (B, 1) is zero."""
     return torch.where(
         by > 0, vector / by.clamp(min=torch.finfo(vector.dtype).tiny), torch.zeros_like(vector)

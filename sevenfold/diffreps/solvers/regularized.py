@@ -13,7 +13,7 @@ from sevenfold.diffreps.nodes import SolverNode
 from sevenfold.diffreps.rendering import Rendering
 from sevenfold.diffreps.representations.base import Representation
 from sevenfold.diffreps.representations.voxel_nerf import VoxelNerf
-from sevenfold.diffreps.solvers.base import Solved, Solver, SolverState
+from sevenfold.diffreps.solvers.base import Solution, Solver, SolverState
 from sevenfold.ranges import NonNegative
 
 CG = {"name": "cg"}
@@ -33,19 +33,19 @@ class Penalized(Rendering):
 
     def penalties(self, params: Tensor) -> Tensor:
         """Return the penalties (q,) of one sample, each times the root of its weight."""
-        volume, found = self.representation, []
+        volume, parts = self.representation, []
         assert isinstance(volume, VoxelNerf)
-        own = volume.layout.split(params)
+        fields = volume.layout.split(params)
         if self.smoothness:
-            grid = torch.cat([own["density"][..., None], own["colour"]], -1)
+            grid = torch.cat([fields["density"][..., None], fields["colour"]], -1)
             steps = [(grid.diff(dim=axis)).flatten() for axis in range(3)]
-            found.append(math.sqrt(self.smoothness) * torch.cat(steps))
+            parts.append(math.sqrt(self.smoothness) * torch.cat(steps))
         if self.emptiness or self.entropy:
             opacity = torch.cat([volume.depth(params, view)[1].flatten() for view in self.views])
-            found.append(math.sqrt(self.emptiness) * opacity)
+            parts.append(math.sqrt(self.emptiness) * opacity)
             unsure = 4 * opacity * (1 - opacity)  # a bound of the entropy that is smooth at 0 and 1
-            found.append(math.sqrt(self.entropy) * unsure)
-        return torch.cat(found)
+            parts.append(math.sqrt(self.entropy) * unsure)
+        return torch.cat(parts)
 
     def jacobian(self, theta: Tensor) -> Tensor:
         """Return (B, n + q, p)."""
@@ -86,11 +86,13 @@ class Regularized(Solver):
         """Return the inner solver's state."""
         return self.solver.begin(theta)
 
-    def solve(self, rendering: Rendering, theta: Tensor, target: Tensor, state: SolverState) -> Solved:
+    def solve(self, rendering: Rendering, theta: Tensor, target: Tensor, state: SolverState) -> Solution:
         """Return the inner outcome, values without the penalties."""
         both = Penalized(rendering.representation, rendering.views, **self.weights)
         extra = both(theta[:1]).shape[1] - target.shape[1]
-        wanted = torch.cat([target, target.new_zeros(len(target), extra)], 1)
-        found = self.solver.solve(both, theta, wanted, state)
-        values = found.values[:, : target.shape[1]]
-        return Solved(found.theta, values, found.state, found.residual, found.inner, found.refused)
+        extended = torch.cat([target, target.new_zeros(len(target), extra)], 1)
+        solution = self.solver.solve(both, theta, extended, state)
+        values = solution.values[:, : target.shape[1]]
+        return Solution(
+            solution.theta, values, solution.state, solution.residual, solution.inner, solution.refused
+        )

@@ -11,16 +11,16 @@ import torch
 
 from sevenfold.config import ConfigError, Node, below, build, prepare
 from sevenfold.diffreps import METHODS, PRIORS, REPRESENTATIONS, SOURCES, VIEW_NOISES
-from sevenfold.diffreps.chunk import records_of, save
 from sevenfold.diffreps.methods.base import Method
 from sevenfold.diffreps.nodes import ImagesNode, MethodNode, PriorNode, RepresentationNode, ViewNoiseNode
 from sevenfold.diffreps.pictures import plane_of
 from sevenfold.diffreps.priors.base import UNCONDITIONAL, ExactPrior, Prior
 from sevenfold.diffreps.representations.base import Representation
 from sevenfold.diffreps.representations.curve import Curve
+from sevenfold.diffreps.sample_files import records_of, save
+from sevenfold.diffreps.sampling_task import Task, make_task
 from sevenfold.diffreps.scores import Scorer
 from sevenfold.diffreps.sources import Images
-from sevenfold.diffreps.studies.drawing import Chunk, DrawingStudy, chunk_file, drawn
 from sevenfold.diffreps.studies.samples_figures import draw_all
 from sevenfold.diffreps.studies.samples_summary import (
     REAL,
@@ -31,8 +31,8 @@ from sevenfold.diffreps.studies.samples_summary import (
     summary_of,
     table,
 )
+from sevenfold.diffreps.studies.sampling_study import Chunk, SamplingStudy, chunk_file, draw_or_load
 from sevenfold.diffreps.studies.tiny import tiny_samples
-from sevenfold.diffreps.task import Task, make_task
 from sevenfold.diffreps.view_noise import ViewNoise
 from sevenfold.ranges import MOST, Count, NonNegativeInt, Range
 from sevenfold.records import Record
@@ -55,7 +55,7 @@ class Samples(Piece):
     samples: tuple[int, ...]
 
 
-class SamplesStudy(DrawingStudy[Samples]):
+class SamplesStudy(SamplingStudy[Samples]):
     """Draw samples by every method, of every representation under every kind of view noise.
 
     Sample k begins from the same noise in all methods. Images, parameters and features are kept in
@@ -113,9 +113,9 @@ class SamplesStudy(DrawingStudy[Samples]):
         prepare(PRIORS, prior, "prior")
         if real is not None:
             prepare(SOURCES, real, "real")
-        self._representations = present(REPRESENTATIONS, representations, "representations")
-        self._noises = present(VIEW_NOISES, view_noises, "view_noises")
-        self._methods = present(METHODS, methods, "methods")
+        self._representations = without_nulls(REPRESENTATIONS, representations, "representations")
+        self._noises = without_nulls(VIEW_NOISES, view_noises, "view_noises")
+        self._methods = without_nulls(METHODS, methods, "methods")
         if reference is not None and reference not in self._methods:
             raise ConfigError("reference", f"'{reference}' is none of {', '.join(self._methods)}")
         self.reference, self.conditions, self.views = reference, conditions, views
@@ -131,18 +131,18 @@ class SamplesStudy(DrawingStudy[Samples]):
     @cached_property
     def representations(self) -> dict[str, Representation]:
         """Representations by label, rounded as the prior is."""
-        parts = built(REPRESENTATIONS, self._representations, "representations")
+        parts = build_all(REPRESENTATIONS, self._representations, "representations")
         return {label: part.to("cpu", torch.float32) for label, part in parts.items()}
 
     @cached_property
     def noises(self) -> dict[str, ViewNoise]:
         """Kinds of view noise by label."""
-        return built(VIEW_NOISES, self._noises, "view_noises")
+        return build_all(VIEW_NOISES, self._noises, "view_noises")
 
     @cached_property
     def methods(self) -> dict[str, Method]:
         """Methods by label."""
-        return built(METHODS, self._methods, "methods")
+        return build_all(METHODS, self._methods, "methods")
 
     @cached_property
     def real(self) -> Images | None:
@@ -163,12 +163,12 @@ class SamplesStudy(DrawingStudy[Samples]):
         _ = self.real
         for representation in self.representations:
             for noise in self.noises:
-                task = self._checked(representation, noise)
+                task = self._checked_task(representation, noise)
                 for label, method in self.methods.items():
                     with below(f"methods.{label}"):
                         method.check(task)
 
-    def _checked(self, representation: str, noise: str) -> Task:
+    def _checked_task(self, representation: str, noise: str) -> Task:
         """Return a task of one sample; the error of a misfit names the part that has it."""
         try:
             return self.task(representation, noise, [0], Context(Path()))
@@ -193,12 +193,12 @@ class SamplesStudy(DrawingStudy[Samples]):
     def pieces(self) -> Sequence[Samples]:
         """Return chunks of samples."""
         return [
-            Samples(tuple(f"{setting}/{method}/{k:05d}" for k in own), f"{setting}/{method}",
-                    setting, representation, noise, method, own)
+            Samples(tuple(f"{setting}/{method}/{k:05d}" for k in numbers), f"{setting}/{method}",
+                    setting, representation, noise, method, numbers)
             for method in self._methods
             for setting, representation, noise in self.settings()
             for at in range(0, self.samples, self.chunk)
-            for own in [tuple(range(at, min(at + self.chunk, self.samples)))]
+            for numbers in [tuple(range(at, min(at + self.chunk, self.samples)))]
         ]  # fmt: skip
 
     def settings(self) -> list[tuple[str, str, str]]:
@@ -225,7 +225,7 @@ class SamplesStudy(DrawingStudy[Samples]):
         ]
 
     def _chunk(self, piece: Samples, context: Context) -> Chunk | None:
-        return drawn(
+        return draw_or_load(
             chunk_file(context.folder, f"{piece.setting}/{piece.method}", piece.samples[0]),
             self.methods[piece.method],
             lambda: self.task(piece.representation, piece.noise, piece.samples, context),
@@ -270,16 +270,16 @@ class SamplesStudy(DrawingStudy[Samples]):
         return tiny_samples(options)
 
 
-def present(table: Mapping[str, str], nodes: Nodes, key: str) -> Nodes:
+def without_nulls(table: Mapping[str, str], nodes: Nodes, key: str) -> Nodes:
     """Return the nodes that are not removed, each checked against its component's schema."""
-    kept = {label: node for label, node in nodes.items() if node is not None}
-    if not kept:
+    active = {label: node for label, node in nodes.items() if node is not None}
+    if not active:
         raise ConfigError(key, "needs at least one")
-    for label, node in kept.items():
+    for label, node in active.items():
         prepare(table, node, f"{key}.{label}")
-    return kept
+    return active
 
 
-def built(table: Mapping[str, str], nodes: Nodes, key: str) -> dict[str, Any]:
+def build_all(table: Mapping[str, str], nodes: Nodes, key: str) -> dict[str, Any]:
     """Return the components of nodes by label."""
     return {label: build(table, node, f"{key}.{label}") for label, node in nodes.items()}

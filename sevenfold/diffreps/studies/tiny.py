@@ -38,11 +38,11 @@ def tiny_volumes(options: Mapping[str, Any]) -> Nodes:
     world = overlay(options.get("world", {}), WORLD)
 
     def short_arm(node: Nodes) -> Nodes:
-        own = {**node, "method": short_method(mapping(node.get("method"))), "views": VIEWS}
+        small_node = {**node, "method": short_method(mapping(node.get("method"))), "views": VIEWS}
         if "representation" in node:
-            own["representation"] = overlay(node["representation"], IMAGE)
+            small_node["representation"] = overlay(node["representation"], IMAGE)
         canonical = mapping(node.get("noise")).get("name") == "canonical"
-        return {**own, "noise": overlay(node["noise"], {"world": world})} if canonical else own
+        return {**small_node, "noise": overlay(node["noise"], {"world": world})} if canonical else small_node
 
     small = {**options, "samples": 2, "seeds": 1, "world": world, "shown": 1, "turn_frames": 4}
     small["representation"] = overlay(options.get("representation", {"name": "voxel_nerf"}), IMAGE)

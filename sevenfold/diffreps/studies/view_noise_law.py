@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from sevenfold.config import ConfigError, merge
-from sevenfold.diffreps.studies.law_summary import draw, headline, table
-from sevenfold.diffreps.worlds.law import KINDS, Order, Setup, Spread, ViewLaw
+from sevenfold.diffreps.studies.view_noise_summary import draw, headline, table
+from sevenfold.diffreps.worlds.view_noise_covariance import KINDS, Order, Setup, Spread, ViewLaw
 from sevenfold.ranges import Count, NonNegativeInt
 from sevenfold.records import Record, summarize
 from sevenfold.study import Context, Piece, Report, Section, Study

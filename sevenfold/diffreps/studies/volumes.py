@@ -15,15 +15,15 @@ from sevenfold.diffreps.methods.base import Method
 from sevenfold.diffreps.nodes import ArmNode, MethodNode, RepresentationNode, ViewNoiseNode, WorldPriorNode
 from sevenfold.diffreps.priors.base import UNCONDITIONAL, Prior
 from sevenfold.diffreps.representations.volume import Volume
-from sevenfold.diffreps.studies.drawing import DrawingStudy, chunk_file, drawn
+from sevenfold.diffreps.sampling_task import Task, make_task
+from sevenfold.diffreps.studies.sampling_study import SamplingStudy, chunk_file, draw_or_load
 from sevenfold.diffreps.studies.tiny import tiny_volumes
 from sevenfold.diffreps.studies.volumes_figures import draw_all
 from sevenfold.diffreps.studies.volumes_summary import EXPLAINED, headline, scalars, table
-from sevenfold.diffreps.task import Task, make_task
 from sevenfold.diffreps.view_noise import ViewNoise
 from sevenfold.diffreps.worlds import WORLD_PRIORS
+from sevenfold.diffreps.worlds.depth_maps import depth_agreement, opacity_entropy, render_views
 from sevenfold.diffreps.worlds.judge import Judge
-from sevenfold.diffreps.worlds.looks import depth_agreement, opacity_entropy, seen
 from sevenfold.diffreps.worlds.multiview import World
 from sevenfold.files import write_text
 from sevenfold.ranges import Count, Scale
@@ -71,7 +71,7 @@ def arm(
     return locals()
 
 
-class VolumesStudy(DrawingStudy[Scenes]):
+class VolumesStudy(SamplingStudy[Scenes]):
     """Draw samples of every arm and seed; one record is of all samples of a seed.
 
     Images and parameters are kept in ``samples/`` of the run folder.
@@ -123,7 +123,7 @@ class VolumesStudy(DrawingStudy[Scenes]):
         if not isinstance(node, Mapping):
             raise ConfigError(key, f"expected a mapping with a 'method', got {node!r}")
         options = arm(**validate(arm, node, key))
-        options |= {name: overlay(own, options[name]) for name, own in shared.items()}
+        options |= {name: overlay(default, options[name]) for name, default in shared.items()}
         prepare(METHODS, options["method"], f"{key}.method")
         prepare(VIEW_NOISES, options["noise"], f"{key}.noise")
         prepare(REPRESENTATIONS, options["representation"], f"{key}.representation")
@@ -133,9 +133,9 @@ class VolumesStudy(DrawingStudy[Scenes]):
     @cached_property
     def arms(self) -> dict[str, Arm]:
         """The arms by label."""
-        return {label: self._built(f"arms.{label}", options) for label, options in self.options.items()}
+        return {label: self._build_arm(f"arms.{label}", options) for label, options in self.options.items()}
 
-    def _built(self, key: str, options: Mapping[str, Any]) -> Arm:
+    def _build_arm(self, key: str, options: Mapping[str, Any]) -> Arm:
         volume = build(REPRESENTATIONS, options["representation"], f"{key}.representation")
         if not isinstance(volume, Volume) or volume.camera != self.world.camera:
             raise ConfigError(f"{key}.representation", "must be a volume with the world's camera")
@@ -171,7 +171,7 @@ class VolumesStudy(DrawingStudy[Scenes]):
 
     def check(self) -> None:
         """Open and render the priors; refuse parts that do not fit together."""
-        for label, own in self.arms.items():
+        for label, parts in self.arms.items():
             self.prior(label)
             try:
                 task = self.task(label, 0, [0], Context(Path()))
@@ -179,15 +179,15 @@ class VolumesStudy(DrawingStudy[Scenes]):
                 part = "noise" if error.key == "view_noise" else "representation"
                 raise ConfigError(f"arms.{label}.{part}", error.message) from None
             with below(f"arms.{label}.method"):
-                own.method.check(task)
+                parts.method.check(task)
 
     def task(self, label: str, number: int, samples: Sequence[int], context: Context) -> Task:
         """Return the task of drawing an arm's samples: sample k has the stream (seed + number, k)."""
-        own, seed = self.arms[label], context.seed + number
+        parts, seed = self.arms[label], context.seed + number
         return make_task(
-            own.volume, self.prior(label), own.noise,
+            parts.volume, self.prior(label), parts.noise,
             seeds=[stream_seed(seed, "sample", k) for k in samples], labels=[UNCONDITIONAL] * len(samples),
-            views=own.views, views_seed=seed, dtype=torch.float32, device=context.device,
+            views=parts.views, views_seed=seed, dtype=torch.float32, device=context.device,
         )  # fmt: skip
 
     def pieces(self) -> Sequence[Scenes]:
@@ -204,7 +204,7 @@ class VolumesStudy(DrawingStudy[Scenes]):
         if not bar.is_file():
             bar.parent.mkdir(parents=True, exist_ok=True)
             write_text(bar, json.dumps(self.judge.real()))
-        chunk = drawn(
+        chunk = draw_or_load(
             chunk_file(context.folder, piece.keys[0], 0),
             self.arms[piece.arm].method,
             lambda: self.task(piece.arm, piece.number, range(self.samples), context),
@@ -215,7 +215,7 @@ class VolumesStudy(DrawingStudy[Scenes]):
             return []
         volume, theta = self.arms[piece.arm].volume.to("cpu", torch.float32), chunk["theta"].float()
         views = self.world.held_out()
-        figures = self.judge.summary(seen(volume, theta, views))
+        figures = self.judge.summary(render_views(volume, theta, views))
         figures |= depth_agreement(volume, theta, views) | opacity_entropy(volume, theta, views)
         figures |= {name: chunk[name] for name in COUNTED}
         refused = float(chunk["refused"].mean())
@@ -244,7 +244,9 @@ class VolumesStudy(DrawingStudy[Scenes]):
         """Return the representation of every arm that has records."""
         groups = {record["group"] for record in records}
         return {
-            label: own.volume.to("cpu", torch.float32) for label, own in self.arms.items() if label in groups
+            label: parts.volume.to("cpu", torch.float32)
+            for label, parts in self.arms.items()
+            if label in groups
         }
 
     @classmethod

@@ -25,7 +25,7 @@ class Judge:
     def __init__(self, world: World, *, width: float = 0.075) -> None:
         views = world.held_out()
         self.train, self.test = (world.renders(views, part).flatten(2) for part in ("train", "test"))
-        self.objects, self.width = world.drawn("train").objects, width
+        self.objects, self.width = world.scene_set("train").objects, width
         flat = self.train.flatten(1)
         self.center = flat.mean(0)
         self.basis = torch.linalg.svd(flat - self.center, full_matrices=False)[2][:FEATURES]
@@ -67,10 +67,10 @@ class Judge:
         """
         flat = images.float().flatten(1)
         test = self.test.flatten(1)
-        found = {"diversity": pairwise(flat) / pairwise(test), "energy": energy(flat, test)}
+        scores = {"diversity": pairwise(flat) / pairwise(test), "energy": energy(flat, test)}
         if len(flat) > 1:
-            found["frechet_local"] = frechet(self.features(flat), self.features(test))
-        return found
+            scores["frechet_local"] = frechet(self.features(flat), self.features(test))
+        return scores
 
     def features(self, flat: Tensor) -> Tensor:
         """Return the leading components (N, 24) of stacked renders."""
@@ -81,7 +81,9 @@ class Judge:
         columns = self.columns(images)
         objects = columns.pop("objects")
         shares = {f"objects_{n}": float((objects == n).float().mean()) for n in (1, 2, 3)}
-        return {name: float(own.mean()) for name, own in columns.items()} | self.together(images) | shares
+        return (
+            {name: float(values.mean()) for name, values in columns.items()} | self.together(images) | shares
+        )
 
     def real(self) -> dict[str, float]:
         """Return the same of the unknown scenes: the bar."""

@@ -36,13 +36,13 @@ def interpolate(grid: Tensor, points: Tensor) -> Tensor:
     scaled = (points.clamp(-1, 1) + 1) / 2 * (resolution - 1)
     low = scaled.floor().clamp(max=resolution - 2)
     share, flat = scaled - low, grid.reshape(resolution**3, -1)
-    found: Any = 0
+    values: Any = 0
     for corner in itertools.product((0, 1), repeat=3):
         offset = torch.tensor(corner, device=points.device)
         weight = torch.where(offset > 0, share, 1 - share).prod(1, keepdim=True)
         i, j, k = (low.long() + offset).unbind(1)
-        found = found + weight * flat[(i * resolution + j) * resolution + k]
-    return found * inside
+        values = values + weight * flat[(i * resolution + j) * resolution + k]
+    return values * inside
 
 
 def hats(points: Tensor, resolution: int) -> Tensor:
@@ -55,7 +55,7 @@ def hats(points: Tensor, resolution: int) -> Tensor:
     return product.reshape(-1, resolution**3) * inside
 
 
-class Recomputed(torch.autograd.Function):
+class RecomputedRays(torch.autograd.Function):
     """Call ``function(params, rays)`` keeping nothing for the way back but its arguments.
 
     Derivatives with respect to ``params`` compute it anew: memory for one chunk of rays at a time. Unlike

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sevenfold.diffreps.worlds.cameras import Camera
-from sevenfold.diffreps.worlds.scenes import Drawn, Scenes, render_ink, render_opaque
+from sevenfold.diffreps.worlds.scenes import Scenes, SceneSet, render_ink, render_opaque
 from sevenfold.ranges import AtLeastTwo, Range, Seed
 
 RENDERERS = {"opaque": render_opaque, "ink": render_ink}
@@ -49,7 +49,7 @@ class World:
         """Return (C, H, W) of an image."""
         return 3, self.size, self.size
 
-    def drawn(self, part: Part = "train") -> Drawn:
+    def scene_set(self, part: Part = "train") -> SceneSet:
         """Return the scenes of a part."""
         return self.scenes.draw(self.train if part == "train" else self.test, self.seed, part)
 
@@ -71,6 +71,6 @@ class World:
 
 @lru_cache(maxsize=128)
 def _renders(world: World, view: tuple[float, ...], part: Part) -> Tensor:
-    scenes, render, where = world.drawn(part), RENDERERS[world.kind], torch.tensor(view)
+    scenes, render, where = world.scene_set(part), RENDERERS[world.kind], torch.tensor(view)
     batches = [scenes.part(slice(at, at + BATCH)) for at in range(0, len(scenes), BATCH)]
     return torch.cat([render(some, world.camera, where, world.size, world.samples) for some in batches])

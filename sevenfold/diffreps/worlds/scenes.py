@@ -46,7 +46,7 @@ class Scenes:
             message = f"must be at most largest ({self.largest:g}), got {self.smallest:g}"
             raise ConfigError("smallest", message)
 
-    def draw(self, count: int, seed: int, purpose: str = "train") -> "Drawn":
+    def draw(self, count: int, seed: int, purpose: str = "train") -> "SceneSet":
         """Draw ``count`` scenes."""
         if count < 1:
             raise ConfigError("scenes", f"needs at least 1, got {count}")
@@ -58,15 +58,15 @@ class Scenes:
         share = torch.tensor(self.counts)
         objects = torch.multinomial(share, count, replacement=True, generator=generator) + 1
         places = self.distance * torch.tensor(PLACES) + self.jitter * (2 * uniform(3, 3) - 1)
-        moved = self.shift * (2 * uniform(1, 3) - 1) * torch.tensor([1.0, 1.0, 0.0])
+        offset = self.shift * (2 * uniform(1, 3) - 1) * torch.tensor([1.0, 1.0, 0.0])
         size = self.smallest + (self.largest - self.smallest) * uniform(3)
         kind = torch.randint(KINDS, (count, 3), generator=generator)
         present = torch.arange(3) < objects[:, None]
-        return Drawn(objects, places + moved, size, kind, uniform(3, 3), present, self.edge)
+        return SceneSet(objects, places + offset, size, kind, uniform(3, 3), present, self.edge)
 
 
 @dataclass(frozen=True)
-class Drawn:
+class SceneSet:
     """N scenes: number of ``objects`` (N,), and of each of three its center, size, kind, colour and
     presence.
     """
@@ -84,15 +84,15 @@ class Drawn:
 
     def occupancy(self, points: Tensor) -> Tensor:
         """Return how much each object fills points (P, 3): (N, P, 3), from 0 to 1."""
-        found = points.new_zeros(len(self), 3, len(points))
+        filled = points.new_zeros(len(self), 3, len(points))
         for kind in range(KINDS):
             which = self.present & (self.kinds == kind)
             x, y, z = (points[:, i] - self.centers[which][:, i, None] for i in range(3))
             distance = _distance(kind, x, y, z)
-            found[which] = torch.sigmoid((self.sizes[which][:, None] - distance) / self.edge)
-        return found.mT
+            filled[which] = torch.sigmoid((self.sizes[which][:, None] - distance) / self.edge)
+        return filled.mT
 
-    def part(self, rows: slice) -> "Drawn":
+    def part(self, rows: slice) -> "SceneSet":
         """Return some of the scenes."""
         names = ("objects", "centers", "sizes", "kinds", "colours", "present")
         return replace(self, **{name: getattr(self, name)[rows] for name in names})
@@ -108,7 +108,7 @@ def _distance(kind: int, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
     return torch.maximum(flat.sqrt(), z.abs())
 
 
-def render_opaque(scenes: Drawn, camera: Camera, view: Tensor, size: int, samples: int) -> Tensor:
+def render_opaque(scenes: SceneSet, camera: Camera, view: Tensor, size: int, samples: int) -> Tensor:
     """Return images (N, 3, H, W) of solid scenes on white, in [0, 1]."""
     points, step = camera.points(view, size, samples)
     filled = scenes.occupancy(points.flatten(0, 1)).unflatten(1, (-1, samples))  # (N, R, S, 3)
@@ -119,7 +119,7 @@ def render_opaque(scenes: Drawn, camera: Camera, view: Tensor, size: int, sample
     return image.transpose(1, 2).unflatten(2, (size, size))
 
 
-def render_ink(scenes: Drawn, camera: Camera, view: Tensor, size: int, samples: int) -> Tensor:
+def render_ink(scenes: SceneSet, camera: Camera, view: Tensor, size: int, samples: int) -> Tensor:
     """Return images (N, 3, H, W) of scenes of ink: one minus its line integrals, so affine in the ink."""
     points, step = camera.points(view, size, samples)
     filled = scenes.occupancy(points.flatten(0, 1)).unflatten(1, (-1, samples))

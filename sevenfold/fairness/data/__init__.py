@@ -10,7 +10,7 @@ SOURCES = ComponentTable(
         "adult": "sevenfold.fairness.data.adult:Adult",
         "bank": "sevenfold.fairness.data.bank:Bank",
         "compas": "sevenfold.fairness.data.compas:Compas",
-        "csv": "sevenfold.fairness.data.own:Own",
+        "csv": "sevenfold.fairness.data.csv_table:CsvTable",
         "synthetic": "sevenfold.fairness.data.synthetic:Synthetic",
     },
     holds="tables of people",

@@ -29,7 +29,7 @@ class Compas:
     def load(self) -> Table:
         """Read the file."""
         lines = read_lines(self.root, "compas-two-years-deidentified.csv", SHA256)
-        rows = [row for row in csv.DictReader(lines) if _kept(row)]
+        rows = [row for row in csv.DictReader(lines) if _is_in_sample(row)]
         columns = {key: np.array([row[key] for row in rows]) for key in rows[0]}
         return assemble(
             "compas",
@@ -45,7 +45,7 @@ class Compas:
         )
 
 
-def _kept(row: dict[str, str]) -> bool:
+def _is_in_sample(row: dict[str, str]) -> bool:
     days = row["days_b_screening_arrest"]
     return (
         days != ""

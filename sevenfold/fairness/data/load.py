@@ -20,9 +20,9 @@ def open_source(node: Mapping[str, Any], root: str, protected: str, key: str = "
     place: the table's name tells, and a warning is logged.
     """
     prepare(SOURCES, node, key)
-    given = {"root": root} if node["name"] in REAL else {}
+    folder = {"root": root} if node["name"] in REAL else {}
     try:
-        table = build(SOURCES, {**given, **node}, key).load()
+        table = build(SOURCES, {**folder, **node}, key).load()
     except FileNotFoundError as error:
         log.warning("%s. Using synthetic people instead of %s.", error, node["name"])
         table, protected = build(SOURCES, {"name": "synthetic"}, key).load(), "a"

@@ -56,22 +56,22 @@ class Table:
 
 def check_labels(y: NDArray[Any] | Tensor, what: str) -> None:
     """Refuse labels that are not 0 and 1, both present; say what was found."""
-    found = sorted({float(v) for v in np.unique(np.asarray(y))})
-    if found != [0.0, 1.0]:
+    values = sorted({float(v) for v in np.unique(np.asarray(y))})
+    if values != [0.0, 1.0]:
         raise InputError(
-            f"{what} must be 0 and 1, both present, 1 being the favorable outcome; found {found[:6]}. "
+            f"{what} must be 0 and 1, both present, 1 being the favorable outcome; found {values[:6]}. "
             "Map other codings first (csv: favorable='good', or favorable='1' where 1 = good and 2 = bad)"
         )
 
 
 def check_groups(a: NDArray[Any] | Tensor, what: str) -> None:
     """Refuse a protected attribute that is not 0/1 with both groups present."""
-    found = sorted({float(v) for v in np.unique(np.asarray(a))})
-    if not set(found) <= {0.0, 1.0}:
-        raise InputError(f"protected attribute '{what}' must be 0 or 1 (1 = privileged), found {found[:6]}")
-    if len(found) < 2:
+    values = sorted({float(v) for v in np.unique(np.asarray(a))})
+    if not set(values) <= {0.0, 1.0}:
+        raise InputError(f"protected attribute '{what}' must be 0 or 1 (1 = privileged), found {values[:6]}")
+    if len(values) < 2:
         raise InputError(
-            f"protected attribute '{what}' has one group only ({found}); nothing can be compared. "
+            f"protected attribute '{what}' has one group only ({values}); nothing can be compared. "
             "Choose another attribute or another definition of the privileged group"
         )
 
@@ -179,8 +179,8 @@ def split_table(
     rows = split_rows(len(table.y), seed, shares)
     features, names = table.features, table.names
     if drop_protected:
-        gone = set(re.split(" or | and ", protected))
-        keep = [i for i, name in enumerate(names) if name not in gone]
+        dropped = set(re.split(" or | and ", protected))
+        keep = [i for i, name in enumerate(names) if name not in dropped]
         features, names = features[:, keep], [names[i] for i in keep]
     if min_count:
         features, names = group_rare(features, names, rows[0], min_count)
@@ -198,10 +198,10 @@ def split_table(
 def attribute(table: Table, protected: str) -> NDArray[np.int64]:
     """Return an attribute by name; ``x or y`` and ``x and y`` combine two (privileged in either, in both)."""
     words = re.split(" (or|and) ", protected)
-    unknown = [word for word in words[::2] if word not in table.attributes]
-    if unknown or len(words) > 3:
-        known = ", ".join(table.attributes)
-        raise InputError(f"{table.name} has no protected attribute '{protected}'. Known: {known}")
+    missing = [word for word in words[::2] if word not in table.attributes]
+    if missing or len(words) > 3:
+        names = ", ".join(table.attributes)
+        raise InputError(f"{table.name} has no protected attribute '{protected}'. Known: {names}")
     first, *rest = (table.attributes[word] for word in words[::2])
     if not rest:
         return first
@@ -220,5 +220,5 @@ def group_rare(
         else:
             frequent.append(i)
     grouped = [features[:, columns].sum(1) for columns in rare.values()]
-    named = [names[i] for i in frequent] + [f"{variable}=(rare)" for variable in rare]
-    return np.stack([*features[:, frequent].T, *grouped], axis=1), named
+    new_names = [names[i] for i in frequent] + [f"{variable}=(rare)" for variable in rare]
+    return np.stack([*features[:, frequent].T, *grouped], axis=1), new_names

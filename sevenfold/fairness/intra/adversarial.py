@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sevenfold.errors import InputError
-from sevenfold.fairness.intra.base import Debiased, Incumbent, Method, Problem, linear_layer
+from sevenfold.fairness.intra.base import DebiasingResult, Incumbent, Method, Problem, linear_layer
 from sevenfold.fairness.intra.finetune import stratified
 from sevenfold.fairness.measures import soft_bias
 from sevenfold.ranges import MOST, Count, LearningRate, NonNegative, Range
@@ -100,7 +100,7 @@ class Adversarial(Method):
         self.critic, self.schedule, self.strength = critic, schedule, strength
         self.margin, self.stratify = margin, stratify
 
-    def search(self, problem: Problem) -> Debiased:
+    def search(self, problem: Problem) -> DebiasingResult:
         """Alternate critic and actor."""
         if self.critic == "flatten" and len(problem.y) < self.schedule.batch:
             raise InputError(f"batches of {self.schedule.batch} need at least as many validation rows")

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from sevenfold.fairness.intra.base import (
-    Debiased,
+    DebiasingResult,
     Incumbent,
     Method,
     Problem,
     State,
-    evaluating,
+    eval_mode,
     weighted_layers,
 )
 from sevenfold.fairness.measures import soft_bias
@@ -60,12 +60,12 @@ class Sgd:
 def stratified(y: Tensor, a: Tensor, size: int, generator: torch.Generator) -> Tensor:
     """Draw rows with every cell (a, y) in proportion and at least one of each that exists."""
     cell = 2 * a + y
-    drawn = []
+    rows = []
     for k in range(4):
         members = (cell == k).nonzero()[:, 0]
         take = max(1, round(size * len(members) / len(y))) if len(members) else 0
-        drawn.append(members[torch.randint(max(len(members), 1), (take,), generator=generator)])
-    return torch.cat(drawn)
+        rows.append(members[torch.randint(max(len(members), 1), (take,), generator=generator)])
+    return torch.cat(rows)
 
 
 def cross_entropy(logits: Tensor, y: Tensor, *, balanced: bool) -> Tensor:
@@ -82,8 +82,8 @@ def scope_names(network: nn.Module, scope: str | list[str]) -> list[str]:
     if scope == "all":
         return names
     layers = weighted_layers(network)
-    chosen = [layers[0][0]] if scope == "first" else [layers[-1][0]] if scope == "head" else list(scope)
-    return [name for name in names if any(name.startswith(f"{layer}.") for layer in chosen)]
+    in_scope = [layers[0][0]] if scope == "first" else [layers[-1][0]] if scope == "head" else list(scope)
+    return [name for name in names if any(name.startswith(f"{layer}.") for layer in in_scope)]
 
 
 def tune(problem: Problem, incumbent: Incumbent, start: State, how: Sgd, *, scope: str | list[str]) -> None:
@@ -97,7 +97,7 @@ def tune(problem: Problem, incumbent: Incumbent, start: State, how: Sgd, *, scop
     material, base = problem.material, problem.scores()
     center, spread = float(incumbent_threshold(problem, base)), how.softness * base.std().clamp(min=1e-6)
     weights = {n: start[n].detach().clone().requires_grad_(True) for n in scope_names(problem.network, scope)}
-    fixed = {n: v for n, v in start.items() if n not in weights}
+    frozen = {n: v for n, v in start.items() if n not in weights}
     anchors = {n: w.detach().clone() for n, w in weights.items()}
     parameters = list(weights.values())
     optimizer: torch.optim.Optimizer = (
@@ -106,11 +106,11 @@ def tune(problem: Problem, incumbent: Incumbent, start: State, how: Sgd, *, scop
         else torch.optim.SGD(parameters, lr=how.lr, momentum=how.momentum)
     )
     generator, price = torch_generator(problem.seed, "fine-tuning"), 0.0
-    whole, teacher = len(material.y) <= how.batch, material.scores()
-    with evaluating(problem.network), torch.enable_grad():
+    full_batch, teacher = len(material.y) <= how.batch, material.scores()
+    with eval_mode(problem.network), torch.enable_grad():
         for step in range(1, how.steps + 1):
-            rows = slice(None) if whole else stratified(material.y, material.a, how.batch, generator)
-            logits = functional_call(problem.network, {**fixed, **weights}, (material.x[rows],))
+            rows = slice(None) if full_batch else stratified(material.y, material.a, how.batch, generator)
+            logits = functional_call(problem.network, {**frozen, **weights}, (material.x[rows],))
             soft = torch.sigmoid((logits - center) / spread)
             mu = soft_bias(problem.objective.measure, soft, material.y[rows], material.a[rows])
             value = cross_entropy(logits, material.y[rows], balanced=how.balanced)
@@ -125,7 +125,7 @@ def tune(problem: Problem, incumbent: Incumbent, start: State, how: Sgd, *, scop
             price += how.multiplier * float(mu.detach())
             if step % how.check == 0 or step == how.steps:
                 now = {n: w.detach() for n, w in weights.items()}
-                state = {**fixed, **now}
+                state = {**frozen, **now}
                 best = problem.best(problem.scores(state)[None])
                 incumbent.offer(best, lambda _, state=state: state, "step")
 
@@ -158,7 +158,7 @@ class FineTune(Method):
     def __init__(self, *, scope: Literal["first", "head", "all"] = "first", descent: Sgd = Sgd()) -> None:
         self.scope, self.descent = scope, descent
 
-    def search(self, problem: Problem) -> Debiased:
+    def search(self, problem: Problem) -> DebiasingResult:
         """Descend; keep the best check."""
         incumbent = Incumbent(problem)
         tune(problem, incumbent, problem.state(), self.descent, scope=self.scope)

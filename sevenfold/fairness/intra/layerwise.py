@@ -7,7 +7,15 @@ import torch
 from torch import Tensor
 
 from sevenfold.config import build
-from sevenfold.fairness.intra.base import Debiased, Incumbent, Method, Problem, State, hooked, weighted_layers
+from sevenfold.fairness.intra.base import (
+    DebiasingResult,
+    Incumbent,
+    Method,
+    Problem,
+    State,
+    layer_tensors,
+    weighted_layers,
+)
 from sevenfold.fairness.nodes import OptimizerNode
 from sevenfold.fairness.threshold import Best
 from sevenfold.ranges import Count, Scale
@@ -70,7 +78,7 @@ class LayerWise(Method):
         layer = weighted_layers(problem.network)[-1 if self.scope == "head" else 0][0]
         return [[name for name in names if name.startswith(f"{layer}.")]]
 
-    def search(self, problem: Problem) -> Debiased:
+    def search(self, problem: Problem) -> DebiasingResult:
         """Search each group of tensors."""
         incumbent, base = Incumbent(problem), problem.state()
         for names in self.groups(problem):
@@ -86,15 +94,15 @@ class LayerWise(Method):
             OPTIMIZERS, self.optimizer, "optimizer", low=low[free], high=high[free], stream=stream
         )
         score = Scorer(problem, start, names)
-        left = self.calls
-        while left > 0:
-            asked = optimizer.ask(left)
-            left -= len(asked)
-            points = np.repeat(box.center[None], len(asked), axis=0)
-            points[:, free] = asked
+        budget = self.calls
+        while budget > 0:
+            candidates = optimizer.ask(budget)
+            budget -= len(candidates)
+            points = np.repeat(box.center[None], len(candidates), axis=0)
+            points[:, free] = candidates
             stack = box.unflatten(points)
             best: Best = problem.best(score(stack))
-            optimizer.tell(asked, -best.phi.cpu().numpy())
+            optimizer.tell(candidates, -best.phi.cpu().numpy())
 
             def changed(i: int, stack: State = stack) -> State:
                 return {**start, **{name: value[i] for name, value in stack.items()}}
@@ -132,7 +140,7 @@ class Scorer:
         only_head = set(names) <= {self.weight, self.bias} and isinstance(module, torch.nn.Linear)
         self.features: Tensor | None = None
         if only_head and self.weight in start and len(start[self.weight]) == 1:
-            features, output, logits = hooked(problem.network, module, problem.x)
+            features, output, logits = layer_tensors(problem.network, module, problem.x)
             if torch.equal(output.detach().flatten(), logits.detach()):  # nothing follows the layer
                 self.features = features
 
@@ -140,11 +148,11 @@ class Scorer:
         """Return logits, (K, n)."""
         count = len(next(iter(stack.values())))
         if self.features is None:
-            whole = {n: v.expand(count, *v.shape) for n, v in self.start.items() if n not in stack}
+            unchanged = {n: v.expand(count, *v.shape) for n, v in self.start.items() if n not in stack}
             parts = range(0, count, self.problem.chunk)
-            joint = {**whole, **stack}
-            cut = [{n: v[i : i + self.problem.chunk] for n, v in joint.items()} for i in parts]
-            return torch.cat([self.problem.batched_scores(part) for part in cut])
+            joint = {**unchanged, **stack}
+            chunks = [{n: v[i : i + self.problem.chunk] for n, v in joint.items()} for i in parts]
+            return torch.cat([self.problem.batched_scores(part) for part in chunks])
         weight = stack.get(self.weight, self.start[self.weight].expand(count, 1, -1))
         bias = stack.get(self.bias, self.start.get(self.bias, weight.new_zeros(1)).expand(count, 1))
         return weight[:, 0] @ self.features.T + bias

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from sevenfold.config import ConfigError
-from sevenfold.fairness.intra.base import Debiased, Incumbent, Method, Problem, State, weighted_layers
+from sevenfold.fairness.intra.base import DebiasingResult, Incumbent, Method, Problem, State, weighted_layers
 from sevenfold.ranges import Count, Scale
 from sevenfold.seeding import torch_generator
 
@@ -41,17 +41,17 @@ class RandomPerturbation(Method):
 
     def names(self, problem: Problem) -> list[str]:
         """Return the parameters that are perturbed."""
-        known = [name for name, _ in problem.network.named_parameters()]
+        all_names = [name for name, _ in problem.network.named_parameters()]
         if self.parameters is not None:
-            chosen = [name for name in known if re.search(self.parameters, name)]
+            names = [name for name in all_names if re.search(self.parameters, name)]
         elif self.scope == "all":
-            chosen = known
+            names = all_names
         else:
             layer = weighted_layers(problem.network)[0 if self.scope == "first" else -1][0]
-            chosen = [name for name in known if name.startswith(f"{layer}.")]
-        if not chosen:
-            raise ConfigError("parameters", f"'{self.parameters}' matches none of {', '.join(known)}")
-        return chosen
+            names = [name for name in all_names if name.startswith(f"{layer}.")]
+        if not names:
+            raise ConfigError("parameters", f"'{self.parameters}' matches none of {', '.join(all_names)}")
+        return names
 
     def draw(self, weights: State, seed: int, trial: int) -> State:
         """Return draw number ``trial`` of the given weights."""
@@ -64,7 +64,7 @@ class RandomPerturbation(Method):
         generator = torch_generator(seed, "perturbation", trial)
         return {name: torch.randn(v.shape, generator=generator).to(v) for name, v in weights.items()}
 
-    def search(self, problem: Problem) -> Debiased:
+    def search(self, problem: Problem) -> DebiasingResult:
         """Score draws in chunks."""
         weights = {k: v for k, v in problem.state().items() if k in self.names(problem)}
         incumbent = Incumbent(problem)

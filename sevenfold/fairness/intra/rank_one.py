@@ -15,7 +15,15 @@ import torch
 from torch import Tensor
 
 from sevenfold.config import ConfigError
-from sevenfold.fairness.intra.base import Debiased, Incumbent, Method, Problem, State, hooked, linear_layer
+from sevenfold.fairness.intra.base import (
+    DebiasingResult,
+    Incumbent,
+    Method,
+    Problem,
+    State,
+    layer_tensors,
+    linear_layer,
+)
 from sevenfold.fairness.intra.finetune import Sgd, tune
 from sevenfold.fairness.threshold import Best
 from sevenfold.ranges import AtLeastTwo, NonNegativeInt, Positive, Range, Scale
@@ -34,24 +42,24 @@ class Direction:
 
     def stack(self, layer: str, state: State, c: Tensor) -> State:
         """Return weights and biases edited by each c, (K, ...)."""
-        found = {f"{layer}.weight": state[f"{layer}.weight"] + c[:, None, None] * self.weight}
+        stack = {f"{layer}.weight": state[f"{layer}.weight"] + c[:, None, None] * self.weight}
         if f"{layer}.bias" in state:
-            found[f"{layer}.bias"] = state[f"{layer}.bias"] + c[:, None] * self.bias
-        return found
+            stack[f"{layer}.bias"] = state[f"{layer}.bias"] + c[:, None] * self.bias
+        return stack
 
 
 def direction(problem: Problem, layer: str, *, ridge: float = 1.0, rows: Tensor | None = None) -> Direction:
     """Find the direction from some validation rows (default all)."""
-    chosen = slice(None) if rows is None else rows
+    subset = slice(None) if rows is None else rows
     module = problem.network.get_submodule(layer)
-    inputs, output, logits = hooked(problem.network, module, problem.x[chosen])
+    inputs, output, logits = layer_tensors(problem.network, module, problem.x[subset])
     if inputs.ndim != 2:
         raise ConfigError("layer", f"'{layer}' takes inputs of shape {tuple(inputs.shape)}, expected rows")
     (gradient,) = torch.autograd.grad(logits.sum(), output)
     u = gradient.double().mean(0)
     u = u / u.norm().clamp(min=1e-12)
     h, m = inputs.double(), inputs.double().mean(0)
-    d = group_difference(h, problem.y[chosen], problem.a[chosen], problem.objective.measure)
+    d = group_difference(h, problem.y[subset], problem.a[subset], problem.objective.measure)
     covariance = torch.cov(h.T).reshape(len(m), len(m))
     covariance += ridge * covariance.diagonal().mean() * torch.eye(len(m), dtype=h.dtype, device=h.device)
     q = torch.linalg.solve(covariance, d)
@@ -67,11 +75,11 @@ def group_difference(h: Tensor, y: Tensor, a: Tensor, measure: str) -> Tensor:
     """
     choices: dict[str, list[int | None]] = {"spd": [None], "eod": [1]}
     labels = choices.get(measure, [0, 1])
-    found = []
+    differences = []
     for label in labels:
         within = torch.ones_like(y, dtype=torch.bool) if label is None else y == label
-        found.append(h[within & (a == 0)].mean(0) - h[within & (a == 1)].mean(0))
-    return torch.stack(found).mean(0)
+        differences.append(h[within & (a == 0)].mean(0) - h[within & (a == 1)].mean(0))
+    return torch.stack(differences).mean(0)
 
 
 class RankOne(Method):
@@ -111,17 +119,17 @@ class RankOne(Method):
         self.layer, self.points, self.reach, self.refine = layer, points, reach, refine
         self.ridge, self.folds, self.cross_epsilon, self.sgd = ridge, folds, cross_epsilon, sgd
 
-    def search(self, problem: Problem) -> Debiased:
+    def search(self, problem: Problem) -> DebiasingResult:
         """Sweep c; then refine, then descend, as asked."""
         layer, _ = linear_layer(problem.network, self.layer)
         folds = (0 if sees_attribute(problem) else 4) if self.folds < 0 else self.folds
         if folds:
             return self._cross_fitted(problem, layer, folds)
-        incumbent, found = Incumbent(problem), direction(problem.material, layer, ridge=self.ridge)
-        grid = self._grid(problem) * found.scale
+        incumbent, edit = Incumbent(problem), direction(problem.material, layer, ridge=self.ridge)
+        grid = self._grid(problem) * edit.scale
         step = float(grid[1] - grid[0])
         for _ in range(1 + self.refine):
-            best = self._offer(incumbent, found, layer, grid)
+            best = self._offer(incumbent, edit, layer, grid)
             center = float(grid[best.argmax()])
             grid = center + torch.linspace(-step, step, 21, device=grid.device)
             step /= 10
@@ -134,34 +142,34 @@ class RankOne(Method):
         """Return the sizes of edits that are tried, in units of the direction."""
         return torch.linspace(-self.reach, self.reach, self.points, device=problem.x.device)
 
-    def _offer(self, incumbent: Incumbent, found: Direction, layer: str, grid: Tensor) -> Best:
+    def _offer(self, incumbent: Incumbent, edit: Direction, layer: str, grid: Tensor) -> Best:
         problem, state = incumbent.problem, incumbent.problem.state()
-        parts = [problem.batched_scores(found.stack(layer, state, c)) for c in grid.split(problem.chunk)]
+        parts = [problem.batched_scores(edit.stack(layer, state, c)) for c in grid.split(problem.chunk)]
         best = problem.best(torch.cat(parts))
 
         def edited(i: int) -> State:
-            return {name: v[0] for name, v in found.stack(layer, state, grid[i : i + 1]).items()}
+            return {name: v[0] for name, v in edit.stack(layer, state, grid[i : i + 1]).items()}
 
         incumbent.offer(best, edited, "edit")
         return best
 
-    def _cross_fitted(self, problem: Problem, layer: str, folds: int) -> Debiased:
+    def _cross_fitted(self, problem: Problem, layer: str, folds: int) -> DebiasingResult:
         """Choose c (in the directions' own units) and the threshold by out-of-fold scores."""
         state, grid = problem.state(), self._grid(problem)
         scores = problem.x.new_zeros(self.points, len(problem.y))
-        for held in fold_rows(problem, folds):
-            rest = torch.ones_like(problem.y, dtype=torch.bool)
-            rest[held] = False
-            part = direction(problem, layer, ridge=self.ridge, rows=rest.nonzero()[:, 0])
-            stack = part.stack(layer, state, grid * part.scale)
-            scores[:, held] = problem.batched_scores(stack, problem.x[held])
+        for fold in fold_rows(problem, folds):
+            outside = torch.ones_like(problem.y, dtype=torch.bool)
+            outside[fold] = False
+            edit = direction(problem, layer, ridge=self.ridge, rows=outside.nonzero()[:, 0])
+            stack = edit.stack(layer, state, grid * edit.scale)
+            scores[:, fold] = problem.batched_scores(stack, problem.x[fold])
         objective = problem.objective
         if self.cross_epsilon is not None:
             objective = dataclasses.replace(objective, epsilon=self.cross_epsilon, margin=0.0)
-        held_out = dataclasses.replace(problem, objective=objective)
-        best = held_out.best(scores)
-        i, whole = best.argmax(), direction(problem, layer, ridge=self.ridge)
-        edited = {n: v[0] for n, v in whole.stack(layer, state, grid[i : i + 1] * whole.scale).items()}
+        selection = dataclasses.replace(problem, objective=objective)
+        best = selection.best(scores)
+        i, full = best.argmax(), direction(problem, layer, ridge=self.ridge)
+        edited = {n: v[0] for n, v in full.stack(layer, state, grid[i : i + 1] * full.scale).items()}
         trace: list[dict[str, Any]] = [{"what": "cross-fitted", "phi": float(p)} for p in best.phi]
         return problem.result({**state, **edited}, best, i, trace=trace, evaluations=self.points * folds)
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from sevenfold.fairness.intra.adversarial import Adversarial, Duel, Schedule
-from sevenfold.fairness.intra.base import Debiased, Incumbent, Method, Problem
+from sevenfold.fairness.intra.base import DebiasingResult, Incumbent, Method, Problem
 from sevenfold.ranges import NonNegative
 from sevenfold.seeding import seeded
 
@@ -25,7 +25,7 @@ class Representation(Method):
     def __init__(self, *, schedule: Schedule = ZHANG, alpha: NonNegative = 0.8) -> None:
         self.schedule, self.alpha = schedule, alpha
 
-    def search(self, problem: Problem) -> Debiased:
+    def search(self, problem: Problem) -> DebiasingResult:
         """Alternate adversary and network."""
         incumbent, how, step = Incumbent(problem), self.schedule, 0
         duel = Duel(problem, Adversarial(critic="none", schedule=how))
@@ -62,8 +62,10 @@ class Representation(Method):
         parameters = list(duel.actor.parameters())
         g = torch.autograd.grad(task, parameters, retain_graph=True)
         h = torch.autograd.grad(wrong, parameters, allow_unused=True)
-        whole = [torch.zeros_like(p) if v is None else v for p, v in zip(parameters, h, strict=True)]
-        for p, value in zip(parameters, combine(list(g), whole, self.alpha), strict=True):
+        adversary_gradients = [
+            torch.zeros_like(p) if v is None else v for p, v in zip(parameters, h, strict=True)
+        ]
+        for p, value in zip(parameters, combine(list(g), adversary_gradients, self.alpha), strict=True):
             p.grad = value
         duel.rates.step()
 

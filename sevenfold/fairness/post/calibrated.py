@@ -28,10 +28,12 @@ class CalibratedEqualizedOdds:
         """Find the mixing rates."""
         s, groups = scores.double(), [a == g for g in (0, 1)]
         self.base = torch.stack([y[group].double().mean() for group in groups])
-        own = [self._cost(s[g], y[g], b) for g, b in zip(groups, self.base, strict=True)]
-        blind = [self._cost(b.expand(int(g.sum())), y[g], b) for g, b in zip(groups, self.base, strict=True)]
-        cheaper = 1 if own[0] > own[1] else 0
-        rate = (own[1 - cheaper] - own[cheaper]) / (blind[cheaper] - own[cheaper])
+        costs = [self._cost(s[g], y[g], b) for g, b in zip(groups, self.base, strict=True)]
+        blind_costs = [
+            self._cost(b.expand(int(g.sum())), y[g], b) for g, b in zip(groups, self.base, strict=True)
+        ]
+        cheaper = 1 if costs[0] > costs[1] else 0
+        rate = (costs[1 - cheaper] - costs[cheaper]) / (blind_costs[cheaper] - costs[cheaper])
         self.mix = torch.zeros(2, dtype=torch.float64)
         self.mix[cheaper] = rate
         return self

@@ -44,8 +44,8 @@ class EqualizedOdds:
             [1 - tpr[0], tpr[0], tpr[1] - 1, -tpr[1]],
             [1 - fpr[0], fpr[0], fpr[1] - 1, -fpr[1]],
         ]
-        solved = linprog(np.ravel(cost), A_eq=equal, b_eq=[0, 0], bounds=(0, 1), method="highs")
-        self.keep, self.value = solved.x.reshape(2, 2), float(solved.fun)
+        solution = linprog(np.ravel(cost), A_eq=equal, b_eq=[0, 0], bounds=(0, 1), method="highs")
+        self.keep, self.value = solution.x.reshape(2, 2), float(solution.fun)
         return self
 
     def predict_proba(self, scores: Tensor, a: Tensor) -> Tensor:

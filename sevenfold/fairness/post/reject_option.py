@@ -56,9 +56,9 @@ class RejectOption:
         totals = torch.zeros(2, 2, dtype=torch.float64)
         for group, edge in ((0, t - m), (1, t + m)):
             for label in (0, 1):
-                own = s[((a == group) & (y == label)).cpu()].sort().values
-                totals[group, label] = len(own)
-                counts[:, group, label] = len(own) - torch.searchsorted(own, edge, right=group == 1)
+                cell = s[((a == group) & (y == label)).cpu()].sort().values
+                totals[group, label] = len(cell)
+                counts[:, group, label] = len(cell) - torch.searchsorted(cell, edge, right=group == 1)
         _, rho, mu = objective.value(counts, totals, search=False)
         feasible = (mu.abs() <= objective.epsilon) & ~rho.isnan()
         self.met = bool(feasible.any())

@@ -15,9 +15,15 @@ from sevenfold.fairness.intra.base import Problem
 from sevenfold.fairness.network import Logits
 from sevenfold.fairness.nodes import MethodNode, SourceNode
 from sevenfold.fairness.objective import Objective
+from sevenfold.fairness.studies.base_networks import (
+    SYNTHETIC,
+    BaseNetwork,
+    BaseNetworks,
+    distinct,
+    objectives,
+)
 from sevenfold.fairness.studies.debias_figures import draw_all
 from sevenfold.fairness.studies.debias_summary import by_setting, headline, scalars, sections
-from sevenfold.fairness.studies.networks import SYNTHETIC, BaseNetwork, BaseNetworks, distinct, objectives
 from sevenfold.fairness.threshold import Search
 from sevenfold.fairness.training import area_under_curve, logistic_auc
 from sevenfold.ranges import Count, NonNegativeInt, Positive, Seed
@@ -110,7 +116,7 @@ class DebiasStudy(Study[Trial]):
         """Debias one network with one method."""
         split = self.networks.split(piece.drop, piece.seed)
         network = self.networks.network(piece.drop, piece.seed, context.folder).to(context.device)
-        val, test = placed(split.val, context.device), placed(split.test, context.device)
+        val, test = on_device(split.val, context.device), on_device(split.test, context.device)
         problem = Problem(
             Logits(network, "logit"), val.x, val.y, val.a,
             piece.objective, self.search, piece.seed, self.chunk,
@@ -123,7 +129,7 @@ class DebiasStudy(Study[Trial]):
             "group": piece.group,
             "seed": piece.seed,
             "method": node["name"],
-            **self._judged(piece, split, on_val.cpu(), on_test.cpu()),
+            **self._figures(piece, split, on_val.cpu(), on_test.cpu()),
             **facts,
             "by_group": by_group(
                 on_test.cpu(),
@@ -137,7 +143,7 @@ class DebiasStudy(Study[Trial]):
             record["logistic_auc"] = logistic_auc(split.train.x, split.train.y, split.test.x, split.test.y)
         return [record]
 
-    def _judged(
+    def _figures(
         self, piece: Trial, split: Split, on_val: torch.Tensor, on_test: torch.Tensor
     ) -> dict[str, Any]:
         """Return the data and the figures of decisions on validation and test rows."""
@@ -185,7 +191,7 @@ class DebiasStudy(Study[Trial]):
         return merge(options, {**TINY, **({"methods": short} if short else {})})
 
 
-def placed(part: Part, device: torch.device) -> Part:
+def on_device(part: Part, device: torch.device) -> Part:
     """Return rows on a device."""
     return replace(part, x=part.x.to(device), y=part.y.to(device), a=part.a.to(device))
 

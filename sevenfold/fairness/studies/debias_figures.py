@@ -26,9 +26,9 @@ def draw(by_label: Mapping[str, Sequence[Record]], title: str, path: Path) -> No
 
     figure = Figure(figsize=(8.5, 4.6), layout="constrained")
     axes, colors = figure.subplots(), colormaps["tab20"]
-    for i, (label, own) in enumerate(by_label.items()):
-        bias, accuracy = ([record[name] for record in own] for name in ("abs_mu", "balanced_accuracy"))
-        marker = "s" if uses_attribute(own) else "o"
+    for i, (label, records) in enumerate(by_label.items()):
+        bias, accuracy = ([record[name] for record in records] for name in ("abs_mu", "balanced_accuracy"))
+        marker = "s" if uses_attribute(records) else "o"
         axes.scatter(bias, accuracy, s=10, color=colors(i % 20), alpha=0.4, marker=marker, linewidths=0)
         middle = sum(bias) / len(bias), sum(accuracy) / len(accuracy)
         axes.scatter(*middle, s=70, color=colors(i % 20), label=label, marker=marker, edgecolors="black")

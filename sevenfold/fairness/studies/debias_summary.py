@@ -36,7 +36,7 @@ def by_setting(records: Records, order: Iterable[str]) -> dict[str, dict[str, li
         setting, _, label = record["group"].rpartition("/")
         settings.setdefault(setting, {label: [] for label in order}).setdefault(label, []).append(record)
     return {
-        setting: {label: own for label, own in by_label.items() if own}
+        setting: {label: trials for label, trials in by_label.items() if trials}
         for setting, by_label in settings.items()
     }
 
@@ -46,24 +46,24 @@ def scalars(records: Records) -> dict[str, float]:
     return {name: value for name, value in summarize(records).items() if name.split("/")[-2] in SCALARS}
 
 
-def uses_attribute(own: Records) -> bool:
+def uses_attribute(records: Records) -> bool:
     """Tell whether a method needs the protected attribute of the people it decides about."""
-    return own[0]["method"] in POSTPROCESSORS
+    return records[0]["method"] in POSTPROCESSORS
 
 
 def column(records: Records, name: str) -> NDArray[np.float64]:
     """Return one figure of records, ordered by seed."""
-    ordered = sorted(records, key=lambda record: record["seed"])
-    return np.array([record[name] for record in ordered], float)
+    by_seed = sorted(records, key=lambda record: record["seed"])
+    return np.array([record[name] for record in by_seed], float)
 
 
 def spread(values: NDArray[np.float64]) -> str:
     """Return mean and standard deviation as text; values that are not defined are counted apart."""
-    known = values[~np.isnan(values)]
-    if not len(known):
+    defined = values[~np.isnan(values)]
+    if not len(defined):
         return "undefined"
-    text = f"{known.mean():.3f}" + (f" ± {known.std(ddof=1):.3f}" if len(known) > 1 else "")
-    return text + (f" ({len(values) - len(known)} undefined)" if len(known) < len(values) else "")
+    text = f"{defined.mean():.3f}" + (f" ± {defined.std(ddof=1):.3f}" if len(defined) > 1 else "")
+    return text + (f" ({len(values) - len(defined)} undefined)" if len(defined) < len(values) else "")
 
 
 def headline(settings: Settings) -> Table:
@@ -71,17 +71,19 @@ def headline(settings: Settings) -> Table:
     rows = [["method", "balanced accuracy", "bias", "|bias|", "within the bound", "against threshold only",
              "uses attribute"]]  # fmt: skip
     for setting, by_label in settings.items():
-        for label, own in by_label.items():
+        for label, records in by_label.items():
             name = label if len(settings) == 1 else f"{setting}/{label}"
-            accuracy, *bias = (spread(column(own, field)) for field in ("balanced_accuracy", "mu", "abs_mu"))
-            control = paired(own, by_label.get("threshold_only"))
-            rows.append([name, accuracy, *bias, inside(own), control, yes(uses_attribute(own))])
+            accuracy, *bias = (
+                spread(column(records, field)) for field in ("balanced_accuracy", "mu", "abs_mu")
+            )
+            control = paired(records, by_label.get("threshold_only"))
+            rows.append([name, accuracy, *bias, inside(records), control, yes(uses_attribute(records))])
     return rows
 
 
-def inside(own: Records) -> str:
+def inside(records: Records) -> str:
     """Return how many networks' bias on test is within the bound."""
-    return f"{int(np.nansum(column(own, 'within')))}/{len(own)}"
+    return f"{int(np.nansum(column(records, 'within')))}/{len(records)}"
 
 
 def yes(value: bool) -> str:
@@ -130,9 +132,9 @@ def story(setting: str, by_label: ByLabel) -> Section:
             f"unprivileged get {who}; sampling error of one network's figure about {np.nanmean(se):.3f})."
         )
     candidates = {
-        label: own
-        for label, own in by_label.items()
-        if label not in CONTROLS and column(own, "abs_mu").mean() < float(bound)
+        label: records
+        for label, records in by_label.items()
+        if label not in CONTROLS and column(records, "abs_mu").mean() < float(bound)
     }
     if candidates and "base" in by_label:
         best = max(candidates, key=lambda label: column(candidates[label], "balanced_accuracy").mean())
@@ -146,10 +148,10 @@ def story(setting: str, by_label: ByLabel) -> Section:
         )
     elif not candidates:
         text.append(f"No method's mean |bias| on test is within {bound} here: the constraint is not met.")
-    seen = place.endswith("-with")
+    attribute_is_input = place.endswith("-with")
     text.append(
         "The protected attribute is among the network's inputs: methods that change weights may use it."
-        if seen
+        if attribute_is_input
         else "The protected attribute is not among the inputs; only post-processors see it."
     )
     return Section(f"{place}: {measure.upper()} within {bound}", text)
@@ -159,20 +161,20 @@ def table(setting: str, by_label: ByLabel) -> Section:
     """Return the whole comparison of methods in a setting."""
     header = ["method", "balanced accuracy", "bias", "|bias|", "within", "95 % of a network's bias",
               "against threshold only", "uses attribute", "seconds"]  # fmt: skip
-    fair = any("fair_label_balanced_accuracy" in own[0] for own in by_label.values())
+    fair = any("fair_label_balanced_accuracy" in records[0] for records in by_label.values())
     rows = [header + (["on the fair labels"] if fair else [])]
-    for label, own in by_label.items():
-        low, high = column(own, "mu_low").mean(), column(own, "mu_high").mean()
+    for label, records in by_label.items():
+        low, high = column(records, "mu_low").mean(), column(records, "mu_high").mean()
         row = [
             label,
-            *(spread(column(own, field)) for field in ("balanced_accuracy", "mu", "abs_mu")),
-            inside(own),
+            *(spread(column(records, field)) for field in ("balanced_accuracy", "mu", "abs_mu")),
+            inside(records),
             f"[{low:+.3f}, {high:+.3f}]",
-            paired(own, by_label.get("threshold_only")),
-            yes(uses_attribute(own)),
-            f"{column(own, 'seconds').mean():.3g}" if "seconds" in own[0] else "-",
+            paired(records, by_label.get("threshold_only")),
+            yes(uses_attribute(records)),
+            f"{column(records, 'seconds').mean():.3g}" if "seconds" in records[0] else "-",
         ]
-        rows.append(row + ([spread(column(own, "fair_label_balanced_accuracy"))] if fair else []))
+        rows.append(row + ([spread(column(records, "fair_label_balanced_accuracy"))] if fair else []))
     text = [
         "'Against threshold only': mean difference of balanced accuracy with its 95 % interval from paired "
         "networks (their splits overlap, so it is somewhat narrow). '95 %': bootstrap within cells of one "
@@ -187,11 +189,11 @@ def table(setting: str, by_label: ByLabel) -> Section:
     return Section(f"{setting}: methods", text, rows)
 
 
-def paired(own: Records, control: Records | None) -> str:
+def paired(records: Records, control: Records | None) -> str:
     """Return the mean paired difference of balanced accuracy with its 95 % interval."""
-    if control is None or len(own) != len(control):
+    if control is None or len(records) != len(control):
         return "-"
-    difference = column(own, "balanced_accuracy") - column(control, "balanced_accuracy")
+    difference = column(records, "balanced_accuracy") - column(control, "balanced_accuracy")
     if len(difference) < 2:
         return f"{difference.mean():+.3f}"
     from scipy.stats import t
@@ -216,11 +218,11 @@ def comparison(label: str, by_label: ByLabel) -> list[str]:
     """Return a method's differences to the reject option and whether both bounds are met; nothing for
     controls and for methods that use the attribute too.
     """
-    own, reference = by_label[label], by_label.get(REFERENCE)
-    if reference is None or label in CONTROLS or uses_attribute(own):
+    records, reference = by_label[label], by_label.get(REFERENCE)
+    if reference is None or label in CONTROLS or uses_attribute(records):
         return []
     gain, excess = (
-        column(own, field).mean() - column(reference, field).mean()
+        column(records, field).mean() - column(reference, field).mean()
         for field in ("balanced_accuracy", "abs_mu")
     )
     met = gain >= -ACCURACY_GAP and excess <= BIAS_GAP

@@ -8,13 +8,19 @@ from typing import Annotated, Any
 import torch
 
 from sevenfold.config import merge
-from sevenfold.fairness.initial import sensitivity
 from sevenfold.fairness.intra.base import Problem
 from sevenfold.fairness.network import Logits
 from sevenfold.fairness.nodes import SourceNode
 from sevenfold.fairness.objective import Objective
+from sevenfold.fairness.studies.base_networks import (
+    SYNTHETIC,
+    BaseNetwork,
+    BaseNetworks,
+    distinct,
+    objectives,
+)
 from sevenfold.fairness.studies.initial_summary import draw_all, headline
-from sevenfold.fairness.studies.networks import SYNTHETIC, BaseNetwork, BaseNetworks, distinct, objectives
+from sevenfold.fairness.weight_sensitivity import sensitivity
 from sevenfold.files import replace_file
 from sevenfold.ranges import MOST, NonNegativeInt, Positive, Range, Scale, Seed
 from sevenfold.records import Record, summarize

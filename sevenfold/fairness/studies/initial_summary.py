@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from sevenfold.fairness.initial import Floats, shared_directions
+from sevenfold.fairness.weight_sensitivity import Floats, shared_directions
 from sevenfold.records import Record
 from sevenfold.study import Table
 
@@ -20,14 +20,14 @@ def headline(records: Sequence[Record]) -> Table:
     groups: dict[str, list[Record]] = {}
     for record in records:
         groups.setdefault(record["group"], []).append(record)
-    for group, own in groups.items():
-        for record in own:
+    for group, members in groups.items():
+        for record in members:
             name = str(record["seed"]) if len(groups) == 1 else f"{group}, {record['seed']}"
             share = f"{100 * record['concentration']:.1f} %"
             rows.append([name, *(f"{record[field]:.3f}" for field in COLUMNS), share])
-        r2 = np.array([record["r2"] for record in own])
-        means = [f"{np.mean([record[field] for record in own]):.3f}" for field in COLUMNS[1:]]
-        share = f"{100 * np.mean([record['concentration'] for record in own]):.1f} %"
+        r2 = np.array([record["r2"] for record in members])
+        means = [f"{np.mean([record[field] for record in members]):.3f}" for field in COLUMNS[1:]]
+        share = f"{100 * np.mean([record['concentration'] for record in members]):.1f} %"
         name = "mean" if len(groups) == 1 else f"{group}, mean"
         rows.append([name, f"{r2.mean():.3f} ± {TWO_SIDED * r2.std():.3f} (2.2 sd)", *means, share])
     return rows
@@ -38,8 +38,8 @@ def draw_all(coefficients: Mapping[str, Sequence[Tensor]], folder: Path) -> list
     folder.mkdir(parents=True, exist_ok=True)
     pictures = []
     for group, rows in coefficients.items():
-        own = "" if len(coefficients) == 1 else f"_{group.replace('/', '_')}"
-        pictures.append(folder / f"initial_conditions{own}.png")
+        suffix = "" if len(coefficients) == 1 else f"_{group.replace('/', '_')}"
+        pictures.append(folder / f"initial_conditions{suffix}.png")
         draw(np.stack([row.numpy() for row in rows]), group, pictures[-1])
     return pictures
 

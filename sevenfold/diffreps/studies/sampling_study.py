@@ -7,17 +7,17 @@ from typing import Any
 
 import torch
 
-from sevenfold.diffreps.chunk import chunk_of, save
 from sevenfold.diffreps.methods.base import Method
-from sevenfold.diffreps.run import Stopped, Watch, run
+from sevenfold.diffreps.run import RunStopped, Watch, run
+from sevenfold.diffreps.sample_files import chunk_of, save
+from sevenfold.diffreps.sampling_task import Task
 from sevenfold.diffreps.scores import Scorer
-from sevenfold.diffreps.task import Task
 from sevenfold.study import Context, P, Study
 
 Chunk = dict[str, Any]
 
 
-class DrawingStudy(Study[P]):
+class SamplingStudy(Study[P]):
     """A study whose pieces draw samples: nothing is differentiated but inside methods."""
 
     gradients = False
@@ -26,7 +26,10 @@ class DrawingStudy(Study[P]):
         """Leave priors, networks and renders out: another process opens what its own pieces need."""
         kinds = type(self).__mro__
         lazy = {
-            name for kind in kinds for name, own in vars(kind).items() if isinstance(own, cached_property)
+            name
+            for kind in kinds
+            for name, member in vars(kind).items()
+            if isinstance(member, cached_property)
         }
         return {name: value for name, value in self.__dict__.items() if name not in lazy}
 
@@ -36,7 +39,7 @@ def chunk_file(folder: Path, group: str, first: int) -> Path:
     return folder / "samples" / f"{group.replace('/', '--')}--{first:05d}.pt"
 
 
-def drawn(
+def draw_or_load(
     path: Path,
     method: Method,
     make_task: Callable[[], Task],
@@ -52,7 +55,7 @@ def drawn(
     snapshot, task = path.with_suffix(".snapshot"), make_task()
     try:
         outcome = run(method, task, Watch(snapshot, every, frames, context.stopping, context.progress))
-    except Stopped:
+    except RunStopped:
         return None
     chunk = chunk_of(outcome, task, scorer)
     save(path, chunk)

@@ -11,7 +11,7 @@ SOLID = 0.5
 NEAR = 0.15
 
 
-def seen(volume: Volume, theta: Tensor, views: Tensor) -> Tensor:
+def render_views(volume: Volume, theta: Tensor, views: Tensor) -> Tensor:
     """Return renders (B, K, C, H, W) of parameters (B, p) in views (K, 2), one view at a time."""
     return torch.cat([volume.rendered(theta, view[None]) for view in views], 1)
 
@@ -41,12 +41,12 @@ def depth_agreement(volume: Volume, theta: Tensor, views: Tensor) -> dict[str, f
     if not isinstance(volume, Nerf) or volume.camera.field:
         return {}
     depth, opacity = depths(volume, theta, views)
-    kept = [
+    pairs = [
         _between(volume, views[k], views[(k + 1) % len(views)], depth[:, k], opacity[:, k],
                  depth[:, (k + 1) % len(views)])
         for k in range(len(views))
     ]  # fmt: skip
-    agree, count = (float(sum(part)) for part in zip(*kept, strict=True))
+    agree, count = (float(sum(part)) for part in zip(*pairs, strict=True))
     return {"depth_agreement": agree / max(1.0, count)}
 
 
@@ -66,5 +66,5 @@ def _between(
     solid = (opacity.flatten(1) > SOLID) & (x.abs() < 1) & (y.abs() < 1)
     place = (row.clamp(0, size - 1) * size + column.clamp(0, size - 1)).clamp(0, size * size - 1)
     theirs = other_depth.flatten(1).gather(1, place)
-    own = camera.depth - points @ back
-    return (solid & (own >= theirs - NEAR)).sum(), solid.sum()
+    distance = camera.depth - points @ back
+    return (solid & (distance >= theirs - NEAR)).sum(), solid.sum()

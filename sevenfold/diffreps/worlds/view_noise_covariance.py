@@ -90,8 +90,8 @@ class ViewLaw:
         self.maps = [self.volume.integrals(view) for view in self.ring]
         self.stack = torch.cat(self.maps)
         self.inverse = torch.linalg.pinv(self.stack, rtol=1e-10)
-        held = setup.camera.ring(HELD_OUT, HELD_OUT_OFFSET).double()
-        self.held = torch.cat([self.volume.integrals(view) for view in held])
+        held_out = setup.camera.ring(HELD_OUT, HELD_OUT_OFFSET).double()
+        self.held = torch.cat([self.volume.integrals(view) for view in held_out])
         self.marginals = [eigen(a @ self.covariance @ a.T) for a in self.maps]
         self.joint = eigen(self.stack @ self.covariance @ self.stack.T)
 
@@ -110,45 +110,49 @@ class ViewLaw:
         if kind == "canonical":
             values, vectors = torch.linalg.eigh(self.covariance)
             root = vectors * values.clamp(min=0).sqrt() @ vectors.T
-            return shared([orthonormal(a @ root, CUTOFF) for a in self.maps])
+            return noise_covariance([orthonormal(a @ root, CUTOFF) for a in self.maps])
         bound = Object(window=window if kind == "object" else None, cutoff=CUTOFF).bind(
             self.volume, self.ring
         )
         assert isinstance(bound, Object)
-        return shared(list(zip(bound.left, bound.right, strict=True)))
+        return noise_covariance(list(zip(bound.left, bound.right, strict=True)))
 
     def split(self, order: Order, *, joint: bool = False) -> Tensor:
         """Return the map (p, V n) from all views' noise to the parameters the pullback ends at."""
-        moved = torch.zeros(self.stack.shape[1], len(self.stack)).double()
+        theta_map = torch.zeros(self.stack.shape[1], len(self.stack)).double()
         for sigma, following in self.levels():
-            moved = self.step(moved, torch.eye(len(self.stack)).double(), sigma, following, order, joint)
-        return moved
+            theta_map = self.step(
+                theta_map, torch.eye(len(self.stack)).double(), sigma, following, order, joint
+            )
+        return theta_map
 
     def step(
-        self, moved: Tensor, e: Tensor, sigma: float, following: float, order: Order, joint: bool = False
+        self, theta_map: Tensor, e: Tensor, sigma: float, following: float, order: Order, joint: bool = False
     ) -> Tensor:
         """Return the parameters' map after one level; ``moved`` (p, m) and ``e`` (V n, m) before it."""
-        y = self.stack @ moved
+        y = self.stack @ theta_map
         slope = (y - self.denoise(y + sigma * e, sigma, joint)) / sigma
-        found = moved + self.inverse @ ((following - sigma) * slope)
+        euler = theta_map + self.inverse @ ((following - sigma) * slope)
         if order == "euler" or following == 0:
-            return found
-        y = self.stack @ found
+            return euler
+        y = self.stack @ euler
         second = (y - self.denoise(y + following * e, following, joint)) / following
-        return moved + self.inverse @ ((following - sigma) * (slope + second) / 2)
+        return theta_map + self.inverse @ ((following - sigma) * (slope + second) / 2)
 
     def denoise(self, z: Tensor, sigma: float, joint: bool) -> Tensor:
         """Return the linear part of the denoiser of columns ``z``: each view by itself, or all together."""
         if joint:
-            return shrunk(z, self.joint, sigma)
+            return shrinkage(z, self.joint, sigma)
         parts = z.split(len(self.maps[0]))
-        return torch.cat([shrunk(z, own, sigma) for z, own in zip(parts, self.marginals, strict=True)])
+        return torch.cat(
+            [shrinkage(z, marginal, sigma) for z, marginal in zip(parts, self.marginals, strict=True)]
+        )
 
     def levels(self) -> list[tuple[float, float]]:
         """Return pairs of noise levels, the last of which leads to 0."""
         s = self.setup
-        found = karras(prior=None, levels=s.levels, sigma_min=s.sigma_min, sigma_max=s.sigma_max)  # type: ignore[arg-type]
-        return list(zip(found.tolist(), found.tolist()[1:], strict=False))
+        sigmas = karras(prior=None, levels=s.levels, sigma_min=s.sigma_min, sigma_max=s.sigma_max)  # type: ignore[arg-type]
+        return list(zip(sigmas.tolist(), sigmas.tolist()[1:], strict=False))
 
     def resampled(self, noise: Tensor, order: Order, rounds: int) -> Tensor:
         """Return the parameters' covariance with ``rounds`` of resampling at every level but the last."""
@@ -159,7 +163,7 @@ class ViewLaw:
             top = self.step(basis[:p], basis[p:], sigma, following, order)
             for number in range(rounds + 1 if following else 1):
                 if number:
-                    moment = remixed(moment, p, noise, following / sigma)
+                    moment = mixed_moment(moment, p, noise, following / sigma)
                 corner, cross = top @ moment @ top.T, top @ moment[:, p:]
                 moment = torch.cat([torch.cat([corner, cross], 1), torch.cat([cross.T, moment[p:, p:]], 1)])
         return moment[:p, :p]
@@ -176,20 +180,20 @@ class ViewLaw:
     def spread(self, covariance: Tensor) -> Spread:
         """Compare a covariance (p, p) of parameters with the truth, in held-out renders."""
         true = self.held @ self.covariance @ self.held.T
-        got = self.held @ covariance @ self.held.T
+        sampled = self.held @ covariance @ self.held.T
         values, vectors = torch.linalg.eigh(true)
         values, vectors = values.flip(0), vectors.flip(1)
-        own = (vectors * (got @ vectors)).sum(0)
+        variances = (vectors * (sampled @ vectors)).sum(0)
         top = int((values.cumsum(0) < TOP * values.sum()).sum()) + 1
         parts = [slice(None), slice(0, top), slice(top, None)]
-        return Spread(*(float((own[part].sum() / values[part].sum()).sqrt()) for part in parts))
+        return Spread(*(float((variances[part].sum() / values[part].sum()).sqrt()) for part in parts))
 
 
-def shared(pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+def noise_covariance(pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
     """Return the covariance of noise U_v W_v^T w + (I - U_v U_v^T) n_v of views v."""
     common = torch.cat([left @ right.T for left, right in pairs])
-    own = [torch.eye(len(left)).to(left) - left @ left.T for left, _ in pairs]
-    return common @ common.T + torch.block_diag(*own)
+    complements = [torch.eye(len(left)).to(left) - left @ left.T for left, _ in pairs]
+    return common @ common.T + torch.block_diag(*complements)
 
 
 def eigen(matrix: Tensor) -> tuple[Tensor, Tensor]:
@@ -198,13 +202,13 @@ def eigen(matrix: Tensor) -> tuple[Tensor, Tensor]:
     return values, vectors
 
 
-def shrunk(z: Tensor, own: tuple[Tensor, Tensor], sigma: float) -> Tensor:
+def shrinkage(z: Tensor, eigenpairs: tuple[Tensor, Tensor], sigma: float) -> Tensor:
     """Return S (S + sigma^2 I)^-1 z for S = vectors values vectors^T."""
-    values, vectors = own[0].clamp(min=0), own[1]
+    values, vectors = eigenpairs[0].clamp(min=0), eigenpairs[1]
     return vectors @ ((values / (values + sigma**2))[:, None] * (vectors.T @ z))
 
 
-def remixed(moment: Tensor, p: int, noise: Tensor, keep: float) -> Tensor:
+def mixed_moment(moment: Tensor, p: int, noise: Tensor, keep: float) -> Tensor:
     """Return the second moment after the noise became keep e + sqrt(1 - keep^2) fresh noise of the same
     law.
     """

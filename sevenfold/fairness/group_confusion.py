@@ -32,5 +32,8 @@ class GroupConfusion(Metric):
 
     def compute(self) -> dict[str, Tensor]:
         """Return the figures of everything seen."""
-        found = {name: bias(name, self.positives, self.totals) for name in MEASURES}
-        return {"balanced_accuracy": performance("balanced_accuracy", self.positives, self.totals), **found}
+        measures = {name: bias(name, self.positives, self.totals) for name in MEASURES}
+        return {
+            "balanced_accuracy": performance("balanced_accuracy", self.positives, self.totals),
+            **measures,
+        }

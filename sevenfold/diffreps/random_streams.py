@@ -17,13 +17,13 @@ class Streams:
 
     def normal(self, *shape: int) -> Tensor:
         """Draw standard normal numbers (B, *shape)."""
-        drawn = [torch.randn(shape, generator=g, dtype=self.like.dtype) for g in self.generators]
-        return torch.stack(drawn).to(self.like.device)
+        numbers = [torch.randn(shape, generator=g, dtype=self.like.dtype) for g in self.generators]
+        return torch.stack(numbers).to(self.like.device)
 
     def uniform(self) -> Tensor:
         """Draw one number in [0, 1) a sample, (B,)."""
-        drawn = [torch.rand((), generator=g, dtype=self.like.dtype) for g in self.generators]
-        return torch.stack(drawn).to(self.like.device)
+        numbers = [torch.rand((), generator=g, dtype=self.like.dtype) for g in self.generators]
+        return torch.stack(numbers).to(self.like.device)
 
     def state(self) -> Tensor:
         """Return where the generators are, to go on from there later."""
@@ -31,5 +31,5 @@ class Streams:
 
     def restore(self, state: Tensor) -> None:
         """Go on from where :meth:`state` was taken."""
-        for generator, own in zip(self.generators, state, strict=True):
-            generator.set_state(own.clone())
+        for generator, saved in zip(self.generators, state, strict=True):
+            generator.set_state(saved.clone())

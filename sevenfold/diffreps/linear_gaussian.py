@@ -14,9 +14,9 @@ from sevenfold.diffreps.methods.base import State
 from sevenfold.diffreps.methods.plan import Step
 from sevenfold.diffreps.methods.pullback import Pullback
 from sevenfold.diffreps.priors.mixture import Mixture
+from sevenfold.diffreps.random_streams import Streams
 from sevenfold.diffreps.representations.affine import Affine
-from sevenfold.diffreps.streams import Streams
-from sevenfold.diffreps.task import Task, make_task
+from sevenfold.diffreps.sampling_task import Task, make_task
 from sevenfold.diffreps.view_noise import Noise, Pool, ViewNoise
 
 WEIGHTS = (0.5, 0.3, 0.2)
@@ -87,18 +87,18 @@ def sampled_covariance(method: Pullback, task: Task) -> Tensor:
     moment = torch.block_diag(torch.zeros(p, p), torch.eye(m)).double()
     for number, step in enumerate(method.plan(task.prior)):
         if step.back is not None:
-            moment = _mixed(moment, p, step.back / step.sigma)
+            moment = _mixed_moment(moment, p, step.back / step.sigma)
         sigma = (1 + method.stochastic.churn) * step.sigma
-        moment = _mixed(moment, p, step.sigma / sigma)
+        moment = _mixed_moment(moment, p, step.sigma / sigma)
         down = method.down(sigma, step.next)
         matrix = _step_matrix(method, task, replace(step, sigma=sigma, next=down), number, example)
         moment = matrix @ moment @ matrix.T
         if step.next > 0:
-            moment = _mixed(moment, p, down / step.next)
+            moment = _mixed_moment(moment, p, down / step.next)
     return moment[:p, :p]
 
 
-def _mixed(moment: Tensor, p: int, keep: float) -> Tensor:
+def _mixed_moment(moment: Tensor, p: int, keep: float) -> Tensor:
     """Return the second moment after the noise became keep e + sqrt(1 - keep^2) n."""
     scale = torch.cat([torch.ones(p), torch.full((len(moment) - p,), keep)]).double()
     fresh = torch.cat([torch.zeros(p), torch.full((len(moment) - p,), 1 - keep**2)]).double()
@@ -119,5 +119,5 @@ def _step_matrix(method: Pullback, task: Task, step: Step, number: int, example:
     state = State(theta, noise, Streams([], "none", task.pool), method.solver.begin(theta))
     index = task.some_views(method.views_per_step, number)
     method.move(many, state, step.sigma, step.next, index)
-    moved = torch.cat([state.theta, basis[:, p:]], 1)
-    return (moved[1:] - moved[:1]).T
+    after = torch.cat([state.theta, basis[:, p:]], 1)
+    return (after[1:] - after[:1]).T

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sevenfold.diffreps.worlds.law import KINDS
+from sevenfold.diffreps.worlds.view_noise_covariance import KINDS
 from sevenfold.records import Record
 from sevenfold.study import Table
 
@@ -29,8 +29,8 @@ def headline(records: Sequence[Record]) -> Table:
     rings = dict(list(by_ring(records).items())[:RINGS])
     rows = [["noise", *(f"{views} views" for views in rings)]]
     for name in PLAIN:
-        if any(name in own for own in rings.values()):
-            cells = [f"{own[name]['total']:.3f}" if name in own else "-" for own in rings.values()]
+        if any(name in ring for ring in rings.values()):
+            cells = [f"{ring[name]['total']:.3f}" if name in ring else "-" for ring in rings.values()]
             rows.append([name.partition("/")[0].replace("_", " "), *cells])
     return rows
 
@@ -39,8 +39,8 @@ def table(records: Sequence[Record]) -> Table:
     """Return every record: the three spreads, and the overlap of a ring."""
     fields = ("total", "top", "rest", "overlap")
     rows = [["views", "noise", *fields]]
-    for views, own in by_ring(records).items():
-        for name, record in own.items():
+    for views, ring in by_ring(records).items():
+        for name, record in ring.items():
             rows.append([str(views), name, *(f"{record[f]:.3f}" if f in record else "-" for f in fields)])
     return rows
 
@@ -55,7 +55,7 @@ def draw(records: Sequence[Record], path: Path) -> bool:
     if not rings:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    resampled = [own for own in rings.values() if "joint_prior/heun" in own]
+    resampled = [ring for ring in rings.values() if "joint_prior/heun" in ring]
     columns = 1 + bool(resampled)
     figure = Figure(figsize=(5 * columns, 4.2), layout="constrained")
     row = figure.subplots(1, columns, sharey=True, squeeze=False)[0]
@@ -75,7 +75,7 @@ def _draw_rings(axes: Any, rings: Mapping[int, Mapping[str, Record]]) -> None:
     for i, kind in enumerate(KINDS):
         for order, style in STYLES.items():
             name = f"{kind}/{order}"
-            points = [(views, own[name]["total"]) for views, own in rings.items() if name in own]
+            points = [(views, ring[name]["total"]) for views, ring in rings.items() if name in ring]
             label = kind.replace("_", " ") if order == "heun" else None
             axes.plot(*np.array(points).reshape(-1, 2).T, f"o{style}", color=f"C{i}", label=label, ms=4)
     axes.set(

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from sevenfold.config import ConfigError
 from sevenfold.diffreps.priors.base import UNCONDITIONAL, Prior
+from sevenfold.diffreps.random_streams import Streams
 from sevenfold.diffreps.rendering import Rendering
 from sevenfold.diffreps.representations.base import Representation
-from sevenfold.diffreps.streams import Streams
 from sevenfold.diffreps.view_noise import ViewNoise
 from sevenfold.seeding import torch_generator
 
@@ -86,11 +86,13 @@ def make_task(
         3
     """
     check_fit(representation, prior)
-    placed = representation.to(device, dtype)
-    pool = placed.views(views, torch_generator(views_seed, "diffreps pool")).to(device, dtype)
-    asked = torch.tensor([UNCONDITIONAL] * len(seeds) if labels is None else labels, device=device)
+    representation = representation.to(device, dtype)
+    pool = representation.views(views, torch_generator(views_seed, "diffreps pool")).to(device, dtype)
+    classes = torch.tensor([UNCONDITIONAL] * len(seeds) if labels is None else labels, device=device)
     prior = prior.to(device, dtype)
-    return Task(placed, prior, noise.bind(placed, pool), pool, asked, list(seeds), views_seed)
+    return Task(
+        representation, prior, noise.bind(representation, pool), pool, classes, list(seeds), views_seed
+    )
 
 
 def check_fit(representation: Representation, prior: Prior) -> None:
@@ -101,10 +103,10 @@ def check_fit(representation: Representation, prior: Prior) -> None:
             f"renders images of shape {representation.shape}, the prior knows {tuple(prior.shape)}; "
             f"set size and channels alike",
         )
-    own, wanted = representation.range, prior.range
-    if own is not None and wanted is not None and (own[0] > wanted[0] or own[1] < wanted[1]):
+    values, known = representation.range, prior.range
+    if values is not None and known is not None and (values[0] > known[0] or values[1] < known[1]):
         raise ConfigError(
             "representation",
-            f"renders values from {own[0]:g} to {own[1]:g}, the prior's images go from {wanted[0]:g} to "
-            f"{wanted[1]:g}; set its range",
+            f"renders values from {values[0]:g} to {values[1]:g}, the prior's images go from {known[0]:g} to "
+            f"{known[1]:g}; set its range",
         )

@@ -83,8 +83,8 @@ class BaseNetworks:
         """Return the split of a seed; the last one is kept for the next call."""
         if (drop, seed) not in self._split:
             table, protected = self.people
-            own = split_table(table, protected, seed, drop_protected=drop, min_count=self.min_count)
-            self._split = {(drop, seed): own}
+            split = split_table(table, protected, seed, drop_protected=drop, min_count=self.min_count)
+            self._split = {(drop, seed): split}
         return self._split[drop, seed]
 
     def test_attributes(self, seed: int) -> dict[str, Tensor]:
@@ -101,15 +101,17 @@ class BaseNetworks:
             if not path.is_file():
                 self._train(drop, path)
             states = torch.load(path, weights_only=True)
-            loaded = {own: self._loaded(state) for own, state in zip(self.seeds, states, strict=True)}
-            self._networks = {path: loaded}
+            networks = {
+                number: self._load_state(state) for number, state in zip(self.seeds, states, strict=True)
+            }
+            self._networks = {path: networks}
         return self._networks[path][seed]
 
     def _new(self, features: int, seed: int) -> TabularNet:
         base = self.base
         return new_network(features, seed, width=base.width, depth=base.depth, dropout=base.dropout)
 
-    def _loaded(self, state: dict[str, Tensor]) -> TabularNet:
+    def _load_state(self, state: dict[str, Tensor]) -> TabularNet:
         network = self._new(state["0.weight"].shape[1], 0)
         network.load_state_dict(state)
         return network.eval()
@@ -117,11 +119,11 @@ class BaseNetworks:
     def _train(self, drop: bool, path: Path) -> None:
         splits = [self.split(drop, seed) for seed in self.seeds]
         networks = [self._new(s.train.x.shape[1], seed) for s, seed in zip(splits, self.seeds, strict=True)]
-        trained = train_all(networks, splits, self.base.training, self.seeds)
+        networks_of_seeds = train_all(networks, splits, self.base.training, self.seeds)
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.is_file():  # another process may have been faster: all take the same networks
             with replace_file(path) as temporary:
-                torch.save([network.state_dict() for network in trained], temporary)
+                torch.save([network.state_dict() for network in networks_of_seeds], temporary)
 
 
 def train_all(

@@ -44,13 +44,15 @@ def sensitivity(problem: Problem, *, draws: int = 1000, sigma: float = 0.1) -> S
     method, state = RandomPerturbation(trials=draws, sigmas=[sigma], scope="all"), problem.state()
     noise, biases = [], []
     for start in range(0, draws, problem.chunk):
-        found = [
+        draws_of_chunk = [
             method.noise_of(state, problem.seed, t) for t in range(start, min(start + problem.chunk, draws))
         ]
-        stack = {name: torch.stack([state[name] * (1 + sigma * z[name]) for z in found]) for name in state}
+        stack = {
+            name: torch.stack([state[name] * (1 + sigma * z[name]) for z in draws_of_chunk]) for name in state
+        }
         soft = torch.sigmoid(problem.batched_scores(stack))
         biases.append(soft_bias(problem.objective.measure, soft.double(), problem.y, problem.a))
-        noise += [torch.cat([z[name].flatten() for name in state]) for z in found]
+        noise += [torch.cat([z[name].flatten() for name in state]) for z in draws_of_chunk]
     x, y = torch.stack(noise).cpu().numpy().astype(np.float64), torch.cat(biases).cpu().numpy()
     cut = int(0.8 * draws)
     model = RidgeCV(alphas=10.0 ** np.arange(-1, 7)).fit(x[:cut], y[:cut])
