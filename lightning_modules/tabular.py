@@ -1,4 +1,4 @@
-"""Base classifiers of the debiasing family: the paper's tabular network, a residual network for images."""
+"""Base classifiers for debiasing: the paper's tabular network, and a residual network for images."""
 
 from pathlib import Path
 from typing import ClassVar, Literal, cast
@@ -25,9 +25,10 @@ from sevenfold.ranges import DepthOrNone, Seed, ShareBelowOne, Size
 
 
 class BinaryClassifier(Loadable):
-    """Train a network on batches x, y, a; judge it at the threshold of best validation balanced accuracy.
+    """A binary classifier of batches x, y, a, with the threshold of best validation balanced accuracy.
 
-    The network is built for what a data module, a checkpoint, or the first batch of a plain loader shows.
+    The network is built once the shape of its inputs is known: from a data module, a checkpoint, or the first
+    batch of a plain loader.
 
     Args:
         kind: of network, and its inputs.
@@ -53,15 +54,15 @@ class BinaryClassifier(Loadable):
         self.facts: InputFacts | None = None
 
     def prepare_for(self, facts: InputFacts) -> None:
-        """Take over what an input looks like."""
+        """Set the shape of inputs."""
         self.facts = facts
 
     def inputs(self, values: Numbers) -> Tensor:
-        """Return what users hand in as the network's inputs."""
+        """Return user data as the network's inputs."""
         return self.kind.inputs(values, None if self.facts is None else self.facts.example)
 
     def configure_model(self) -> None:
-        """Build the network once the inputs are known; for a fit at the latest from its first batch."""
+        """Build the network once the shape of inputs is known, in a fit from its first batch."""
         if self.network is None and self.facts is None and self.fitting():
             first = self.first_batch()
             x = parts_of(first)[0]
@@ -70,13 +71,13 @@ class BinaryClassifier(Loadable):
             self.network = Logits(self.kind.new(self.facts.example), "logit").to(self.device)
 
     def on_load_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Build the network that the checkpoint is of."""
+        """Build the network of the checkpoint."""
         if self.network is None and any(name.startswith("network.") for name in checkpoint["state_dict"]):
             self.prepare_for(InputFacts(self.kind.example(checkpoint["state_dict"])))
             self.configure_model()
 
     def convert_batch(self, batch: object) -> RowBatch | Tensor:
-        """Convert a batch of a plain loader; of a prediction x is all that counts."""
+        """Convert a batch of a plain loader; for a prediction, its x alone."""
         is_ours = isinstance(batch, self.batch)
         if self.trainer.predicting:
             x: Tensor = parts_of(batch)[0]

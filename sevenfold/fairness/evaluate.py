@@ -1,4 +1,4 @@
-"""Figures of decisions on rows that no method has seen, with what is uncertain about them."""
+"""Figures of decisions on unseen rows, with intervals for their sampling error."""
 
 from typing import Any
 
@@ -15,8 +15,9 @@ Z95 = 1.96
 
 
 def decide(node: dict[str, Any], problem: Problem, test: Part) -> tuple[dict[str, float], Tensor, Tensor]:
-    """Run the method that ``node`` names; return its figures, and P(decision 1) on validation and test
-    rows.
+    """Run the method that ``node`` names on a problem.
+
+    Returns its figures, and the probability of decision 1 for the validation and for the test rows.
     """
     method = build(METHODS | POSTPROCESSORS, node, "method")
     if isinstance(method, Method):
@@ -59,6 +60,7 @@ def bootstrap_interval(
         if len(members):
             picks = torch.randint(len(members), (draws, len(members)), generator=generator)
             shares[:, k] = members[picks].sum(1)
+    # Percentile interval (Efron 1979): resamples are stratified, so that no cell is empty by chance.
     values = bias(measure, shares.view(draws, 2, 2), totals.view(2, 2))
     low, high = values.quantile(values.new_tensor([0.025, 0.975]))
     return float(low), float(high)
@@ -67,10 +69,11 @@ def bootstrap_interval(
 def by_group(
     decisions: Tensor, part: Part, groups: dict[str, Tensor], scores: Tensor | None = None
 ) -> list[dict[str, Any]]:
-    """Return a row per group: n, base rate, selection rate, TPR, FPR, PPV, the selection rate's 95 % interval
-    (Wilson), and the calibration error of scores (mean score minus base rate).
+    """Return the figures of each group of people.
 
-    ``groups`` maps names to masks; a group with fewer than 30 rows is flagged ``small``.
+    A row holds n, base rate, selection rate with its 95 % Wilson interval, TPR, FPR, PPV, and the calibration
+    error of scores (mean score minus base rate). ``groups`` maps names to masks; a group with fewer than 30
+    rows is flagged ``small``.
     """
     rows = []
     for name, mask in groups.items():
@@ -91,13 +94,14 @@ def wilson(rate: float, n: int) -> tuple[float, float]:
     """Return Wilson's 95 % interval of a proportion."""
     if n == 0:
         return float("nan"), float("nan")
+    # (p + z^2/2n) / (1 + z^2/n)  +-  z / (1 + z^2/n) sqrt(p(1-p)/n + z^2/4n^2)   (Wilson 1927)
     center = (rate + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
     half = Z95 / (1 + Z95**2 / n) * (rate * (1 - rate) / n + Z95**2 / (4 * n**2)) ** 0.5
     return max(0.0, center - half), min(1.0, center + half)
 
 
 def intersections(attributes: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the masks of every group of every attribute, and of all crossings of the first two."""
+    """Return the mask of every group of every attribute and of all intersections of the first two."""
     masks = {f"{name} = {value}": a == value for name, a in attributes.items() for value in (0, 1)}
     names = list(attributes)[:2]
     if len(names) == 2:

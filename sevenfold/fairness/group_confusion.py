@@ -1,4 +1,4 @@
-"""Group confusion counts as a streaming metric: exact for any batch size and number of devices."""
+"""Confusion counts of each group as a streaming metric, exact for any batch size and number of devices."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ class GroupConfusion(Metric):
         self.totals += totals
 
     def compute(self) -> dict[str, Tensor]:
-        """Return the figures of everything seen."""
+        """Return the figures of all batches so far."""
         measures = {name: bias(name, self.positives, self.totals) for name in MEASURES}
         return {
             "balanced_accuracy": performance("balanced_accuracy", self.positives, self.totals),

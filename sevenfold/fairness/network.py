@@ -1,4 +1,4 @@
-"""The paper's tabular network, one or many copies side by side."""
+"""The tabular network of Savani et al. (2020), and wrappers for the logits or decisions of any classifier."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,10 @@ from sevenfold.seeding import seeded
 
 
 class TabularNet(nn.Sequential):
-    """Blocks of Linear, ReLU, dropout and BatchNorm, then one logit; ``depth`` blocks follow the first."""
+    """Blocks of Linear, ReLU, dropout and BatchNorm, then one logit; ``depth`` blocks follow the first.
+
+    The order, dropout before BatchNorm, and the sizes are those of Savani et al. (2020).
+    """
 
     def __init__(self, features: int, *, width: int = 32, depth: int = 10, dropout: float = 0.2) -> None:
         layers: list[nn.Module] = []
@@ -22,7 +25,7 @@ class TabularNet(nn.Sequential):
 
 
 def sizes(network: nn.Module) -> dict[str, Any] | None:
-    """Return the options of a ``TabularNet``, read off its layers; None for another network."""
+    """Return the options of a ``TabularNet`` from its layers, or None for another network."""
     if not isinstance(network, TabularNet):
         return None
     first, dropout = network[0], network[2]
@@ -70,6 +73,7 @@ class Copies(nn.Module):
 
     def _normalize(self, x: Tensor, layer: int) -> Tensor:
         """Normalize as BatchNorm does: batch statistics in training, running ones otherwise."""
+        # y = gamma (x - mu) / sqrt(sigma^2 + eps) + beta   (Ioffe & Szegedy 2015, algorithm 1)
         mean = self.statistics[f"{layer}.running_mean"][:, None]
         variance = self.statistics[f"{layer}.running_var"][:, None]
         if self.training:
@@ -96,7 +100,7 @@ class Logits(nn.Module):
 
     ``output`` says what ``module`` returns: ``logit`` (n,) or (n, 1), ``two_logits`` (n, 2), the second for
     label 1, ``probability`` of label 1, or ``auto``: (n, 2) are two logits, one column is probabilities if a
-    Sigmoid ends the module, else logits. ``module`` is the very object given.
+    Sigmoid ends the module, else logits. ``module`` is not copied.
     """
 
     def __init__(self, module: nn.Module, output: str = "auto") -> None:
@@ -118,6 +122,7 @@ class Logits(nn.Module):
                 f"(n, 2). "
                 "Wrap the module so that its forward returns one of these"
             )
+        # log p_1 / p_0 of a softmax over two logits is their difference.
         if out.ndim == 2 and out.shape[1] == 2:
             if self.output not in ("auto", "two_logits"):
                 raise InputError(f"output is '{self.output}' but the module returns two columns")
@@ -137,7 +142,7 @@ class Decisions(nn.Module):
         self.register_buffer("threshold", threshold)
 
     def example(self, rows: Any = None) -> Tensor:
-        """Return rows as float32; without any, one of zeros, which the paper's network alone can tell."""
+        """Return example rows as float32; without any, a row of zeros for a ``TabularNet``."""
         inner = self.network.module if isinstance(self.network, Logits) else self.network
         options = sizes(inner)
         if rows is None and options is None:

@@ -14,7 +14,9 @@ COLUMNS = ("age", "workclass", "fnlwgt", "education", "education-num", "marital-
 
 
 class Adult:
-    """Test file before training file, rows with ``?`` and the weight ``fnlwgt`` dropped: 45,222 x 98.
+    """The Adult table, 45,222 rows of 98 features, without rows with ``?`` and the weight ``fnlwgt``.
+
+    Rows of the test file precede those of the training file.
 
     Args:
         root: folder of the files.

@@ -15,7 +15,9 @@ CATEGORICAL = ["job", "marital", "education", "default", "housing", "loan", "con
 
 
 class Bank:
-    """Rows with ``unknown`` dropped, age as a 0/1 attribute only: 30,488 x 57.
+    """The Bank Marketing table, 30,488 rows of 57 features, without rows with ``unknown``.
+
+    Age is a feature only as the 0/1 attribute.
 
     Args:
         root: the folder of the file.

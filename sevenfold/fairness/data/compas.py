@@ -1,5 +1,6 @@
-"""COMPAS (ProPublica 2016): defendants in Broward County, Florida. The file's label 1, re-offended, is
-unfavorable; here 1 = did not re-offend.
+"""COMPAS (ProPublica 2016): defendants in Broward County, Florida.
+
+The file's label 1, re-offended, is unfavorable; here 1 = did not re-offend.
 """
 
 import csv
@@ -17,7 +18,7 @@ CODING = {
 
 
 class Compas:
-    """ProPublica's filter, all charge descriptions one-hot: 6,167 rows, 401 features.
+    """The COMPAS table, 6,167 rows of 401 features, filtered as ProPublica did, charge descriptions one-hot.
 
     Args:
         root: folder of the files.

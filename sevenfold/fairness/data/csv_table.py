@@ -1,4 +1,4 @@
-"""One's own table: a CSV file with a header."""
+"""A table of people from a CSV file of the user."""
 
 import csv
 from pathlib import Path
@@ -14,7 +14,7 @@ MISSING = ("", "?", "NA", "nan", "NaN")
 
 
 class CsvTable:
-    """Read a CSV file; every choice is said, nothing is guessed.
+    """A table read from a CSV file with a header; no column's role or coding is guessed.
 
     Args:
         path: the file.

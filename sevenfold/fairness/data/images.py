@@ -1,4 +1,4 @@
-"""Pictures with attributes: a folder beside a CSV file, or drawn shapes whose hue goes with the label."""
+"""Images with labels and attributes: a folder with a CSV file, or synthetic shapes of correlated hue."""
 
 import csv
 from pathlib import Path
@@ -26,9 +26,8 @@ def normalize(image: Tensor) -> Tensor:
 class AttributeFolder(Dataset[AttributeBatch]):
     """Images of a folder with a CSV file: columns ``image``, the label and the protected attribute, 0/1.
 
-    Label 1 is favorable, attribute 1 privileged. Scores of a classifier (such as skin tone) may stand there
-    as
-    well: values above ``threshold`` count 1. What an attribute measures is the user's to say.
+    Label 1 is favorable, attribute 1 privileged. The columns may also hold scores of a classifier (such as of
+    skin tone): values above ``threshold`` count as 1. What an attribute measures is for the user to state.
     """
 
     def __init__(
@@ -69,7 +68,7 @@ class AttributeFolder(Dataset[AttributeBatch]):
 
 
 class Shapes(Dataset[AttributeBatch]):
-    """Discs (label 1) and squares on a warm (privileged) or cold background; hue and label go together."""
+    """Discs (label 1) and squares on a warm (privileged) or cold background; hue and label are correlated."""
 
     def __init__(self, n: int = 600, *, size: int = 32, seed: int = 0) -> None:
         generator = torch_generator(seed, "shapes")

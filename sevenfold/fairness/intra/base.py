@@ -1,4 +1,4 @@
-"""What a method is given and what it returns; scoring of many candidates at once."""
+"""The problem a debiasing method solves, its result, and the scoring of many candidates at once."""
 
 import copy
 import dataclasses
@@ -22,22 +22,22 @@ from sevenfold.seeding import torch_generator
 
 State = dict[str, Tensor]
 ROWS = 256
-"""Rows scored at a time: what all candidates compute of them should stay in the processor's cache."""
+"""Rows scored at a time, few enough for the activations of all candidates to fit the processor's cache."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A trained network and the validation rows it is to be made fair on.
+    """A trained network and the validation rows on which its bias is to be reduced.
 
     ``network`` maps x to logits of the favorable label, (n,). Methods never change it: they work on states,
-    or on ``clone()``. Scoring is in eval mode whatever mode the network is in. Directions and gradients come
-    from ``material``: the rows themselves, or others where ``tune`` holds x, y, a of a tune/select split.
+    or on ``clone()``. Scoring is in eval mode whatever mode the network is in. Directions and gradients are
+    computed on ``material``: the rows themselves, or ``tune``, the x, y, a of a tune/select split.
 
     Example:
         >>> import torch
         >>> x, a = torch.randn(100, 3), torch.arange(100) % 2
-        >>> given = Problem(torch.nn.Sequential(torch.nn.Linear(3, 1), torch.nn.Flatten(0)), x, a, a)
-        >>> given.scores().shape
+        >>> problem = Problem(torch.nn.Sequential(torch.nn.Linear(3, 1), torch.nn.Flatten(0)), x, a, a)
+        >>> problem.scores().shape
         torch.Size([100])
     """
 
@@ -60,7 +60,7 @@ class Problem:
         return dataclasses.replace(self, x=x, y=y, a=a, tune=None)
 
     def tune_select_split(self, share: float) -> "Problem":
-        """Tune on ``share`` of every cell (a, y), select on the rest."""
+        """Return the problem with a random ``share`` of every cell (a, y) for tuning, the rest to select."""
         order = torch.randperm(len(self.y), generator=torch_generator(self.seed, "tune and select"))
         order = order.to(self.y.device)
         cell, is_tune = (2 * self.a + self.y)[order], torch.zeros_like(self.y, dtype=torch.bool)
@@ -100,7 +100,7 @@ class Problem:
 
         try:
             return vmap(one)(stack)
-        except RuntimeError:  # a module that vmap cannot take: one after another
+        except RuntimeError:  # vmap does not support this module: score candidates one by one
             count = len(next(iter(stack.values())))
             return torch.stack([one({k: v[i] for k, v in stack.items()}) for i in range(count)])
 
@@ -120,10 +120,11 @@ class Problem:
 
 @dataclass
 class DebiasingResult:
-    """New parameters and a threshold on the logit: decide 1 where the logit is above.
+    """The result of a method: new parameters and a threshold on the logit, above which the decision is 1.
 
-    ``phi``, ``rho`` and ``mu`` are figures on the validation rows (which the method has seen: no estimate);
-    ``met`` tells whether |mu| < epsilon there; ``trace`` has one mapping per candidate or check.
+    ``phi``, ``rho`` and ``mu`` are figures on the validation rows (which the method was fitted to, so that
+    they are no estimate for new rows); ``met`` tells whether |mu| < epsilon there; ``trace`` has one mapping
+    per candidate or check.
     """
 
     state: State
@@ -145,14 +146,14 @@ class DebiasingResult:
 
 
 class Method(Checked, ABC):
-    """A way to change weights: ``fit(problem)`` returns the result, timed.
+    """A method that changes weights: ``fit(problem)`` returns the result with its CPU time.
 
     The base network with its own best threshold is always candidate 0, so that on the validation rows no
     method is worse than moving the threshold.
     """
 
     def fit(self, problem: Problem) -> DebiasingResult:
-        """Search; the network of ``problem`` is left as it was."""
+        """Run the search; the network of ``problem`` is not changed."""
         start = time.process_time()
         result = self.search(problem)
         result.seconds = time.process_time() - start
@@ -164,12 +165,16 @@ class Method(Checked, ABC):
 
     @abstractmethod
     def search(self, problem: Problem) -> DebiasingResult:
-        """Return the best candidate found."""
+        """Return the best candidate of the search."""
 
 
 @dataclass
 class Incumbent:
-    """The best candidate so far, beginning with the base network; its state is copied when it changes."""
+    """The best candidate so far, at first the base network.
+
+    States are copied when a candidate is accepted: the public code of the paper keeps references, which later
+    updates overwrite, and so reports other weights than it selected.
+    """
 
     problem: Problem
     state: State = field(init=False)
@@ -188,10 +193,9 @@ class Incumbent:
             self.trace.append({"what": what, **numbers})
 
     def offer(self, best: Best, states: Any, what: str) -> bool:
-        """Compare candidates with figures ``best``; ``states(i)`` gives the parameters that candidate i
-        changes.
+        """Accept the best of some candidates if it beats the incumbent; return whether it did.
 
-        Return whether one was taken.
+        ``best`` holds the candidates' figures; ``states(i)`` returns the parameters that candidate i changes.
         """
         self.note(best, what)
         i = best.argmax()
@@ -206,14 +210,14 @@ class Incumbent:
         return True
 
     def result(self) -> DebiasingResult:
-        """Return the record, rescored with the state as it is reported."""
+        """Return the record, its figures computed again from the state that it reports."""
         scores = self.problem.scores(self.state)
         figures = figures_at(self.problem, scores, float(self.best.threshold[0]))
         return self.problem.result(self.state, figures, trace=self.trace, evaluations=len(self.trace))
 
 
 def figures_at(problem: Problem, scores: Tensor, threshold: float) -> Best:
-    """Return the figures of scores (n,) at a given threshold."""
+    """Return the figures of scores (n,) at one threshold."""
     decisions = scores.double() > threshold
     values = problem.objective.value(*count(decisions, problem.y, problem.a))
     at = torch.tensor([threshold], dtype=torch.float64, device=scores.device)
@@ -222,7 +226,7 @@ def figures_at(problem: Problem, scores: Tensor, threshold: float) -> Best:
 
 @contextmanager
 def eval_mode(network: nn.Module) -> Iterator[None]:
-    """Put every part in eval mode and restore each one's own mode after."""
+    """Put every submodule in eval mode within the context; restore the mode of each afterwards."""
     modes = {module: module.training for module in network.modules()}
     network.eval()
     try:

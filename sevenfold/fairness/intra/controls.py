@@ -1,4 +1,4 @@
-"""Controls of every comparison: the network as it is, its threshold moved, everybody treated alike."""
+"""Controls of every comparison: the unchanged network, a moved threshold, and a constant decision."""
 
 import dataclasses
 import math
@@ -9,10 +9,11 @@ from sevenfold.fairness.intra.base import DebiasingResult, Incumbent, Method, Pr
 
 
 class Base(Method):
-    """The network as it is, at the threshold of best performance without any constraint."""
+    """The unchanged network, at the threshold of best performance without any constraint."""
 
     def search(self, problem: Problem) -> DebiasingResult:
-        """Move the threshold for performance alone."""
+        """Choose the threshold for performance alone."""
+        # tau = argmax rho(1[s > tau], y): the row "default" of Savani et al. 2020
         free = dataclasses.replace(problem.objective, kind="constrained", epsilon=1e9, margin=0.0)
         scores = problem.scores()
         best = dataclasses.replace(problem, objective=free).best(scores[None])
@@ -21,18 +22,20 @@ class Base(Method):
 
 
 class ThresholdOnly(Method):
-    """The network as it is, at the threshold of the best objective."""
+    """The unchanged network, at the threshold of the best objective."""
 
     def search(self, problem: Problem) -> DebiasingResult:
-        """Take candidate 0."""
+        """Return the first candidate of every search, the base network."""
         return Incumbent(problem).result()
 
 
 class Constant(Method):
-    """Everybody gets the more frequent label: no bias, no use; what a result must be told from."""
+    """The constant decision, the more frequent label for everybody: without bias and without use."""
 
     def search(self, problem: Problem) -> DebiasingResult:
-        """Look at the labels alone."""
+        """Choose the decision from the labels alone."""
+        # Balanced accuracy 1/2 and bias 0. Under the linear objective of the paper's first version this is
+        # nearly optimal (.25 x the minority's share), so results must be compared with it.
         threshold = -math.inf if problem.y.double().mean() > 0.5 else math.inf
         figures = figures_at(problem, torch.zeros(len(problem.y), device=problem.y.device), threshold)
         return problem.result(problem.state(), figures, trace=[])

@@ -1,4 +1,7 @@
-"""Fine-tuning on the batch's own soft bias: gradient descent without an adversary."""
+"""Fine-tuning by gradient descent on the soft bias of a batch, without an adversary.
+
+Gradients of differentiable proxies of bias: Marcinkevics, Ozkan & Vogt 2022.
+"""
 
 import dataclasses
 from dataclasses import dataclass
@@ -24,16 +27,16 @@ from sevenfold.seeding import torch_generator
 
 @dataclass(frozen=True)
 class Sgd:
-    """How a descent goes.
+    """Options of a gradient descent.
 
     Args:
         lr: step size.
         steps: how many.
         momentum: of SGD.
-        clip: norm beyond which a gradient is shortened; infinity: never.
+        clip: norm above which a gradient is shortened; infinity: never.
         strength: weight of the bias in the loss.
-        batch: rows up to which a step sees all of them, and how many it sees beyond.
-        check: steps between two looks at the threshold's objective.
+        batch: rows of a step; a step uses all rows where there are no more than this.
+        check: steps between two evaluations of the objective.
         softness: width of the sigmoid that softens decisions, in standard deviations of the base logits.
         balanced: whether both labels weigh the same in the loss.
         optimizer: ``sgd`` or ``adam``.
@@ -87,12 +90,12 @@ def scope_names(network: nn.Module, scope: str | list[str]) -> list[str]:
 
 
 def tune(problem: Problem, incumbent: Incumbent, start: State, how: Sgd, *, scope: str | list[str]) -> None:
-    """Descend from ``start``; offer what comes to the incumbent every ``how.check`` steps.
+    """Descend from ``start``, offering the present weights to the incumbent every ``how.check`` steps.
 
-    The loss is cross-entropy + strength |soft bias - target| with the soft decision
+    The loss is cross-entropy + strength |soft bias| with the soft decision
     sigmoid((logit - base threshold) / (softness sd)). ``anchor`` adds the squared distance to the start
-    (L2-SP), ``distill`` the cross-entropy to the base's own probabilities, ``multiplier`` the step of an
-    augmented Lagrangian on the bias. Everything stays in eval mode: no dropout, frozen statistics.
+    (L2-SP), ``distill`` the cross-entropy to the base network's probabilities, ``multiplier`` the step of an
+    augmented Lagrangian on the bias. The network is in eval mode: no dropout, frozen statistics.
     """
     material, base = problem.material, problem.scores()
     center, spread = float(incumbent_threshold(problem, base)), how.softness * base.std().clamp(min=1e-6)
@@ -111,11 +114,15 @@ def tune(problem: Problem, incumbent: Incumbent, start: State, how: Sgd, *, scop
         for step in range(1, how.steps + 1):
             rows = slice(None) if full_batch else stratified(material.y, material.a, how.batch, generator)
             logits = functional_call(problem.network, {**frozen, **weights}, (material.x[rows],))
+            # L = BCE(f(x), y) + lambda |mu(sigmoid((f(x) - tau) / (c sd)), y, a)|
             soft = torch.sigmoid((logits - center) / spread)
             mu = soft_bias(problem.objective.measure, soft, material.y[rows], material.a[rows])
             value = cross_entropy(logits, material.y[rows], balanced=how.balanced)
+            # augmented Lagrangian: L + lambda mu^2 + p mu with p <- p + eta mu   (Hestenes 1969)
             value = value + how.strength * (mu.abs() if not how.multiplier else mu.square()) + price * mu
+            # L2-SP: alpha |w - w0|^2   (Li, Grandvalet & Davoine 2018)
             value = value + how.anchor * sum((w - anchors[n]).square().sum() for n, w in weights.items())
+            # distillation from the base network   (Hinton, Vinyals & Dean 2015)
             if how.distill:
                 value = value + how.distill * cross_entropy_to(logits, teacher[rows])
             optimizer.zero_grad()
@@ -146,7 +153,7 @@ class FineTune(Method):
 
     Args:
         scope: ``first`` layer, ``head`` or ``all`` parameters.
-        descent: how.
+        descent: its options.
 
     Example:
         >>> from sevenfold.testing.method import problem
@@ -159,7 +166,7 @@ class FineTune(Method):
         self.scope, self.descent = scope, descent
 
     def search(self, problem: Problem) -> DebiasingResult:
-        """Descend; keep the best check."""
+        """Descend and return the best check."""
         incumbent = Incumbent(problem)
         tune(problem, incumbent, problem.state(), self.descent, scope=self.scope)
         return incumbent.result()

@@ -1,4 +1,4 @@
-"""Layer-wise optimization: derivative-free search over the entries of one tensor at a time."""
+"""Layer-wise optimization (Savani et al. 2020): derivative-free search over one tensor at a time."""
 
 from typing import Any, Literal
 
@@ -39,19 +39,18 @@ CMA = {"name": "cmaes"}
 
 
 class LayerWise(Method):
-    """Search the entries of some tensors, one tensor after another, within a box around their values.
+    """Derivative-free search over tensors, one after another, within a box around their values.
 
     Args:
-        scope: ``tensors``, the last ``tensors`` parameter tensors (the paper); ``head``, the last layer's
-            weights and bias together, on cached features; ``first``, the first layer's.
+        scope: ``tensors``, the last ``tensors`` parameter tensors (the paper's choice); ``head``, weights and
+            bias of the last layer together, on cached features; ``first``, those of the first layer.
         tensors: how many, last first.
         calls: evaluations per tensor.
         optimizer: a component of ``OPTIMIZERS`` with its options.
-        box: half the width of the box in standard deviations of the tensor; one that does not vary takes
-            ``floor`` instead.
-        max_free: entries that are free, drawn at random.
-        greedy: keep what a tensor gained while the next ones are searched (the paper: false).
-        floor: half the width of the box of a tensor that does not vary.
+        box: half the width of the box in standard deviations of the tensor; see ``floor``.
+        max_free: number of free entries, drawn at random.
+        greedy: search the next tensor with the best values of the previous ones (the paper: false).
+        floor: half the width of the box of a tensor whose entries are all equal.
     """
 
     def __init__(
@@ -71,7 +70,7 @@ class LayerWise(Method):
         self.box, self.floor, self.max_free, self.greedy = box, floor, max_free, greedy
 
     def groups(self, problem: Problem) -> list[list[str]]:
-        """Return the names searched together, in turn; more tensors than there are means all."""
+        """Return the groups of parameter names that are searched together, in their order."""
         names = [name for name, _ in problem.network.named_parameters()]
         if self.scope == "tensors":
             return [[name] for name in names[::-1][: self.tensors]]
@@ -89,6 +88,8 @@ class LayerWise(Method):
         box = Box(start, names, self)
         stream = numpy_generator(problem.seed, "layer-wise", *names)
         free = stream.permutation(len(box.center))[: self.max_free]
+        # minimize -phi over w in [w0 - 2.2 sd(w0), w0 + 2.2 sd(w0)], one tensor at a time
+        # (Savani et al. 2020, layer-wise optimization)
         low, high = box.center - box.radius, box.center + box.radius
         optimizer = build(
             OPTIMIZERS, self.optimizer, "optimizer", low=low[free], high=high[free], stream=stream
@@ -131,7 +132,7 @@ class Box:
 
 
 class Scorer:
-    """Scores of candidates; where only the last linear layer changes, from its cached input."""
+    """Scores of candidates, computed from the cached input of the last layer where only that one changes."""
 
     def __init__(self, problem: Problem, start: State, names: list[str]) -> None:
         self.problem, self.start = problem, start
@@ -141,6 +142,7 @@ class Scorer:
         self.features: Tensor | None = None
         if only_head and self.weight in start and len(start[self.weight]) == 1:
             features, output, logits = layer_tensors(problem.network, module, problem.x)
+            # With fixed features h a candidate of the head costs one product: s = W h + b.
             if torch.equal(output.detach().flatten(), logits.detach()):  # nothing follows the layer
                 self.features = features
 

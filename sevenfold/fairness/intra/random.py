@@ -1,4 +1,4 @@
-"""Random perturbation: noise around the trained weights, the best draw kept."""
+"""Random perturbation (Savani et al. 2020): the best of many networks drawn around the trained one."""
 
 import re
 from typing import Literal
@@ -13,13 +13,13 @@ from sevenfold.seeding import torch_generator
 
 
 class RandomPerturbation(Method):
-    """Draw ``trials`` networks around the trained one; keep the best.
+    """The best of ``trials`` networks drawn around the trained one.
 
     Args:
-        trials: draws.
-        sigmas: standard deviation of the noise; several take turns.
+        trials: number of draws.
+        sigmas: standard deviations of the noise; draws use them in turn.
         noise: ``multiplicative``, w (1 + sigma z), or ``additive``, w + sigma sd(w) z.
-        scope: ``all`` parameters (the paper), the ``first`` weighted layer, or the ``head``.
+        scope: ``all`` parameters (the paper's choice), the ``first`` weighted layer, or the ``head``.
         parameters: regular expression of the names to perturb instead.
 
     A draw depends on (seed, its number) alone, not on how many are scored at a time.
@@ -54,13 +54,16 @@ class RandomPerturbation(Method):
         return names
 
     def draw(self, weights: State, seed: int, trial: int) -> State:
-        """Return draw number ``trial`` of the given weights."""
+        """Return draw number ``trial`` around ``weights``."""
         noise, sigma = self.noise_of(weights, seed, trial), self.sigmas[trial % len(self.sigmas)]
         scale = {n: v if self.noise == "multiplicative" else _deviation(v) for n, v in weights.items()}
+        # theta_t = theta * (1 + sigma z_t), z_t ~ N(0, I), always from the original theta
+        # (Savani et al. 2020, random perturbation; sigma = .1, 101 draws)
         return {name: value + sigma * scale[name] * noise[name] for name, value in weights.items()}
 
     def noise_of(self, weights: State, seed: int, trial: int) -> State:
         """Return the standard normal numbers of a draw."""
+        # One generator for each draw: results do not depend on the chunk size or the number of processes.
         generator = torch_generator(seed, "perturbation", trial)
         return {name: torch.randn(v.shape, generator=generator).to(v) for name, v in weights.items()}
 

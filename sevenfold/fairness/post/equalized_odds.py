@@ -33,6 +33,8 @@ class EqualizedOdds:
 
     def fit(self, scores: Tensor, y: Tensor, a: Tensor, objective: Objective) -> "EqualizedOdds":
         """Solve for P(final 1 | decision, group), minimizing the sum of both groups' error rates."""
+        # min over p of the expected loss, subject to TPR_0(p) = TPR_1(p), FPR_0(p) = FPR_1(p), 0 <= p <= 1:
+        # a linear program in four probabilities   (Hardt, Price & Srebro 2016, section 4.1)
         from scipy.optimize import linprog
 
         rates = Rates.of(*count(scores > self.cut, y, a))

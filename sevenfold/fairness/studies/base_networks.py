@@ -1,4 +1,4 @@
-"""What studies of debiasing share: a table of people, its splits, and the base networks trained on them."""
+"""The base networks of a debiasing study, with the table of people and the splits they are trained on."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -25,13 +25,13 @@ SYNTHETIC = {"name": "synthetic"}
 
 @dataclass(frozen=True)
 class BaseNetwork:
-    """Which base networks are trained; one for each seed, all at once.
+    """Options of the base networks, of which one is trained for each seed, all at once.
 
     Args:
         width: units of a block.
         depth: blocks after the first.
         dropout: share of units left out in training.
-        training: how they are trained.
+        training: options of their training.
     """
 
     width: Size = 32
@@ -43,8 +43,8 @@ class BaseNetwork:
 class BaseNetworks:
     """A table of people, with the protected attribute among the features or without, and its base networks.
 
-    The networks of all seeds are trained side by side on their train rows and kept in ``bases/`` of the run
-    folder, where every process finds them.
+    The networks of all seeds are trained side by side on their training rows and saved in ``bases/`` of the
+    run folder, from where every process loads them.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class BaseNetworks:
         return f"{table.name}-{protected.replace(' ', '_')}-{'without' if drop else 'with'}"
 
     def split(self, drop: bool, seed: int) -> Split:
-        """Return the split of a seed; the last one is kept for the next call."""
+        """Return the split of a seed; the last one is cached."""
         if (drop, seed) not in self._split:
             table, protected = self.people
             split = split_table(table, protected, seed, drop_protected=drop, min_count=self.min_count)
@@ -95,7 +95,7 @@ class BaseNetworks:
         return {name: torch.as_tensor(attribute(table, name)[rows]) for name in names}
 
     def network(self, drop: bool, seed: int, folder: Path) -> TabularNet:
-        """Return a base network: from memory, from the run folder, or trained with those of all seeds."""
+        """Return a base network, loaded from the run folder, or trained together with those of all seeds."""
         path = folder / "bases" / f"{self.setting(drop)}.pt"
         if path not in self._networks:
             if not path.is_file():
@@ -121,7 +121,7 @@ class BaseNetworks:
         networks = [self._new(s.train.x.shape[1], seed) for s, seed in zip(splits, self.seeds, strict=True)]
         networks_of_seeds = train_all(networks, splits, self.base.training, self.seeds)
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.is_file():  # another process may have been faster: all take the same networks
+        if not path.is_file():  # another process may have written it: all use the same networks
             with replace_file(path) as temporary:
                 torch.save([network.state_dict() for network in networks_of_seeds], temporary)
 
@@ -129,7 +129,7 @@ class BaseNetworks:
 def train_all(
     networks: list[TabularNet], splits: Sequence[Split], training: Training, seeds: list[int]
 ) -> list[TabularNet]:
-    """Train networks side by side; those whose number of features differs (grouped levels) one by one."""
+    """Train networks side by side, or one by one where their numbers of features differ (merged levels)."""
     train = [(s.train.x, s.train.y) for s in splits]
     val = [(s.val.x, s.val.y) for s in splits]
     if len({x.shape for x, _ in train}) == 1:

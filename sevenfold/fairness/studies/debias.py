@@ -1,4 +1,4 @@
-"""Methods of debiasing side by side: each on every base network, for every measure and bound."""
+"""Comparison of debiasing methods, each on every base network, for every measure and bound."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -43,23 +43,23 @@ class Trial(Piece):
 
 
 class DebiasStudy(Study[Trial]):
-    """Debias trained networks on validation rows; judge on test rows that no method has seen.
+    """Comparison of methods that debias trained networks on validation rows, judged on test rows.
 
     Args:
-        methods: components of ``METHODS`` and ``POSTPROCESSORS`` by the label they are reported under; null
-            removes one that a base file brought in.
+        methods: components of ``METHODS`` and ``POSTPROCESSORS`` by the label of their results; null removes
+            one of a base file.
         source: a component of ``sevenfold.fairness.data.SOURCES``.
-        root: folder of the real data sets; without it people are synthetic.
+        root: folder of the published data sets; without it people are synthetic.
         protected: the attribute; ``sex or race`` combines two.
         drop_protected: with the attribute among the features (false), without, or both.
         min_count: one-hot levels rarer than this in train are grouped.
         measures: of bias, ``sevenfold.fairness.measures.MEASURES``.
         epsilons: bounds on the absolute bias.
-        objective: what else a decision is judged by.
-        seeds: one base network, split and search each.
+        objective: the other options of the objective.
+        seeds: each has its own split, base network and search.
         base: the networks that are debiased; they are trained once and never changed.
-        search: how thresholds are searched.
-        chunk: candidates scored at a time; results do not depend on it but for rounding.
+        search: options of the search for thresholds.
+        chunk: candidates scored at a time; results depend on it only by rounding.
 
     Example:
         >>> study = DebiasStudy(methods={"base": {"name": "base"}, "ours": {"name": "rank_one"}})
@@ -162,7 +162,7 @@ class DebiasStudy(Study[Trial]):
         }
 
     def summarize(self, records: Sequence[Record], folder: Path) -> Report:
-        """Return the comparison of methods: tables, by-group figures, a model card, accuracy against bias."""
+        """Return the report: tables of methods and groups, a model card, plots of accuracy against bias."""
         settings = by_setting(records, self.methods)
         seeds = len({record["seed"] for record in records})
         text = (

@@ -8,7 +8,7 @@ from sevenfold.records import Record
 
 
 def draw_all(settings: Settings, folder: Path) -> list[Path]:
-    """Draw one picture for each setting into a folder; return the files."""
+    """Draw one picture of each setting into a folder; return the files."""
     folder.mkdir(parents=True, exist_ok=True)
     pictures = []
     for setting, by_label in settings.items():
@@ -18,8 +18,9 @@ def draw_all(settings: Settings, folder: Path) -> list[Path]:
 
 
 def draw(by_label: Mapping[str, Sequence[Record]], title: str, path: Path) -> None:
-    """Draw test balanced accuracy against |bias|: every seed small, means large, the bound and the
-    constant.
+    """Draw test balanced accuracy against |bias|, with the bound and the constant decision.
+
+    Networks are small marks, the mean over networks of each method a large one.
     """
     from matplotlib import colormaps
     from matplotlib.figure import Figure

@@ -1,4 +1,4 @@
-"""Table and pictures of how the bias depends on the weights."""
+"""Table and pictures of the dependence of the bias on the weights."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ TWO_SIDED = 2.2  # standard deviations that the paper's spread of R^2 is given i
 
 
 def headline(records: Sequence[Record]) -> Table:
-    """Return one row a network, and one a group with means and 2.2 standard deviations of R^2."""
+    """Return one row for each network, and one for each group: means, and 2.2 standard deviations of R^2."""
     rows = [["network", "R2 on held-out draws", "soft bias, mean of draws", "spread", "weights with 90 %"]]
     groups: dict[str, list[Record]] = {}
     for record in records:
