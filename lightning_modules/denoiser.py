@@ -1,4 +1,4 @@
-"""Train a denoiser of small images, to be a prior afterwards."""
+"""Training of a denoiser of small images, for use as a prior."""
 
 import copy
 import dataclasses
@@ -40,16 +40,16 @@ UNET = {"name": "diffusers_unet"}
 
 
 class DenoiserTrainer(Loadable):
-    """Train on batches of images and labels (:class:`ImageBatch`).
+    """A denoiser trained on batches of images and labels (:class:`ImageBatch`).
 
-    A test with a data module of the suite draws samples and judges them by a classifier of real images. Its
+    A test with a data module of the suite draws samples and scores them by a classifier of real images. The
     checkpoint is a prior, ``unet``.
 
     Args:
         network: of the denoiser.
         table: noise levels of training.
-        prediction: what the network is to put out.
-        class_dropout: share of labels left out in training, for guidance and unconditional samples.
+        prediction: the quantity that the network predicts.
+        class_dropout: share of labels omitted in training, for guidance and unconditional samples.
         optim: the optimizer and its schedule.
         samples: of a test.
         seed: of the draws that training and tests make.
@@ -77,11 +77,11 @@ class DenoiserTrainer(Loadable):
         self.picture: Picture | None = None
 
     def prepare_for(self, facts: Images) -> None:
-        """Take over the real images: their shape and range, and what samples are compared with."""
+        """Set the real images, which determine shape and range and which samples are compared with."""
         self.images, self.picture = facts, Picture(facts.shape, facts.range)
 
     def convert_batch(self, batch: object) -> object:
-        """Convert a batch of a plain loader; the first one tells what images look like."""
+        """Convert a batch of a plain loader; the first one determines shape and range of images."""
         if isinstance(batch, ImageBatch) or self.trainer.predicting:
             return batch
         complete_batch = complete(batch, self._channels())
@@ -103,13 +103,13 @@ class DenoiserTrainer(Loadable):
         return loss
 
     def validation_step(self, batch: ImageBatch, batch_idx: int) -> None:
-        """Log the loss on the same noise every time."""
+        """Log the loss, with the same noise in every epoch."""
         stream = torch_generator(self.seed, "denoiser validation", batch_idx)
         loss = denoising_loss(self.network, self.alphas_bar, self.prediction, *batch, stream)
         self.log("val/loss", loss, prog_bar=True, sync_dist=True, batch_size=len(batch[0]))
 
     def test_step(self, batch: ImageBatch, batch_idx: int) -> None:
-        """Log the loss; with the first batch, what samples look like to a classifier."""
+        """Log the loss, and with the first batch the scores of samples by a classifier."""
         stream = torch_generator(self.seed, "denoiser test", batch_idx)
         loss = denoising_loss(self.network, self.alphas_bar, self.prediction, *batch, stream)
         self.log("test/loss", loss, sync_dist=True, batch_size=len(batch[0]))
@@ -119,7 +119,7 @@ class DenoiserTrainer(Loadable):
             self.log_dict(figures, batch_size=len(batch[0]), sync_dist=True)
 
     def forward(self, x: Numbers, sigma: Numbers, labels: Numbers | None = None) -> Tensor:
-        """Return what :meth:`prior` makes of noisy images: the mean of the clean ones, (N, C, H, W).
+        """Return the mean (N, C, H, W) of clean images given noisy ones, under :meth:`prior`.
 
         Args:
             x: clean image + ``sigma`` * noise, (N, C, H, W), in the range of the training data.
@@ -144,7 +144,7 @@ class DenoiserTrainer(Loadable):
         return self(*batch)
 
     def sample(self, count: int, seed: int | None = None, *, labels: Sequence[int] | None = None) -> Tensor:
-        """Return images (count, C, H, W) drawn as a test draws them.
+        """Return samples (count, C, H, W), drawn as in a test.
 
         Args:
             count: how many.
@@ -164,7 +164,7 @@ class DenoiserTrainer(Loadable):
         )
 
     def prior(self) -> NetworkPrior:
-        """Return what has been trained so far as a prior."""
+        """Return the present network as a prior."""
         picture = required(self.picture, self)
         return NetworkPrior(
             copy.deepcopy(self.network), self.table, prediction=self.prediction, shape=picture.shape,
@@ -172,7 +172,7 @@ class DenoiserTrainer(Loadable):
         )  # fmt: skip
 
     def on_save_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Add what is needed to use the network as a prior."""
+        """Add the facts that the network needs as a prior."""
         super().on_save_checkpoint(checkpoint)
         if self.picture is None:
             return
@@ -186,7 +186,7 @@ class DenoiserTrainer(Loadable):
         }
 
     def on_load_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Take over shape and range of the images it was trained on."""
+        """Set shape and range of the training images."""
         if self.picture is None and "denoiser" in checkpoint:
             facts = checkpoint["denoiser"]
             self.picture = Picture(tuple(facts["shape"]), tuple(facts["range"]))

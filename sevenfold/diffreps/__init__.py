@@ -1,8 +1,9 @@
 """Sampling differentiable representations with a diffusion prior: the pullback, its baselines and its laws.
 
 A prior denoises images (``PRIORS``), a representation renders parameters (``REPRESENTATIONS``), a solver
-moves parameters so that they render a target (``SOLVERS``), noise of views stays outside the parameters
-(``VIEW_NOISES``), and a method puts them together (``METHODS``). Nothing heavy is imported here.
+changes parameters so that they render a target (``SOLVERS``), the noise of views stays outside the parameters
+(``VIEW_NOISES``), and a method combines these parts (``METHODS``). Importing this package does not import
+torch.
 """
 
 from typing import TYPE_CHECKING

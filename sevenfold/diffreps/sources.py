@@ -1,4 +1,4 @@
-"""Real images: what priors are fitted to and samples are compared with."""
+"""Sets of real images, which priors are fitted to and samples are compared with."""
 
 import gzip
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from sevenfold.seeding import torch_generator
 
 @dataclass(frozen=True)
 class Images:
-    """Images (N, C, H, W) with labels (N,), and between which values they lie."""
+    """Images (N, C, H, W) with labels (N,) and the range of their values."""
 
     name: str
     images: Tensor
@@ -43,6 +43,7 @@ def digits(*, size: Annotated[int, Range(4, LARGEST)] = 16) -> Images:
     from sklearn.datasets import load_digits
 
     data = load_digits()
+    # values 0..16 to [-1, 1]
     images = torch.as_tensor(data.images, dtype=torch.float64)[:, None] / 8 - 1
     if size != 8:
         images = torch.nn.functional.interpolate(images, size=(size, size), mode="bilinear")
@@ -83,6 +84,7 @@ def photos(
     photographs = load_sample_images().images
     for photo in photographs:
         image = torch.as_tensor(photo.copy()).float().permute(2, 0, 1) / 127.5 - 1
+        # Shrunk by block means: crops of the full resolution would show little but texture.
         small = torch.nn.functional.avg_pool2d(
             image.mean(0, keepdim=True) if channels == 1 else image, shrink
         )
@@ -97,7 +99,7 @@ def photos(
 
 
 def _idx(root: Path, *names: str) -> Tensor:
-    """Read the first of the named idx files of bytes that is there, gzipped or not."""
+    """Read the first of the named idx files of bytes that exists, gzipped or not."""
     for path in (root / (name + suffix) for name in names for suffix in (".gz", "")):
         if path.is_file():
             raw = path.read_bytes()

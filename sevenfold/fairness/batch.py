@@ -52,6 +52,7 @@ def parts_of(batch: Any) -> tuple[Any, ...]:
     """Return the parts of a batch of any loader, a sequence or mapping: ``x`` alone, or x, y and a."""
     if isinstance(batch, Mapping):
         batch = [batch[key] for key in ("x", "y", "a") if key in batch]
+    # a named tuple such as RowBatch is a tuple, too
     parts = tuple(batch) if isinstance(batch, list | tuple) else (batch,)
     if not parts:
         raise InputError("a batch needs 'x', and to train or to score 'y' and 'a'")

@@ -46,6 +46,7 @@ class OfRows(Kind):
 
     def example(self, state: Mapping[str, Tensor]) -> Tensor:
         """Return a row of zeros with as many features as the first layer has inputs."""
+        # Only the width of the input matters; a checkpoint does not contain any rows.
         first = next(value for name, value in state.items() if name.endswith("module.0.weight"))
         return torch.zeros(first.shape[1])
 

@@ -91,6 +91,7 @@ class Debiaser(ClassifierMixin, BaseEstimator):
         self.result_ = method.fit(problem)
         adapted = problem.clone()
         adapted.load_state_dict({**adapted.state_dict(), **self.result_.state})
+        # A method returns only the parameters that it changed; buffers stay those of the clone.
         self.logits_, self.threshold_ = adapted, self.result_.threshold
         self.module_: nn.Module = adapted.module  # type: ignore[assignment]
         self.flags_ = self._flags(problem)
@@ -161,6 +162,7 @@ def mlp_module(classifier: Any) -> nn.Sequential:
     layers: list[nn.Module] = []
     for weight, bias in zip(classifier.coefs_, classifier.intercepts_, strict=True):
         linear = nn.Linear(*weight.shape)
+        # scikit-learn stores weights as (inputs, outputs), torch as (outputs, inputs)
         linear.load_state_dict({"weight": torch.as_tensor(weight.T), "bias": torch.as_tensor(bias)})
         layers += [linear, kinds[classifier.activation]()]
     return nn.Sequential(*layers[:-1]).float()

@@ -23,6 +23,7 @@ def decide(node: dict[str, Any], problem: Problem, test: Part) -> tuple[dict[str
     if isinstance(method, Method):
         result = method.fit(problem)
         val = (problem.scores(result.state).double() > result.threshold).double()
+        # the threshold is in float64: a float32 comparison could decide rows at the threshold differently
         unseen = (problem.scores(result.state, test.x).double() > result.threshold).double()
         facts = {"seconds": result.seconds, "constant": float(result.constant)}
         return facts, val, unseen

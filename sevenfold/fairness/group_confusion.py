@@ -21,6 +21,7 @@ class GroupConfusion(Metric):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
+        # Sums, not rates: a mean of batches' rates would depend on the batch size.
         for name in ("positives", "totals"):
             self.add_state(name, torch.zeros(2, 2, dtype=torch.float64), dist_reduce_fx="sum")
 

@@ -81,6 +81,7 @@ class Copies(nn.Module):
             with torch.no_grad():
                 n = x.shape[1]
                 mean.lerp_(mean_now, 0.1)
+                # running variances are unbiased, variances of the batch are not, as in torch
                 variance.lerp_(variance_now * n / (n - 1), 0.1)
             self.statistics[f"{layer}.num_batches_tracked"] += 1
             mean, variance = mean_now, variance_now
@@ -162,6 +163,7 @@ def resnet18(seed: int, weights: str | None = None) -> nn.Module:
     """Return torchvision's ResNet-18 with one logit; ``weights`` names a file with a state to start from."""
     from torchvision.models import resnet18 as network
 
+    # torchvision draws initial weights from the global generator (He et al. 2016 for the network)
     with seeded(seed, "image network"):
         model = network(num_classes=1)
     if weights is not None:

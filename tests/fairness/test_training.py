@@ -88,13 +88,13 @@ def trained_auc(name: str, protected: str, root: Path, seeds: list[int], batch: 
     splits = [split_table(table, protected, seed) for seed in seeds]
     networks = [new_network(len(splits[0].names), s, width=32, depth=10, dropout=0.2) for s in seeds]
     parts = [[(p.x, p.y) for p in (getattr(s, part) for s in splits)] for part in ("train", "val")]
-    trained = train_copies(networks, *parts, Training(batch_size=batch), seeds)
-    found = []
-    for network, split in zip(trained, splits, strict=True):
+    networks = train_copies(networks, *parts, Training(batch_size=batch), seeds)
+    scores = []
+    for network, split in zip(networks, splits, strict=True):
         with torch.no_grad():
             auc = area_under_curve(network(split.test.x)[:, 0], split.test.y)
-        found.append((network, split, float(auc)))
-    return found
+        scores.append((network, split, float(auc)))
+    return scores
 
 
 @pytest.mark.slow

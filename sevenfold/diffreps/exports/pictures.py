@@ -13,9 +13,7 @@ MILLISECONDS = 90
 
 
 def contact_sheet(images: Tensor, columns: int, gap: int = 1) -> Tensor:
-    """Return images (N, C, H, W) as one (3, ...), row by row, enlarged without smoothing, ``gap`` pixels
-    apart.
-    """
+    """Return images (N, C, H, W) as one image (3, ...), row by row, enlarged, ``gap`` pixels apart."""
     colors = images.float().clamp(0, 1)
     colors = colors[:, :3] if colors.shape[1] >= 3 else colors[:, :1].expand(-1, 3, -1, -1)
     factor = max(1, LARGE // colors.shape[-1])
@@ -27,8 +25,9 @@ def contact_sheet(images: Tensor, columns: int, gap: int = 1) -> Tensor:
 
 
 def shade(depth: Tensor, opacity: Tensor) -> Tensor:
-    """Return depth maps (B, K, H, W) as gray images (B, K, 1, H, W): near is dark, nothing is white."""
+    """Return depth maps (B, K, H, W) as gray images (B, K, 1, H, W): near is dark, empty is white."""
     solid = opacity > 0.5
+    # each sample has a separate scale from its nearest to its farthest solid pixel
     low = torch.where(solid, depth, torch.inf).flatten(1).min(1).values.nan_to_num(posinf=0.0)
     high = torch.where(solid, depth, -torch.inf).flatten(1).max(1).values.nan_to_num(neginf=1.0)
     low, high = low.view(-1, 1, 1, 1), high.view(-1, 1, 1, 1)

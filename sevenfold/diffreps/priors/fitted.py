@@ -16,7 +16,7 @@ DIGITS = {"name": "digits"}
 
 
 def gaussian(*, source: ImagesNode = DIGITS, floor: Scale = 0.03) -> Mixture:
-    """Fit one Gaussian.
+    """Return one Gaussian fitted to images.
 
     Args:
         source: the images it is fitted to.
@@ -34,7 +34,7 @@ def gmm(
     floor: Scale = 0.03,
     covariance: Literal["full", "diagonal"] = "full",
 ) -> Mixture:
-    """Fit Gaussians to each class (k-means, then moments).
+    """Return a mixture of Gaussians fitted to the images of each class (k-means, then moments).
 
     Args:
         source: the images it is fitted to.
@@ -53,6 +53,7 @@ def gmm(
     flat, means, covariances, counts, labels = images.images.flatten(1).double(), [], [], [], []
     for label in images.labels.unique().tolist():
         members = flat[images.labels == label]
+        # A fixed seed makes the prior a function of its options.
         clusters = torch.as_tensor(KMeans(components, n_init=4, random_state=0).fit_predict(members.numpy()))
         for cluster in range(components):
             mean, full = moments(members[clusters == cluster], floor)
@@ -75,6 +76,7 @@ def moments(flat: Tensor, floor: float) -> tuple[Tensor, Tensor]:
     mean = flat.mean(0)
     centered = flat - mean
     covariance = centered.T @ centered / max(1, len(flat) - 1)
+    # A few images span few of the dimensions: without the floor the covariance is singular.
     return mean, covariance + floor**2 * torch.eye(len(mean), dtype=flat.dtype)
 
 

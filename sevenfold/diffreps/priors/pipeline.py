@@ -1,6 +1,6 @@
 """Text-to-image models in a local folder (Stable Diffusion 1.5, 2.1, XL) as priors of latents.
 
-Extra ``sd``: the libraries diffusers and transformers. Nothing is ever downloaded.
+Extra ``sd``: the libraries diffusers and transformers. Nothing is downloaded.
 """
 
 import logging
@@ -23,15 +23,18 @@ BETAS = {"linear": "linear", "scaled_linear": "scaled_linear", "squaredcos_cap_v
 SIDES = ("front view", "side view", "back view", "overhead view")
 FRONT, OVERHEAD = math.radians(45), math.radians(60)
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-# bytes of activations of one latent image are about so many times those of its widest map
+# Activations of one latent image take about this many times the bytes of its widest map.
 ACTIVATIONS = 24
 GIB = 2**30
 
 
 @dataclass(frozen=True)
 class PromptEmbeddings:
-    """What prompts become: ``tokens`` (P, S, L, d), P prompts (the last is none) in S ways of looking, and
-    SDXL's ``pooled`` (P, S, d) or None.
+    """The embeddings of P prompts, each worded for S directions of view; the last prompt is the negative one.
+
+    Attributes:
+        tokens: (P, S, L, d).
+        pooled: (P, S, d) of SDXL, or None.
     """
 
     tokens: Tensor
@@ -44,9 +47,9 @@ class PipelinePrior(Prior):
     Args:
         unet: called as ``unet(x, t, encoder_hidden_states=..., added_cond_kwargs=...)``.
         table, prediction: of its training.
-        prompts: embedded prompts; class k asks for prompt k, -1 for the negative prompt.
+        prompts: embedded prompts; class k is prompt k, -1 the negative prompt.
         side: of latents.
-        by_view: whether prompts say from where an object is seen, by azimuth and elevation.
+        by_view: whether prompts name the direction of view, by azimuth and elevation.
         batch: latents evaluated at a time; halved where memory does not suffice.
     """
 
@@ -76,7 +79,7 @@ class PipelinePrior(Prior):
         self.register_buffer("pooled", prompts.pooled)
 
     def denoise(self, z: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
-        """Return E[x0 | z], a few images at a time; steps are whole, sigma is moved to the nearest one."""
+        """Return E[x0 | z], ``batch`` images at a time, with sigma rounded to an entry of the table."""
         time = time_of(sigma.cpu(), self.sigmas).round().long()
         level = spread(self.sigmas[time], z)
         prompt, way = condition.labels % (self.classes + 1), self._ways(condition, len(z))
@@ -95,24 +98,26 @@ class PipelinePrior(Prior):
                 logger.warning("out of memory; going on with %d latents at a time", self.batch)
 
     def mean(self) -> Tensor:
-        """Return zeros: what latents are scaled about."""
+        """Return zeros, the center of scaled latents."""
         return torch.zeros(self.shape)
 
     def _call(self, x: Tensor, time: Tensor, prompt: Tensor, way: Tensor) -> Tensor:
         inner = next(self.unet.parameters()).dtype
         added = None
         if self.pooled is not None:
+            # SDXL's size conditioning: original size, crop corner, target size   (Podell et al. 2023)
             sizes = x.new_tensor([self.pixels, self.pixels, 0, 0, self.pixels, self.pixels], dtype=inner)
             added = {"text_embeds": self.pooled[prompt, way].to(inner), "time_ids": sizes.expand(len(x), 6)}
         embedding = self.tokens[prompt, way].to(inner)
         return self.unet(x.to(inner), time, encoder_hidden_states=embedding, added_cond_kwargs=added).sample
 
     def _ways(self, condition: Condition, count: int) -> Tensor:
-        """Return from where each image looks at the object: 0 front, 1 side, 2 back, 3 overhead."""
+        """Return the direction of view of each image: 0 front, 1 side, 2 back, 3 overhead."""
         if not self.by_view:
             return condition.labels.new_zeros(count)
         if condition.views is None or condition.views.shape[1] != 2:
             raise InputError("by_view needs views of azimuth and elevation, as volumes have")
+        # azimuths are cyclic: arccos(cos) is the angle from the front on either side
         away = torch.acos(condition.views[:, 0].cos().clamp(-1, 1))  # from the front, 0 to pi
         way = (away > FRONT).long() + (away > math.pi - FRONT).long()
         return torch.where(condition.views[:, 1] > OVERHEAD, 3, way).to(condition.labels.device)
@@ -128,10 +133,10 @@ def diffusers_pipeline(
     dtype: Literal["float32", "bfloat16"] = "float32",
     batch: Count = 8,
 ) -> PipelinePrior:
-    """Read a model of diffusers from a folder; nothing is downloaded.
+    """Load a text-to-image model of diffusers from a folder; nothing is downloaded.
 
     Prompts are embedded once, then the text encoders are released. Raises ``InputError`` where the folder
-    holds no such pipeline.
+    contains no such pipeline.
 
     Args:
         path: folder of the pipeline.
@@ -160,7 +165,7 @@ def diffusers_pipeline(
 
 
 def library() -> Any:
-    """Return the library diffusers; a missing one is explained."""
+    """Return the library diffusers; raises ``ConfigError`` where it is not installed."""
     try:
         import diffusers
         import transformers  # noqa: F401
@@ -189,7 +194,7 @@ def load(path: str, dtype: torch.dtype) -> Any:
 def embed_prompts(
     pipeline: Any, prompts: list[str], negative: str, ways: tuple[str, ...]
 ) -> PromptEmbeddings:
-    """Embed prompts in all ways of looking, the negative one last; let the text encoders go."""
+    """Embed prompts for all directions of view, the negative one last, and release the text encoders."""
     texts = [[f"{p}, {way}" if way else p for way in ways] for p in prompts] + [[negative] * len(ways)]
     tokens, pooled = [], []
     with torch.no_grad():
@@ -199,6 +204,7 @@ def embed_prompts(
             )
             tokens.append(parts[0])
             pooled += [parts[2]] if len(parts) == 4 else []
+    # prompts do not change during a run, and the encoders take more memory than a small U-Net
     for name in ("text_encoder", "text_encoder_2"):
         if getattr(pipeline, name, None) is not None:
             setattr(pipeline, name, None)
@@ -206,7 +212,7 @@ def embed_prompts(
 
 
 def training_of(scheduler: Any) -> tuple[NoiseTable, Prediction]:
-    """Return noise table and kind of prediction a scheduler's configuration tells."""
+    """Return the noise table and the prediction of a scheduler's configuration."""
     config = scheduler.config
     if config.beta_schedule not in BETAS or config.get("trained_betas") is not None:
         raise InputError(f"the scheduler's betas '{config.beta_schedule}' are none of {', '.join(BETAS)}")
@@ -217,9 +223,7 @@ def training_of(scheduler: Any) -> tuple[NoiseTable, Prediction]:
 
 
 def memory_estimate(unet: Any, side: int, batch: int) -> str:
-    """Return in words what a U-Net needs: its weights, and roughly the maps of ``batch`` latents of
-    ``side``.
-    """
+    """Return a text about the memory of a U-Net: its weights, and its activations for a batch of latents."""
     weights = sum(p.numel() * p.element_size() for p in unet.parameters())
     width = max(unet.config.block_out_channels)
     size = next(unet.parameters()).element_size()

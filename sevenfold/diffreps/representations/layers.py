@@ -31,9 +31,10 @@ def tangent_kernel(
 ) -> Tensor:  # fmt: skip
     """Return J J^T (outputs, N, outputs, N) of a network's outputs, without J.
 
-    A layer's part is (a a^T + 1) times delta delta^T: a its inputs, delta the outputs' derivatives by what it
-    puts out before the activation, whose derivative is ``slope``.
+    A layer's part is (a a^T + 1) times delta delta^T, with its inputs a and the derivatives delta of the
+    network's outputs by the layer's values before the activation, whose derivative is ``slope``.
     """
+    # K(x, x') = sum_l (a_l(x)^T a_l(x') + 1) delta_l(x)^T delta_l(x')   (tangent kernel, Jacot et al. 2018)
     inputs, slopes = [x], []
     for i in range(hidden):
         before = inputs[-1] @ weights[f"weight{i}"].T + weights[f"bias{i}"]
@@ -56,7 +57,8 @@ def uniform(shape: tuple[int, ...], bound: float, generator: torch.Generator) ->
 
 
 def he_start(shapes: dict[str, tuple[int, ...]], generator: torch.Generator) -> Weights:
-    """Draw weights for rectified units: deviation sqrt(2 / inputs), a tenth of it in the head; no bias."""
+    """Draw weights for rectified units: deviation sqrt(2 / inputs), a tenth of it in the head; biases 0."""
+    # He et al. 2015; the small head makes the first image nearly constant
     head = f"weight{len(shapes) // 2 - 1}"
     weights = {}
     for name, shape in shapes.items():

@@ -1,4 +1,4 @@
-"""Images with a symmetry by construction, and images that are to be looked at turned."""
+"""Images with a symmetry by construction, and images with several meanings under rotation."""
 
 import math
 from typing import Literal
@@ -17,7 +17,7 @@ Group = Literal["mirror", "rotate2", "rotate3", "rotate4", "rotate6"]
 
 
 class CoordinateWrapper(CoordinateRepresentation):
-    """A representation of another's coordinates in the plane, with its parameters."""
+    """A representation with the parameters of another one, evaluated at transformed coordinates."""
 
     def __init__(self, inner: RepresentationNode) -> None:
         representation: Representation = build(REPRESENTATIONS, inner, "inner")
@@ -56,14 +56,15 @@ class Symmetric(CoordinateWrapper):
 
     def values(self, weights: Weights, coordinates: Tensor) -> Tensor:
         """Return the mean over the group."""
+        # f_G(x) = 1/|G| sum_{g in G} f(g x) is invariant under G   (symmetrization, Yarotsky 2022)
         exact = elements(self.group).to(coordinates)  # not rounded to float32 first
         return torch.stack([self.inner.values(weights, coordinates @ g.T) for g in exact]).mean(0)
 
 
 class Turned(CoordinateWrapper):
-    """One image shown turned by several angles: every view of an illusion is to be a picture of its own.
+    """One image under rotation by several angles, for illusions that show a different picture at each angle.
 
-    A view is an angle in radians (1,).
+    A view is an angle in radians (1,). Such illusions: Geng, Park & Owens 2024.
 
     Args:
         inner: a representation of coordinates in the plane, with its options.
@@ -81,11 +82,11 @@ class Turned(CoordinateWrapper):
         return self.inner.kernel(weights, coordinates)
 
     def views(self, count: int, generator: torch.Generator) -> Tensor:
-        """Return all angles, whatever ``count``."""
+        """Return all angles, for any ``count``."""
         return torch.tensor(self.degrees, dtype=torch.float64)[:, None] * math.pi / 180
 
     def coordinates(self, view: Tensor) -> Tensor:
-        """Return turned pixel centers."""
+        """Return rotated pixel centers."""
         cos, sin = view.cos(), view.sin()
         x, y = self.inner.coordinates(view[:0]).unbind(1)
         return torch.stack([cos * x - sin * y, sin * x + cos * y], 1)

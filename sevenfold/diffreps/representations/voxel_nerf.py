@@ -18,14 +18,14 @@ ENTRIES = 2**21
 
 
 class VoxelNerf(Nerf):
-    """Density and colours on a grid of ``resolution`` nodes a side, trilinear between.
+    """A radiance field on a grid of ``resolution`` nodes per side, interpolated trilinearly.
 
     Args:
         size, channels: of a view.
-        camera, samples: how it is seen.
-        resolution: nodes a side; no more than the views can determine.
+        camera, samples: cameras, and samples on each ray.
+        resolution: nodes per side; no more than the views can determine.
         colours, background, scale, shift, chunk: as for :class:`Nerf`.
-        spread: deviation of the raw values at the start.
+        spread: standard deviation of the initial raw values.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class VoxelNerf(Nerf):
         return torch.stack(images, 1).unflatten(3, self.shape[1:])
 
     def linear(self, params: Tensor, views: Tensor) -> Linear:
-        """Return products with the Jacobian, held in factors for coarse grids."""
+        """Return products with the Jacobian, stored in factors for coarse grids."""
         if not self.coarse:
             return super().linear(params, views)
         each = [self._shading(params, view).linear() for view in views]
@@ -93,17 +93,19 @@ class VoxelNerf(Nerf):
 
     @property
     def coarse(self) -> bool:
-        """Return whether a view's rays are few enough, before a plain background, for closed forms."""
+        """Return whether closed forms apply: few rays, a coarse grid, and a constant background."""
+        # size of the matrix of weights of all samples of a view
         entries = math.prod(self.shape[1:]) * self.samples * self.resolution**3
         plain = self.background in ("white", "black")
         return plain and self.resolution <= DENSE_LIMIT and entries <= ENTRIES
 
     def _shading(self, params: Tensor, view: Tensor) -> ShadedRays:
-        """Return what grids show in one view."""
+        """Return the light of grids along the rays of one view."""
         rays = grid_rays(
             self.camera, self.shape[1], self.samples, self.resolution, tuple(view.tolist()), params.dtype,
             params.device,
         )  # fmt: skip
+        # Raw values are interpolated before the activation, as in Sun et al. 2022: surfaces may be sharp.
         raw = rays.values(self._grid(params))
         hidden, colour = raw[:, :1] - self.shift, self.activation(raw[:, 1:])
         density = self.scale * torch.nn.functional.softplus(hidden) * rays.inside
@@ -130,7 +132,8 @@ def grid_rays(
     camera: Camera, size: int, samples: int, resolution: int, view: tuple[float, ...], dtype: torch.dtype,
     device: torch.device,
 ) -> Rays:  # fmt: skip
-    """Return the rays of a view through a grid; kept for the next call."""
+    """Return the rays of a view through a grid (cached)."""
+    # A tensor cached in inference mode could not take part in derivatives later.
     with torch.inference_mode(False), torch.no_grad():
         where = torch.tensor(view, dtype=dtype, device=device)
         points, step = camera.points(where, size, samples)

@@ -8,7 +8,7 @@ from sevenfold.diffreps.solvers.matrix_free import MatrixFree, dot, safe_divide
 
 
 class ConjugateGradient(MatrixFree):
-    """Solve (J^T J + mu I) d = J^T r by conjugate gradients from d = 0 (Hestenes, Stiefel 1952).
+    """Conjugate gradients on (J^T J + mu I) d = J^T r, from d = 0 (Hestenes & Stiefel 1952).
 
     Args:
         gn_iters: Gauss-Newton iterations of a solve.
@@ -21,6 +21,8 @@ class ConjugateGradient(MatrixFree):
         self, rendering: Rendering, theta: Tensor, residual: Tensor, mu: Tensor
     ) -> tuple[Tensor, int]:
         """Return d and iterations."""
+        # a = r.r / p.Ap;  d += a p;  r -= a Ap;  p <- r + (r.r / r_old.r_old) p,  A = J^T J + mu I
+        # (Hestenes & Stiefel 1952); a sample that has converged stands still
         r = rendering.vjp(theta, residual)
         d, direction, square = torch.zeros_like(theta), r, dot(r, r)
         goal = self.tol**2 * square

@@ -1,4 +1,4 @@
-"""Fit images to decoded latents, so that nothing is differentiated through an autoencoder."""
+"""Fit of images to decoded latents, so that nothing is differentiated through an autoencoder."""
 
 import torch
 from torch import Tensor
@@ -15,17 +15,17 @@ INNER = {"name": "inner"}
 
 
 class Decoded(Solver):
-    """Decode the target latents and fit the images; for ``autoencoded`` in mode ``decode``.
+    """A solver for ``autoencoded`` in mode ``decode``: it decodes the target latents and fits the images.
 
     Args:
-        solver: of the images.
+        solver: of the fit to images.
     """
 
     def __init__(self, *, solver: SolverNode = INNER) -> None:
         self.solver: Solver = build(SOLVERS, solver, "solver")
 
     def check(self, representation: Representation) -> None:
-        """Refuse other representations."""
+        """Raise ``ConfigError`` for other representations."""
         if not isinstance(representation, Autoencoded) or representation.mode != "decode":
             raise ConfigError("solver", "decoded needs the representation autoencoded with mode decode")
 
@@ -34,9 +34,10 @@ class Decoded(Solver):
         return self.solver.begin(theta)
 
     def solve(self, rendering: Rendering, theta: Tensor, target: Tensor, state: SolverState) -> Solution:
-        """Return the inner outcome, with the latents of what is rendered now; the residual is the images'."""
+        """Return the inner solution with the latents of its rendering; the residual is that of images."""
         representation = rendering.representation
         assert isinstance(representation, Autoencoded)
+        # min over theta of |f(theta) - Dec(z*)|^2, Dec the decoder of a latent model   (Rombach et al. 2022)
         with torch.no_grad():
             target_images = representation.decode(rendering.images(target).flatten(0, 1))
         images = Rendering(representation.inner, rendering.views)

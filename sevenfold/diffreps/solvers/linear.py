@@ -14,10 +14,10 @@ CACHE_SIZE = 64
 
 
 class Linear(Solver):
-    """Project exactly; the operator A^+ is found once a set of views and kept for later steps.
+    """The exact projection; the operator A^+ is computed once for a set of views and cached.
 
     Args:
-        damping: relative to the mean squared singular value; 0 takes the pseudo-inverse (cutoff 1e-10).
+        damping: relative to the mean squared singular value; 0: the pseudo-inverse (cutoff 1e-10).
     """
 
     def __init__(self, *, damping: NonNegative = 0.0) -> None:
@@ -25,7 +25,7 @@ class Linear(Solver):
         self._operators: dict[tuple[Representation, torch.dtype, bytes], Tensor] = {}
 
     def check(self, representation: Representation) -> None:
-        """Refuse what is not affine."""
+        """Raise ``ConfigError`` for a representation that is not affine."""
         if not representation.affine:
             raise ConfigError(
                 "solver",
@@ -34,7 +34,8 @@ class Linear(Solver):
             )
 
     def solve(self, rendering: Rendering, theta: Tensor, target: Tensor, state: SolverState) -> Solution:
-        """Take the one step; a sample whose step is not finite keeps its old parameters."""
+        """Take the one step; a sample whose step is not finite retains its old parameters."""
+        # theta' = theta + A^+ (y* - A theta - b)   (Penrose 1955)
         residual = target - rendering(theta)
         candidate = theta + residual @ self._operator(rendering, theta).mT
         bad = ~candidate.isfinite().all(1)

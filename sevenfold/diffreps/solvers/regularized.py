@@ -1,4 +1,4 @@
-"""Solve with regularizers of volumes beside the target: they are residuals with target zero."""
+"""Least squares with regularizers of volumes, as additional residuals whose target is zero."""
 
 import math
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ CG = {"name": "cg"}
 
 @dataclass(frozen=True)
 class Penalized(Rendering):
-    """A rendering with values appended that ought to be zero."""
+    """A rendering with penalties as additional values, whose target is zero."""
 
     smoothness: float
     emptiness: float
@@ -33,6 +33,7 @@ class Penalized(Rendering):
 
     def penalties(self, params: Tensor) -> Tensor:
         """Return the penalties (q,) of one sample, each times the root of its weight."""
+        # |y - f(theta)|^2 + w |p(theta)|^2 = |(y, 0) - (f, sqrt(w) p)|^2   (Tikhonov 1963)
         volume, parts = self.representation, []
         assert isinstance(volume, VoxelNerf)
         fields = volume.layout.split(params)
@@ -42,6 +43,7 @@ class Penalized(Rendering):
             parts.append(math.sqrt(self.smoothness) * torch.cat(steps))
         if self.emptiness or self.entropy:
             opacity = torch.cat([volume.depth(params, view)[1].flatten() for view in self.views])
+            # emptiness: w alpha^2, alpha the opacity, in place of SJC's emptiness loss   (Wang et al. 2022)
             parts.append(math.sqrt(self.emptiness) * opacity)
             unsure = 4 * opacity * (1 - opacity)  # a bound of the entropy that is smooth at 0 and 1
             parts.append(math.sqrt(self.entropy) * unsure)
@@ -54,7 +56,7 @@ class Penalized(Rendering):
 
 
 class Regularized(Solver):
-    """Weigh regularizers of a voxel field against the target.
+    """A solver with regularizers of a voxel field beside the target.
 
     Args:
         solver: of the target together with the regularizers.
@@ -77,7 +79,7 @@ class Regularized(Solver):
         self.solver: Solver = build(SOLVERS, solver, "solver")
 
     def check(self, representation: Representation) -> None:
-        """Refuse other representations."""
+        """Raise ``ConfigError`` for other representations."""
         if not isinstance(representation, VoxelNerf):
             raise ConfigError("solver", "regularized needs the representation voxel_nerf")
         self.solver.check(representation)
@@ -87,7 +89,7 @@ class Regularized(Solver):
         return self.solver.begin(theta)
 
     def solve(self, rendering: Rendering, theta: Tensor, target: Tensor, state: SolverState) -> Solution:
-        """Return the inner outcome, values without the penalties."""
+        """Return the inner solution, its values without the penalties."""
         both = Penalized(rendering.representation, rendering.views, **self.weights)
         extra = both(theta[:1]).shape[1] - target.shape[1]
         extended = torch.cat([target, target.new_zeros(len(target), extra)], 1)

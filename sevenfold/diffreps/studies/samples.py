@@ -1,4 +1,4 @@
-"""Samples of differentiable representations: by representation, view noise and method, judged and drawn."""
+"""The study of samples for each representation, view noise and method, with their scores and pictures."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -46,7 +46,7 @@ Nodes = dict[str, Any]
 
 @dataclass(frozen=True)
 class Samples(Piece):
-    """Some ``samples`` by one method of one representation under one kind of view noise, all by label."""
+    """Some ``samples`` of one representation by one method under one kind of view noise, given by label."""
 
     setting: str
     representation: str
@@ -56,9 +56,9 @@ class Samples(Piece):
 
 
 class SamplesStudy(SamplingStudy[Samples]):
-    """Draw samples by every method, of every representation under every kind of view noise.
+    """Samples by every method, of every representation, under every kind of view noise.
 
-    Sample k begins from the same noise in all methods. Images, parameters and features are kept in
+    Sample k begins from the same noise in all methods. Images, parameters and features are saved in
     ``samples/`` of the run folder.
 
     Args:
@@ -66,17 +66,16 @@ class SamplesStudy(SamplingStudy[Samples]):
         representations: components of ``REPRESENTATIONS`` by label; null removes one of a base file.
         methods: components of ``METHODS`` by label; null removes one.
         view_noises: components of ``VIEW_NOISES`` by label; null removes one.
-        views: cameras (crops, shifts) in the pool; representations with one view have that one.
-        samples: how many of each.
+        views: number of cameras (crops, shifts) in the pool, for representations with several views.
+        samples: number of samples of each.
         conditions: classes that samples are drawn from, in turn; none if empty.
-        real: a component of ``SOURCES``: what samples are compared with, or null.
+        real: a component of ``SOURCES``, real images for comparison; null: none.
         root: folder of files; configurations refer to it as ${study.root}.
-        reference: label of the method whose images, from the same noise, samples are compared with; null for
-            none.
-        chunk: samples drawn side by side; results do not depend on it but for rounding.
+        reference: label of the method whose images from the same noise are the reference; null: none.
+        chunk: samples drawn side by side; results depend on it only by rounding.
         dtype: of parameters, images and solves.
-        snapshot_every: steps between snapshots, from which a run that was cut off goes on.
-        frames: of how many samples of a chunk the way is kept, for animations.
+        snapshot_every: steps between snapshots, from which an interrupted run resumes.
+        frames: number of samples of a chunk whose sampling is recorded, for animations.
         shown: samples of each group on the contact sheet.
 
     Example:
@@ -124,7 +123,7 @@ class SamplesStudy(SamplingStudy[Samples]):
 
     @cached_property
     def prior(self) -> Prior:
-        """The prior, rounded to float32 whatever the samples' dtype is."""
+        """The prior, in float32 for every dtype of samples."""
         prior: Prior = build(PRIORS, self._prior, "prior")
         return prior.to("cpu", torch.float32)
 
@@ -146,16 +145,16 @@ class SamplesStudy(SamplingStudy[Samples]):
 
     @cached_property
     def real(self) -> Images | None:
-        """Real images that samples are compared with."""
+        """Real images for comparison."""
         return None if self._real is None else build(SOURCES, self._real, "real")
 
     @cached_property
     def scorer(self) -> Scorer | None:
-        """A classifier of the real images, where there are any."""
+        """A classifier of the real images, if there are any."""
         return None if self.real is None else Scorer(self.real, self.prior)
 
     def check(self) -> None:
-        """Open prior and real images; refuse parts that do not fit together."""
+        """Load prior and real images; raise ``ConfigError`` for parts that do not fit together."""
         for condition in self.conditions:
             if not -1 <= condition < max(self.prior.classes, 0):
                 known = f"{self.prior.classes} classes, 0 onwards"
@@ -208,14 +207,16 @@ class SamplesStudy(SamplingStudy[Samples]):
         return [(shape if one else f"{shape}-{noise}", shape, noise) for shape, noise in pairs]
 
     def run(self, piece: Samples, context: Context) -> list[Record]:
-        """Draw a chunk, and those images it is compared with."""
+        """Draw a chunk, and the images of the reference."""
         self._keep_artefacts(context.folder)
+        # The reference has the same noise, so that PSNR compares samples one by one.
         chunk, reference = self._chunk(piece, context), None
         if chunk is not None and self.reference not in (None, piece.method):
             of_reference = self._chunk(replace(piece, method=self.reference), context)
             chunk, reference = (chunk, of_reference["images"]) if of_reference else (None, None)
         if chunk is None:
             return []
+        # latents have no range; their pictures are in [-1, 1]
         low, high = self.prior.range or (-1.0, 1.0)
         rows = records_of(chunk, reference, high - low)
         labels = self.labels(piece.samples)
@@ -236,7 +237,7 @@ class SamplesStudy(SamplingStudy[Samples]):
         )
 
     def _keep_artefacts(self, folder: Path) -> None:
-        """Leave what the report shows beside samples: real images; a curve in the plane and its prior."""
+        """Save what the report shows beside samples: real images; a curve in the plane and its prior."""
         real, plane = folder / "samples/real.pt", folder / "samples/plane.pt"
         if self.scorer is not None and not real.is_file():
             save(real, self.scorer.real())
@@ -266,12 +267,12 @@ class SamplesStudy(SamplingStudy[Samples]):
 
     @classmethod
     def tiny(cls, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return two samples in few steps; exact priors stand in for those that need files."""
+        """Return options of two samples in few steps, with exact priors in place of those that need files."""
         return tiny_samples(options)
 
 
 def without_nulls(table: Mapping[str, str], nodes: Nodes, key: str) -> Nodes:
-    """Return the nodes that are not removed, each checked against its component's schema."""
+    """Return the nodes that are not null, each checked against the schema of its component."""
     active = {label: node for label, node in nodes.items() if node is not None}
     if not active:
         raise ConfigError(key, "needs at least one")

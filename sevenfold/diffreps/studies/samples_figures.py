@@ -9,7 +9,7 @@ from sevenfold.diffreps.studies.samples_summary import REAL, Summary
 
 
 def draw_all(summary: Summary, folder: Path, shown: int) -> list[Path]:
-    """Draw what the samples in a run folder allow; return the files, the most telling first."""
+    """Draw all pictures of the samples in a run folder; return the files, the most informative first."""
     images = folder / "images"
     images.mkdir(parents=True, exist_ok=True)
     if not summary.groups:
@@ -30,7 +30,7 @@ def draw_all(summary: Summary, folder: Path, shown: int) -> list[Path]:
 
 
 def _plane(summary: Summary, artefact: Path, path: Path) -> None:
-    """Draw a curve in the plane, where the run left one."""
+    """Draw the curve in the plane, if the run saved one."""
     if artefact.is_file():
         groups = {group: samples for group, samples in summary.groups.items() if samples["theta"].ndim == 2}
         theta = {group: samples["theta"] for group, samples in groups.items()}

@@ -1,4 +1,4 @@
-"""Tables of samples: one row a group, with real images beside."""
+"""Tables of samples, one row for each group and one for real images."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ COLUMNS = {
     "psnr_worst": ("worst", ".1f"),
     "ssim": ("SSIM", ".3f"),
     "confidence": ("confidence", ".3f"),
-    "correct": ("class asked for", ".3f"),
+    "correct": ("requested class", ".3f"),
     "entropy": ("class entropy", ".3f"),
     "pairwise": ("pairwise", ".3f"),
     "frechet_local": ("Frechet, local", ".1f"),
@@ -43,14 +43,14 @@ HEADLINE = (
 )
 MACHINE = ("seconds", "memory")
 MEANINGS = {
-    "calls": "calls: of the prior, a sample.",
-    "inner": "inner iterations: of the solver, a sample.",
-    "seconds": "seconds: a sample.",
+    "calls": "calls: of the prior, per sample.",
+    "inner": "inner iterations: of the solver, per sample.",
+    "seconds": "seconds: per sample.",
     "memory": "MiB: most memory in use so far.",
     "psnr": "PSNR, SSIM: to the reference's images from the same noise; worst: the lowest PSNR of a sample.",
     "confidence": "confidence: of a small classifier trained on real images, whose features also give the "
     "two distances, which are no Inception FID or KID.",
-    "correct": "class asked for: share of samples that the classifier assigns to it.",
+    "correct": "requested class: share of samples that the classifier assigns to it.",
     "entropy": "class entropy: of the mean prediction, 1 for all classes alike.",
     "pairwise": "pairwise: mean distance between samples over that of real images.",
     "log_likelihood": "log-lik.: under the prior; much above real images' means mode seeking.",
@@ -60,7 +60,7 @@ MEANINGS = {
 
 @dataclass(frozen=True)
 class Summary:
-    """Groups of samples as kept in the run folder, real images or None, ``scores`` of all by label."""
+    """Groups of samples in the run folder, real images or None, and the ``scores`` of all by label."""
 
     groups: Mapping[str, Mapping[str, Any]]
     real: Mapping[str, Any] | None
@@ -97,8 +97,10 @@ def by_group(records: Sequence[Record]) -> dict[str, list[Record]]:
 
 
 def load_group(folder: Path, group: str) -> dict[str, Any]:
-    """Return a group's kept samples: ``images`` (N, K, C, H, W), ``pictures``, ``theta``, the classifier's
-    and the prior's columns (``said``), and the first chunk's ``trace``, ``frames`` and ``range`` of values.
+    """Return the saved samples of a group.
+
+    They are ``images`` (N, K, C, H, W), ``pictures``, ``theta``, the scores of each sample (``said``), and
+    the first chunk's ``trace``, ``frames`` and ``range`` of values.
     """
     paths = sorted(folder.glob(f"{group.replace('/', '--')}--*.pt"))
     if not paths:
@@ -113,7 +115,7 @@ def load_group(folder: Path, group: str) -> dict[str, Any]:
 def group_scores(
     records: Sequence[Record], samples: Mapping[str, Any], real: Mapping[str, Any] | None
 ) -> dict[str, float]:
-    """Return every figure of a group: means over its samples, the worst PSNR, and those of the set."""
+    """Return all figures of a group: means over its samples, the worst PSNR, and scores of the set."""
     figures: dict[str, float] = {}
     for name in COLUMNS:
         if name in records[0]:
@@ -128,7 +130,8 @@ def group_scores(
 
 
 def real_scores(real: Mapping[str, Any]) -> dict[str, float]:
-    """Return the figures of real images, halves of them against each other."""
+    """Return the figures of real images, by comparison of their two halves."""
+    # Set distances of real images to themselves show how much is due to the number of samples.
     half = len(real["images"]) // 2
     parts = [
         {name: value[rows] for name, value in real.items() if isinstance(value, torch.Tensor)}
@@ -141,18 +144,18 @@ def real_scores(real: Mapping[str, Any]) -> dict[str, float]:
 
 
 def headline(scores: Scores) -> Table:
-    """Return one row a group: the figures to look at first."""
+    """Return the main figures, one row for each group."""
     names = [name for name in HEADLINE if any(name in figures for figures in scores.values())]
     return _rows(scores, names[:7])
 
 
 def table(scores: Scores) -> Table:
-    """Return one row a group with every figure; columns that no group has are left out."""
+    """Return all figures, one row for each group, without columns that no group has."""
     return _rows(scores, [name for name in COLUMNS if any(name in figures for figures in scores.values())])
 
 
 def explanation(scores: Scores) -> list[str]:
-    """Return what the columns of the table mean."""
+    """Return the meaning of the columns of the table."""
     texts = [text for name, text in MEANINGS.items() if any(name in figures for figures in scores.values())]
     return [" ".join(texts)]
 

@@ -1,4 +1,4 @@
-"""What studies that draw samples share: chunks of them, drawn or taken from the run folder."""
+"""The common part of studies that draw samples: chunks of samples, drawn or loaded from the run folder."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -18,12 +18,12 @@ Chunk = dict[str, Any]
 
 
 class SamplingStudy(Study[P]):
-    """A study whose pieces draw samples: nothing is differentiated but inside methods."""
+    """A study whose pieces draw samples, with gradients inside methods only."""
 
     gradients = False
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave priors, networks and renders out: another process opens what its own pieces need."""
+        """Omit priors, networks and renders: another process loads those that its pieces need."""
         kinds = type(self).__mro__
         lazy = {
             name
@@ -35,7 +35,7 @@ class SamplingStudy(Study[P]):
 
 
 def chunk_file(folder: Path, group: str, first: int) -> Path:
-    """Return where the chunk of a group that begins with sample ``first`` is kept."""
+    """Return the path of a group's chunk that begins with sample ``first``."""
     return folder / "samples" / f"{group.replace('/', '--')}--{first:05d}.pt"
 
 
@@ -49,7 +49,7 @@ def draw_or_load(
     frames: int = 0,
     scorer: Scorer | None = None,
 ) -> Chunk | None:
-    """Return a chunk: from its file, or drawn, from a snapshot if there is one; None if stopped."""
+    """Return a chunk from its file, or draw it, starting at its snapshot if there is one; None if stopped."""
     if path.is_file():
         return dict(torch.load(path, weights_only=True))
     snapshot, task = path.with_suffix(".snapshot"), make_task()
@@ -59,5 +59,6 @@ def draw_or_load(
         return None
     chunk = chunk_of(outcome, task, scorer)
     save(path, chunk)
+    # the samples are saved before their snapshot is deleted
     snapshot.unlink(missing_ok=True)
     return chunk

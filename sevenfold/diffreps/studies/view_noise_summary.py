@@ -1,4 +1,4 @@
-"""Tables and picture of what the noise of views does to the law of volumes."""
+"""Tables and picture of the law of volumes under each kind of view noise."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from sevenfold.diffreps.worlds.view_noise_covariance import KINDS
 from sevenfold.records import Record
 from sevenfold.study import Table
 
-RINGS = 7  # what the headline has room for
+RINGS = 7  # columns of the headline
 STYLES = {"heun": "-", "euler": "--"}
 PLAIN = ("product_of_views", *(f"{kind}/heun" for kind in KINDS), "joint_prior/heun")
 
@@ -25,7 +25,7 @@ def by_ring(records: Sequence[Record]) -> dict[int, dict[str, Record]]:
 
 
 def headline(records: Sequence[Record]) -> Table:
-    """Return the total spread: one row a kind of noise, one column a ring."""
+    """Return the total spread: one row for each kind of noise, one column for each ring."""
     rings = dict(list(by_ring(records).items())[:RINGS])
     rows = [["noise", *(f"{views} views" for views in rings)]]
     for name in PLAIN:
@@ -36,7 +36,7 @@ def headline(records: Sequence[Record]) -> Table:
 
 
 def table(records: Sequence[Record]) -> Table:
-    """Return every record: the three spreads, and the overlap of a ring."""
+    """Return the table of all records: the three spreads, and the overlap of a ring."""
     fields = ("total", "top", "rest", "overlap")
     rows = [["views", "noise", *fields]]
     for views, ring in by_ring(records).items():
@@ -46,8 +46,9 @@ def table(records: Sequence[Record]) -> Table:
 
 
 def draw(records: Sequence[Record], path: Path) -> bool:
-    """Draw the total spread against the number of views, and beside it the effect of resampling, where there
-    was any; return whether there was anything to draw.
+    """Draw the total spread against the number of views, and beside it against rounds of resampling.
+
+    Returns whether there was anything to draw.
     """
     from matplotlib.figure import Figure
 
@@ -86,7 +87,7 @@ def _draw_rings(axes: Any, rings: Mapping[int, Mapping[str, Record]]) -> None:
 
 
 def _draw_rounds(axes: Any, ring: Mapping[str, Record]) -> None:
-    """Draw a line for each kind of noise over rounds of resampling, and the law they lead to."""
+    """Draw a line for each kind of noise over rounds of resampling, and the limit of many rounds."""
     for i, kind in enumerate(KINDS):
         points = rounds_of(ring, kind)
         if len(points) > 1:
@@ -98,7 +99,7 @@ def _draw_rounds(axes: Any, ring: Mapping[str, Record]) -> None:
 
 
 def rounds_of(ring: Mapping[str, Record], kind: str) -> list[tuple[int, float]]:
-    """Return pairs of rounds and total spread of a kind of noise, rising; no rounds are the plain law."""
+    """Return pairs of rounds and total spread of a kind of noise, sorted; 0 rounds are the plain law."""
     pairs = [(0, ring[f"{kind}/heun"]["total"])] if f"{kind}/heun" in ring else []
     prefix = f"{kind}/heun_rounds"
     pairs += [

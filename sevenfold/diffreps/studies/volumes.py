@@ -1,4 +1,4 @@
-"""Volumes drawn in a multi-view world: one arm after another, over several seeds, judged by unseen views."""
+"""The study of volumes in a multi-view world: several arms and seeds, with scores in held-out views."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -47,7 +47,7 @@ class Scenes(Piece):
 
 @dataclass(frozen=True)
 class Arm:
-    """What an arm's samples are drawn with; ``views`` cameras are on the ring."""
+    """The parts of an arm; ``views`` is the number of cameras on the ring."""
 
     method: Method
     noise: ViewNoise
@@ -64,27 +64,33 @@ def arm(
     representation: RepresentationNode = {},  # noqa: B006
     seeds: int | None = None,
 ) -> dict[str, Any]:
-    """Return an arm's options: ``method`` and ``noise`` are components of ``METHODS`` and ``VIEW_NOISES``,
-    ``views`` the cameras of the ring; ``prior`` and ``representation`` are laid over the study's own;
-    ``seeds`` are fewer than the study's.
+    """Return the options of an arm.
+
+    Args:
+        method: a component of ``METHODS``.
+        noise: a component of ``VIEW_NOISES``.
+        views: number of cameras on the ring.
+        prior: options that overwrite those of the study's prior.
+        representation: options that overwrite those of the study's representation.
+        seeds: a smaller number of seeds than the study's; null: the same.
     """
     return locals()
 
 
 class VolumesStudy(SamplingStudy[Scenes]):
-    """Draw samples of every arm and seed; one record is of all samples of a seed.
+    """Samples of volumes for every arm and seed; a record contains all samples of a seed.
 
-    Images and parameters are kept in ``samples/`` of the run folder.
+    Images and parameters are saved in ``samples/`` of the run folder.
 
     Args:
         arms: by label, see :func:`arm`; null removes one of a base file.
         world: scenes and cameras.
         prior: a component of ``WORLD_PRIORS``, for all arms.
         representation: a volume of ``REPRESENTATIONS``, for all arms; its camera must be the world's.
-        seeds: so many runs of every arm, each with random streams of its own.
-        samples: in each of them.
-        width: of the kernel by which likelihoods are judged.
-        snapshot_every: steps between snapshots, from which a run that was cut off goes on.
+        seeds: number of runs of every arm, each with separate random streams.
+        samples: number of samples of a run.
+        width: of the kernel in the likelihood.
+        snapshot_every: steps between snapshots, from which an interrupted run resumes.
         shown: samples of the first seed in turntables and meshes.
         turn_frames: views of a turntable.
     """
@@ -137,6 +143,7 @@ class VolumesStudy(SamplingStudy[Scenes]):
 
     def _build_arm(self, key: str, options: Mapping[str, Any]) -> Arm:
         volume = build(REPRESENTATIONS, options["representation"], f"{key}.representation")
+        # a prior of the world's views says nothing about other cameras
         if not isinstance(volume, Volume) or volume.camera != self.world.camera:
             raise ConfigError(f"{key}.representation", "must be a volume with the world's camera")
         return Arm(
@@ -147,7 +154,7 @@ class VolumesStudy(SamplingStudy[Scenes]):
         )
 
     def prior(self, label: str) -> Prior:
-        """Return an arm's prior; those that are alike are rendered once."""
+        """Return an arm's prior; equal ones are built once."""
         options = self.options[label]
         name = json.dumps([options["prior"], options["views"]], sort_keys=True)
         if name not in self._priors:
@@ -162,15 +169,15 @@ class VolumesStudy(SamplingStudy[Scenes]):
 
     @cached_property
     def judge(self) -> Judge:
-        """The world's scenes, rendered in the views that samples are judged by."""
+        """The scores by the world's scenes, rendered in held-out views."""
         return Judge(self.world, width=self.width)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave priors out, too."""
+        """Omit priors as well."""
         return {**super().__getstate__(), "_priors": {}}
 
     def check(self) -> None:
-        """Open and render the priors; refuse parts that do not fit together."""
+        """Build the priors; raise ``ConfigError`` for parts that do not fit together."""
         for label, parts in self.arms.items():
             self.prior(label)
             try:
@@ -199,7 +206,8 @@ class VolumesStudy(SamplingStudy[Scenes]):
         ]
 
     def run(self, piece: Scenes, context: Context) -> list[Record]:
-        """Draw the samples of one seed and judge them by views that no sampler has."""
+        """Draw the samples of one seed and compute their scores in held-out views."""
+        # figures of real scenes, saved once, so that the report needs neither world nor priors
         bar = context.folder / "samples/real.json"
         if not bar.is_file():
             bar.parent.mkdir(parents=True, exist_ok=True)
@@ -222,14 +230,14 @@ class VolumesStudy(SamplingStudy[Scenes]):
         return [{"key": piece.keys[0], "group": piece.group, **figures, "refused": refused}]
 
     def summarize(self, records: Sequence[Record], folder: Path) -> Report:
-        """Return the table over arms with the bar of real scenes; turntables, depth maps, meshes."""
+        """Return the table over arms and real scenes, with turntables, depth maps and meshes."""
         bar = folder / "samples/real.json"
         real = json.loads(bar.read_text()) if bar.is_file() else {}
         with torch.inference_mode(False), torch.no_grad():
             pictures = draw_all(self.volumes(records), folder, self.shown, self.turn_frames)
         text = (
-            "Views that no sampler saw; means over seeds, the standard deviation over seeds in brackets. "
-            "Nearness to known scenes must not be read without diversity: collapse is rewarded by it."
+            "Held-out views; means over seeds, the standard deviation over seeds in brackets. Nearness to "
+            "known scenes must be read together with diversity, because collapse improves it."
         )
         return Report(
             "Volumes",
@@ -251,5 +259,5 @@ class VolumesStudy(SamplingStudy[Scenes]):
 
     @classmethod
     def tiny(cls, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return two samples in few steps, of one seed, in a world of few scenes, under an exact prior."""
+        """Return options of two samples in few steps, in a world of few scenes, under an exact prior."""
         return tiny_volumes(options)

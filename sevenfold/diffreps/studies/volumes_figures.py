@@ -17,7 +17,7 @@ COLUMNS = 8
 
 
 def draw_all(volumes: Mapping[str, Volume], folder: Path, shown: int, frames: int) -> list[Path]:
-    """Draw the first samples of every arm's first seed, where the run folder has them; return the files."""
+    """Draw the first samples of every arm's first seed, if the run folder has them; return the files."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
     sheets, turntables = [], []
     for label, volume in volumes.items():
@@ -33,7 +33,7 @@ def draw_all(volumes: Mapping[str, Volume], folder: Path, shown: int, frames: in
 
 
 def draw(volume: Volume, theta: Tensor, frames: int, sheet: Path, turntable: Path) -> None:
-    """Draw samples (B, p) from around: a sheet of views with depth maps where there are any, an animation."""
+    """Draw samples (B, p) in views all around: a sheet of views, with depth maps if any, and an animation."""
     around = volume.views(frames, torch.Generator())
     turns = render_views(volume, theta, around)  # (B, frames, C, H, W)
     save_gif(turntable, [row_of(frame) for frame in turns.unbind(1)])

@@ -1,9 +1,8 @@
-"""The law of the multi-view pullback, exactly: which covariance volumes have, by the noise of their views.
+"""The exact covariance of volumes sampled by the multi-view pullback, for each kind of view noise.
 
-A volume of ink is affine, and with Gaussian laws of its views one step of the sampler is a linear map.
-Maps are
-multiplied and covariances follow, without sampling. Diversity is the root of the trace of held-out renders'
-covariance relative to the true one's: 1 is right.
+A volume of ink is affine, and with Gaussian laws of its views one step of the sampler is a linear map. The
+product of these maps gives the covariance without sampling. The spread is the root of the trace of held-out
+renders' covariance relative to that of the true covariance: 1 is right.
 """
 
 from collections.abc import Sequence
@@ -35,8 +34,12 @@ LAW_CAMERA = Camera(elevation=14.2, extent=1.084, depth=1.11)
 
 @dataclass(frozen=True)
 class Spread:
-    """Root trace ratios of held-out renders to the truth: in ``total``, in the ``top`` components that hold
-    95 % of the true variance, and in the ``rest``.
+    """Root trace ratios of the covariance of held-out renders to the true covariance.
+
+    Attributes:
+        total: of all components.
+        top: of the leading components with 95 % of the true variance.
+        rest: of the others.
     """
 
     total: float
@@ -46,11 +49,11 @@ class Spread:
 
 @dataclass(frozen=True)
 class Setup:
-    """The problem: scenes with covariance C + floor I, seen in one gray channel by parallel rays.
+    """Options of the problem: scenes with covariance C + floor I, in one gray channel, with parallel rays.
 
     Args:
         scenes: their law.
-        camera: whose ring sees them.
+        camera: of the ring of views.
         count: scenes that the covariance is estimated from.
         resolution: nodes along a side of the grid.
         size: side of an image in px.
@@ -75,7 +78,7 @@ class Setup:
 
 
 class ViewLaw:
-    """The law for a ring of ``views``."""
+    """The law of sampled volumes for a ring of ``views``."""
 
     def __init__(self, setup: Setup, views: int) -> None:
         if views < 1:
@@ -96,7 +99,9 @@ class ViewLaw:
         self.joint = eigen(self.stack @ self.covariance @ self.stack.T)
 
     def overlap(self) -> float:
-        """Return the mean number of views that see a direction of scene space."""
+        """Return the mean number of views that show a direction of scene space."""
+        # The product of the views' laws has precision N = sum_v P_v with projectors P_v: n_j views show
+        # direction j, which shrinks by 1 / sqrt(n_j).
         ranks = [int((values > CUTOFF * values.max()).sum()) for values, _ in self.marginals]
         return sum(ranks) / self.volume.layout.size
 
@@ -118,7 +123,7 @@ class ViewLaw:
         return noise_covariance(list(zip(bound.left, bound.right, strict=True)))
 
     def split(self, order: Order, *, joint: bool = False) -> Tensor:
-        """Return the map (p, V n) from all views' noise to the parameters the pullback ends at."""
+        """Return the map (p, V n) from all views' noise to the parameters at the end of the pullback."""
         theta_map = torch.zeros(self.stack.shape[1], len(self.stack)).double()
         for sigma, following in self.levels():
             theta_map = self.step(
@@ -131,6 +136,7 @@ class ViewLaw:
     ) -> Tensor:
         """Return the parameters' map after one level; ``moved`` (p, m) and ``e`` (V n, m) before it."""
         y = self.stack @ theta_map
+        # dtheta/dsigma = A^+ (y - D(y + sigma e, sigma)) / sigma, applied to the columns of a basis of e
         slope = (y - self.denoise(y + sigma * e, sigma, joint)) / sigma
         euler = theta_map + self.inverse @ ((following - sigma) * slope)
         if order == "euler" or following == 0:
@@ -140,7 +146,7 @@ class ViewLaw:
         return theta_map + self.inverse @ ((following - sigma) * (slope + second) / 2)
 
     def denoise(self, z: Tensor, sigma: float, joint: bool) -> Tensor:
-        """Return the linear part of the denoiser of columns ``z``: each view by itself, or all together."""
+        """Return the linear part of the denoiser of columns ``z``, for views separately or jointly."""
         if joint:
             return shrinkage(z, self.joint, sigma)
         parts = z.split(len(self.maps[0]))
@@ -169,7 +175,8 @@ class ViewLaw:
         return moment[:p, :p]
 
     def product(self) -> Tensor:
-        """Return the covariance of the product of the views' laws: resampling without end."""
+        """Return the covariance of the product of the views' laws, the limit of many rounds of resampling."""
+        # (sum_v A_v^T S_v^+ A_v)^-1
         precision = sum(
             a.T @ (u[:, keep] / values[keep]) @ u[:, keep].T @ a
             for a, (values, u) in zip(self.maps, self.marginals, strict=True)
@@ -178,7 +185,7 @@ class ViewLaw:
         return torch.linalg.pinv(torch.as_tensor(precision), rtol=1e-12, hermitian=True)
 
     def spread(self, covariance: Tensor) -> Spread:
-        """Compare a covariance (p, p) of parameters with the truth, in held-out renders."""
+        """Return the spread of a covariance (p, p) of parameters, in held-out renders."""
         true = self.held @ self.covariance @ self.held.T
         sampled = self.held @ covariance @ self.held.T
         values, vectors = torch.linalg.eigh(true)
@@ -209,9 +216,7 @@ def shrinkage(z: Tensor, eigenpairs: tuple[Tensor, Tensor], sigma: float) -> Ten
 
 
 def mixed_moment(moment: Tensor, p: int, noise: Tensor, keep: float) -> Tensor:
-    """Return the second moment after the noise became keep e + sqrt(1 - keep^2) fresh noise of the same
-    law.
-    """
+    """Return the second moment after the noise e is replaced by keep e + sqrt(1 - keep^2) n of equal law."""
     scale = torch.cat([torch.ones(p), torch.full((len(noise),), keep)]).to(moment)
     fresh = torch.block_diag(torch.zeros(p, p).to(noise), (1 - keep**2) * noise)
     return scale[:, None] * moment * scale + fresh

@@ -41,12 +41,14 @@ class Compas:
                 "race": (columns["race"] == "Caucasian").astype(np.int64),
                 "sex": (columns["sex"] == "Female").astype(np.int64),
             },
+            # the file's label is unfavorable; with it, reject option and calibration invert decisions
             y=1 - columns["two_year_recid"].astype(np.int64),
             coding=CODING,
         )
 
 
 def _is_in_sample(row: dict[str, str]) -> bool:
+    # ProPublica's filter: charges within 30 days of the screening, a known outcome, no traffic offenses.
     days = row["days_b_screening_arrest"]
     return (
         days != ""

@@ -66,6 +66,7 @@ class CsvTable:
                 f"'{self.path}': {len(rows) - len(complete)} of {len(rows)} rows have missing values; "
                 "fill them, or set missing: drop"
             )
+        # Values stay text until their role is known: "1" may be a label, a level or a number.
         columns = {name: np.array([row[name].strip() for row in complete]) for name in names}
         values, counts = np.unique(columns[self.label], return_counts=True)
         if len(values) != 2 or self.favorable not in values:

@@ -73,6 +73,7 @@ class Shapes(Dataset[AttributeBatch]):
     def __init__(self, n: int = 600, *, size: int = 32, seed: int = 0) -> None:
         generator = torch_generator(seed, "shapes")
         self.a = (torch.rand(n, generator=generator) < 0.5).long()
+        # P(y = 1 | a) is .3 or .7: hue predicts the label, and a classifier learns it as a shortcut
         self.y = (torch.rand(n, generator=generator) < 0.3 + 0.4 * self.a).long()
         self.noise = 0.15 * torch.randn(n, 3, size, size, generator=generator)
         self.center = size * (0.35 + 0.3 * torch.rand(n, 2, generator=generator))
@@ -86,6 +87,7 @@ class Shapes(Dataset[AttributeBatch]):
         dy, dx = places[:, None] - self.center[index, 0], places[None] - self.center[index, 1]
         radius = 0.2 * self.size
         disc = dy**2 + dx**2 < radius**2
+        # half side .886 r: discs and squares have the same area, so that size does not reveal the label
         square = torch.maximum(dy.abs().expand_as(disc), dx.abs().expand_as(disc)) < radius * 0.886
         shape = disc if self.y[index] else square
         hue = torch.tensor([0.7, 0.45, 0.3] if self.a[index] else [0.3, 0.45, 0.7]).view(3, 1, 1)

@@ -99,6 +99,7 @@ def one_hot(columns: Columns, variables: Sequence[str]) -> tuple[list[Floats], l
     """Return all levels of categorical variables as columns and their names; no reference level."""
     arrays, names = [], []
     for variable in variables:
+        # All levels are columns, without a reference level, as in the data of Savani et al. 2020.
         for level in np.unique(columns[variable]):
             arrays.append((columns[variable] == level).astype(float))
             names.append(f"{variable}={level}")
@@ -155,6 +156,7 @@ def split_rows(
     n: int, seed: int, shares: tuple[float, float, float] = (0.6, 0.2, 0.2)
 ) -> list[NDArray[np.int64]]:
     """Return the rows of train, validation and test; train is the first share of a random permutation."""
+    # 60 % of a permutation for training, the rest divided equally   (Savani et al. 2020)
     stream = numpy_generator(seed, "fairness split")
     order = stream.permutation(n)
     cut = int(shares[0] * n)
@@ -222,6 +224,7 @@ def group_rare(
             rare.setdefault(name.partition("=")[0], []).append(i)
         else:
             frequent.append(i)
+    # one-hot columns of one variable exclude each other, so that their sum is one-hot again
     grouped = [features[:, columns].sum(1) for columns in rare.values()]
     new_names = [names[i] for i in frequent] + [f"{variable}=(rare)" for variable in rare]
     return np.stack([*features[:, frequent].T, *grouped], axis=1), new_names

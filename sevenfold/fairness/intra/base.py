@@ -61,6 +61,7 @@ class Problem:
 
     def tune_select_split(self, share: float) -> "Problem":
         """Return the problem with a random ``share`` of every cell (a, y) for tuning, the rest to select."""
+        # Stratified by cell: a random split of small groups could leave a cell empty.
         order = torch.randperm(len(self.y), generator=torch_generator(self.seed, "tune and select"))
         order = order.to(self.y.device)
         cell, is_tune = (2 * self.a + self.y)[order], torch.zeros_like(self.y, dtype=torch.bool)
@@ -95,6 +96,7 @@ class Problem:
             return torch.cat([self._side_by_side(dict(stack), rows) for rows in x.split(ROWS)], dim=1)
 
     def _side_by_side(self, stack: State, x: Tensor) -> Tensor:
+        # vmap over parameter sets: one batched forward pass in place of K
         def one(state: State) -> Tensor:
             return functional_call(self.network, state, (x,))
 
@@ -241,6 +243,7 @@ def weighted_layers(network: nn.Module) -> list[tuple[str, nn.Module]]:
     kinds = (nn.Linear, nn.Conv1d, nn.Conv2d)
     layers: list[tuple[str, nn.Module]] = [(n, m) for n, m in network.named_modules() if isinstance(m, kinds)]
     if not layers:
+        # a network of normalization and pooling layers only
         raise ConfigError("module", "has no linear or convolutional layer to work on")
     return layers
 

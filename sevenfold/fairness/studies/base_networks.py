@@ -72,6 +72,7 @@ class BaseNetworks:
         table, protected = self.people
         few = small_cells(torch.as_tensor(table.y), torch.as_tensor(attribute(table, protected)))
         if few:
+            # checked before any training: rates over a handful of rows are noise
             raise ConfigError("protected", f"too few rows to estimate anything: {'; '.join(few)}")
 
     def setting(self, drop: bool) -> str:
@@ -132,6 +133,7 @@ def train_all(
     """Train networks side by side, or one by one where their numbers of features differ (merged levels)."""
     train = [(s.train.x, s.train.y) for s in splits]
     val = [(s.val.x, s.val.y) for s in splits]
+    # merged rare levels depend on the training rows, so that numbers of features may differ
     if len({x.shape for x, _ in train}) == 1:
         return train_copies(networks, train, val, training, seeds)
     return [

@@ -123,6 +123,7 @@ class DebiasStudy(Study[Trial]):
         )  # fmt: skip
         node = self.methods[piece.label]
         facts, on_val, on_test = decide(node, problem, test)
+        # calibration is that of the base network: methods move thresholds, not probabilities
         scores = problem.scores(x=test.x).cpu()
         record = {
             "key": piece.keys[0],
@@ -138,6 +139,7 @@ class DebiasStudy(Study[Trial]):
                 scores.sigmoid(),
             ),
         }
+        # a base network that loses to logistic regression is a failed training, not a biased one
         if node["name"] == "base":
             record["auc"] = float(area_under_curve(scores, split.test.y))
             record["logistic_auc"] = logistic_auc(split.train.x, split.train.y, split.test.x, split.test.y)

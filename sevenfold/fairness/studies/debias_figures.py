@@ -35,6 +35,7 @@ def draw(by_label: Mapping[str, Sequence[Record]], title: str, path: Path) -> No
         axes.scatter(*middle, s=70, color=colors(i % 20), label=label, marker=marker, edgecolors="black")
     epsilon = float(title.rpartition("@")[2])
     axes.axvspan(0, epsilon, color="tab:green", alpha=0.08)
+    # A constant decision has balanced accuracy 1/2 and bias 0: results must be above this line.
     axes.axhline(0.5, color="gray", linestyle="--", linewidth=1)
     axes.annotate("everybody treated alike", (axes.get_xlim()[1], 0.5), ha="right", va="bottom", fontsize=7)
     axes.set(

@@ -132,6 +132,7 @@ def story(setting: str, by_label: ByLabel) -> Section:
             f"What was unfair: {WORDS[measure]} differs by {mu.mean():+.3f} between the groups (the "
             f"unprivileged get {who}; sampling error of one network's figure about {np.nanmean(se):.3f})."
         )
+    # Chosen by test figures of the mean, which the text states: the choice itself is optimistic.
     candidates = {
         label: records
         for label, records in by_label.items()
@@ -195,10 +196,12 @@ def paired(records: Records, control: Records | None) -> str:
     if control is None or len(records) != len(control):
         return "-"
     difference = column(records, "balanced_accuracy") - column(control, "balanced_accuracy")
+    # one network has no spread
     if len(difference) < 2:
         return f"{difference.mean():+.3f}"
     from scipy.stats import t
 
+    # dbar +- t_{.975, n - 1} s / sqrt(n), for paired networks
     half = t.ppf(0.975, len(difference) - 1) * difference.std(ddof=1) / math.sqrt(len(difference))
     return f"{difference.mean():+.3f} ± {half:.3f}"
 

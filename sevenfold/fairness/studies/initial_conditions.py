@@ -98,6 +98,7 @@ class InitialStudy(Study[Network]):
 
     def run(self, piece: Network, context: Context) -> list[Record]:
         """Perturb one network and save its coefficients."""
+        # The bias is that of the test rows: the network has not been fitted to them.
         test = self.networks.split(piece.drop, piece.seed).test
         network = self.networks.network(piece.drop, piece.seed, context.folder)
         problem = Problem(Logits(network, "logit"), test.x, test.y, test.a, piece.objective, seed=piece.seed)
