@@ -24,13 +24,13 @@ import torch
 
 from sevenfold.config import build
 from sevenfold.diffreps import METHODS, PRIORS, REPRESENTATIONS, SOLVERS, SOURCES, VIEW_NOISES
-from sevenfold.diffreps.laws import Line, sampled_covariance
+from sevenfold.diffreps.linear_gaussian import Line, sampled_covariance
 from sevenfold.diffreps.rendering import Rendering
 from sevenfold.diffreps.representations.base import Linear, Representation
 from sevenfold.diffreps.representations.voxel_nerf import VoxelNerf
 from sevenfold.diffreps.run import run
+from sevenfold.diffreps.sampling_task import Task, make_task
 from sevenfold.diffreps.scores import Scorer, psnr, set_scores
-from sevenfold.diffreps.task import Task, make_task
 from sevenfold.diffreps.view_noise import Pool
 from sevenfold.diffreps.worlds.multiview import World
 

@@ -1,4 +1,4 @@
-"""Images to train a denoiser on."""
+"""Images for the training of a denoiser."""
 
 from typing import ClassVar
 
@@ -23,7 +23,7 @@ class DenoiserImages(WithFacts[Images]):
 
     Args:
         source: its name and options.
-        held_out: how many images are left out of training, for validation and test.
+        held_out: number of images for validation and test.
         batch_size: of training.
         seed_data: of split and order.
     """
@@ -49,7 +49,7 @@ class DenoiserImages(WithFacts[Images]):
         self.rest, self.train = order[:held_out], order[held_out:]
 
     def facts(self) -> Images:
-        """Return all images: samples have their shape and range, and are compared with them."""
+        """Return all images, which determine the shape and range of samples."""
         return self.real
 
     def train_dataloader(self) -> EpochLoader:
@@ -59,7 +59,7 @@ class DenoiserImages(WithFacts[Images]):
         return EpochLoader(data, batch_size=self.batch_size, sampler=sampler, drop_last=True)
 
     def val_dataloader(self) -> DataLoader:
-        """Load the images left out."""
+        """Load the held-out images."""
         return DataLoader(ImageDataset(self.real, self.rest), batch_size=self.batch_size)
 
     test_dataloader = val_dataloader

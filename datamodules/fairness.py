@@ -1,4 +1,4 @@
-"""People for debiasing: rows to train a base network on."""
+"""Rows of a table of people, to train a base network on."""
 
 from typing import ClassVar
 
@@ -21,7 +21,7 @@ class FairnessRows(WithFacts[InputFacts]):
 
     Args:
         source: a component of ``sevenfold.fairness.data.SOURCES``.
-        root: folder of the real data sets; without it people are synthetic.
+        root: folder of the published data sets; without it people are synthetic.
         protected: the attribute; ``sex or race`` combines two.
         split: shares of train, validation and test.
         drop_protected: leave the attribute out of the features.

@@ -1,4 +1,4 @@
-"""Debiasing as a Lightning module: the study, and one network that is made fair and decides."""
+"""Debiasing as a Lightning module: the study, and one debiased network with its decisions."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +22,7 @@ from sevenfold.ranges import Seed
 
 
 class DebiasModule(StudyModule):
-    """Runs a :class:`DebiasStudy`; besides, debiases a network and decides with it.
+    """A :class:`DebiasStudy` to run, and one network that is debiased and decides.
 
     ``network`` (which gives one logit a row) and ``threshold`` are part of the state; to load one, give
     ``network`` to the constructor.
@@ -31,7 +31,7 @@ class DebiasModule(StudyModule):
         study: methods by label, and the bound on the bias: its first objective.
         seed: of all random streams.
         executor: where pieces are computed; by default in this process.
-        stopping: tells whether the run was asked to end.
+        stopping: returns true once the run is to end.
         network: of the architecture that was debiased.
     """
 
@@ -52,14 +52,14 @@ class DebiasModule(StudyModule):
         self.register_buffer("threshold", torch.zeros((), dtype=torch.float64))
 
     def on_save_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Add how to build the network, if it is the paper's."""
+        """Add the options of the network, if it is the paper's."""
         super().on_save_checkpoint(checkpoint)
         if isinstance(self.network, Logits):
             options = {"output": self.network.output, "sizes": sizes(self.network.module)}
             checkpoint["network"] = options
 
     def on_load_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Build the network that the checkpoint is of; one of another kind must be there."""
+        """Build the network of the checkpoint; a network of the user's own class must have been given."""
         options = checkpoint.get("network")
         if options is None or self.network is not None:
             return
@@ -77,14 +77,14 @@ class DebiasModule(StudyModule):
         method: str,
         privileged: str | None = None,
     ) -> Self:
-        """Make a trained network fair on validation rows x, labels y, groups a; a copy of it is changed.
+        """Debias a copy of a trained network on validation rows x with labels y and groups a.
 
         Args:
-            network: gives one logit a row; it is not changed.
-            x: rows.
+            network: returns one logit per row; it is not changed.
+            x: rows of features, (n, ...).
             y: labels, 1 the favorable one.
             a: groups, 1 the privileged one, or their names.
-            method: the label of one in the study, or a name in ``METHODS``.
+            method: the label of a method in the study, or a name in ``METHODS``.
             privileged: name of the privileged group, where groups have names.
         """
         node = self.study.methods.get(method, {"name": method})
@@ -107,13 +107,13 @@ class DebiasModule(StudyModule):
         return self
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
-        """Decide about rows: 1 where the network's logit is above the threshold."""
+        """Return decisions about rows, 1 where the network's logit is above the threshold."""
         if self.network is None:
             raise ConfigError("network", "is missing: call debias() first, or give one to the constructor")
         return (self.network.eval()(x).double() > self.threshold).long()
 
     def export(self, path: str | Path, *, example: Numbers | None = None) -> Path:
-        """Write the decisions about any number of rows as a program; ``example`` is some rows."""
+        """Write the decisions about any number of rows as a program; ``example`` shows the shape of rows."""
         if self.network is None:
             raise ConfigError("network", "is missing: call debias() first, or give one to the constructor")
         decisions = Decisions(self.network, self.threshold)

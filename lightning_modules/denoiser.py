@@ -1,4 +1,4 @@
-"""Train a denoiser of small images, to be a prior afterwards."""
+"""Training of a denoiser of small images, for use as a prior."""
 
 import copy
 import dataclasses
@@ -40,16 +40,16 @@ UNET = {"name": "diffusers_unet"}
 
 
 class DenoiserTrainer(Loadable):
-    """Train on batches of images and labels (:class:`ImageBatch`).
+    """A denoiser trained on batches of images and labels (:class:`ImageBatch`).
 
-    A test with a data module of the suite draws samples and judges them by a classifier of real images. Its
+    A test with a data module of the suite draws samples and scores them by a classifier of real images. The
     checkpoint is a prior, ``unet``.
 
     Args:
         network: of the denoiser.
         table: noise levels of training.
-        prediction: what the network is to put out.
-        class_dropout: share of labels left out in training, for guidance and unconditional samples.
+        prediction: the quantity that the network predicts.
+        class_dropout: share of labels omitted in training, for guidance and unconditional samples.
         optim: the optimizer and its schedule.
         samples: of a test.
         seed: of the draws that training and tests make.
@@ -77,17 +77,17 @@ class DenoiserTrainer(Loadable):
         self.picture: Picture | None = None
 
     def prepare_for(self, facts: Images) -> None:
-        """Take over the real images: their shape and range, and what samples are compared with."""
+        """Set the real images, which determine shape and range and which samples are compared with."""
         self.images, self.picture = facts, Picture(facts.shape, facts.range)
 
     def convert_batch(self, batch: object) -> object:
-        """Convert a batch of a plain loader; the first one tells what images look like."""
+        """Convert a batch of a plain loader; the first one determines shape and range of images."""
         if isinstance(batch, ImageBatch) or self.trainer.predicting:
             return batch
-        whole = complete(batch, self._channels())
+        complete_batch = complete(batch, self._channels())
         if self.picture is None:
-            self.picture = Picture.like(whole.images)
-        return whole._replace(images=self.place(whole.images))
+            self.picture = Picture.like(complete_batch.images)
+        return complete_batch._replace(images=self.place(complete_batch.images))
 
     def _channels(self) -> int:
         shape = getattr(self.network, "shape", (1,)) if self.picture is None else self.picture.shape
@@ -103,23 +103,23 @@ class DenoiserTrainer(Loadable):
         return loss
 
     def validation_step(self, batch: ImageBatch, batch_idx: int) -> None:
-        """Log the loss on the same noise every time."""
+        """Log the loss, with the same noise in every epoch."""
         stream = torch_generator(self.seed, "denoiser validation", batch_idx)
         loss = denoising_loss(self.network, self.alphas_bar, self.prediction, *batch, stream)
         self.log("val/loss", loss, prog_bar=True, sync_dist=True, batch_size=len(batch[0]))
 
     def test_step(self, batch: ImageBatch, batch_idx: int) -> None:
-        """Log the loss; with the first batch, what samples look like to a classifier."""
+        """Log the loss, and with the first batch the scores of samples by a classifier."""
         stream = torch_generator(self.seed, "denoiser test", batch_idx)
         loss = denoising_loss(self.network, self.alphas_bar, self.prediction, *batch, stream)
         self.log("test/loss", loss, sync_dist=True, batch_size=len(batch[0]))
         if batch_idx == 0 and self.images is not None:
             scores = sample_scores(self.prior(), self.images, self.samples, self.seed)
-            named = {f"test/{name}": value for name, value in scores.items()}
-            self.log_dict(named, batch_size=len(batch[0]), sync_dist=True)
+            figures = {f"test/{name}": value for name, value in scores.items()}
+            self.log_dict(figures, batch_size=len(batch[0]), sync_dist=True)
 
     def forward(self, x: Numbers, sigma: Numbers, labels: Numbers | None = None) -> Tensor:
-        """Return what :meth:`prior` makes of noisy images: the mean of the clean ones, (N, C, H, W).
+        """Return the mean (N, C, H, W) of clean images given noisy ones, under :meth:`prior`.
 
         Args:
             x: clean image + ``sigma`` * noise, (N, C, H, W), in the range of the training data.
@@ -128,9 +128,9 @@ class DenoiserTrainer(Loadable):
         """
         z = self.place(noisy_images(x, "x", channels=self._channels()))
         level = tensor(sigma, "sigma").float().to(z.device).expand(len(z))
-        asked = torch.full((len(z),), UNCONDITIONAL) if labels is None else tensor(labels, "labels").long()
+        classes = torch.full((len(z),), UNCONDITIONAL) if labels is None else tensor(labels, "labels").long()
         with torch.no_grad():
-            return self.prior().denoise(z, level, Condition(asked.to(z.device)))
+            return self.prior().denoise(z, level, Condition(classes.to(z.device)))
 
     def export(self, path: str | Path, *, batch: int = 1) -> Path:
         """Write :meth:`forward` as a program of x (batch, C, H, W), sigma (batch,) and labels (batch,)."""
@@ -144,27 +144,27 @@ class DenoiserTrainer(Loadable):
         return self(*batch)
 
     def sample(self, count: int, seed: int | None = None, *, labels: Sequence[int] | None = None) -> Tensor:
-        """Return images (count, C, H, W) drawn as a test draws them.
+        """Return samples (count, C, H, W), drawn as in a test.
 
         Args:
             count: how many.
             seed: of the samples; by default the module's.
             labels: their classes, -1 for none; by default all classes in turn.
         """
-        prior, chosen = self.prior(), self.samples
+        prior, options = self.prior(), self.samples
         classes = classes_in_turn(prior, count) if labels is None else labels
         if len(classes) != count:
             raise InputError(f"labels must be {count} classes, one a sample, got {len(classes)}")
         return image_samples(
             prior,
             classes,
-            levels=chosen.levels,
-            weight=chosen.weight,
+            levels=options.levels,
+            weight=options.weight,
             seed=self.seed if seed is None else seed,
         )
 
     def prior(self) -> NetworkPrior:
-        """Return what has been trained so far as a prior."""
+        """Return the present network as a prior."""
         picture = required(self.picture, self)
         return NetworkPrior(
             copy.deepcopy(self.network), self.table, prediction=self.prediction, shape=picture.shape,
@@ -172,7 +172,7 @@ class DenoiserTrainer(Loadable):
         )  # fmt: skip
 
     def on_save_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Add what is needed to use the network as a prior."""
+        """Add the facts that the network needs as a prior."""
         super().on_save_checkpoint(checkpoint)
         if self.picture is None:
             return
@@ -186,10 +186,10 @@ class DenoiserTrainer(Loadable):
         }
 
     def on_load_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Take over shape and range of the images it was trained on."""
+        """Set shape and range of the training images."""
         if self.picture is None and "denoiser" in checkpoint:
-            stored = checkpoint["denoiser"]
-            self.picture = Picture(tuple(stored["shape"]), tuple(stored["range"]))
+            facts = checkpoint["denoiser"]
+            self.picture = Picture(tuple(facts["shape"]), tuple(facts["range"]))
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return AdamW with a one-cycle rate."""

@@ -1,4 +1,4 @@
-"""Sampling as a Lightning module: the study, and samples by one of its methods."""
+"""Sampling of representations as a Lightning module: the study, and samples by one of its methods."""
 
 from pathlib import Path
 
@@ -12,9 +12,9 @@ from sevenfold.study import Context
 
 
 class DiffrepSampler(StudyModule):
-    """Runs a :class:`SamplesStudy`; besides, draws samples with its methods.
+    """A :class:`SamplesStudy` to run, and samples by its methods.
 
-    It has no parameters: the prior is frozen, and samples are what is drawn.
+    It has no parameters: the prior is frozen.
     """
 
     study: SamplesStudy
@@ -24,7 +24,7 @@ class DiffrepSampler(StudyModule):
         """Return pictures (count, C, H, W) of samples of the study's first representation.
 
         Args:
-            count: of samples; they are those that a run of the study with this seed begins with.
+            count: number of samples; they are the first ones of a run of the study with this seed.
             seed: of the samples; by default the module's.
             method: label of a method in the study; by default the first one that is not the reference.
         """

@@ -1,4 +1,4 @@
-"""Base classifiers of the debiasing family: the paper's tabular network, a residual network for images."""
+"""Base classifiers for debiasing: the paper's tabular network, and a residual network for images."""
 
 from pathlib import Path
 from typing import ClassVar, Literal, cast
@@ -15,7 +15,7 @@ from sevenfold.errors import InputError
 from sevenfold.export import write_program
 from sevenfold.fairness.batch import AttributeBatch, InputFacts, RowBatch, complete, parts_of
 from sevenfold.fairness.classifiers import Kind, OfPictures, OfRows
-from sevenfold.fairness.metrics import GroupConfusion
+from sevenfold.fairness.group_confusion import GroupConfusion
 from sevenfold.fairness.network import Logits
 from sevenfold.fairness.objective import Objective
 from sevenfold.fairness.threshold import best_threshold
@@ -25,9 +25,10 @@ from sevenfold.ranges import DepthOrNone, Seed, ShareBelowOne, Size
 
 
 class BinaryClassifier(Loadable):
-    """Train a network on batches x, y, a; judge it at the threshold of best validation balanced accuracy.
+    """A binary classifier of batches x, y, a, with the threshold of best validation balanced accuracy.
 
-    The network is built for what a data module, a checkpoint, or the first batch of a plain loader shows.
+    The network is built once the shape of its inputs is known: from a data module, a checkpoint, or the first
+    batch of a plain loader.
 
     Args:
         kind: of network, and its inputs.
@@ -49,19 +50,19 @@ class BinaryClassifier(Loadable):
         self.network: torch.nn.Module | None = None
         self.auc, self.confusion = BinaryAUROC(), GroupConfusion()
         self.register_buffer("threshold", torch.zeros((), dtype=torch.float64))
-        self._seen: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._validation: list[tuple[Tensor, Tensor, Tensor]] = []
         self.facts: InputFacts | None = None
 
     def prepare_for(self, facts: InputFacts) -> None:
-        """Take over what an input looks like."""
+        """Set the shape of inputs."""
         self.facts = facts
 
     def inputs(self, values: Numbers) -> Tensor:
-        """Return what users hand in as the network's inputs."""
+        """Return user data as the network's inputs."""
         return self.kind.inputs(values, None if self.facts is None else self.facts.example)
 
     def configure_model(self) -> None:
-        """Build the network once the inputs are known; for a fit at the latest from its first batch."""
+        """Build the network once the shape of inputs is known, in a fit from its first batch."""
         if self.network is None and self.facts is None and self.fitting():
             first = self.first_batch()
             x = parts_of(first)[0]
@@ -70,19 +71,19 @@ class BinaryClassifier(Loadable):
             self.network = Logits(self.kind.new(self.facts.example), "logit").to(self.device)
 
     def on_load_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Build the network that the checkpoint is of."""
+        """Build the network of the checkpoint."""
         if self.network is None and any(name.startswith("network.") for name in checkpoint["state_dict"]):
             self.prepare_for(InputFacts(self.kind.example(checkpoint["state_dict"])))
             self.configure_model()
 
     def convert_batch(self, batch: object) -> RowBatch | Tensor:
-        """Convert a batch of a plain loader; of a prediction x is all that counts."""
-        own = isinstance(batch, self.batch)
+        """Convert a batch of a plain loader; for a prediction, its x alone."""
+        is_ours = isinstance(batch, self.batch)
         if self.trainer.predicting:
             x: Tensor = parts_of(batch)[0]
-            return x if own else self.place(self.inputs(x))
-        whole = cast(RowBatch, batch) if own else complete(batch, self.inputs)
-        return whole._replace(x=self.place(whole.x))
+            return x if is_ours else self.place(self.inputs(x))
+        complete_batch = cast(RowBatch, batch) if is_ours else complete(batch, self.inputs)
+        return complete_batch._replace(x=self.place(complete_batch.x))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (n,)."""
@@ -125,12 +126,12 @@ class BinaryClassifier(Loadable):
         x, y, a = batch
         logits = self(x)
         self.log("val/loss", loss(logits, y), batch_size=len(y), sync_dist=True)
-        self._seen.append((logits, y, a))
+        self._validation.append((logits, y, a))
 
     def on_validation_epoch_end(self) -> None:
         """Choose the threshold on all rows of all devices; log AUC and figures at it."""
-        logits, y, a = (torch.cat(part) for part in zip(*self._seen, strict=True))
-        self._seen.clear()
+        logits, y, a = (torch.cat(part) for part in zip(*self._validation, strict=True))
+        self._validation.clear()
         logits, y, a = (cast(Tensor, self.all_gather(v)).flatten() for v in (logits, y, a))
         if len(y.unique()) == 2:
             free = Objective(measure=self.objective.measure, epsilon=1e9, margin=0.0)

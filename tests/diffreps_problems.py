@@ -10,7 +10,7 @@ from sevenfold.diffreps import METHODS, REPRESENTATIONS
 from sevenfold.diffreps.methods.base import Method
 from sevenfold.diffreps.priors.mixture import Mixture
 from sevenfold.diffreps.representations.base import Representation
-from sevenfold.diffreps.task import Task, make_task
+from sevenfold.diffreps.sampling_task import Task, make_task
 from sevenfold.diffreps.view_noise import Pool, ViewNoise
 from sevenfold.tables import locate
 

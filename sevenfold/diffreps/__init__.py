@@ -1,8 +1,9 @@
 """Sampling differentiable representations with a diffusion prior: the pullback, its baselines and its laws.
 
 A prior denoises images (``PRIORS``), a representation renders parameters (``REPRESENTATIONS``), a solver
-moves parameters so that they render a target (``SOLVERS``), noise of views stays outside the parameters
-(``VIEW_NOISES``), and a method puts them together (``METHODS``). Nothing heavy is imported here.
+changes parameters so that they render a target (``SOLVERS``), the noise of views stays outside the parameters
+(``VIEW_NOISES``), and a method combines these parts (``METHODS``). Importing this package does not import
+torch.
 """
 
 from typing import TYPE_CHECKING
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
     from sevenfold.diffreps.priors.network import NetworkPrior
     from sevenfold.diffreps.representations.pixels import Pixels
     from sevenfold.diffreps.representations.siren import Siren
+    from sevenfold.diffreps.sampling_task import make_task
     from sevenfold.diffreps.sources import digits
     from sevenfold.diffreps.studies.samples import SamplesStudy
-    from sevenfold.diffreps.task import make_task
     from sevenfold.diffreps.view_noise import Pool
 
 PRIORS = ComponentTable(
@@ -106,7 +107,7 @@ SCHEDULES = ComponentTable(
         "karras": "sevenfold.diffreps.schedules:karras",
         "log": "sevenfold.diffreps.schedules:log",
         "table": "sevenfold.diffreps.schedules:table",
-        "trailing": "sevenfold.diffreps.trailing:trailing",
+        "trailing": "sevenfold.diffreps.schedules:trailing",
         "uniform_t": "sevenfold.diffreps.schedules:uniform_t",
     },
     holds="schedules of noise levels",
@@ -144,7 +145,7 @@ _PUBLIC = {
     "Siren": "sevenfold.diffreps.representations.siren:Siren",
     "digits": "sevenfold.diffreps.sources:digits",
     "gmm": "sevenfold.diffreps.priors.fitted:gmm",
-    "make_task": "sevenfold.diffreps.task:make_task",
+    "make_task": "sevenfold.diffreps.sampling_task:make_task",
 }
 __all__ = [
     "NetworkPrior",

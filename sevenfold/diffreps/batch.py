@@ -1,4 +1,4 @@
-"""What images and the training of denoisers exchange."""
+"""Batches of images with labels for the training of denoisers, and their conversion from any loader."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -13,14 +13,15 @@ from sevenfold.errors import InputError
 
 
 class Picture(NamedTuple):
-    """What an image is: its shape (C, H, W), and its lowest and highest value."""
+    """The shape (C, H, W) of images and the range of their values."""
 
     shape: tuple[int, int, int]
     range: tuple[float, float]
 
     @classmethod
     def like(cls, images: Tensor) -> "Picture":
-        """Tell from a batch (B, C, H, W): values lie in [0, 1], or in [-1, 1] where some are below 0."""
+        """Infer both from a batch (B, C, H, W): the range is [0, 1], or [-1, 1] where a value is negative."""
+        # A wrong guess would rescale all images, so values outside [-1, 1] are refused.
         low, high = float(images.min()), float(images.max())
         if low < -1 or high > 1:
             raise InputError(
@@ -40,8 +41,8 @@ class ImageBatch(NamedTuple):
 
 def noisy_images(values: Any, what: str = "images", *, channels: int) -> Tensor:
     """Return images of any range as float32 (B, C, H, W); bytes 0..255 become [0, 1]."""
-    found = channels_first(tensor(values, what), what, channels)
-    return found.float() / (1 if found.is_floating_point() else 255)
+    images = channels_first(tensor(values, what), what, channels)
+    return images.float() / (1 if images.is_floating_point() else 255)
 
 
 def complete(batch: Any, channels: int) -> ImageBatch:
@@ -55,6 +56,7 @@ def complete(batch: Any, channels: int) -> ImageBatch:
     if not parts or len(parts) > 2:
         raise InputError(f"a batch to denoise is images or (images, labels), got {len(parts)} parts")
     images = noisy_images(parts[0], channels=channels)
+    # labels are optional: an unconditional denoiser is trained without them
     none = torch.full((len(images),), -1, device=images.device)
     labels = tensor(parts[1], "labels").long().to(images.device) if len(parts) == 2 else none
     if labels.shape != none.shape:

@@ -1,4 +1,4 @@
-"""Train a network to denoise: its options, its loss, and samples that show what it has learned."""
+"""Training of a denoising network: its options, its loss, and scores of its samples."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from sevenfold.diffreps.noise_table import Prediction
 from sevenfold.diffreps.priors.network import NetworkPrior
 from sevenfold.diffreps.representations.pixels import Pixels
 from sevenfold.diffreps.run import run
+from sevenfold.diffreps.sampling_task import make_task
 from sevenfold.diffreps.scores import Classifier, entropy, frechet
 from sevenfold.diffreps.sources import Images
-from sevenfold.diffreps.task import make_task
 from sevenfold.diffreps.view_noise import Pool
 from sevenfold.ranges import Count, Finite, LearningRate, NonNegative, Share, Size
 from sevenfold.seeding import stream_seed
@@ -22,11 +22,11 @@ from sevenfold.seeding import stream_seed
 
 @dataclass(frozen=True)
 class Optim:
-    """AdamW and its one-cycle rate: up, then down to 0.
+    """Options of AdamW and its one-cycle rate, which rises and then falls to 0.
 
     Args:
         lr: the largest rate.
-        weight_decay: decoupled.
+        weight_decay: decoupled weight decay.
         warmup: share of all steps on which the rate rises.
     """
 
@@ -37,10 +37,10 @@ class Optim:
 
 @dataclass(frozen=True)
 class Samples:
-    """Which samples a test draws, their classes in turn.
+    """Options of the samples that a test draws, of all classes in turn.
 
     Args:
-        count: how many.
+        count: number of samples.
         levels: steps of DDIM.
         weight: of guidance.
     """
@@ -67,12 +67,15 @@ def denoising_loss(
     noise = torch.randn(images.shape, generator=generator).to(images)
     a = alphas_bar[time].sqrt().to(images).view(-1, 1, 1, 1)
     s = (1 - alphas_bar[time]).sqrt().to(images).view(-1, 1, 1, 1)
-    wanted = {"eps": noise, "x0": images, "v": a * noise - s * images}[prediction]
-    return (network(a * images + s * noise, time, labels) - wanted).square().mean()
+    # E |net(a x0 + s e, t) - target|^2, target e (Ho et al. 2020, eq. 14), x0, or v = a e - s x0
+    # (Salimans & Ho 2022)
+    target = {"eps": noise, "x0": images, "v": a * noise - s * images}[prediction]
+    return (network(a * images + s * noise, time, labels) - target).square().mean()
 
 
 def drop_labels(labels: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Return labels with a ``share`` of them, on average, replaced by -1: none."""
+    """Return labels of which a random ``share``, on average, is replaced by -1 (no class)."""
+    # Classifier-free guidance needs both the conditional and the unconditional network (Ho & Salimans 2022).
     dropped = torch.rand(labels.shape, generator=generator).to(labels.device) < share
     return labels.masked_fill(dropped, -1)
 
@@ -80,27 +83,28 @@ def drop_labels(labels: Tensor, share: float, generator: torch.Generator) -> Ten
 def image_samples(
     prior: NetworkPrior, labels: Sequence[int], *, levels: int, weight: float, seed: int
 ) -> Tensor:
-    """Return DDIM samples (N, C, H, W), one for each label, from evenly spaced entries of the noise table."""
+    """Return DDIM samples (N, C, H, W), one for each label, at evenly spaced entries of the noise table."""
     channels, size, _ = prior.shape
     pixels = Pixels(size=size, channels=channels)
     seeds = [stream_seed(seed, "denoiser sample", k) for k in range(len(labels))]
     task = make_task(pixels, prior, Pool(), seeds=seeds, labels=labels)
+    # Predictions at high noise leave the data's range; clipping them is usual for models of pixels.
     guidance = Guidance(weight=weight, clip=True)
     sampler = Reference(schedule={"name": "table", "levels": levels}, guidance=guidance, order="euler")
     return run(sampler, task).images[:, 0]
 
 
 def classes_in_turn(prior: NetworkPrior, count: int) -> list[int]:
-    """Return a class for each of ``count`` samples, one after the other; -1 where the prior knows none."""
+    """Return a class for each of ``count`` samples, in turn; -1 where the prior has no classes."""
     return [k % prior.classes if prior.classes else -1 for k in range(count)]
 
 
-def sample_scores(prior: NetworkPrior, real: Images, chosen: Samples, seed: int) -> dict[str, float]:
-    """Draw samples of every class in turn and judge them by a classifier of real images."""
-    labels = classes_in_turn(prior, chosen.count)
-    found = image_samples(prior, labels, levels=chosen.levels, weight=chosen.weight, seed=seed)
+def sample_scores(prior: NetworkPrior, real: Images, options: Samples, seed: int) -> dict[str, float]:
+    """Return the scores of samples of every class in turn, by a classifier of real images."""
+    labels = classes_in_turn(prior, options.count)
+    images = image_samples(prior, labels, levels=options.levels, weight=options.weight, seed=seed)
     judge = Classifier(real)
-    features = judge.features(found.cpu())
+    features = judge.features(images.cpu())
     confidence, predicted = judge.probabilities(features).max(1)
     scores = {
         "confidence": float(confidence.mean()),

@@ -1,4 +1,4 @@
-"""Classifier-free guidance and the bounds of denoised images."""
+"""Classifier-free guidance, and bounds on the values of denoised images."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from sevenfold.ranges import Finite, PositiveShare, Share
 
 @dataclass(frozen=True)
 class Guidance:
-    """What is done to denoised images.
+    """Options that modify denoised images.
 
     Args:
         weight: w of D_0 + w (D_c - D_0): 1 is conditional, 0 unconditional (``guidance_scale`` elsewhere).
@@ -28,38 +28,41 @@ class Guidance:
     dynamic: PositiveShare | None = None
 
     def check(self, prior: Prior) -> None:
-        """Refuse bounds for a prior without a range."""
+        """Raise ``ConfigError`` for bounds on a prior without a range."""
         if prior.range is None and (self.clip or self.dynamic is not None):
             raise ConfigError("guidance.clip", "the prior has no range of values to clip to")
 
     @property
     def passes(self) -> int:
-        """Return how many evaluations of the prior one denoised image takes, where a class is asked for."""
+        """Return the number of evaluations of the prior for one denoised image of a class."""
         return 1 if self.weight == 1 else 2
 
     def denoise(self, prior: Prior, z: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
-        """Return the guided image for ``z`` (N, C, H, W) at noise ``sigma`` (N,); no gradient is kept."""
+        """Return the guided image for ``z`` (N, C, H, W) at noise ``sigma`` (N,), without gradient."""
         with torch.no_grad():
-            found = prior.denoise(z, sigma, condition)
+            image = prior.denoise(z, sigma, condition)
             if self.weight != 1 and bool((condition.labels >= 0).any()):
-                found = self._guided(found, prior.denoise(z, sigma, condition.without_labels()))
+                image = self._guide(image, prior.denoise(z, sigma, condition.without_labels()))
             if self.dynamic is not None:
-                found = self._thresholded(found, prior)
+                image = self._threshold_dynamically(image, prior)
             if self.clip and prior.range is not None:
-                found = found.clamp(*prior.range)
-            return found
+                image = image.clamp(*prior.range)
+            return image
 
-    def _guided(self, asked: Tensor, free: Tensor) -> Tensor:
-        guided = free + self.weight * (asked - free)
+    def _guide(self, conditional: Tensor, unconditional: Tensor) -> Tensor:
+        # D_w = D_0 + w (D_c - D_0)   (Ho & Salimans 2022, whose weight is w - 1)
+        guided = unconditional + self.weight * (conditional - unconditional)
+        # std(D_w) is moved by the share ``rescale`` towards std(D_c)   (Lin et al. 2024)
         if self.rescale:
-            wanted, own = (v.flatten(1).std(1).clamp(min=1e-12) for v in (asked, guided))
-            guided = guided * (1 + self.rescale * (spread(wanted / own, guided) - 1))
+            target_std, guided_std = (v.flatten(1).std(1).clamp(min=1e-12) for v in (conditional, guided))
+            guided = guided * (1 + self.rescale * (spread(target_std / guided_std, guided) - 1))
         return guided
 
-    def _thresholded(self, found: Tensor, prior: Prior) -> Tensor:
+    def _threshold_dynamically(self, image: Tensor, prior: Prior) -> Tensor:
         low, high = prior.range or (-1.0, 1.0)
         middle, half = (low + high) / 2, (high - low) / 2
-        centered = (found - middle) / half
+        centered = (image - middle) / half
+        # dynamic thresholding: clip to [-s, s] and divide by s, s a quantile of |x0|   (Saharia et al. 2022)
         bound = centered.abs().flatten(1).quantile(self.dynamic or 1.0, dim=1).clamp(min=1)
-        bound = spread(bound, found)
+        bound = spread(bound, image)
         return middle + half * centered.clamp(-bound, bound) / bound

@@ -24,4 +24,4 @@ ImagesNode = Annotated[Node, OneOf("sevenfold.diffreps:SOURCES")]
 NetworkNode = Annotated[Node, OneOf("sevenfold.diffreps:NETWORKS")]
 """A denoising network and its options."""
 ArmNode = Annotated[Node, OptionsOf("sevenfold.diffreps.studies.volumes:arm")]
-"""What an arm of a study of volumes has of its own."""
+"""The options of one arm of a study of volumes."""

@@ -1,6 +1,6 @@
-"""Discrete noise tables of variance-preserving models, and the way between their coordinates and ours.
+"""Discrete noise tables of variance-preserving models, and conversions between their coordinates and ours.
 
-Everything else in this family lives in sigma space: z = x / a, sigma = s / a for the marginal x = a x0 + s e.
+The rest of this family uses sigma space: z = x / a, sigma = s / a for the marginal x = a x0 + s e.
 """
 
 import math
@@ -18,7 +18,7 @@ Prediction = Literal["eps", "x0", "v"]
 
 @dataclass(frozen=True)
 class NoiseTable:
-    """The table abar_t = prod(1 - beta) of a model in discrete time.
+    """The noise table abar_t = prod(1 - beta) of a model in discrete time.
 
     Args:
         betas: ``linear`` from first to last, ``scaled_linear`` (linear in the root), or ``cosine`` (without
@@ -43,6 +43,8 @@ class NoiseTable:
     def alphas_bar(self) -> Tensor:
         """Return abar_t in float64, shape (steps,)."""
         t = torch.arange(self.steps, dtype=torch.float64)
+        # abar(t) ~ cos^2((t / T + s) / (1 + s) pi / 2), s = .008, beta at most .999
+        # (Nichol & Dhariwal 2021, eq. 17)
         if self.betas == "cosine":
             level = torch.cos(
                 ((torch.arange(self.steps + 1).double() / self.steps) + 0.008) / 1.008 * math.pi / 2
@@ -52,6 +54,7 @@ class NoiseTable:
             power = 2 if self.betas == "scaled_linear" else 1
             first, last = self.first ** (1 / power), self.last ** (1 / power)
             beta = (first + (last - first) * t / (self.steps - 1)) ** power
+        # abar_t = prod_{s <= t} (1 - beta_s)   (Ho et al. 2020)
         return (1 - beta).cumprod(0)
 
     def sigmas(self) -> Tensor:
@@ -62,19 +65,21 @@ class NoiseTable:
 
 def time_of(sigma: Tensor, sigmas: Tensor) -> Tensor:
     """Return the fractional index of ``sigma`` in the rising table: linear in log sigma, clamped to it."""
-    logs, wanted = sigmas.log(), sigma.to(sigmas).log()
-    right = torch.searchsorted(logs, wanted.contiguous()).clamp(1, len(logs) - 1)
+    logs, log_sigma = sigmas.log(), sigma.to(sigmas).log()
+    right = torch.searchsorted(logs, log_sigma.contiguous()).clamp(1, len(logs) - 1)
     left = logs[right - 1]
-    return (right - 1 + (wanted - left) / (logs[right] - left)).clamp(0, len(logs) - 1)
+    return (right - 1 + (log_sigma - left) / (logs[right] - left)).clamp(0, len(logs) - 1)
 
 
 def alpha(sigma: Tensor) -> Tensor:
     """Return a of a variance-preserving marginal whose noise-to-signal ratio is ``sigma``."""
+    # a^2 + s^2 = 1 and sigma = s / a
     return (1 + sigma**2).rsqrt()
 
 
 def denoised(output: Tensor, z: Tensor, sigma: Tensor, prediction: Prediction) -> Tensor:
     """Return E[x0 | z] from a model's output at x = a z; ``sigma`` broadcasts against the images."""
+    # eps: x0 = z - sigma eps;  v = a eps - s x0: x0 = a x - s v   (Salimans & Ho 2022)
     if prediction == "x0":
         return output
     if prediction == "eps":
@@ -84,7 +89,7 @@ def denoised(output: Tensor, z: Tensor, sigma: Tensor, prediction: Prediction) -
 
 
 def output_of(x0: Tensor, z: Tensor, sigma: Tensor, prediction: Prediction) -> Tensor:
-    """Return what a model of that kind would have put out: the inverse of :func:`denoised`."""
+    """Return the output of a model for the denoised image ``x0``: the inverse of :func:`denoised`."""
     if prediction == "x0":
         return x0
     eps = (z - x0) / sigma
@@ -96,4 +101,5 @@ def output_of(x0: Tensor, z: Tensor, sigma: Tensor, prediction: Prediction) -> T
 
 def score(x0: Tensor, z: Tensor, sigma: Tensor) -> Tensor:
     """Return the gradient of the log marginal at noise ``sigma``, in sigma space; VP's is this over a."""
+    # grad log p_sigma(z) = (D(z, sigma) - z) / sigma^2   (Karras et al. 2022, eq. 3)
     return (x0 - z) / sigma**2

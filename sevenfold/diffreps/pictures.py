@@ -1,4 +1,4 @@
-"""Pictures of samples: contact sheets, the way there, curves of residuals, density against histogram."""
+"""Pictures of samples: contact sheets, animations of the sampling, residuals, density against histogram."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,12 +22,13 @@ def as_bytes(images: Tensor, bounds: tuple[float, float]) -> Tensor:
 def strip(images: Tensor, bounds: tuple[float, float]) -> Tensor:
     """Return images side by side (H, W', 3), white between them."""
     colors = as_bytes(images, bounds)
+    # one white column between images
     gap = torch.full((colors.shape[1], 1, 3), 255, dtype=torch.uint8)
     return torch.cat([part for image in colors for part in (image, gap)][:-1], 1)
 
 
 def contact_sheet(rows: Mapping[str, Tensor], bounds: tuple[float, float], path: Path) -> None:
-    """Draw one row of images for each label."""
+    """Draw a sheet with one row of images for each label."""
     from matplotlib.figure import Figure
 
     strips = {label: strip(images, bounds) for label, images in rows.items()}
@@ -46,9 +47,9 @@ def animation(frames: Tensor, bounds: tuple[float, float], path: Path, zoom: int
     """Write frames (steps, N, C, H, W) as a gif of strips, at most a hundred of them."""
     from PIL import Image
 
-    chosen = torch.linspace(0, len(frames) - 1, min(100, len(frames))).round().long()
+    places = torch.linspace(0, len(frames) - 1, min(100, len(frames))).round().long()
     pictures = []
-    for frame in frames[chosen]:
+    for frame in frames[places]:
         picture = Image.fromarray(strip(frame, bounds).numpy())
         pictures.append(
             picture.resize((picture.width * zoom, picture.height * zoom), Image.Resampling.NEAREST)
@@ -57,18 +58,21 @@ def animation(frames: Tensor, bounds: tuple[float, float], path: Path, zoom: int
 
 
 def curves(traces: Mapping[str, Sequence[Mapping[str, float]]], path: Path) -> None:
-    """Draw relative residuals against noise, and inner iterations against calls of the prior; nothing where
-    no group left a residual.
+    """Draw relative residuals against noise, and inner iterations against calls of the prior.
+
+    Nothing is drawn where no group has a residual.
     """
     from matplotlib.figure import Figure
 
-    solved = {label: [r for r in trace if r["residual"] > 0 < r["sigma"]] for label, trace in traces.items()}
-    solved = {label: rows for label, rows in solved.items() if rows}
-    if not solved:
+    residuals = {
+        label: [r for r in trace if r["residual"] > 0 < r["sigma"]] for label, trace in traces.items()
+    }
+    residuals = {label: rows for label, rows in residuals.items() if rows}
+    if not residuals:
         return
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for label, rows in solved.items():
+    for label, rows in residuals.items():
         sigma, residual, calls, inner = (
             [r[k] for r in rows] for k in ("sigma", "residual", "calls", "inner")
         )
@@ -84,10 +88,11 @@ def curves(traces: Mapping[str, Sequence[Mapping[str, float]]], path: Path) -> N
 
 
 def plane_of(rep: Representation, prior: ExactPrior, reach: float = 4.0) -> dict[str, Tensor]:
-    """Return what :func:`plane` draws: points of the curve at places ``t``, the ``law`` of the prior along
-    it, and the prior's ``density`` on a grid of ``side`` points.
+    """Return the values that :func:`plane` draws.
 
-    ``rep`` renders points of the plane from one parameter; both are in float64.
+    They are points of the curve at parameters ``t``, the ``law`` of the prior along it, and the prior's
+    ``density`` on a grid of ``side`` points. ``rep`` renders points of the plane from one parameter; ``rep``
+    and ``prior`` are in float64.
     """
     t = torch.linspace(-reach, reach, 801, dtype=torch.float64)
     side = torch.linspace(-3, 3, 121, dtype=torch.float64)
@@ -99,10 +104,10 @@ def plane_of(rep: Representation, prior: ExactPrior, reach: float = 4.0) -> dict
 def plane(
     facts: Mapping[str, Tensor], parameters: Mapping[str, Tensor], points: Mapping[str, Tensor], path: Path
 ) -> None:
-    """Draw a curve in the plane over a prior's density, and beside it the density along the curve against
-    histograms of samples' places on it.
+    """Draw a curve in the plane over a prior's density, and beside it densities along the curve.
 
-    ``parameters`` (N, 1) and ``points`` (N, 2) of samples by label.
+    The second plot compares the law of the prior with histograms of samples. ``parameters`` (N, 1) and
+    ``points`` (N, 2) of samples are by label.
     """
     from matplotlib.figure import Figure
 
@@ -113,9 +118,9 @@ def plane(
     left.contourf(side, side, facts["density"].numpy(), levels=12, cmap="Blues")
     left.plot(*facts["curve"].T.numpy(), color="black", lw=1)
     right.plot(t.numpy(), facts["law"].numpy(), color="black", label="prior restricted to the curve")
-    for i, (label, own) in enumerate(parameters.items()):
+    for i, (label, values) in enumerate(parameters.items()):
         left.plot(*points[label][:40].T.numpy(), ".", color=f"C{i}", ms=4)
-        right.hist(own[:, 0].numpy(), bins=60, range=(-reach, reach), density=True, histtype="step",
+        right.hist(values[:, 0].numpy(), bins=60, range=(-reach, reach), density=True, histtype="step",
                    color=f"C{i}", label=label)  # fmt: skip
     left.set(xlim=(-3, 3), ylim=(-3, 3), aspect="equal")
     right.set(xlabel="place on the curve", ylabel="density")
@@ -124,13 +129,12 @@ def plane(
 
 
 def along(rep: Representation, prior: ExactPrior, t: Tensor) -> Tensor:
-    """Return the density at parameters ``t`` (N,) of the prior restricted to the curve: by arc length, as a
-    density in t.
-    """
+    """Return the density in ``t`` (N,) of the prior restricted to the curve by arc length."""
     density = _density(prior, _points(rep, t).view(-1, 2, 1, 1))
     speed = rep.jacobian(t[:, None], torch.zeros(1, 0, dtype=t.dtype)).norm(dim=(1, 2))
-    found = density * speed
-    return found / torch.trapezoid(found, t)
+    # p(t) ~ p(f(t)) |f'(t)|, in general p(f(theta)) sqrt(det J^T J): the area formula
+    law = density * speed
+    return law / torch.trapezoid(law, t)
 
 
 def _density(prior: ExactPrior, points: Tensor) -> Tensor:
@@ -143,4 +147,4 @@ def _density(prior: ExactPrior, points: Tensor) -> Tensor:
 def _points(rep: Representation, t: Tensor) -> Tensor:
     """Return the points (N, 2) of parameters ``t`` (N,)."""
     view = torch.zeros(0, dtype=t.dtype)
-    return torch.stack([rep.render(own[None], view).flatten() for own in t])
+    return torch.stack([rep.render(place[None], view).flatten() for place in t])

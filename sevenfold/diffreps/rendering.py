@@ -1,4 +1,4 @@
-"""A representation seen in given views: the map a solver inverts, for all samples at once."""
+"""The map from parameters to their images in some views, for all samples at once, with its derivatives."""
 
 import warnings
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from sevenfold.diffreps.representations.base import Representation
 
 @dataclass(frozen=True)
 class Rendering:
-    """Render V ``views`` (V, d): parameters (B, p) to stacked values (B, n), n = V C H W."""
+    """The map f from parameters (B, p) to the values (B, n) of V ``views`` (V, d), n = V C H W."""
 
     representation: Representation
     views: Tensor
@@ -29,12 +29,12 @@ class Rendering:
         return self.representation.jacobian(theta, self.views)
 
     def gram(self, theta: Tensor) -> Tensor | None:
-        """Return J J^T (B, n, n), or None where it needs J."""
+        """Return J J^T (B, n, n), or None where no formula without J is known."""
         return self.representation.gram(theta, self.views)
 
     def jvp(self, theta: Tensor, direction: Tensor) -> Tensor:
         """Return J d (B, n) for d (B, p)."""
-        with warnings.catch_warnings():  # of torch's own, on its first use of forward mode
+        with warnings.catch_warnings():  # torch warns on its first use of forward mode
             warnings.filterwarnings("ignore", message=".*torch.jit.script.*", category=FutureWarning)
             return torch.func.jvp(self, (theta,), (direction,))[1]
 

@@ -1,4 +1,4 @@
-"""Run a method on a batch of samples: watched, cut off and resumed alike for all methods."""
+"""Sampling runs with snapshots, resumption and halving of the batch, the same for all methods."""
 
 import logging
 import time
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sevenfold.diffreps.methods.base import Method, State
-from sevenfold.diffreps.task import Task
+from sevenfold.diffreps.sampling_task import Task
 from sevenfold.errors import InputError
 from sevenfold.files import replace_file
 
@@ -18,12 +18,12 @@ logger = logging.getLogger(__name__)
 FRAMES = 60
 
 
-class Stopped(Exception):  # noqa: N818 (nothing went wrong)
-    """A run was asked to end and has; its snapshot is there to go on from."""
+class RunStopped(Exception):  # noqa: N818 (nothing went wrong)
+    """Raised after a run has ended early on request and has written its snapshot."""
 
 
 def _nobody(fraction: float) -> None:
-    """Report progress to nobody."""
+    """Ignore progress."""
 
 
 def _never() -> bool:
@@ -32,14 +32,14 @@ def _never() -> bool:
 
 @dataclass(frozen=True)
 class Watch:
-    """What is written and reported on the way.
+    """Options for snapshots, frames and progress reports during a run.
 
     Args:
-        snapshot: file that holds the run's whole state every ``every`` steps; a later call goes on from it.
+        snapshot: file of the run's state, written every ``every`` steps; a later call resumes from it.
         every: steps between snapshots.
-        frames: of how many samples the first view is kept, after every step or some sixty of them.
-        stopping: true once the run is to end: a last snapshot is written and ``Stopped`` raised.
-        progress: called with the share of steps that are done, at every snapshot.
+        frames: number of samples whose first view is recorded, at all steps or about sixty of them.
+        stopping: returns true once the run is to end; then a snapshot is written and ``RunStopped`` raised.
+        progress: called with the completed share of steps, at every snapshot.
     """
 
     snapshot: Path | None = None
@@ -51,8 +51,16 @@ class Watch:
 
 @dataclass
 class Outcome:
-    """Samples and what they took: ``images`` (B, K, C, H, W), ``theta`` (B, ...), ``refused`` (B,), the last
-    state's ``calls``, ``evaluations`` and ``inner``, the ``trace`` of steps, ``frames`` (steps, b, C, H, W).
+    """The samples of a run with their cost.
+
+    Attributes:
+        images: (B, K, C, H, W), every view of the pool.
+        theta: (B, p) parameters, or images in methods without a representation.
+        refused: (B,) refused steps of the solver.
+        calls, evaluations, inner: see :class:`~sevenfold.diffreps.methods.base.Counts`.
+        seconds: of the run.
+        trace: one row of figures for each step.
+        frames: (steps, b, C, H, W) first views during the run, or None.
     """
 
     images: Tensor
@@ -69,8 +77,8 @@ class Outcome:
 def run(method: Method, task: Task, watch: Watch = Watch()) -> Outcome:
     """Draw the task's samples.
 
-    Where the device's memory does not suffice the batch is halved, which changes no sample, and said so in
-    the log. Raises ``InputError`` where one sample alone does not fit.
+    Where the device's memory does not suffice, the batch is halved, which changes no sample, and the log says
+    so. Raises ``InputError`` where one sample alone does not fit.
     """
     method.check(task)
     try:
@@ -82,16 +90,18 @@ def run(method: Method, task: Task, watch: Watch = Watch()) -> Outcome:
             ) from None
     half = (len(task) + 1) // 2
     logger.warning("out of memory with %d samples at a time; going on with %d", len(task), half)
+    # Streams belong to samples, so that the halves draw what the whole batch would have drawn.
     parts = [task.part(slice(0, half)), task.part(slice(half, None))]
-    return _joined([run(method, part, Watch(frames=watch.frames)) for part in parts], watch.frames)
+    return _join([run(method, part, Watch(frames=watch.frames)) for part in parts], watch.frames)
 
 
 def _run_whole(method: Method, task: Task, watch: Watch) -> Outcome:
-    begun, state, frames = time.monotonic(), method.begin(task), []
+    start, state, frames = time.monotonic(), method.begin(task), []
     if watch.snapshot is not None and watch.snapshot.is_file():
-        kept = torch.load(watch.snapshot, weights_only=True)
-        state.restore(kept["state"])
-        begun, frames = begun - kept["seconds"], list(kept["frames"])
+        snapshot = torch.load(watch.snapshot, weights_only=True)
+        state.restore(snapshot["state"])
+        # the time before the interruption counts
+        start, frames = start - snapshot["seconds"], list(snapshot["frames"])
     while state.step < method.steps(task):
         method.advance(task, state)
         if watch.frames and state.step % max(1, method.steps(task) // FRAMES) == 0:
@@ -99,14 +109,14 @@ def _run_whole(method: Method, task: Task, watch: Watch) -> Outcome:
         if watch.snapshot is not None:
             stopping = watch.stopping()
             if stopping or state.step % watch.every == 0:
-                _save(watch.snapshot, state, frames, time.monotonic() - begun)
+                _save(watch.snapshot, state, frames, time.monotonic() - start)
                 watch.progress(state.step / method.steps(task))
             if stopping:
-                raise Stopped
+                raise RunStopped
     return Outcome(
         method.images(task, state), state.theta, state.refused,
         state.counts.calls, state.counts.evaluations, state.counts.inner,
-        time.monotonic() - begun, state.trace, torch.stack(frames) if frames else None,
+        time.monotonic() - start, state.trace, torch.stack(frames) if frames else None,
     )  # fmt: skip
 
 
@@ -116,9 +126,9 @@ def _save(path: Path, state: State, frames: list[Tensor], seconds: float) -> Non
         torch.save({"state": state.plain(), "frames": frames, "seconds": seconds}, temporary)
 
 
-def _joined(parts: list[Outcome], frames: int) -> Outcome:
+def _join(parts: list[Outcome], frames: int) -> Outcome:
     first = parts[0]
-    shown = [part.frames for part in parts if part.frames is not None]
+    frame_parts = [part.frames for part in parts if part.frames is not None]
     return Outcome(
         torch.cat([part.images for part in parts]),
         torch.cat([part.theta for part in parts]),
@@ -126,5 +136,5 @@ def _joined(parts: list[Outcome], frames: int) -> Outcome:
         first.calls, first.evaluations, first.inner,
         sum(part.seconds for part in parts),
         first.trace,
-        torch.cat(shown, 1)[:, :frames] if shown else None,
+        torch.cat(frame_parts, 1)[:, :frames] if frame_parts else None,
     )  # fmt: skip

@@ -1,6 +1,6 @@
-"""Noise levels a sampler visits: falling, float64, ending in 0; shape (levels + 1,).
+"""Schedules of a sampler's noise levels: falling, in float64, ending in 0, of shape (levels + 1,).
 
-Bounds left out are the prior's.
+Where bounds are not given, they are those of the prior.
 """
 
 import torch
@@ -22,7 +22,7 @@ def karras(
     sigma_max: Scale | None = None,
     rho: Scale = 7.0,
 ) -> Tensor:
-    """Space sigma^(1/rho) evenly (Karras et al. 2022, equation 5).
+    """Return levels with evenly spaced sigma^(1/rho) (Karras et al. 2022, equation 5).
 
     Args:
         levels: noise levels, the final 0 not counted.
@@ -30,13 +30,14 @@ def karras(
         rho: exponent: the larger, the more levels are low.
     """
     low, high = _bounds(prior, levels, sigma_min, sigma_max)
-    return _ended(torch.linspace(high ** (1 / rho), low ** (1 / rho), levels, dtype=torch.float64) ** rho)
+    # sigma_i = (smax^(1/rho) + i / (N - 1) (smin^(1/rho) - smax^(1/rho)))^rho   (Karras et al. 2022, eq. 5)
+    return _with_zero(torch.linspace(high ** (1 / rho), low ** (1 / rho), levels, dtype=torch.float64) ** rho)
 
 
 def log(
     *, prior: Prior, levels: Size = 30, sigma_min: Scale | None = None, sigma_max: Scale | None = None
 ) -> Tensor:
-    """Space log sigma evenly.
+    """Return levels with evenly spaced log sigma.
 
     Args:
         levels: noise levels, the final 0 not counted.
@@ -44,13 +45,13 @@ def log(
     """
     low, high = _bounds(prior, levels, sigma_min, sigma_max)
     ends = torch.tensor([high, low], dtype=torch.float64).log()
-    return _ended(torch.linspace(float(ends[0]), float(ends[1]), levels, dtype=torch.float64).exp())
+    return _with_zero(torch.linspace(float(ends[0]), float(ends[1]), levels, dtype=torch.float64).exp())
 
 
 def uniform_t(
     *, prior: Prior, levels: Size = 30, sigma_min: Scale | None = None, sigma_max: Scale | None = None
 ) -> Tensor:
-    """Space the time of the prior's noise table evenly; of the usual linear one where it has none.
+    """Return levels evenly spaced in the time of the prior's noise table, or of the usual linear one.
 
     Args:
         levels: noise levels, the final 0 not counted.
@@ -60,13 +61,14 @@ def uniform_t(
     sigmas = _sigmas(prior)
     first, last = time_of(torch.tensor([high, low], dtype=torch.float64), sigmas).tolist()
     times = torch.linspace(first, last, levels, dtype=torch.float64)
+    # log-linear interpolation between entries of the table, the inverse of time_of
     left = times.floor().long().clamp(max=len(sigmas) - 2)
     logs = sigmas.log()
-    return _ended(torch.lerp(logs[left], logs[left + 1], times - left).exp())
+    return _with_zero(torch.lerp(logs[left], logs[left + 1], times - left).exp())
 
 
 def table(*, prior: Prior, levels: Size = 30) -> Tensor:
-    """Take evenly spaced entries of the prior's noise table, its last one first (DDIM's usual choice).
+    """Return evenly spaced entries of the prior's noise table, the last one first (Song et al. 2021, DDIM).
 
     Args:
         levels: noise levels, the final 0 not counted.
@@ -74,14 +76,30 @@ def table(*, prior: Prior, levels: Size = 30) -> Tensor:
     sigmas = _sigmas(prior)
     if not 1 <= levels <= len(sigmas):
         raise ConfigError("levels", f"the prior's table has {len(sigmas)} entries, {levels} were asked for")
-    return _ended(sigmas[torch.linspace(len(sigmas) - 1, 0, levels).round().long()])
+    return _with_zero(sigmas[torch.linspace(len(sigmas) - 1, 0, levels).round().long()])
+
+
+def trailing(*, prior: Prior, levels: Size = 30) -> Tensor:
+    """Return every (T / levels)-th entry of the prior's noise table, the last one first; then 0.
+
+    Latent models are usually sampled so (diffusers' ``timestep_spacing="trailing"``; Lin et al. 2024).
+
+    Args:
+        levels: noise levels, the final 0 not counted.
+    """
+    noise_table = (prior.noise_table if prior is not None else None) or VP
+    count = noise_table.steps
+    if not 1 <= levels <= count:
+        raise ConfigError("levels", f"the table has {count} entries, {levels} were asked for")
+    steps = torch.arange(count, 0, -count / levels, dtype=torch.float64).round().long() - 1
+    return _with_zero(noise_table.sigmas()[steps[:levels]])
 
 
 def _sigmas(prior: Prior) -> Tensor:
     return prior.noise_table.sigmas() if prior.noise_table is not None else VP.sigmas()
 
 
-def _ended(sigmas: Tensor) -> Tensor:
+def _with_zero(sigmas: Tensor) -> Tensor:
     return torch.cat([sigmas, sigmas.new_zeros(1)])
 
 

@@ -1,4 +1,4 @@
-"""Real images: what priors are fitted to and samples are compared with."""
+"""Sets of real images, which priors are fitted to and samples are compared with."""
 
 import gzip
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from sevenfold.seeding import torch_generator
 
 @dataclass(frozen=True)
 class Images:
-    """Images (N, C, H, W) with labels (N,), and between which values they lie."""
+    """Images (N, C, H, W) with labels (N,) and the range of their values."""
 
     name: str
     images: Tensor
@@ -42,11 +42,12 @@ def digits(*, size: Annotated[int, Range(4, LARGEST)] = 16) -> Images:
     """
     from sklearn.datasets import load_digits
 
-    found = load_digits()
-    images = torch.as_tensor(found.images, dtype=torch.float64)[:, None] / 8 - 1
+    data = load_digits()
+    # values 0..16 to [-1, 1]
+    images = torch.as_tensor(data.images, dtype=torch.float64)[:, None] / 8 - 1
     if size != 8:
         images = torch.nn.functional.interpolate(images, size=(size, size), mode="bilinear")
-    return Images(f"digits{size}", images.float(), torch.as_tensor(found.target), (-1.0, 1.0))
+    return Images(f"digits{size}", images.float(), torch.as_tensor(data.target), (-1.0, 1.0))
 
 
 def mnist(*, root: str = "data") -> Images:
@@ -80,24 +81,25 @@ def photos(
     if channels not in (1, 3):
         raise ConfigError("channels", f"must be 1 or 3, got {channels}")
     generator, crops = torch_generator(0, "photo crops"), []
-    found = load_sample_images().images
-    for photo in found:
+    photographs = load_sample_images().images
+    for photo in photographs:
         image = torch.as_tensor(photo.copy()).float().permute(2, 0, 1) / 127.5 - 1
+        # Shrunk by block means: crops of the full resolution would show little but texture.
         small = torch.nn.functional.avg_pool2d(
             image.mean(0, keepdim=True) if channels == 1 else image, shrink
         )
         rows, columns = (int(side) - size + 1 for side in small.shape[1:])
         if min(rows, columns) < 1:
             raise ConfigError("size", f"{size} pixels are more than a photograph shrunk by {shrink} has")
-        for _ in range(count // len(found)):
+        for _ in range(count // len(photographs)):
             top, left = (int(torch.randint(n, (), generator=generator)) for n in (rows, columns))
             crops.append(small[:, top : top + size, left : left + size])
-    labels = torch.arange(len(found)).repeat_interleave(count // len(found))
+    labels = torch.arange(len(photographs)).repeat_interleave(count // len(photographs))
     return Images(f"photos{size}", torch.stack(crops), labels, (-1.0, 1.0))
 
 
 def _idx(root: Path, *names: str) -> Tensor:
-    """Read the first of the named idx files of bytes that is there, gzipped or not."""
+    """Read the first of the named idx files of bytes that exists, gzipped or not."""
     for path in (root / (name + suffix) for name in names for suffix in (".gz", "")):
         if path.is_file():
             raw = path.read_bytes()

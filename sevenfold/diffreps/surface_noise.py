@@ -1,7 +1,7 @@
-"""Noise that lives on what a sample shows now, for solid scenes, whose front and back share little.
+"""View noise anchored to the visible surface of a sample, for solid scenes with distinct front and back.
 
 Object noise assumes by its window that scenes are in the middle and that a ray shows all it passes. Here the
-volume's white grid is seen through the sample's own opacity instead. An experiment: see docs/log.md.
+volume's white grid is weighted by the sample's opacity instead. An experiment: see docs/log.md.
 """
 
 import torch
@@ -19,12 +19,11 @@ from sevenfold.ranges import Count, OpenShare, PositiveShare, Resolution, Scale
 class Surface(Object):
     """Object noise whose ray sums are weighted by the light that each place sends to the eye.
 
-    Given the parameters, a view's noise is N(0, I). The white variables are carried, and noise follows the
-    surface as parameters move; over a whole run it is normal only approximately.
+    Given the parameters, a view's noise is N(0, I). The white variables stay fixed while noise follows the
+    surface as parameters change; over a whole run it is normal only approximately.
 
     Args:
-        floor: share of a ray's weight that is spread evenly along it: where nothing is yet, noise is as
-            without a window.
+        floor: share of a ray's weight that is spread evenly along it, as without a window.
         grid, half, cutoff, blocks: as for :class:`Object`.
     """
 
@@ -41,7 +40,7 @@ class Surface(Object):
         self.floor = floor
 
     def prepare(self) -> None:
-        """Find the volume; it needs opacity."""
+        """Set the volume, which needs opacity."""
         self.find_volume()
         if not isinstance(self.volume, Nerf):
             raise ConfigError("view_noise", "surface noise needs a volume with opacity; use object noise")
@@ -51,20 +50,21 @@ class Surface(Object):
         """Return the noise of views of the volumes ``theta``."""
         if theta.ndim != 2 or theta.shape[1] != self.representation.layout.size:
             raise InputError("surface noise follows a volume's parameters; images by themselves have none")
-        return torch.stack([self._seen(noise, k, theta) for k in index.tolist()], 1)
+        return torch.stack([self._view_noise(noise, k, theta) for k in index.tolist()], 1)
 
-    def _seen(self, noise: Noise, k: int, theta: Tensor) -> Tensor:
-        own = noise["views"][:, k]
+    def _view_noise(self, noise: Noise, k: int, theta: Tensor) -> Tensor:
+        white = noise["views"][:, k]
+        # B B^T = U L U^T with L above the cutoff;  e = n + U (L^(-1/2) U^T B w - U^T n)
         sums = self.sums(theta, self.pool[k])  # (B, n, m)
         values, left = torch.linalg.eigh(sums @ sums.mT)
-        kept = values > self.cutoff * values[:, -1:]
-        left = left * kept[:, None]
-        scale = torch.where(kept, values, 1).rsqrt()
+        large = values > self.cutoff * values[:, -1:]
+        left = left * large[:, None]
+        scale = torch.where(large, values, 1).rsqrt()
         common = torch.einsum("bcm,bnm,bnk->bck", noise["shared"], sums, left) * scale[:, None]
-        return own + self.fine((common - self.coarse(own) @ left) @ left.mT)
+        return white + self.fine((common - self.coarse(white) @ left) @ left.mT)
 
     def sums(self, theta: Tensor, view: Tensor) -> Tensor:
-        """Return what a view shows of the white grid, (B, n, m): sums along its rays, weighted by light."""
+        """Return the map (B, n, m) from the white grid to a view: sums along its rays, weighted by light."""
         volume, side = self.nerf, self.representation.shape[1] // self.block
         points, step = volume.camera.points(view, side, volume.samples)
         flat = points.flatten(0, 1)

@@ -1,7 +1,7 @@
-"""Write a tiny, randomly initialized text-to-image pipeline: ``python -m sevenfold.diffreps.tiny_pipeline
-FOLDER``.
+"""A tiny, randomly initialized text-to-image pipeline, to test everything around the real ones.
 
-It paints nothing, but it has all the parts of the real ones, so that everything around them can be tried.
+``python -m sevenfold.diffreps.tiny_pipeline FOLDER`` writes it. It has all parts of a real pipeline, but its
+images show nothing.
 """
 
 import argparse
@@ -57,6 +57,7 @@ def _autoencoder(diffusers: Any) -> Any:
 def _text() -> tuple[Any, Any]:
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+    # A tokenizer of single letters needs no vocabulary file.
     letters = string.ascii_lowercase + string.digits + ",.-"
     words = [*letters, *(letter + "</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
     with tempfile.TemporaryDirectory() as folder:

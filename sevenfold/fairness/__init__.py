@@ -1,7 +1,7 @@
 """Debiasing of trained networks: measures, objectives, and methods that change weights or decisions.
 
-``METHODS`` change weights and a threshold (:mod:`intra`); ``POSTPROCESSORS`` see scores and the protected
-attribute (:mod:`post`). Nothing heavy is imported here.
+``METHODS`` change weights and a threshold (:mod:`intra`); ``POSTPROCESSORS`` use scores and the protected
+attribute (:mod:`post`). Importing this package does not import torch.
 """
 
 from typing import TYPE_CHECKING

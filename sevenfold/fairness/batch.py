@@ -1,4 +1,4 @@
-"""What rows or images of people and classifiers exchange."""
+"""Batches of rows or images with labels and groups, and their conversion from any loader."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class AttributeBatch(NamedTuple):
 
 @dataclass(frozen=True)
 class InputFacts:
-    """What a classifier must know of its data: one input, without a batch axis."""
+    """The shape of a classifier's inputs, shown by one input without a batch axis."""
 
     example: Tensor
 
@@ -49,9 +49,10 @@ class RowDataset(Dataset[RowBatch]):
 
 
 def parts_of(batch: Any) -> tuple[Any, ...]:
-    """Return what a batch of any loader holds: ``x`` alone, or x, y and a, as a sequence or by these keys."""
+    """Return the parts of a batch of any loader, a sequence or mapping: ``x`` alone, or x, y and a."""
     if isinstance(batch, Mapping):
         batch = [batch[key] for key in ("x", "y", "a") if key in batch]
+    # a named tuple such as RowBatch is a tuple, too
     parts = tuple(batch) if isinstance(batch, list | tuple) else (batch,)
     if not parts:
         raise InputError("a batch needs 'x', and to train or to score 'y' and 'a'")

@@ -1,4 +1,4 @@
-"""The two kinds of base classifiers: how each is built, and what users hand in as its inputs."""
+"""The two kinds of base classifiers, for rows and for images: their networks and their inputs."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from sevenfold.fairness.training import new_network
 
 
 class Kind(ABC):
-    """A kind of network with its inputs."""
+    """A kind of network together with the conversion of its inputs."""
 
     @abstractmethod
     def new(self, example: Tensor) -> nn.Module:
@@ -22,11 +22,11 @@ class Kind(ABC):
 
     @abstractmethod
     def inputs(self, values: Any, example: Tensor | None = None) -> Tensor:
-        """Return what users hand in as inputs; ``example`` is one that the network knows."""
+        """Return user data as inputs of the network; ``example`` shows the shape that it expects."""
 
     @abstractmethod
     def example(self, state: Mapping[str, Tensor]) -> Tensor:
-        """Return an input such as the network with this state takes."""
+        """Return an example input, its shape read from the network's ``state``."""
 
 
 class OfRows(Kind):
@@ -45,7 +45,8 @@ class OfRows(Kind):
         return rows(values, features=None if example is None else example.shape[-1])
 
     def example(self, state: Mapping[str, Tensor]) -> Tensor:
-        """Return a row of zeros, as long as the first layer is wide."""
+        """Return a row of zeros with as many features as the first layer has inputs."""
+        # Only the width of the input matters; a checkpoint does not contain any rows.
         first = next(value for name, value in state.items() if name.endswith("module.0.weight"))
         return torch.zeros(first.shape[1])
 
@@ -57,7 +58,7 @@ class OfPictures(Kind):
         self.network = resnet18(seed, weights)
 
     def new(self, example: Tensor) -> nn.Module:
-        """Return the network, of which there is one."""
+        """Return the network, which is built once."""
         return self.network
 
     def inputs(self, values: Any, example: Tensor | None = None) -> Tensor:

@@ -24,21 +24,20 @@ class Debiaser(ClassifierMixin, BaseEstimator):
     """Make a trained binary classifier fair on validation rows, without retraining.
 
     Args:
-        module: the network; it is never changed. It returns one logit, two logits, or a probability a row.
+        module: the network; it is never changed. It returns one logit, two logits, or a probability per row.
             Everything is computed on the device of its parameters, whatever device rows come from.
         method: one of ``METHODS``.
         method_options: options of its constructor.
-        measure, epsilon, margin: the bound on the bias and what the search keeps below it.
-        output: what the module returns, where that cannot be seen: ``logit``, ``two_logits``,
-            ``probability``, or ``auto``.
+        measure, epsilon, margin: the measure of bias, its bound, and the safety margin of the search.
+        output: what the module returns: ``logit``, ``two_logits``, ``probability``, or ``auto``, which
+            infers it from the module.
         valid_split: share of the rows that weights are tuned on, the threshold being chosen on the rest;
             null uses all rows for both.
-        seed: of everything random.
+        seed: of all random numbers.
 
-    After ``fit``: ``module_``, a plain module of the class given; ``threshold_`` on the logit; ``result_``,
-    the
-    record with trace and figures on the rows of the fit (no estimate for new people); ``flags_``, what to be
-    careful about, in words.
+    After ``fit``, ``module_`` is a plain module of the class of ``module``, ``threshold_`` the threshold on
+    its logit, ``result_`` the record with trace and figures on the rows of the fit (no estimate for new
+    people), and ``flags_`` a list of warnings in words.
 
     Example:
         >>> import torch
@@ -68,7 +67,7 @@ class Debiaser(ClassifierMixin, BaseEstimator):
     def fit(self, X: Any, y: Any = None, sensitive_features: Any = None) -> "Debiaser":  # noqa: N803
         """Search on rows X with labels y (1 = favorable) and groups (1 = privileged).
 
-        ``X`` may be an iterable of batches (x, y, a) or mappings with these keys; then the rest is left out.
+        ``X`` alone may be an iterable of batches (x, y, a), or of mappings with these keys.
         """
         if self.module is None or self.method not in METHODS:
             raise ConfigError("method", f"needs a module and a method. {suggest(self.method, METHODS)}")
@@ -81,8 +80,9 @@ class Debiaser(ClassifierMixin, BaseEstimator):
         x, labels, groups = rows(X, y, sensitive_features, place_of(self.module))
         network = Logits(self.module, self.output)
         problem = Problem(network, x, labels, groups, objective, seed=self.seed)
+        # Tuning and selection on the same rows are optimistic: valid_split separates the two.
         if self.valid_split is not None:
-            problem = problem.parted(self.valid_split)
+            problem = problem.tune_select_split(self.valid_split)
         scored = problem.scores()
         if scored.shape != (len(problem.y),) or not scored.isfinite().all():
             raise InputError(
@@ -91,6 +91,7 @@ class Debiaser(ClassifierMixin, BaseEstimator):
         self.result_ = method.fit(problem)
         adapted = problem.clone()
         adapted.load_state_dict({**adapted.state_dict(), **self.result_.state})
+        # A method returns only the parameters that it changed; buffers stay those of the clone.
         self.logits_, self.threshold_ = adapted, self.result_.threshold
         self.module_: nn.Module = adapted.module  # type: ignore[assignment]
         self.flags_ = self._flags(problem)
@@ -113,7 +114,7 @@ class Debiaser(ClassifierMixin, BaseEstimator):
         return (logits - self.threshold_).cpu().numpy()
 
     def predict(self, X: Any) -> Any:  # noqa: N803
-        """Decide: 1 where the logit is above the threshold. No attribute is needed."""
+        """Return decisions, 1 where the logit is above the threshold. No attribute is needed."""
         return (self.decision_function(X) > 0).astype(int)
 
 
@@ -124,7 +125,7 @@ def place_of(module: nn.Module) -> torch.device | None:
 
 
 def host(values: Any) -> NDArray[Any]:
-    """Return values as an array, from whatever device they are on."""
+    """Return values of any device as an array."""
     return np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values)
 
 
@@ -161,6 +162,7 @@ def mlp_module(classifier: Any) -> nn.Sequential:
     layers: list[nn.Module] = []
     for weight, bias in zip(classifier.coefs_, classifier.intercepts_, strict=True):
         linear = nn.Linear(*weight.shape)
+        # scikit-learn stores weights as (inputs, outputs), torch as (outputs, inputs)
         linear.load_state_dict({"weight": torch.as_tensor(weight.T), "bias": torch.as_tensor(bias)})
         layers += [linear, kinds[classifier.activation]()]
     return nn.Sequential(*layers[:-1]).float()

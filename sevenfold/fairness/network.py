@@ -1,4 +1,4 @@
-"""The paper's tabular network, one or many copies side by side."""
+"""The tabular network of Savani et al. (2020), and wrappers for the logits or decisions of any classifier."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,10 @@ from sevenfold.seeding import seeded
 
 
 class TabularNet(nn.Sequential):
-    """Blocks of Linear, ReLU, dropout and BatchNorm, then one logit; ``depth`` blocks follow the first."""
+    """Blocks of Linear, ReLU, dropout and BatchNorm, then one logit; ``depth`` blocks follow the first.
+
+    The order, dropout before BatchNorm, and the sizes are those of Savani et al. (2020).
+    """
 
     def __init__(self, features: int, *, width: int = 32, depth: int = 10, dropout: float = 0.2) -> None:
         layers: list[nn.Module] = []
@@ -22,7 +25,7 @@ class TabularNet(nn.Sequential):
 
 
 def sizes(network: nn.Module) -> dict[str, Any] | None:
-    """Return the options of a ``TabularNet``, read off its layers; None for another network."""
+    """Return the options of a ``TabularNet`` from its layers, or None for another network."""
     if not isinstance(network, TabularNet):
         return None
     first, dropout = network[0], network[2]
@@ -70,6 +73,7 @@ class Copies(nn.Module):
 
     def _normalize(self, x: Tensor, layer: int) -> Tensor:
         """Normalize as BatchNorm does: batch statistics in training, running ones otherwise."""
+        # y = gamma (x - mu) / sqrt(sigma^2 + eps) + beta   (Ioffe & Szegedy 2015, algorithm 1)
         mean = self.statistics[f"{layer}.running_mean"][:, None]
         variance = self.statistics[f"{layer}.running_var"][:, None]
         if self.training:
@@ -77,6 +81,7 @@ class Copies(nn.Module):
             with torch.no_grad():
                 n = x.shape[1]
                 mean.lerp_(mean_now, 0.1)
+                # running variances are unbiased, variances of the batch are not, as in torch
                 variance.lerp_(variance_now * n / (n - 1), 0.1)
             self.statistics[f"{layer}.num_batches_tracked"] += 1
             mean, variance = mean_now, variance_now
@@ -85,10 +90,10 @@ class Copies(nn.Module):
 
     def states(self) -> list[dict[str, Tensor]]:
         """Return each copy's state as the plain network has it, copied."""
-        named = {name.replace("_", ".", 1): value.detach() for name, value in self.weights.items()}
-        named |= self.statistics
-        copies = len(next(iter(named.values())))
-        return [{name: value[i].clone() for name, value in named.items()} for i in range(copies)]
+        values = {name.replace("_", ".", 1): value.detach() for name, value in self.weights.items()}
+        values |= self.statistics
+        copies = len(next(iter(values.values())))
+        return [{name: value[i].clone() for name, value in values.items()} for i in range(copies)]
 
 
 class Logits(nn.Module):
@@ -96,7 +101,7 @@ class Logits(nn.Module):
 
     ``output`` says what ``module`` returns: ``logit`` (n,) or (n, 1), ``two_logits`` (n, 2), the second for
     label 1, ``probability`` of label 1, or ``auto``: (n, 2) are two logits, one column is probabilities if a
-    Sigmoid ends the module, else logits. ``module`` is the very object given.
+    Sigmoid ends the module, else logits. ``module`` is not copied.
     """
 
     def __init__(self, module: nn.Module, output: str = "auto") -> None:
@@ -118,6 +123,7 @@ class Logits(nn.Module):
                 f"(n, 2). "
                 "Wrap the module so that its forward returns one of these"
             )
+        # log p_1 / p_0 of a softmax over two logits is their difference.
         if out.ndim == 2 and out.shape[1] == 2:
             if self.output not in ("auto", "two_logits"):
                 raise InputError(f"output is '{self.output}' but the module returns two columns")
@@ -137,13 +143,15 @@ class Decisions(nn.Module):
         self.register_buffer("threshold", threshold)
 
     def example(self, rows: Any = None) -> Tensor:
-        """Return rows as float32; without any, one of zeros, which the paper's network alone can tell."""
+        """Return example rows as float32; without any, a row of zeros for a ``TabularNet``."""
         inner = self.network.module if isinstance(self.network, Logits) else self.network
-        known = sizes(inner)
-        if rows is None and known is None:
+        options = sizes(inner)
+        if rows is None and options is None:
             raise InputError("a network of your own needs example=: some rows that it can decide about")
         return (
-            torch.zeros(1, known["features"]) if rows is None and known else tensor(rows, "example").float()
+            torch.zeros(1, options["features"])
+            if rows is None and options
+            else tensor(rows, "example").float()
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -155,15 +163,16 @@ def resnet18(seed: int, weights: str | None = None) -> nn.Module:
     """Return torchvision's ResNet-18 with one logit; ``weights`` names a file with a state to start from."""
     from torchvision.models import resnet18 as network
 
+    # torchvision draws initial weights from the global generator (He et al. 2016 for the network)
     with seeded(seed, "image network"):
-        found = network(num_classes=1)
+        model = network(num_classes=1)
     if weights is not None:
         if not Path(weights).is_file():
             raise InputError(f"'{weights}' does not exist; give a ResNet-18 state file, or null")
         state = torch.load(weights, map_location="cpu", weights_only=True)
-        missing = found.load_state_dict(
+        missing = model.load_state_dict(
             {k: v for k, v in state.items() if not k.startswith("fc.")}, strict=False
         )
         if missing.unexpected_keys or set(missing.missing_keys) - {"fc.weight", "fc.bias"}:
             raise InputError(f"'{weights}' is no state of torchvision's ResNet-18")
-    return found
+    return model

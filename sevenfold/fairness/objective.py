@@ -1,4 +1,4 @@
-"""What is maximized: performance under a bound on the bias, in three forms."""
+"""The objective of a search: performance under a bound on the bias, in three forms."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,13 +15,13 @@ ONE_SIDED = 1.6449  # 95 % quantile of the normal distribution
 
 @dataclass(frozen=True)
 class Objective:
-    """Say what a decision is worth.
+    """The value of a set of decisions: performance, bias and bound combined.
 
     Args:
         measure: one of ``MEASURES``.
         epsilon: the bound on its absolute value.
-        margin: what a search keeps below the bound, so that new data keep it too: a number, or ``auto``, the
-            one-sided 95 % bound of the measure's sampling error.
+        margin: distance from the bound that a search keeps, so that new data meet the bound too: a number, or
+            ``auto``, the one-sided 95 % bound of the measure's sampling error.
         kind: ``constrained``: performance where |bias| < epsilon, else 0; ``smooth``: performance over
             1 + exp(sharpness (|bias| - epsilon)); ``linear``: weight |bias| + (1 - weight)(1 - accuracy),
             negated, under which a constant decision is nearly best: for comparison only.
@@ -64,11 +64,14 @@ class Objective:
         return self.combine(rho, mu, positives, totals, search=search), rho, mu
 
     def combine(self, rho: Tensor, mu: Tensor, positives: Tensor, totals: Tensor, *, search: bool) -> Tensor:
-        """Return phi; an undefined performance or measure is worth least."""
+        """Return phi; an undefined performance or measure has the least value."""
+        # phi = rho if |mu| < eps, else 0   (Savani et al. 2020); the search subtracts a margin from eps
         excess = mu.abs() + (self.slack(positives, totals) if search else 0.0) - self.epsilon
+        # First version of the paper: minimize lambda |mu| + (1 - lambda)(1 - accuracy).
         if self.kind == "linear":
             wrong = 1 - performance("accuracy", positives, totals)
             return torch.nan_to_num(-self.weight * mu.abs() - (1 - self.weight) * wrong, nan=-1.0)
+        # rho / (1 + exp(k (|mu| - eps))), written with a sigmoid that does not overflow
         if self.kind == "smooth":
             return torch.nan_to_num(rho * torch.sigmoid(-self.sharpness * excess), nan=0.0)
         return torch.where(excess < 0, rho, torch.zeros_like(rho)).nan_to_num(nan=0.0)

@@ -1,4 +1,4 @@
-"""Training of base networks: one loss, and a loop that trains many copies on data of their own at once."""
+"""Training of base networks: their loss, and a loop that trains many copies at once, each on its own rows."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,18 +13,18 @@ from sevenfold.seeding import seeded, torch_generator
 
 @dataclass(frozen=True)
 class Training:
-    """How a base network is trained.
+    """Options of the training of a base network.
 
-    On COMPAS the validation loss is often lowest before anything is learned. Deep networks on rare one-hot
-    columns start late: with a patience of 25 and a plateau of 10 two of ten on COMPAS never left chance (AUC
-    .565 and .538 on test, .694 and .700 with 60 and 25).
+    On COMPAS the validation loss is often lowest before the network has learned anything. Deep networks on
+    rare one-hot columns start late: with a patience of 25 and a plateau of 10 two of ten on COMPAS stayed at
+    chance (AUC .565 and .538 on test, .694 and .700 with 60 and 25).
 
     Args:
         monitor: what is compared on the validation rows after every epoch: their ``loss``, or 1 - ``auc``.
         lr: step size of Adam.
         batch_size: rows of a step.
         max_epochs: epochs at most.
-        patience: epochs without improvement after which the best weights are taken.
+        patience: epochs without improvement after which training ends with the best weights.
         plateau: epochs without improvement after which the rate falls to a tenth.
         weight_decay: of AdamW.
     """
@@ -63,6 +63,8 @@ class Adam:
     def step(self, gradients: tuple[Tensor, ...]) -> None:
         """Take one step."""
         self.steps += 1
+        # m <- b1 m + (1 - b1) g;  v <- b2 v + (1 - b2) g^2;  theta <- theta - lr mhat / (sqrt(vhat) + eps)
+        # (Kingma & Ba 2015, algorithm 1, with b1 = .9, b2 = .999)
         torch._foreach_lerp_(self.first, gradients, 0.1)
         torch._foreach_mul_(self.second, 0.999)
         torch._foreach_addcmul_(self.second, gradients, gradients, 0.001)
@@ -72,13 +74,14 @@ class Adam:
         torch._foreach_add_(scale, 1e-8)
         for p, m, s in zip(self.parameters, self.first, scale, strict=True):
             lr = self.lr.view(-1, *[1] * (p.ndim - 1))
+            # decoupled weight decay: theta <- (1 - lr lambda) theta   (Loshchilov & Hutter 2019, algorithm 2)
             if self.decay:
                 p.mul_(1 - lr * self.decay)
             p.sub_(m / s * (lr / one))
 
 
-class Watch:
-    """Keep each copy's best state; lower its rate on a plateau; say when all have stopped improving."""
+class EarlyStopping:
+    """The best state of each copy, and its learning rate, which falls where validation stops improving."""
 
     def __init__(self, copies: int, training: Training, device: torch.device) -> None:
         self.training = training
@@ -87,8 +90,8 @@ class Watch:
         self.flat = torch.zeros_like(self.since)
         self.states: list[dict[str, Tensor]] = [{} for _ in range(copies)]
 
-    def look(self, losses: Tensor, network: Copies, lr: Tensor) -> bool:
-        """Take note of validation losses, (copies,); return whether to go on."""
+    def update(self, losses: Tensor, network: Copies, lr: Tensor) -> bool:
+        """Add the validation losses (copies,) of an epoch; return whether training continues."""
         active = self.since <= self.training.patience
         better = (losses < self.best * (1 - 1e-4)) & active
         if better.any():
@@ -113,17 +116,15 @@ def train_copies(
 ) -> list[TabularNet]:
     """Train each network on its own (x, y), all of one size; return them in eval mode, best weights loaded.
 
-    Networks and rows are on one device; everything stays there.
-    Orders depend on (seed, epoch) alone, dropout on the first seed.
+    Networks and rows are on one device, and so are the results. The order of rows depends on (seed, epoch)
+    alone, dropout on the first seed.
     """
     copies, x, y = Copies(networks), torch.stack([x for x, _ in train]), torch.stack([y for _, y in train])
     unseen, labels = torch.stack([x for x, _ in val]), torch.stack([y for _, y in val])
     parameters = list(copies.weights.values())
     lr = torch.full((len(networks),), training.lr, device=x.device)
-    optimizer, watch = (
-        Adam([p.detach() for p in parameters], lr, training.weight_decay),
-        Watch(len(networks), training, x.device),
-    )
+    optimizer = Adam([p.detach() for p in parameters], lr, training.weight_decay)
+    stopping = EarlyStopping(len(networks), training, x.device)
     members = torch.arange(len(networks), device=x.device)[:, None]
     with seeded(seeds[0], "dropout", device=x.device):
         for epoch in range(training.max_epochs):
@@ -135,15 +136,15 @@ def train_copies(
             copies.eval()
             with torch.no_grad():
                 logits = copies(unseen)
-            if not watch.look(regret(logits, labels, training.monitor), copies, lr):
+            if not stopping.update(regret(logits, labels, training.monitor), copies, lr):
                 break
-    for network, state in zip(networks, watch.states, strict=True):
+    for network, state in zip(networks, stopping.states, strict=True):
         network.load_state_dict(state)
     return [network.eval() for network in networks]
 
 
 def regret(logits: Tensor, y: Tensor, monitor: str) -> Tensor:
-    """Return what is monitored, the less the better, (copies,), of logits (copies, n)."""
+    """Return the monitored quantity (copies,) of logits (copies, n); lower is better."""
     if monitor == "loss":
         each = nn.functional.binary_cross_entropy_with_logits(logits, y.float(), reduction="none")
         return each.mean(1)
@@ -152,6 +153,7 @@ def regret(logits: Tensor, y: Tensor, monitor: str) -> Tensor:
 
 def area_under_curve(scores: Tensor, y: Tensor) -> Tensor:
     """Return the probability that a positive scores above a negative, ties counting half."""
+    # AUC = (sum of the positives' ranks - n1 (n1 + 1) / 2) / (n1 n0)   (Hanley & McNeil 1982)
     values, place, sizes = torch.unique(scores, return_inverse=True, return_counts=True)
     ranks = (sizes.cumsum(0) - (sizes - 1) / 2)[place].double()
     positive = y == 1
@@ -167,7 +169,7 @@ def epoch_rows(seeds: list[int], epoch: int, n: int, batch_size: int) -> list[Te
 
 
 def logistic_auc(x: Tensor, y: Tensor, unseen: Tensor, labels: Tensor) -> float:
-    """Return the area under the curve of a logistic regression (C = 0.01): what a network should beat."""
+    """Return the test AUC of a logistic regression (C = 0.01), a baseline for the networks."""
     from sklearn.linear_model import LogisticRegression
 
     model = LogisticRegression(C=0.01, max_iter=300).fit(x.cpu().numpy(), y.cpu().numpy())

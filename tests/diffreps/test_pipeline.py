@@ -16,7 +16,7 @@ from sevenfold.diffreps.priors.pipeline import PipelinePrior, load
 from sevenfold.diffreps.representations.autoencoded import Autoencoded
 from sevenfold.diffreps.representations.pixels import Pixels
 from sevenfold.diffreps.run import run
-from sevenfold.diffreps.task import Task, make_task
+from sevenfold.diffreps.sampling_task import Task, make_task
 from sevenfold.diffreps.view_noise import Pool
 from sevenfold.errors import InputError
 
@@ -47,14 +47,14 @@ def autoencoded(folder: str, mode: str, size: int, channels: int) -> Autoencoded
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])
 @pytest.mark.parametrize("weight", [1.0, 7.5])
-def test_the_adapter_is_the_pipelines_own_ddim(tmp_path: Path, prediction: str, weight: float) -> None:
+def test_the_adapter_equals_the_pipelines_ddim(tmp_path: Path, prediction: str, weight: float) -> None:
     from sevenfold.diffreps.tiny_pipeline import write
 
     write(tmp_path, prediction=prediction)
     prior = prior_of(str(tmp_path))
     task = make_task(Pixels(size=8, channels=4), prior, Pool(), seeds=[3], labels=[0])
     method = Reference(schedule=TRAILING, guidance=Guidance(weight=weight), order="euler")
-    own = run(method, task).images[:, 0]
+    images = run(method, task).images[:, 0]
 
     sigma = method.plan(prior)[0].sigma
     e = task.noise.start(task.streams("noise"))["views"][:, 0]
@@ -64,25 +64,27 @@ def test_the_adapter_is_the_pipelines_own_ddim(tmp_path: Path, prediction: str, 
         "a red cube", negative_prompt="gray", num_inference_steps=5, guidance_scale=weight, eta=0.0,
         latents=e * sigma / (1 + sigma**2) ** 0.5, output_type="latent",
     ).images  # fmt: skip
-    torch.testing.assert_close(own, theirs, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(images, theirs, atol=1e-4, rtol=1e-4)
 
 
-def test_text_encoders_are_let_go_and_prompts_kept(folder: str) -> None:
+def test_text_encoders_are_released_after_embedding_the_prompts(folder: str) -> None:
     prior = prior_of(folder, by_view=True)
     assert prior.tokens.shape[:2] == (2, 4)  # prompt and negative one, four ways of looking
     names = [name for name, _ in prior.named_modules()]
     assert not any("text" in name.split(".")[0] for name in names)
 
 
-def test_prompts_say_from_where_an_object_is_seen(folder: str) -> None:
+def test_prompts_depend_on_the_view(folder: str) -> None:
     prior = prior_of(folder, by_view=True)
     azimuths = torch.tensor([0.0, 0.7, 1.6, 3.1, -3.0, -1.6, -0.7, 0.0])
     elevations = torch.tensor([0.0, 0, 0, 0, 0, 0, 0, 1.3])
     condition = Condition(torch.zeros(8).long(), torch.stack([azimuths, elevations], 1))
     assert prior._ways(condition, 8).tolist() == [0, 0, 1, 2, 2, 1, 0, 3]
     z = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0)).expand(8, -1, -1, -1)
-    found = prior.denoise(z, torch.full((8,), 2.0), condition)
-    assert not torch.allclose(found[0], found[3], atol=1e-4) and torch.allclose(found[0], found[1], atol=1e-5)
+    images = prior.denoise(z, torch.full((8,), 2.0), condition)
+    assert not torch.allclose(images[0], images[3], atol=1e-4) and torch.allclose(
+        images[0], images[1], atol=1e-5
+    )
 
 
 def test_a_batch_is_evaluated_in_parts(folder: str) -> None:
@@ -93,14 +95,14 @@ def test_a_batch_is_evaluated_in_parts(folder: str) -> None:
 
 
 def test_latents_are_scaled_once(folder: str) -> None:
-    seen = autoencoded(folder, "encode", 16, 3)
+    rep = autoencoded(folder, "encode", 16, 3)
     images = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(2))
-    own = load(folder, torch.float32).vae
-    wanted = own.encode(2 * images - 1).latent_dist.mean * own.config.scaling_factor
-    torch.testing.assert_close(seen.encode(images), wanted)
+    vae = load(folder, torch.float32).vae
+    expected = vae.encode(2 * images - 1).latent_dist.mean * vae.config.scaling_factor
+    torch.testing.assert_close(rep.encode(images), expected)
     latents = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(2))
-    decoded = own.decode(latents / own.config.scaling_factor).sample
-    torch.testing.assert_close(seen.decode(latents), (decoded / 2 + 0.5).clamp(0, 1))
+    decoded = vae.decode(latents / vae.config.scaling_factor).sample
+    torch.testing.assert_close(rep.decode(latents), (decoded / 2 + 0.5).clamp(0, 1))
 
 
 SOLVER = {"name": "inner", "steps": 40, "lr": 1e-2}
@@ -124,12 +126,12 @@ def sampled(folder: str, mode: str, solver: dict[str, Any]) -> tuple[Task, torch
     ("mode", "solver"),
     [("latent", SOLVER), ("encode", SOLVER), ("decode", {"name": "decoded", "solver": SOLVER})],
 )
-def test_all_three_ways_run_end_to_end(folder: str, mode: str, solver: dict[str, Any]) -> None:
+def test_all_three_modes_run_end_to_end(folder: str, mode: str, solver: dict[str, Any]) -> None:
     task, images, theta = sampled(folder, mode, solver)
     assert images.shape == (2, 1, 4, 8, 8) and images.isfinite().all()
     with torch.no_grad():
-        shown = task.representation.picture(theta[0])
-    assert shown.shape == (3, 16, 16) and -1 <= float(shown.min()) <= float(shown.max()) <= 1
+        picture = task.representation.picture(theta[0])
+    assert picture.shape == (3, 16, 16) and -1 <= float(picture.min()) <= float(picture.max()) <= 1
 
 
 def test_object_noise_reaches_volumes_of_latents(folder: str) -> None:
@@ -146,7 +148,7 @@ def test_object_noise_reaches_volumes_of_latents(folder: str) -> None:
     assert outcome.images.shape == (1, 4, 4, 8, 8) and outcome.images.isfinite().all()
 
 
-def test_bad_input_is_told_before_anything_starts(folder: str, tmp_path: Path) -> None:
+def test_bad_input_is_refused_before_anything_starts(folder: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="model_index.json"):
         prior_of(str(tmp_path))
     with pytest.raises(ConfigError, match="multiple of 2"):

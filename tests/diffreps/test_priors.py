@@ -1,4 +1,4 @@
-"""Check 1 (conversions, scores), and that network priors and their tables say what they mean."""
+"""Priors: conversions, scores, noise tables, and networks of every convention."""
 
 import gzip
 from pathlib import Path
@@ -31,13 +31,13 @@ def free(count: int) -> Condition:
 
 @pytest.mark.parametrize("kind", ["eps", "x0", "v"])
 @pytest.mark.parametrize("sigma", [0.02, 1.0, 37.0])
-def test_check_1_predictions_round_trip(kind: str, sigma: float) -> None:
+def test_predictions_round_trip(kind: str, sigma: float) -> None:
     z, x0, level = images(), images(seed=1), torch.tensor(sigma, dtype=torch.float64)
     there = output_of(x0, z, level, kind)  # type: ignore[arg-type]
     assert float((denoised(there, z, level, kind) - x0).abs().max()) < 1e-12 * max(1, sigma)  # type: ignore[arg-type]
 
 
-def test_check_1_predictions_agree_with_their_definitions_in_vp_coordinates() -> None:
+def test_predictions_agree_with_their_definitions_in_vp_coordinates() -> None:
     x0, e, sigma = images(), images(seed=1), torch.tensor(0.7, dtype=torch.float64)
     a, s = alpha(sigma), sigma * alpha(sigma)
     x = a * x0 + s * e  # the VP marginal
@@ -51,7 +51,7 @@ def test_check_1_predictions_agree_with_their_definitions_in_vp_coordinates() ->
 
 @pytest.mark.parametrize("kind", ["mixture", "diagonal", "kde"])
 @pytest.mark.parametrize("labels", [-1, 1])
-def test_check_1_denoisers_are_scores_of_their_densities(kind: str, labels: int) -> None:
+def test_denoisers_are_scores_of_their_densities(kind: str, labels: int) -> None:
     prior = mixture(SHAPE)
     if kind == "diagonal":
         prior = type(prior)(
@@ -62,8 +62,8 @@ def test_check_1_denoisers_are_scores_of_their_densities(kind: str, labels: int)
     z, sigma = images().requires_grad_(True), torch.tensor([0.1, 0.5, 2.0, 30.0], dtype=torch.float64)
     condition = Condition(torch.full((4,), labels))
     (gradient,) = torch.autograd.grad(prior.log_prob(z, sigma, condition).sum(), z)
-    found = score(prior.denoise(z, sigma, condition), z, sigma.view(-1, 1, 1, 1))
-    assert float((found - gradient).detach().abs().max()) < 1e-10
+    computed = score(prior.denoise(z, sigma, condition), z, sigma.view(-1, 1, 1, 1))
+    assert float((computed - gradient).detach().abs().max()) < 1e-10
 
 
 @pytest.mark.parametrize("kind", ["mixture", "kde"])
@@ -73,12 +73,12 @@ def test_densities_are_normalized_and_samples_follow_them(kind: str) -> None:
     grid = torch.linspace(-12, 12, 4001, dtype=torch.float64).view(-1, 1, 1, 1)
     density = prior.log_prob(grid, torch.full((4001,), 0.4), free(4001)).exp()
     assert float(torch.trapezoid(density, grid.flatten())) == pytest.approx(1, abs=1e-6)
-    drawn = prior.sample(20000, torch.Generator().manual_seed(0)).flatten()
+    samples = prior.sample(20000, torch.Generator().manual_seed(0)).flatten()
     clean = prior.log_prob(grid, torch.zeros(4001), free(4001)).exp()
     mean = float(torch.trapezoid(density * grid.flatten(), grid.flatten()))
     square = float(torch.trapezoid(clean * grid.flatten() ** 2, grid.flatten()))
-    assert float(drawn.mean()) == pytest.approx(mean, abs=0.05)
-    assert float((drawn**2).mean()) == pytest.approx(square, rel=0.05)
+    assert float(samples.mean()) == pytest.approx(mean, abs=0.05)
+    assert float((samples**2).mean()) == pytest.approx(square, rel=0.05)
 
 
 DIGITS = {"source": {"name": "digits", "size": 8}}
@@ -113,7 +113,7 @@ def test_schedules_fall_to_zero(name: str) -> None:
 
 
 class Oracle(torch.nn.Module):
-    """A network that knows the best prediction under a Gaussian, told time in its own units."""
+    """A network of the optimal prediction under a Gaussian, with its own units of time."""
 
     def __init__(self, prior: object, table: NoiseTable, kind: str, base: float, scale: float) -> None:
         super().__init__()
@@ -128,7 +128,7 @@ class Oracle(torch.nn.Module):
 
 @pytest.mark.parametrize("kind", ["eps", "x0", "v"])
 @pytest.mark.parametrize(("base", "scale"), [(0.0, 1.0), (1.0, 1.0), (0.0, 0.001)])
-def test_check_20_a_network_of_any_kind_range_and_clock_is_the_same_prior(
+def test_networks_of_any_prediction_range_and_time_scale_are_the_same_prior(
     kind: str, base: float, scale: float
 ) -> None:
     exact, table = mixture(SHAPE), NoiseTable(betas="cosine", steps=200)
@@ -144,7 +144,7 @@ def test_check_20_a_network_of_any_kind_range_and_clock_is_the_same_prior(
 
 
 @pytest.mark.skipif(not DIFFUSION.is_dir(), reason="shared/data/diffusion is not here")
-def test_check_18_the_third_party_network_predicts_noise_as_its_readme_says() -> None:
+def test_the_third_party_network_predicts_noise_with_its_published_error() -> None:
     prior = build(PRIORS, {"name": "state_dict", "path": str(DIFFUSION / "mnist_unet_small.pth")}, "prior")
     raw = gzip.decompress((DIFFUSION / "mnist-t10k-images-idx3-ubyte.gz").read_bytes())
     real = torch.frombuffer(bytearray(raw[16:]), dtype=torch.uint8).view(-1, 1, 28, 28)[:64].float() / 255
@@ -153,5 +153,5 @@ def test_check_18_the_third_party_network_predicts_noise_as_its_readme_says() ->
         sigma = prior.sigmas[time].float()
         noise = torch.randn(real.shape, generator=torch.Generator().manual_seed(time))
         z = real + sigma * noise
-        found = (z - prior.denoise(z, sigma.expand(64), free(64))) / sigma
-        assert float((found - noise).square().mean()) == pytest.approx(error, rel=0.2)
+        computed = (z - prior.denoise(z, sigma.expand(64), free(64))) / sigma
+        assert float((computed - noise).square().mean()) == pytest.approx(error, rel=0.2)

@@ -1,4 +1,4 @@
-"""Checks 14 and 15: what representations promise; noise that is anchored, shared, carried."""
+"""Representations: their contract, symmetries, and the noise of their views."""
 
 import math
 
@@ -32,17 +32,17 @@ def test_a_representation_renders_on_its_device(name: str, device: torch.device)
     assert images.device.type == device.type and bool(images.isfinite().all())
 
 
-def test_check_14_a_wide_canvas_is_multidiffusion() -> None:
+def test_a_wide_canvas_equals_multidiffusion() -> None:
     rep, prior = representation("wide_canvas", channels=1), mixture((1, 6, 6))
-    asked = task(rep, prior, noise=Anchored(), views=5)
+    problem = task(rep, prior, noise=Anchored(), views=5)
     sampler = method(
         "pullback", schedule={"name": "karras", "levels": 10}, solver={"name": "linear"}, start="drawn"
     )
-    state = sampler.begin(asked)
+    state = sampler.begin(problem)
     e = state.noise["cells"].view(-1, 1, 6, 14)
     sigmas = [step.sigma for step in sampler.plan(prior)] + [0.0]  # type: ignore[attr-defined]
-    z, free = sigmas[0] * e, Condition(torch.full((len(asked),), -1))
-    lefts = asked.pool[:, 1].long().tolist()
+    z, free = sigmas[0] * e, Condition(torch.full((len(problem),), -1))
+    lefts = problem.pool[:, 1].long().tolist()
     assert lefts[0] == 0 and lefts[-1] == 14 - 6
     for sigma, following in zip(sigmas, sigmas[1:], strict=False):
         total, count = torch.zeros_like(z), torch.zeros_like(z)
@@ -52,20 +52,20 @@ def test_check_14_a_wide_canvas_is_multidiffusion() -> None:
             total[..., left : left + 6] += clean + following / sigma * (crop - clean)
             count[..., left : left + 6] += 1
         z = total / count
-        sampler.advance(asked, state)
+        sampler.advance(problem, state)
         assert float((state.theta.view_as(z) + following * e - z).abs().max()) < 1e-10
 
 
-def test_a_canvas_that_wraps_goes_on_at_its_left_edge() -> None:
+def test_a_wrapped_canvas_continues_at_its_left_edge() -> None:
     rep = representation("wide_canvas", channels=1, wrap=True)
     canvas = torch.arange(6 * 14).double()
-    found = rep.render(canvas, torch.tensor([0.0, 11.0]).double())
-    assert found[0, 0].tolist() == [11, 12, 13, 0, 1, 2]
+    crop = rep.render(canvas, torch.tensor([0.0, 11.0]).double())
+    assert crop[0, 0].tolist() == [11, 12, 13, 0, 1, 2]
     lefts = rep.views(4, torch.Generator())[:, 1].tolist()
     assert lefts == [0, 4, 7, 10] and rep.picture(canvas).shape == (1, 6, 14)
 
 
-def test_check_15_a_tile_continues_over_its_edges() -> None:
+def test_a_tile_continues_over_its_edges() -> None:
     def ratio(name: str) -> float:
         rep = representation(name, size=16, w0=6.0, width=16, channels=1)
         at = torch.zeros(2 if name == "tile" else 0).double()
@@ -86,7 +86,7 @@ def test_a_tile_s_views_are_cyclic_shifts_and_so_are_their_anchors() -> None:
     assert torch.equal(rep.anchors(view), torch.arange(36).view(6, 6).roll((-2, -5), (0, 1)))
 
 
-def test_check_15_panoramas_agree_on_directions_that_views_share() -> None:
+def test_panoramas_agree_on_directions_that_views_share() -> None:
     rep = representation("panorama", size=7)
     theta = starts(rep, 1)[0]
     first = torch.tensor([0.4, 0.2]).double()
@@ -111,7 +111,7 @@ def test_a_camera_s_right_is_right_and_its_up_is_up() -> None:
 
 
 @pytest.mark.parametrize("group", ["mirror", "rotate2", "rotate3", "rotate4", "rotate6"])
-def test_check_15_symmetric_images_are(group: str) -> None:
+def test_symmetric_images_are_invariant(group: str) -> None:
     rep = representation("symmetric", group=group)
     assert isinstance(rep, CoordinateRepresentation)
     theta = starts(rep, 1)[0]
@@ -130,7 +130,7 @@ def test_check_15_symmetric_images_are(group: str) -> None:
         assert float((image - image.rot90(2, (0, 1))).abs().max()) < 1e-12
 
 
-def test_turned_views_are_the_image_turned() -> None:
+def test_turned_views_are_rotations_of_the_image() -> None:
     rep = representation("turned", degrees=[0.0, 90.0, 180.0])
     views = rep.views(1, torch.Generator()).double()
     assert len(views) == 3
@@ -144,7 +144,7 @@ def test_turned_views_are_the_image_turned() -> None:
 
 def covariance(noise: object, rep: object, pool: Tensor) -> Tensor:
     """The exact covariance of all views' noise together, from pushing basis vectors through ``at``."""
-    from sevenfold.diffreps.streams import Streams
+    from sevenfold.diffreps.random_streams import Streams
 
     bound = noise.bind(rep, pool)  # type: ignore[attr-defined]
     ((name, example),) = bound.start(Streams([0], "x", pool)).items()
@@ -169,7 +169,7 @@ def test_noise_of_every_kind_is_standard_normal_in_each_view(kind: object, name:
         assert torch.equal(whole[0, :, 1].sum(1), torch.ones(size).double())
 
 
-def test_views_near_each_other_share_noise_where_asked() -> None:
+def test_views_near_each_other_share_noise_by_option() -> None:
     rep = representation("panorama", channels=1)
     pool = rep.views(6, torch.Generator()).double()
     pool[:, 1] = 0.0  # 60 degrees apart

@@ -1,4 +1,4 @@
-"""Checks 2, 3, 7, 12 and 13: against image samplers, in other parameters and batches, on a curve."""
+"""Samplers, compared with image samplers, under other parametrizations and batches, and on a curve."""
 
 import copy
 from pathlib import Path
@@ -13,20 +13,22 @@ from sevenfold.diffreps.priors.base import Condition
 from sevenfold.diffreps.priors.mixture import Mixture
 from sevenfold.diffreps.representations.base import Layout, Representation
 from sevenfold.diffreps.run import Watch, run
-from sevenfold.diffreps.task import Task, make_task
+from sevenfold.diffreps.sampling_task import Task, make_task
 from sevenfold.diffreps.view_noise import Pool
 
 SHORT = {"name": "karras", "levels": 12}
 SHAPE = (2, 6, 6)
 
 
-def image_sampler(asked: Task, order: str, levels: int = 12) -> list[Tensor]:
+def image_sampler(problem: Task, order: str, levels: int = 12) -> list[Tensor]:
     """DDIM or Heun's method written plainly; returns the clean part z - sigma e after every step."""
-    prior, z0 = asked.prior, asked.prior.mean().expand(len(asked), *asked.prior.shape)
+    prior, z0 = problem.prior, problem.prior.mean().expand(len(problem), *problem.prior.shape)
     low, high = prior.sigma_min ** (1 / 7), prior.sigma_max ** (1 / 7)
     sigmas = [*(torch.linspace(high, low, levels, dtype=torch.float64) ** 7).tolist(), 0.0]
-    e = asked.noise.at(asked.noise.start(asked.streams("noise")), torch.tensor([0]), asked.start())[:, 0]
-    z, seen = z0 + sigmas[0] * e, []
+    e = problem.noise.at(problem.noise.start(problem.streams("noise")), torch.tensor([0]), problem.start())[
+        :, 0
+    ]
+    z, clean_parts = z0 + sigmas[0] * e, []
 
     def slope(x: Tensor, sigma: float) -> Tensor:
         free = Condition(torch.full((len(x),), -1))
@@ -34,33 +36,33 @@ def image_sampler(asked: Task, order: str, levels: int = 12) -> list[Tensor]:
 
     for sigma, following in zip(sigmas, sigmas[1:], strict=False):
         first = slope(z, sigma)
-        moved = z + (following - sigma) * first
+        following_z = z + (following - sigma) * first
         if order == "heun" and following > 0:
-            moved = z + (following - sigma) * (first + slope(moved, following)) / 2
-        z = moved
-        seen.append(z - following * e)
-    return seen
+            following_z = z + (following - sigma) * (first + slope(following_z, following)) / 2
+        z = following_z
+        clean_parts.append(z - following * e)
+    return clean_parts
 
 
 @pytest.mark.parametrize("order", ["euler", "heun"])
 @pytest.mark.parametrize(
     "solver", [*sorted(SOLVERS.keys() - {"decoded", "inner", "regularized"}), "reference"]
 )
-def test_check_2_pixels_are_the_image_sampler_at_every_level(order: str, solver: str) -> None:
+def test_pixels_equal_the_image_sampler_at_every_level(order: str, solver: str) -> None:
     exact = {"damping": 0.0} | ({"tol": 0.0} if solver in ("cg", "lsmr") else {})
     sampler = (
         method("reference", schedule=SHORT, order=order)
         if solver == "reference"
         else method("pullback", schedule=SHORT, order=order, solver={"name": solver, **exact})
     )
-    asked = task(representation("pixels"), mixture(SHAPE))
-    state = sampler.begin(asked)
-    for expected in image_sampler(asked, order):
-        sampler.advance(asked, state)
-        assert float((sampler.images(asked, state)[:, 0] - expected).abs().max()) < 1e-10
+    problem = task(representation("pixels"), mixture(SHAPE))
+    state = sampler.begin(problem)
+    for expected in image_sampler(problem, order):
+        sampler.advance(problem, state)
+        assert float((sampler.images(problem, state)[:, 0] - expected).abs().max()) < 1e-10
 
 
-def test_check_3_the_clean_part_moves_by_the_residual() -> None:
+def test_the_clean_part_moves_by_the_residual() -> None:
     """Along the ODE with e held fixed, d(z - sigma e)/dsigma = e_hat - e."""
     prior = mixture(SHAPE)
     free = Condition(torch.full((2,), -1))
@@ -107,18 +109,18 @@ def other_parameters() -> tuple[Task, Task]:
     return task(inner, prior), task(Reparametrized(inner, matrix), prior)
 
 
-def test_check_7_the_pullback_does_not_depend_on_the_parameters() -> None:
+def test_the_pullback_does_not_depend_on_the_parametrization() -> None:
     one, other = other_parameters()
     sampler = method("pullback", schedule=SHORT, solver={"name": "dense", "damping": 0.0}, start="drawn")
-    states = [sampler.begin(asked) for asked in (one, other)]
+    states = [sampler.begin(problem) for problem in (one, other)]
     for _ in range(sampler.steps(one)):
-        for asked, state in zip((one, other), states, strict=True):
-            sampler.advance(asked, state)
+        for problem, state in zip((one, other), states, strict=True):
+            sampler.advance(problem, state)
         images = [sampler.images(a, s) for a, s in zip((one, other), states, strict=True)]
         assert float((images[0] - images[1]).abs().max()) < 1e-8
 
 
-def test_check_7_distillation_does() -> None:
+def test_distillation_depends_on_the_parametrization() -> None:
     one, other = other_parameters()
     sds = method("sds", count=60, lr=1e-2, optimizer="sgd")
     assert float((run(sds, one).images - run(sds, other).images).abs().max()) > 1e-2
@@ -144,30 +146,30 @@ def test_every_method_has_a_variant() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(VARIANTS))
-def test_check_12_a_sample_does_not_depend_on_its_batch(name: str) -> None:
+def test_a_sample_does_not_depend_on_its_batch(name: str) -> None:
     whole = task(representation("siren", channels=1), mixture((1, 6, 6)), count=4)
-    found = run(method(name, **VARIANTS[name]), whole)
+    result = run(method(name, **VARIANTS[name]), whole)
     alone = run(method(name, **VARIANTS[name]), whole.part(slice(2, 3)))
-    assert float((alone.images[0] - found.images[2]).abs().max()) < 1e-10
+    assert float((alone.images[0] - result.images[2]).abs().max()) < 1e-10
 
 
 @pytest.mark.parametrize("name", sorted(VARIANTS))
-def test_check_12_a_run_that_was_cut_off_ends_the_same(name: str, tmp_path: Path) -> None:
-    asked = task(representation("siren", channels=1), mixture((1, 6, 6)))
+def test_an_interrupted_run_ends_the_same(name: str, tmp_path: Path) -> None:
+    problem = task(representation("siren", channels=1), mixture((1, 6, 6)))
     sampler = method(name, **VARIANTS[name])
-    whole = run(sampler, asked, Watch(frames=2))
+    whole = run(sampler, problem, Watch(frames=2))
     sampler_steps = sampler.steps
     sampler.steps = lambda _: 10  # type: ignore[method-assign, assignment]  # cut off after step 10
-    run(sampler, asked, Watch(tmp_path / "state", every=10, frames=2))
+    run(sampler, problem, Watch(tmp_path / "state", every=10, frames=2))
     sampler.steps = sampler_steps  # type: ignore[method-assign]
-    resumed = run(method(name, **VARIANTS[name]), asked, Watch(tmp_path / "state", every=10, frames=2))
+    resumed = run(method(name, **VARIANTS[name]), problem, Watch(tmp_path / "state", every=10, frames=2))
     assert torch.equal(resumed.images, whole.images) and torch.equal(resumed.theta, whole.theta)
     assert resumed.trace == whole.trace and resumed.calls == whole.calls
     assert torch.equal(resumed.frames, whole.frames)  # type: ignore[arg-type]
 
 
 def test_calls_are_counted() -> None:
-    asked = task(representation("siren", channels=1), mixture((1, 6, 6)), labels=[0, 1, 2])
+    problem = task(representation("siren", channels=1), mixture((1, 6, 6)), labels=[0, 1, 2])
     for options, calls in (
         ({}, 12),
         ({"order": "heun"}, 23),
@@ -175,27 +177,27 @@ def test_calls_are_counted() -> None:
         ({"resampling": {"rounds": 1, "jump": 3}}, 12 + 9),
         ({"resampling": {"rounds": 1, "low": 1.0, "high": 5.0}}, 12 + 3),
     ):
-        found = run(method("pullback", schedule=SHORT, **options), asked)
-        assert found.calls == calls == found.evaluations, options
-    guided = run(method("pullback", schedule=SHORT, guidance={"weight": 3.0}), asked)
+        result = run(method("pullback", schedule=SHORT, **options), problem)
+        assert result.calls == calls == result.evaluations, options
+    guided = run(method("pullback", schedule=SHORT, guidance={"weight": 3.0}), problem)
     assert guided.calls == 12 and guided.evaluations == 24
 
 
-def test_guidance_is_the_usual_combination() -> None:
+def test_guidance_equals_its_formula() -> None:
     from sevenfold.diffreps.guidance import Guidance
 
     prior, z = mixture(SHAPE), torch.ones(3, *SHAPE).double()
-    asked = Condition(torch.arange(3))
+    problem = Condition(torch.arange(3))
     sigma = torch.full((3,), 2.0).double()
-    conditional, free = prior.denoise(z, sigma, asked), prior.denoise(z, sigma, asked.without_labels())
+    conditional, free = prior.denoise(z, sigma, problem), prior.denoise(z, sigma, problem.without_labels())
     for weight in (0.0, 1.0, 7.5):
-        found = Guidance(weight=weight).denoise(prior, z, sigma, asked)
-        assert torch.allclose(found, free + weight * (conditional - free), atol=1e-12)
-    full = Guidance(weight=7.5, rescale=1.0).denoise(prior, z, sigma, asked)
+        result = Guidance(weight=weight).denoise(prior, z, sigma, problem)
+        assert torch.allclose(result, free + weight * (conditional - free), atol=1e-12)
+    full = Guidance(weight=7.5, rescale=1.0).denoise(prior, z, sigma, problem)
     assert torch.allclose(full.flatten(1).std(1), conditional.flatten(1).std(1), atol=1e-9)
     prior.range = (-0.1, 0.1)
-    assert float(Guidance(clip=True).denoise(prior, z, sigma, asked).abs().max()) <= 0.1
-    bounded = Guidance(dynamic=0.9).denoise(prior, z, sigma, asked)
+    assert float(Guidance(clip=True).denoise(prior, z, sigma, problem).abs().max()) <= 0.1
+    bounded = Guidance(dynamic=0.9).denoise(prior, z, sigma, problem)
     assert float(bounded.abs().max()) <= 0.1 + 1e-12 and float(bounded.abs().max()) > 0.09
 
 
@@ -207,37 +209,37 @@ def curve_problem(count: int) -> tuple[Task, Mixture]:
     return task(representation("curve"), prior, count=count), prior
 
 
-def arc_distribution(asked: Task, prior: Mixture) -> tuple[Tensor, Tensor]:
-    """Where on the curve the prior restricted to it lies: parameters and cumulative probabilities."""
+def arc_distribution(problem: Task, prior: Mixture) -> tuple[Tensor, Tensor]:
+    """The prior restricted to the curve: parameters and their cumulative probabilities."""
     t = torch.linspace(-6, 6, 20001, dtype=torch.float64)
-    points = asked.rendering(asked.all_views())(t[:, None]).view(-1, 2, 1, 1)
+    points = problem.rendering(problem.all_views())(t[:, None]).view(-1, 2, 1, 1)
     density = prior.log_prob(points, torch.zeros(len(t)), Condition(torch.full((len(t),), -1))).exp()
-    speed = asked.rendering(asked.all_views()).jacobian(t[:, None]).norm(dim=(1, 2))
+    speed = problem.rendering(problem.all_views()).jacobian(t[:, None]).norm(dim=(1, 2))
     total = (density * speed).cumsum(0)
     return t, total / total[-1]
 
 
-def distance(found: Tensor, t: Tensor, cumulative: Tensor) -> float:
-    ordered = found.sort().values
-    expected = cumulative[torch.searchsorted(t, ordered).clamp(max=len(t) - 1)]
-    ranks = torch.arange(1, len(found) + 1) / len(found)
+def distance(result: Tensor, t: Tensor, cumulative: Tensor) -> float:
+    sorted_places = result.sort().values
+    expected = cumulative[torch.searchsorted(t, sorted_places).clamp(max=len(t) - 1)]
+    ranks = torch.arange(1, len(result) + 1) / len(result)
     return float((ranks - expected).abs().max())
 
 
-def test_check_13_constrained_samples_on_a_curve_follow_the_arc_length_law() -> None:
-    asked, prior = curve_problem(2000)
+def test_constrained_samples_on_a_curve_follow_the_arc_length_law() -> None:
+    problem, prior = curve_problem(2000)
     schedule = {"name": "karras", "levels": 24, "sigma_min": 0.02, "sigma_max": 10.0}
     options = {"schedule": schedule, "order": "heun", "start": "drawn"}
     options["solver"] = {"name": "dense", "damping": 1e-6}
-    law = arc_distribution(asked, prior)
-    plain = distance(run(method("pullback", **options), asked).theta[:, 0], *law)
+    law = arc_distribution(problem, prior)
+    plain = distance(run(method("pullback", **options), problem).theta[:, 0], *law)
     again = {"rounds": 20, "high": 3.0}
-    found = distance(run(method("pullback", resampling=again, **options), asked).theta[:, 0], *law)
-    assert found < 0.06, f"with resampling {found:.3f}, without {plain:.3f}"
+    result = distance(run(method("pullback", resampling=again, **options), problem).theta[:, 0], *law)
+    assert result < 0.06, f"with resampling {result:.3f}, without {plain:.3f}"
     assert plain > 0.1  # what resampling is for
 
 
-def test_memory_that_does_not_suffice_halves_the_batch(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_lack_of_memory_halves_the_batch(caplog: pytest.LogCaptureFixture) -> None:
     prior = mixture((1, 6, 6))
     rep = representation("siren", channels=1)
     expected = run(method("pullback", schedule=SHORT), task(rep, prior, count=5))
@@ -250,10 +252,10 @@ def test_memory_that_does_not_suffice_halves_the_batch(caplog: pytest.LogCapture
         return denoise(z, sigma, condition)
 
     small.denoise = limited  # type: ignore[method-assign]
-    found = run(
+    result = run(
         method("pullback", schedule=SHORT), make_task(rep, small, Pool(), seeds=range(5), dtype=torch.float64)
     )
-    assert float((found.images - expected.images).abs().max()) < 1e-10
+    assert float((result.images - expected.images).abs().max()) < 1e-10
     assert "out of memory with 5 samples at a time; going on with 3" in caplog.text
     allowed = 0
     with pytest.raises(ValueError, match="out of memory with one sample"):

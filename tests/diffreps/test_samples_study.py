@@ -89,7 +89,7 @@ def test_every_sample_has_a_record_and_every_group_is_reported(finished: Path) -
 
 
 def test_a_report_needs_neither_prior_nor_images(finished: Path, tmp_path: Path) -> None:
-    """Drawn by a study whose files are nowhere."""
+    """The report is written by a study whose files do not exist."""
     absent = {"prior": {"name": "unet", "path": "nowhere.ckpt"}, "real": {"name": "mnist", "root": "nowhere"}}
     report = study(**absent).report(numbers(finished), finished)
     assert {len(row) for row in report.headline} == {8}
@@ -115,10 +115,10 @@ def cut_off(monkeypatch: pytest.MonkeyPatch, error: type[BaseException]) -> None
     monkeypatch.setattr(Pullback, "advance", dies)
 
 
-def test_check_12_a_run_that_was_cut_off_goes_on_and_ends_the_same(
+def test_an_interrupted_study_resumes_and_ends_the_same(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a kill would do: the rest is gone."""
+    """Only what a killed process leaves on disk remains."""
     with monkeypatch.context() as patch:
         cut_off(patch, KeyboardInterrupt)
         with pytest.raises(KeyboardInterrupt):
@@ -129,7 +129,7 @@ def test_check_12_a_run_that_was_cut_off_goes_on_and_ends_the_same(
 
 
 def stopping_after(calls: int) -> Callable[[], bool]:
-    """A signal that arrives after so many looks."""
+    """A signal that arrives after ``calls`` checks."""
     seen = []
 
     def stopping() -> bool:
@@ -149,37 +149,37 @@ STOPS = [
 
 
 @pytest.mark.parametrize(("method", "calls"), STOPS)
-def test_a_piece_that_is_stopped_goes_on_from_where_it_was(
+def test_a_stopped_piece_resumes_from_its_snapshot(
     finished: Path, tmp_path: Path, method: str, calls: int
 ) -> None:
-    """Wherever the signal arrives: in its own samples, or in the reference's that it is compared with."""
-    own, shares = study(), []
-    piece = next(piece for piece in own.pieces() if piece.group == method)
+    """The signal arrives among its samples, or among those of the reference that they are compared with."""
+    sampling, shares = study(), []
+    piece = next(piece for piece in sampling.pieces() if piece.group == method)
     context = Context(tmp_path, stopping=stopping_after(calls), progress=shares.append)
-    assert own.run(piece, context) == [] and len(shares) == 1 and 0 < shares[0] <= 1
+    assert sampling.run(piece, context) == [] and len(shares) == 1 and 0 < shares[0] <= 1
     assert len(list((tmp_path / "samples").glob("*.snapshot"))) == 1
-    records = own.run(piece, Context(tmp_path))
+    records = sampling.run(piece, Context(tmp_path))
     expected = [record for record in numbers(finished) if record["key"] in piece.keys]
-    assert [{k: v for k, v in r.items() if k not in own.timing} for r in records] == expected
+    assert [{k: v for k, v in r.items() if k not in sampling.timing} for r in records] == expected
     assert not list((tmp_path / "samples").glob("*.snapshot"))
 
 
 def test_a_piece_is_the_same_in_any_process_and_order(finished: Path, tmp_path: Path) -> None:
-    own = study()
-    own.check()
-    assert not {"prior", "scorer", "methods"} & set(vars(pickle.loads(pickle.dumps(own))))
+    sampling = study()
+    sampling.check()
+    assert not {"prior", "scorer", "methods"} & set(vars(pickle.loads(pickle.dumps(sampling))))
     expected = {record["key"]: record for record in numbers(finished)}
-    for piece in reversed(own.pieces()):
-        fresh = pickle.loads(pickle.dumps(own))
+    for piece in reversed(sampling.pieces()):
+        fresh = pickle.loads(pickle.dumps(sampling))
         for record in fresh.run(pickle.loads(pickle.dumps(piece)), Context(tmp_path)):
-            assert {k: v for k, v in record.items() if k not in own.timing} == expected[record["key"]]
+            assert {k: v for k, v in record.items() if k not in sampling.timing} == expected[record["key"]]
 
 
 def test_the_module_draws_the_samples_of_the_study(finished: Path) -> None:
     module = DiffrepSampler(study())
     pictures = module.sample(2)
-    kept = torch.load(finished / "samples/siren--pullback--00000.pt", weights_only=True)["pictures"][:2]
-    torch.testing.assert_close(pictures.cpu().float(), kept, atol=1e-3, rtol=0)
+    saved = torch.load(finished / "samples/siren--pullback--00000.pt", weights_only=True)["pictures"][:2]
+    torch.testing.assert_close(pictures.cpu().float(), saved, atol=1e-3, rtol=0)
     assert not torch.equal(module.sample(2, seed=1), pictures)
     assert torch.equal(module.sample(2), pictures)
     assert module.sample(3, method="reference").shape == (3, 1, 8, 8)
@@ -188,8 +188,8 @@ def test_the_module_draws_the_samples_of_the_study(finished: Path) -> None:
 def test_a_curve_in_the_plane_is_drawn_over_its_prior(tmp_path: Path) -> None:
     node = read_file(ROOT / "configs/diffreps/toy2d.yaml")["study"]
     changes = {"samples": 20, "chunk": 20, "methods": {"resampled": None, "fit": None, "sds": {"count": 5}}}
-    own = build(STUDIES, merge(node, changes), "study")
-    report = own.report(own.run_all(tmp_path))
+    sampling = build(STUDIES, merge(node, changes), "study")
+    report = sampling.report(sampling.run_all(tmp_path))
     assert report.pictures[0].name == "plane.png" and report.pictures[0].is_file()
     facts = torch.load(tmp_path / "samples/plane.pt", weights_only=True)
     assert torch.trapezoid(facts["law"], facts["t"]) == pytest.approx(1)
@@ -200,13 +200,13 @@ def test_a_curve_in_the_plane_is_drawn_over_its_prior(tmp_path: Path) -> None:
 
 
 @pytest.mark.distributed
-def test_check_12_one_and_two_processes_draw_the_same_samples(finished: Path, tmp_path: Path) -> None:
+def test_one_and_two_processes_draw_the_same_samples(finished: Path, tmp_path: Path) -> None:
     environment = {key: value for key, value in os.environ.items() if key != "SEVENFOLD_RUN_FOLDER"}
     two = ["trainer.devices=2", "trainer.strategy=ddp", "trainer.accelerator=cpu", f"output_dir={tmp_path}"]
     command = [sys.executable, str(ROOT / "train.py"), "--config", str(short(tmp_path))]
-    done = subprocess.run([*command, *two], cwd=tmp_path, env=environment, capture_output=True,
+    process = subprocess.run([*command, *two], cwd=tmp_path, env=environment, capture_output=True,
                           text=True, timeout=600)  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert process.returncode == 0, process.stderr[-2000:]
     assert numbers(tmp_path / "demo/version_0") == numbers(finished)
 
 
@@ -235,12 +235,12 @@ BAD = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("settings", "said"), BAD, ids=[said[:30] for _, said in BAD])
+@pytest.mark.parametrize(("settings", "message"), BAD, ids=[message[:30] for _, message in BAD])
 def test_bad_input_is_refused_before_anything_starts(
-    settings: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    settings: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     cheap = [] if "study.prior=" in settings[0] else ["study.prior.components=1"]
-    assert said in refused(capsys, tmp_path, *cheap, *settings)
+    assert message in refused(capsys, tmp_path, *cheap, *settings)
 
 
 def test_a_reference_that_is_no_method_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -278,7 +278,7 @@ def test_a_checkpoint_of_the_trainer_is_a_prior(tmp_path: Path, capsys: pytest.C
 
 
 @pytest.mark.slow
-def test_check_16_the_demo_reaches_its_bars(tmp_path: Path) -> None:
+def test_the_demo_reaches_its_figures(tmp_path: Path) -> None:
     metrics = json.loads((run(tmp_path) / "results.json").read_text())["metrics"]
     assert metrics["siren/pullback/calls"] == 30 and metrics["siren/pullback/psnr"] >= 35
     assert metrics["siren/pullback/entropy"] >= 0.93
@@ -290,7 +290,7 @@ def test_check_16_the_demo_reaches_its_bars(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not DIFFUSION.is_dir(), reason="shared/data/diffusion is not here")
-def test_check_18_sine_networks_follow_ddim_through_the_third_party_network(tmp_path: Path) -> None:
+def test_sine_networks_follow_ddim_under_the_third_party_network(tmp_path: Path) -> None:
     folder = run(tmp_path, f"study.root={DIFFUSION}", config="siren_mnist")
     metrics = json.loads((folder / "results.json").read_text())["metrics"]
     assert metrics["siren/pullback/calls"] == 25
@@ -299,7 +299,7 @@ def test_check_18_sine_networks_follow_ddim_through_the_third_party_network(tmp_
 
 
 @pytest.mark.slow
-def test_check_17_a_denoiser_of_its_own_and_sine_networks_through_it(tmp_path: Path) -> None:
+def test_a_trained_denoiser_and_sine_networks_under_it_reach_their_figures(tmp_path: Path) -> None:
     pytest.importorskip("diffusers")
     trained = run(tmp_path, config="train_unet_digits")
     metrics = json.loads((trained / "results.json").read_text())["metrics"]
@@ -324,9 +324,9 @@ def test_recipes_of_text_to_image_models_run_with_a_tiny_one(config: str, tmp_pa
     write(folder := tmp_path / "tiny")
     node = read_file(ROOT / f"configs/diffreps/{config}.yaml")["study"]
     settings = [f"study.prior.path={folder}", "study.samples=1"]
-    for label, own in node["representations"].items():
-        small = {"size": 8} | ({"length": 24} if "length" in own["inner"] else {})
-        small |= {key: 8 for key in ("resolution", "samples", "width") if key in own["inner"]}
+    for label, shape in node["representations"].items():
+        small = {"size": 8} | ({"length": 24} if "length" in shape["inner"] else {})
+        small |= {key: 8 for key in ("resolution", "samples", "width") if key in shape["inner"]}
         settings += [f"study.representations.{label}.inner.{key}={n}" for key, n in small.items()]
     settings += [f"study.methods.{label}.schedule.levels=2" for label in node["methods"]]
     assert (run(tmp_path, *settings, config=config) / "images/contact.png").is_file()

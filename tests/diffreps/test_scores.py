@@ -48,25 +48,25 @@ def test_kid_is_unbiased() -> None:
     assert kid(normal(40, 3), normal(40, 3, seed=1) + 2) > 10 * error
 
 
-def test_the_classifier_tells_digits_and_so_does_the_scorer() -> None:
+def test_the_classifier_and_the_scorer_recognize_digits() -> None:
     real, prior = digits(size=8), mixture((1, 8, 8)).float()
     scorer = Scorer(real, prior)
     assert scorer.classifier.accuracy > 0.95
-    found = scorer.columns(real.images[:100], real.labels[:100])
-    assert float(found["correct"].mean()) > 0.95 and found["features"].shape == (100, 32)
-    assert found["log_likelihood"].shape == (100,)
+    result = scorer.columns(real.images[:100], real.labels[:100])
+    assert float(result["correct"].mean()) > 0.95 and result["features"].shape == (100, 32)
+    assert result["log_likelihood"].shape == (100,)
     assert "correct" not in scorer.columns(real.images[:3], torch.full((3,), -1))
 
 
 def test_two_classes_have_two_probabilities() -> None:
     images = torch.cat([normal(60, 1, 4, 4) + 2, normal(60, 1, 4, 4, seed=1) - 2])
     judge = Classifier(Images("two", images, torch.arange(2).repeat_interleave(60), (-4.0, 4.0)))
-    found = judge.probabilities(judge.features(images))
-    assert found.shape == (120, 2) and judge.accuracy > 0.95
-    assert float(found[:60, 0].mean()) > 0.9 and float(found[60:, 1].mean()) > 0.9
+    result = judge.probabilities(judge.features(images))
+    assert result.shape == (120, 2) and judge.accuracy > 0.95
+    assert float(result[:60, 0].mean()) > 0.9 and float(result[60:, 1].mean()) > 0.9
 
 
-def test_photographs_are_cut_the_same_every_time() -> None:
+def test_crops_of_photographs_are_deterministic() -> None:
     one = photos(size=8, channels=1, count=20)
     assert torch.equal(one.images, photos(size=8, channels=1, count=20).images)
     assert one.images.shape == (20, 1, 8, 8) and one.labels.tolist() == [0] * 10 + [1] * 10

@@ -1,4 +1,4 @@
-"""Checks 9 and 11: solvers agree, Jacobians are right and fast; what the trust region does."""
+"""Solvers: agreement among them, Jacobians, and the trust region."""
 
 import numpy as np
 import pytest
@@ -21,13 +21,13 @@ def normal(*shape: int, seed: int = 7) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def seen(rep: Representation, views: int = 3, device: torch.device | str = "cpu") -> Rendering:
+def rendering_of(rep: Representation, views: int = 3, device: torch.device | str = "cpu") -> Rendering:
     return Rendering(rep, rep.views(views, torch.Generator().manual_seed(1)).double().to(device))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_check_9_products_are_adjoint_and_those_of_the_jacobian(name: str, device: torch.device) -> None:
-    rendering = seen(representation(name).to(device), device=device)
+def test_products_are_adjoint_and_equal_those_of_the_jacobian(name: str, device: torch.device) -> None:
+    rendering = rendering_of(representation(name).to(device), device=device)
     theta = starts(rendering.representation).to(device)
     values = rendering(theta)
     v, w = normal(*theta.shape).to(device), normal(*values.shape, seed=8).to(device)
@@ -40,16 +40,16 @@ def test_check_9_products_are_adjoint_and_those_of_the_jacobian(name: str, devic
 @pytest.mark.parametrize(
     "name", [name for name in NAMES if isinstance(representation(name), CoordinateRepresentation)]
 )
-def test_check_11_the_jacobian_by_pixels_is_the_jacobian(name: str) -> None:
-    rendering = seen(representation(name))
+def test_the_jacobian_by_pixels_equals_the_jacobian(name: str) -> None:
+    rendering = rendering_of(representation(name))
     theta = starts(rendering.representation)
     slow = Representation.jacobian(rendering.representation, theta, rendering.views)
     assert float((rendering.jacobian(theta) - slow).abs().max()) < 1e-12
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_tangent_kernel_is_the_jacobian_times_itself(name: str) -> None:
-    rendering = seen(representation(name))
+def test_the_tangent_kernel_equals_the_jacobian_times_its_transpose(name: str) -> None:
+    rendering = rendering_of(representation(name))
     theta = starts(rendering.representation)
     gram, jacobian = rendering.gram(theta), rendering.jacobian(theta)
     assert (gram is None) == (name not in ("siren", "tile", "panorama", "turned"))
@@ -63,8 +63,8 @@ def test_the_tangent_kernel_is_the_jacobian_times_itself(name: str) -> None:
         assert torch.allclose(step, damped_solve(jacobian, residual, mu), atol=1e-9), wide
 
 
-def test_check_11_pixel_by_pixel_is_the_jacobian_of_images() -> None:
-    """That it is at least ten times faster is for ``benchmarks/diffreps.py`` to show."""
+def test_the_jacobian_pixel_by_pixel_equals_that_of_images() -> None:
+    """Its speed, at least ten times higher, is measured by ``benchmarks/diffreps.py``."""
     rep = build(REPRESENTATIONS, {"name": "siren"}, "r").float()
     assert rep.layout.size >= 1000
     rendering, theta = Rendering(rep, torch.zeros(1, 0)), starts(rep, 4).float()
@@ -79,17 +79,17 @@ def siren_problem(device: torch.device | str = "cpu") -> tuple[Rendering, Tensor
     return rendering, starts(rep, 3).to(device), normal(3, 64).to(device)
 
 
-def test_check_9_dense_cg_and_lsmr_find_the_same_step(device: torch.device) -> None:
+def test_dense_cg_and_lsmr_return_the_same_step(device: torch.device) -> None:
     rendering, theta, residual = siren_problem(device)
     jacobian = rendering.jacobian(theta)
     mu = 1e-3 * jacobian.square().sum((1, 2)) / 64
     dense = damped_solve(jacobian, residual, mu)
     for solver in (ConjugateGradient(tol=1e-12, max_iter=400), LSMR(tol=1e-12, max_iter=400)):
-        found, _ = solver.solve_damped(rendering, theta, residual, mu)
-        assert float((found - dense).norm() / dense.norm()) < 1e-6
+        solution, _ = solver.solve_damped(rendering, theta, residual, mu)
+        assert float((solution - dense).norm() / dense.norm()) < 1e-6
 
 
-def test_damped_steps_are_the_same_on_either_side() -> None:
+def test_damped_steps_are_equal_on_either_side_of_the_jacobian() -> None:
     tall, mu = normal(2, 9, 4), torch.tensor([0.1, 0.3]).double()
     residual = normal(2, 9, seed=9)
     padded = torch.cat([tall, torch.zeros(2, 9, 8).double()], 2)  # the same problem with p > n
@@ -101,20 +101,20 @@ def test_damped_steps_are_the_same_on_either_side() -> None:
 
 
 @pytest.mark.parametrize("iterations", [3, 10, 200])
-def test_lsmr_is_scipy_s(iterations: int) -> None:
+def test_lsmr_equals_that_of_scipy(iterations: int) -> None:
     rendering, theta, residual = siren_problem()
     jacobian = rendering.jacobian(theta).numpy()
     mu = torch.tensor([0.5, 1.0, 2.0]).double()
-    found, _ = LSMR(tol=0.0, max_iter=iterations).solve_damped(rendering, theta, residual, mu)
+    solution, _ = LSMR(tol=0.0, max_iter=iterations).solve_damped(rendering, theta, residual, mu)
     for k in range(3):
         expected = scipy_lsmr(
             jacobian[k], residual[k].numpy(), damp=float(mu[k]) ** 0.5, atol=0, btol=0, conlim=0,
             maxiter=iterations,
         )[0]  # fmt: skip
-        assert np.linalg.norm(found[k].numpy() - expected) < 1e-6 * np.linalg.norm(expected)
+        assert np.linalg.norm(solution[k].numpy() - expected) < 1e-6 * np.linalg.norm(expected)
 
 
-def test_check_9_inner_reaches_the_projection() -> None:
+def test_inner_steps_converge_to_the_projection() -> None:
     rep = representation("siren", size=6, width=4, hidden=1, channels=1)
     rendering, near = Rendering(rep, torch.zeros(1, 0).double()), starts(rep, 3)
     target = rendering(near) + 0.3 * normal(3, 36)
@@ -122,28 +122,29 @@ def test_check_9_inner_reaches_the_projection() -> None:
     best = projection.solve(rendering, near, target, projection.begin(near))
     theta = best.theta + 0.05 * normal(*near.shape)  # in the same valley, but above its floor
     inner = build(SOLVERS, {"name": "inner", "steps": 800, "lr": 3e-3}, "s")
-    found = inner.solve(rendering, theta, target, inner.begin(theta))
-    floor, start, end = ((target - rendering(t)).norm(dim=1) for t in (best.theta, theta, found.theta))
+    solution = inner.solve(rendering, theta, target, inner.begin(theta))
+    floor, start, end = ((target - rendering(t)).norm(dim=1) for t in (best.theta, theta, solution.theta))
     assert bool((end < 1.05 * floor).all()) and bool((start > 1.05 * floor).all())
 
 
-def test_linear_is_the_pseudo_inverse_and_refuses_the_rest() -> None:
+def test_linear_is_the_pseudo_inverse_and_refuses_other_representations() -> None:
     rep = representation("fourier_linear")
-    rendering, theta = seen(rep), normal(2, rep.layout.size)
+    rendering, theta = rendering_of(rep), normal(2, rep.layout.size)
     target = normal(2, 36)
     linear = build(SOLVERS, {"name": "linear"}, "s")
-    found = linear.solve(rendering, theta, target, {})
+    solution = linear.solve(rendering, theta, target, {})
     expected = theta + pseudo_solve(rendering.jacobian(theta), target - rendering(theta))
-    assert torch.allclose(found.theta, expected, atol=1e-8)
+    assert torch.allclose(solution.theta, expected, atol=1e-8)
     assert (
-        torch.equal(linear.solve(rendering, found.theta, target, {}).values, rendering(found.theta)) or True
+        torch.equal(linear.solve(rendering, solution.theta, target, {}).values, rendering(solution.theta))
+        or True
     )
     with pytest.raises(ValueError, match="affine in its parameters, which Siren is not"):
         linear.check(representation("siren"))
 
 
-class Given(GaussNewton):
-    """A solver told its direction."""
+class FixedDirection(GaussNewton):
+    """A solver with a fixed direction."""
 
     def __init__(self, d: Tensor) -> None:
         super().__init__(1, 1e-3)
@@ -155,36 +156,36 @@ class Given(GaussNewton):
 
 def test_steps_that_raise_the_residual_are_halved_then_refused_and_counted() -> None:
     rep = representation("pixels", size=2, channels=1)
-    rendering, theta = seen(rep, 1), torch.zeros(4, 4).double()
+    rendering, theta = rendering_of(rep, 1), torch.zeros(4, 4).double()
     target = torch.ones(4, 4).double()
     d = torch.ones(4, 4).double()
     d[1], d[2], d[3] = 3.0, -1.0, float("nan")  # far too long; uphill; not finite
-    solver = Given(d)
-    solved = solver.solve(rendering, theta, target, solver.begin(theta))
-    assert solved.theta[:, 0].tolist() == [1.0, 1.5, 0.0, 0.0]
-    assert solved.refused.tolist() == [0, 0, 1, 1]
-    assert solved.state["raised"].tolist() == [1, 1, 10, 10]
-    again = solver.solve(rendering, theta, target, solved.state)
+    solver = FixedDirection(d)
+    solution = solver.solve(rendering, theta, target, solver.begin(theta))
+    assert solution.theta[:, 0].tolist() == [1.0, 1.5, 0.0, 0.0]
+    assert solution.refused.tolist() == [0, 0, 1, 1]
+    assert solution.state["raised"].tolist() == [1, 1, 10, 10]
+    again = solver.solve(rendering, theta, target, solution.state)
     assert again.state["raised"].tolist() == [1, 1, 100, 100]
 
 
 @pytest.mark.parametrize("name", ["dense", "cg", "lsmr", "inner", "linear"])
 def test_a_target_that_is_not_finite_leaves_that_sample_alone(name: str) -> None:
     rep = representation("pixels", size=2, channels=1)
-    rendering, theta = seen(rep, 1), torch.zeros(2, 4).double()
+    rendering, theta = rendering_of(rep, 1), torch.zeros(2, 4).double()
     target = torch.ones(2, 4).double()
     target[1, 2] = float("inf")
     solver = build(SOLVERS, {"name": name}, "s")
-    solved = solver.solve(rendering, theta, target, solver.begin(theta))
-    assert solved.theta[1].tolist() == [0.0] * 4 and int(solved.refused[1]) == 1
-    assert float(solved.theta[0].abs().sum()) > 0 and int(solved.refused[0]) == 0
+    solution = solver.solve(rendering, theta, target, solver.begin(theta))
+    assert solution.theta[1].tolist() == [0.0] * 4 and int(solution.refused[1]) == 1
+    assert float(solution.theta[0].abs().sum()) > 0 and int(solution.refused[0]) == 0
 
 
 def test_damping_grows_until_cholesky_succeeds() -> None:
     rank_one = torch.ones(1, 6, 4).double()
-    found = damped_solve(rank_one, torch.ones(1, 6).double(), torch.tensor([1e-18]).double())
-    assert bool(found.isfinite().all())
-    assert torch.allclose(found.sum(), torch.ones(()).double(), atol=1e-6)
+    solution = damped_solve(rank_one, torch.ones(1, 6).double(), torch.tensor([1e-18]).double())
+    assert bool(solution.isfinite().all())
+    assert torch.allclose(solution.sum(), torch.ones(()).double(), atol=1e-6)
 
 
 def test_mixture_priors_run_with_every_solver() -> None:
@@ -193,13 +194,13 @@ def test_mixture_priors_run_with_every_solver() -> None:
     from sevenfold.diffreps.run import run
 
     rep = representation("fourier_linear")
-    asked = task(rep, mixture((1, 6, 6)))
+    problem = task(rep, mixture((1, 6, 6)))
     results = []
     for name in ("dense", "cg", "lsmr", "linear"):
         options = {"damping": 1e-6} | ({"tol": 1e-12, "max_iter": 60} if name in ("cg", "lsmr") else {})
         schedule = {"name": "karras", "levels": 6}
         results.append(
-            run(method("pullback", schedule=schedule, solver={"name": name, **options}), asked).images
+            run(method("pullback", schedule=schedule, solver={"name": name, **options}), problem).images
         )
     for other in results[1:]:
         assert float((other - results[0]).abs().max()) < 1e-2

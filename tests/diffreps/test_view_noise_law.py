@@ -1,4 +1,4 @@
-"""Check 19, exact part: what the noise of views does to the law of volumes, in float64."""
+"""The law of volumes under each kind of view noise, exactly, in float64."""
 
 from pathlib import Path
 from typing import Any
@@ -8,15 +8,15 @@ import torch
 
 from sevenfold.config import ConfigError, build
 from sevenfold.diffreps.correlated_noise import Object, Same
-from sevenfold.diffreps.laws import gaussian
+from sevenfold.diffreps.linear_gaussian import gaussian
 from sevenfold.diffreps.methods.pullback import Pullback
 from sevenfold.diffreps.priors.multiview import PerView
+from sevenfold.diffreps.random_streams import Streams
 from sevenfold.diffreps.run import run
-from sevenfold.diffreps.streams import Streams
+from sevenfold.diffreps.sampling_task import make_task
 from sevenfold.diffreps.studies import STUDIES
-from sevenfold.diffreps.task import make_task
 from sevenfold.diffreps.view_noise import Pool, ViewNoise
-from sevenfold.diffreps.worlds.law import CUTOFF, Setup, ViewLaw
+from sevenfold.diffreps.worlds.view_noise_covariance import CUTOFF, Setup, ViewLaw
 
 # (total; leading components / the others) by noise, Heun, 8 views
 TABLE = {
@@ -43,24 +43,24 @@ def heun(law: ViewLaw) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("kind", TABLE)
-def test_check_19_the_table_of_view_noises(law: ViewLaw, heun: torch.Tensor, kind: str) -> None:
-    found = law.spread(heun @ law.noise(kind) @ heun.T)
+def test_spreads_of_view_noises_equal_the_table(law: ViewLaw, heun: torch.Tensor, kind: str) -> None:
+    spread = law.spread(heun @ law.noise(kind) @ heun.T)
     total, top, rest = TABLE[kind]
-    assert found.total == pytest.approx(total, abs=0.01)
-    assert found.top == pytest.approx(top, abs=0.01)
-    assert found.rest == pytest.approx(rest, abs=0.05)
+    assert spread.total == pytest.approx(total, abs=0.01)
+    assert spread.top == pytest.approx(top, abs=0.01)
+    assert spread.rest == pytest.approx(rest, abs=0.05)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("views", LARGER)
-def test_check_19_correlated_noise_does_not_depend_on_the_number_of_views(views: int) -> None:
+def test_spreads_of_larger_rings_equal_the_table(views: int) -> None:
     law = ViewLaw(Setup(), views)
     heun = law.split("heun")
-    for kind, wanted in LARGER[views].items():
-        assert law.spread(heun @ law.noise(kind) @ heun.T).total == pytest.approx(wanted, abs=0.01), kind
+    for kind, expected in LARGER[views].items():
+        assert law.spread(heun @ law.noise(kind) @ heun.T).total == pytest.approx(expected, abs=0.01), kind
 
 
-def test_check_19_bounds(law: ViewLaw, heun: torch.Tensor) -> None:
+def test_spreads_are_within_their_bounds(law: ViewLaw, heun: torch.Tensor) -> None:
     total = {kind: law.spread(heun @ law.noise(kind) @ heun.T).total for kind in TABLE}
     assert total["canonical"] == pytest.approx(1, abs=0.02)
     assert total["object"] >= 0.9 and total["independent"] < 0.55
@@ -72,16 +72,16 @@ def test_check_19_bounds(law: ViewLaw, heun: torch.Tensor) -> None:
 
 def test_euler_loses_spread(law: ViewLaw) -> None:
     euler = law.split("euler")
-    wanted = {"independent": 0.463, "same": 0.772, "object": 0.899, "canonical": 0.925}
-    for kind, value in wanted.items():
+    expected = {"independent": 0.463, "same": 0.772, "object": 0.899, "canonical": 0.925}
+    for kind, value in expected.items():
         assert law.spread(euler @ law.noise(kind) @ euler.T).total == pytest.approx(value, abs=0.01), kind
 
 
-def test_resampling_at_8_views(law: ViewLaw) -> None:
-    wanted = {"independent": 0.464, "object": 0.963, "canonical": 0.993}
-    for kind, value in wanted.items():
-        found = law.spread(law.resampled(law.noise(kind), "heun", 1)).total
-        assert found == pytest.approx(value, abs=0.01), kind
+def test_spreads_after_resampling_equal_the_table(law: ViewLaw) -> None:
+    expected = {"independent": 0.464, "object": 0.963, "canonical": 0.993}
+    for kind, value in expected.items():
+        spread = law.spread(law.resampled(law.noise(kind), "heun", 1)).total
+        assert spread == pytest.approx(value, abs=0.01), kind
 
 
 def small() -> Setup:
@@ -90,7 +90,7 @@ def small() -> Setup:
 
 @pytest.mark.parametrize("kind", ["independent", "same", "object"])
 @pytest.mark.parametrize("order", ["euler", "heun"])
-def test_the_law_is_the_samplers(kind: str, order: str) -> None:
+def test_the_law_equals_that_of_the_sampler(kind: str, order: str) -> None:
     """Noise basis vectors pushed through the real sampler, real noise and real priors give the same law."""
     law = ViewLaw(small(), 3)
     shape = (1, 4, 4)

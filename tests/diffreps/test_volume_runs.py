@@ -65,7 +65,7 @@ def test_a_killed_run_resumes_to_the_same_volumes(tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.slow
-def test_check_19_correlated_noise_gives_consistent_and_diverse_scenes(
+def test_correlated_noise_gives_consistent_and_diverse_scenes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One seed of ``nerf_toy.yaml``; the recorded figures are of four."""
@@ -74,13 +74,13 @@ def test_check_19_correlated_noise_gives_consistent_and_diverse_scenes(
     others = [f"study.arms.{label}=null" for label in ("joint_prior", "sds")]
     assert main([*CONFIG, *others, "study.seeds=1"]) == 0
     results = json.loads((newest(tmp_path / "runs") / "results.json").read_text())
-    found, real = results["metrics"], results["reference"]
+    metrics, real = results["metrics"], results["reference"]
     for arm in ("surface", "object"):
-        assert found[f"{arm}/calls/mean"] == 49
-        assert found[f"{arm}/nearest/mean"] <= 0.7 * real["real/nearest"]
-        assert found[f"{arm}/diversity/mean"] >= 0.7
-        assert found[f"{arm}/agreement/mean"] >= real["real/agreement"]
-    assert found["surface/diversity/mean"] - found["independent/diversity/mean"] >= 0.2
+        assert metrics[f"{arm}/calls/mean"] == 49
+        assert metrics[f"{arm}/nearest/mean"] <= 0.7 * real["real/nearest"]
+        assert metrics[f"{arm}/diversity/mean"] >= 0.7
+        assert metrics[f"{arm}/agreement/mean"] >= real["real/agreement"]
+    assert metrics["surface/diversity/mean"] - metrics["independent/diversity/mean"] >= 0.2
 
 
 NODE = read_file(ROOT / "configs/diffreps/nerf_toy.yaml")["study"]
@@ -113,7 +113,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_report_needs_neither_world_nor_prior(finished: Path) -> None:
-    """Drawn by a study whose prior is nowhere; the bar of real scenes was left beside the samples."""
+    """The report is written without the prior; figures of real scenes are stored beside the samples."""
     absent = study(prior={"name": "learned", "path": "nowhere.ckpt"})
     report = absent.report(read_folder(finished / "records"), finished)
     assert "judge" not in vars(absent) and {len(row) for row in report.headline} == {8}
@@ -125,16 +125,16 @@ def test_a_report_needs_neither_world_nor_prior(finished: Path) -> None:
     assert all(path.is_file() for path in report.pictures)
 
 
-def test_a_piece_that_is_stopped_goes_on_from_where_it_was(finished: Path, tmp_path: Path) -> None:
-    """Taken up by another process, of which each step is stopped."""
-    own, records = study(), []
-    piece = own.pieces()[0]
+def test_a_stopped_piece_resumes_from_its_snapshot(finished: Path, tmp_path: Path) -> None:
+    """Each step is stopped, and another process continues."""
+    volumes, records = study(), []
+    piece = volumes.pieces()[0]
     for stop in (True, True, False):
         assert not records
         context = Context(tmp_path, seed=200, stopping=lambda stop=stop: stop)
-        records = pickle.loads(pickle.dumps(own)).run(piece, context)
+        records = pickle.loads(pickle.dumps(volumes)).run(piece, context)
     expected = next(r for r in read_folder(finished / "records") if r["key"] == piece.keys[0])
-    assert {k: v for k, v in records[0].items() if k not in own.timing} == expected
+    assert {k: v for k, v in records[0].items() if k not in volumes.timing} == expected
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [

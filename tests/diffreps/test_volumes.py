@@ -17,17 +17,17 @@ from sevenfold.diffreps.methods.growing import Growing, coarsened
 from sevenfold.diffreps.priors.base import Condition
 from sevenfold.diffreps.priors.kde import KernelDensity
 from sevenfold.diffreps.priors.multiview import MultiViewKernel, multiview_gmm, multiview_kde
+from sevenfold.diffreps.random_streams import Streams
 from sevenfold.diffreps.rendering import Rendering
 from sevenfold.diffreps.representations.base import Representation
 from sevenfold.diffreps.representations.voxel_nerf import VoxelNerf
 from sevenfold.diffreps.run import Watch, run
-from sevenfold.diffreps.streams import Streams
-from sevenfold.diffreps.task import Task, make_task
+from sevenfold.diffreps.sampling_task import Task, make_task
 from sevenfold.diffreps.view_noise import Noise
 from sevenfold.diffreps.worlds import march
 from sevenfold.diffreps.worlds.cameras import Camera
+from sevenfold.diffreps.worlds.depth_maps import depth_agreement, depths, opacity_entropy, render_views
 from sevenfold.diffreps.worlds.judge import Judge
-from sevenfold.diffreps.worlds.looks import depth_agreement, depths, opacity_entropy, seen
 from sevenfold.diffreps.worlds.multiview import World
 from sevenfold.errors import InputError
 
@@ -48,25 +48,25 @@ def volume(kind: str, **options: Any) -> Any:
     return build(REPRESENTATIONS, {**VOLUMES[kind], **SHAPE, **options}, "r").double()
 
 
-def drawn(representation: Representation, count: int = 2) -> Tensor:
+def draw(representation: Representation, count: int = 2) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     return torch.randn(count, representation.layout.size, generator=generator, dtype=torch.float64)
 
 
-def test_absorption_is_the_naive_loop() -> None:
+def test_absorption_equals_a_loop() -> None:
     density = torch.rand(3, 7, dtype=torch.float64) * 4
     step = torch.rand(3, 1, dtype=torch.float64)
-    found = march.absorption(density, step)
+    values = march.absorption(density, step)
     for ray in range(3):
         left = 1.0
         for i in range(7):
             alpha = 1 - math.exp(-float(density[ray, i] * step[ray]))
-            assert float(found[ray, i]) == pytest.approx(left * alpha, abs=1e-12)
+            assert float(values[ray, i]) == pytest.approx(left * alpha, abs=1e-12)
             left *= 1 - alpha
 
 
 @pytest.mark.parametrize("resolution", [4, 13])
-def test_interpolation_is_scipys(resolution: int) -> None:
+def test_interpolation_equals_that_of_scipy(resolution: int) -> None:
     grid = torch.rand(resolution, resolution, resolution, 2, dtype=torch.float64)
     points = 2.4 * torch.rand(200, 3, dtype=torch.float64) - 1.2
     line = np.linspace(-1, 1, resolution)
@@ -77,82 +77,82 @@ def test_interpolation_is_scipys(resolution: int) -> None:
 @pytest.mark.parametrize("kind", ["voxel_nerf", "texture", "hashgrid"])
 def test_marching_in_chunks_changes_nothing(kind: str) -> None:
     whole, parts = (volume(kind, chunk=n) for n in (1024, 5))
-    theta, views = drawn(whole), whole.views(3, torch.Generator()).double()
+    theta, views = draw(whole), whole.views(3, torch.Generator()).double()
     one, two = (Rendering(v, views) for v in (whole, parts))
-    direction = drawn(whole).flip(0)
+    direction = draw(whole).flip(0)
     torch.testing.assert_close(one(theta), two(theta))
     torch.testing.assert_close(one.jvp(theta, direction), two.jvp(theta, direction))
     torch.testing.assert_close(one.vjp(theta, one(theta)), two.vjp(theta, one(theta)))
 
 
 @pytest.mark.parametrize("kind", VOLUMES)
-def test_check_9_products_are_adjoint(kind: str) -> None:
-    own = volume(kind)
-    theta = drawn(own)
-    rendering = Rendering(own, own.views(2, torch.Generator()).double())
-    v, w = drawn(own).flip(0), torch.randn_like(rendering(theta))
+def test_products_of_volumes_are_adjoint(kind: str) -> None:
+    field = volume(kind)
+    theta = draw(field)
+    rendering = Rendering(field, field.views(2, torch.Generator()).double())
+    v, w = draw(field).flip(0), torch.randn_like(rendering(theta))
     left = (rendering.jvp(theta, v) * w).sum(1)
     right = (v * rendering.vjp(theta, w)).sum(1)
     torch.testing.assert_close(left, right, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("kind", ["voxel_nerf", "learned", "ink_volume"])
-def test_check_11_closed_jacobians_are_jacrev(kind: str) -> None:
-    own = volume(kind)
-    views = own.views(3, torch.Generator()).double()
-    theta = drawn(own)
-    slow = Representation.jacobian(own, theta, views)
-    torch.testing.assert_close(own.jacobian(theta, views), slow, atol=1e-12, rtol=0)
+def test_closed_jacobians_equal_jacrev(kind: str) -> None:
+    field = volume(kind)
+    views = field.views(3, torch.Generator()).double()
+    theta = draw(field)
+    slow = Representation.jacobian(field, theta, views)
+    torch.testing.assert_close(field.jacobian(theta, views), slow, atol=1e-12, rtol=0)
 
 
 @pytest.mark.parametrize("kind", VOLUMES)
-def test_images_and_products_of_all_views_at_once(kind: str) -> None:
-    own = volume(kind)
-    theta, views = drawn(own), own.views(3, torch.Generator()).double()
-    plain = torch.stack([torch.stack([own.render(t, view) for view in views]) for t in theta])
-    torch.testing.assert_close(own.rendered(theta, views), plain, atol=1e-12, rtol=0)
-    linear, matrix = own.linear(theta, views), Representation.jacobian(own, theta, views)
+def test_images_and_products_of_all_views_equal_those_of_single_views(kind: str) -> None:
+    field = volume(kind)
+    theta, views = draw(field), field.views(3, torch.Generator()).double()
+    plain = torch.stack([torch.stack([field.render(t, view) for view in views]) for t in theta])
+    torch.testing.assert_close(field.rendered(theta, views), plain, atol=1e-12, rtol=0)
+    linear, matrix = field.linear(theta, views), Representation.jacobian(field, theta, views)
     d, r = torch.randn(2, matrix.shape[2]).double(), torch.randn(2, matrix.shape[1]).double()
     torch.testing.assert_close(linear.push(d), torch.einsum("bnp,bp->bn", matrix, d), atol=1e-10, rtol=0)
     torch.testing.assert_close(linear.pull(r), torch.einsum("bnp,bn->bp", matrix, r), atol=1e-10, rtol=0)
 
 
 def test_the_ink_volume_is_affine() -> None:
-    own = volume("ink_volume")
-    theta, view = drawn(own), own.views(3, torch.Generator())[1].double()
-    middle = own.render(theta.mean(0), view)
-    torch.testing.assert_close(middle, (own.render(theta[0], view) + own.render(theta[1], view)) / 2)
+    field = volume("ink_volume")
+    theta, view = draw(field), field.views(3, torch.Generator())[1].double()
+    middle = field.render(theta.mean(0), view)
+    torch.testing.assert_close(middle, (field.render(theta[0], view) + field.render(theta[1], view)) / 2)
 
 
 @pytest.mark.parametrize("field", [0.0, 40.0])
-def test_views_of_opposite_cameras_mirror_a_symmetric_thing(field: float) -> None:
-    own = volume("voxel_nerf", camera={"elevation": 0.0, "field": field}, size=6, samples=21)
-    theta = torch.full((own.layout.size,), -3.0, dtype=torch.float64)
+def test_opposite_cameras_see_mirror_images_of_a_symmetric_solid(field: float) -> None:
+    field = volume("voxel_nerf", camera={"elevation": 0.0, "field": field}, size=6, samples=21)
+    theta = torch.full((field.layout.size,), -3.0, dtype=torch.float64)
     theta[13] = 30.0  # the middle node
-    front, back = (own.render(theta, view) for view in own.views(2, torch.Generator()).double())
+    front, back = (field.render(theta, view) for view in field.views(2, torch.Generator()).double())
     torch.testing.assert_close(front, back.flip(2), atol=1e-6, rtol=0)
 
 
-def test_depth_of_a_wall() -> None:
-    own = volume("voxel_nerf", camera={"elevation": 0.0}, samples=400, resolution=2, scale=1000.0)
-    theta = torch.full((own.layout.size,), 10.0, dtype=torch.float64)
-    depth, opacity = own.depth(theta, torch.zeros(2, dtype=torch.float64))
+def test_the_depth_of_a_wall_is_its_distance() -> None:
+    field = volume("voxel_nerf", camera={"elevation": 0.0}, samples=400, resolution=2, scale=1000.0)
+    theta = torch.full((field.layout.size,), 10.0, dtype=torch.float64)
+    depth, opacity = field.depth(theta, torch.zeros(2, dtype=torch.float64))
     middle = slice(1, 3)
     assert float(opacity[middle, middle].min()) > 0.999
     assert (
         float((depth[middle, middle] - 0.25).abs().max()) < 0.01
     )  # the cube begins .25 behind the near plane
-    said = opacity_entropy(own, theta[None], own.views(4, torch.Generator()).double())
-    assert said["opacity_entropy"] < 0.05
+    entropy = opacity_entropy(field, theta[None], field.views(4, torch.Generator()).double())
+    assert entropy["opacity_entropy"] < 0.05
 
 
 def test_depths_of_a_solid_agree_between_views() -> None:
-    own = volume("voxel_nerf", size=12, samples=64, scale=50.0)
-    theta = torch.full((1, own.layout.size), -5.0, dtype=torch.float64)
+    field = volume("voxel_nerf", size=12, samples=64, scale=50.0)
+    theta = torch.full((1, field.layout.size), -5.0, dtype=torch.float64)
     theta[0, 13] = 20.0
-    ring = own.views(8, torch.Generator()).double()
-    assert depth_agreement(own, theta, ring)["depth_agreement"] > 0.9
-    depth, opacity = depths(own, theta, ring)
+    ring = field.views(8, torch.Generator()).double()
+    assert depth_agreement(field, theta, ring)["depth_agreement"] > 0.9
+    depth, opacity = depths(field, theta, ring)
     assert depth.shape == opacity.shape == (1, 8, 12, 12)
 
 
@@ -167,25 +167,25 @@ NOISES: dict[str, dict[str, Any]] = {
 }
 
 
-def noise_map(noise: Any, own: Any, views: int) -> Tensor:
+def noise_map(noise: Any, field: Any, views: int) -> Tensor:
     """Return the matrix from all white variables to all views' noise."""
-    ring = own.views(views, torch.Generator()).double()
-    bound = noise.bind(own, ring)
+    ring = field.views(views, torch.Generator()).double()
+    bound = noise.bind(field, ring)
     example: Noise = bound.start(Streams([0], "shape", ring))
     sizes = [v[0].numel() for v in example.values()]
     basis = torch.eye(sum(sizes), dtype=torch.float64).split(sizes, 1)
     parts = {
         name: part.reshape(-1, *v.shape[1:]) for (name, v), part in zip(example.items(), basis, strict=True)
     }
-    theta = drawn(own, 1).expand(sum(sizes), -1)
+    theta = draw(field, 1).expand(sum(sizes), -1)
     return bound.at(parts, torch.arange(views), theta).flatten(1).T
 
 
 @pytest.mark.parametrize("kind", [*NOISES, "canonical"])
-def test_check_19_noise_within_every_view_is_white(kind: str) -> None:
-    own = volume("voxel_nerf", size=6, samples=8)
+def test_noise_within_every_view_is_white(kind: str) -> None:
+    field = volume("voxel_nerf", size=6, samples=8)
     noise = Canonical(world=SMALL) if kind == "canonical" else build(VIEW_NOISES, NOISES[kind], "noise")
-    matrix = noise_map(noise, own, 3)
+    matrix = noise_map(noise, field, 3)
     covariance = matrix @ matrix.T
     n = 3 * 36
     for k in range(3):
@@ -195,19 +195,19 @@ def test_check_19_noise_within_every_view_is_white(kind: str) -> None:
     assert between == 0 if kind == "independent" else between > 0.5
 
 
-def test_object_noise_is_for_volumes() -> None:
+def test_object_noise_needs_a_volume() -> None:
     siren = build(REPRESENTATIONS, {"name": "siren"}, "r")
     with pytest.raises(ConfigError, match="volume"):
         build(VIEW_NOISES, {"name": "object"}, "noise").bind(siren, torch.zeros(1, 0))
 
 
-def test_surface_noise_is_that_of_a_wall_in_front() -> None:
+def test_surface_noise_is_shared_less_behind_a_wall() -> None:
     """A solid in the front hides the back: two opposite views share less than through empty space."""
-    own = volume("voxel_nerf", size=6, samples=8, camera={"elevation": 0.0})
+    field = volume("voxel_nerf", size=6, samples=8, camera={"elevation": 0.0})
     noise = build(VIEW_NOISES, {"name": "surface", "floor": 0.01}, "noise").bind(
-        own, own.views(2, torch.Generator())
+        field, field.views(2, torch.Generator())
     )
-    empty, solid = torch.full((2, own.layout.size), -9.0, dtype=torch.float64).unbind()
+    empty, solid = torch.full((2, field.layout.size), -9.0, dtype=torch.float64).unbind()
     solid = solid.index_fill(0, torch.arange(27), 9.0)  # densities come first
 
     def common(theta: Tensor) -> float:
@@ -224,18 +224,18 @@ def test_surface_noise_needs_opacity() -> None:
         noise.bind(ink, ink.views(2, torch.Generator()))
 
 
-def test_a_views_own_law_is_a_kernel_density() -> None:
+def test_the_law_of_one_view_is_a_kernel_density() -> None:
     ring = SMALL.ring(4)
     prior = multiview_kde(world=SMALL, views=4, width=0.2)
     z = torch.randn(8, 3, 6, 6, generator=torch.Generator().manual_seed(0))
     sigma = torch.full((8,), 0.7)
     labels = torch.full((8,), -1)
-    found = prior.denoise(z, sigma, Condition(labels, ring.repeat(2, 1), group=4))
+    values = prior.denoise(z, sigma, Condition(labels, ring.repeat(2, 1), group=4))
     for k in range(4):
-        own = KernelDensity(SMALL.renders(ring)[:, k], 0.2)
+        field = KernelDensity(SMALL.renders(ring)[:, k], 0.2)
         rows = [k, k + 4]
-        wanted = own.denoise(z[rows], sigma[rows], Condition(labels[rows]))
-        torch.testing.assert_close(found[rows], wanted, atol=1e-5, rtol=1e-5)
+        expected = field.denoise(z[rows], sigma[rows], Condition(labels[rows]))
+        torch.testing.assert_close(values[rows], expected, atol=1e-5, rtol=1e-5)
 
 
 def test_the_joint_law_is_that_of_stacked_views() -> None:
@@ -244,15 +244,15 @@ def test_the_joint_law_is_that_of_stacked_views() -> None:
     prior = MultiViewKernel(points, ring, width=0.2, together=0)
     z = torch.randn(2, 3, 3, 6, 6, generator=torch.Generator().manual_seed(0))
     condition = Condition(torch.full((6,), -1), ring.repeat(2, 1), group=3)
-    found = prior.denoise(z.flatten(0, 1), torch.full((6,), 1.5), condition).view(z.shape)
+    values = prior.denoise(z.flatten(0, 1), torch.full((6,), 1.5), condition).view(z.shape)
     stacked = KernelDensity(points.flatten(2)[:, :, :, None], 0.2)  # (M, K, n, 1): one "image" a scene
-    wanted = stacked.denoise(
+    expected = stacked.denoise(
         z.flatten(2)[:, :, :, None], torch.full((2,), 1.5), Condition(torch.full((2,), -1))
     )
-    torch.testing.assert_close(found.flatten(2), wanted[..., 0], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(values.flatten(2), expected[..., 0], atol=1e-4, rtol=1e-4)
 
 
-def test_priors_of_a_ring_know_no_other_views() -> None:
+def test_priors_of_a_ring_refuse_other_views() -> None:
     prior = multiview_gmm(world=SMALL, views=4, components=2)
     z, sigma, labels = torch.zeros(1, 3, 6, 6), torch.ones(1), torch.tensor([-1])
     assert prior.denoise(z, sigma, Condition(labels, SMALL.ring(4)[1:2])).isfinite().all()
@@ -264,7 +264,7 @@ def test_priors_of_a_ring_know_no_other_views() -> None:
         )
 
 
-def test_held_out_views_are_as_far_as_said() -> None:
+def test_held_out_views_have_their_documented_distance() -> None:
     from sevenfold.diffreps.worlds.cameras import angles_between
 
     level = World(camera=Camera(elevation=0.0))
@@ -278,7 +278,7 @@ def test_held_out_views_are_as_far_as_said() -> None:
         validate(World, {"unseen": 90.0}, "world")
 
 
-def test_the_judge_sees_memory_collapse_and_janus() -> None:
+def test_the_judge_detects_memorization_collapse_and_janus_faces() -> None:
     world = World(train=60, test=40, samples=8, size=6)
     judge = Judge(world)
     known = judge.train.unflatten(2, (3, 6, 6))
@@ -296,10 +296,10 @@ def test_the_judge_sees_memory_collapse_and_janus() -> None:
 
 
 def nerf_task(seeds: list[int], noise: str = "object") -> Task:
-    own = build(REPRESENTATIONS, {"name": "voxel_nerf", "size": 6, "samples": 8, "resolution": 4}, "r")
+    field = build(REPRESENTATIONS, {"name": "voxel_nerf", "size": 6, "samples": 8, "resolution": 4}, "r")
     prior = multiview_kde(world=SMALL, views=8)
     bound = build(VIEW_NOISES, {"name": noise}, "noise")
-    return make_task(own, prior, bound, seeds=seeds, views=8)
+    return make_task(field, prior, bound, seeds=seeds, views=8)
 
 
 def pullback(**options: Any) -> Any:
@@ -310,18 +310,18 @@ def pullback(**options: Any) -> Any:
     return build(METHODS, {**node, **options}, "method")
 
 
-def test_dense_cg_is_cg() -> None:
+def test_dense_cg_equals_cg() -> None:
     task = nerf_task([0, 1])
     theta, rendering = task.start(), task.rendering(torch.tensor([0, 3]))
     target = rendering(theta) * 0.8
-    found = []
+    values = []
     for name in ("cg", "dense_cg"):
         solver = build(SOLVERS, {"name": name, "max_iter": 5}, "solver")
-        found.append(solver.solve(rendering, theta, target, solver.begin(theta)).theta)
-    torch.testing.assert_close(*found, atol=1e-4, rtol=1e-4)
+        values.append(solver.solve(rendering, theta, target, solver.begin(theta)).theta)
+    torch.testing.assert_close(*values, atol=1e-4, rtol=1e-4)
 
 
-def test_check_12_volumes_do_not_depend_on_their_batch_and_resume_bit_equal(tmp_path: Any) -> None:
+def test_volumes_do_not_depend_on_their_batch_and_resume_bit_equal(tmp_path: Any) -> None:
     method = pullback()
     with torch.no_grad():
         together = run(method, nerf_task([5, 6])).theta
@@ -338,8 +338,8 @@ def test_check_12_volumes_do_not_depend_on_their_batch_and_resume_bit_equal(tmp_
 
 def test_growing_keeps_the_grid_coarse_until_noise_has_fallen() -> None:
     task = nerf_task([0])
-    own = task.representation
-    assert isinstance(own, VoxelNerf)
+    field = task.representation
+    assert isinstance(field, VoxelNerf)
     node = {"name": "growing", "stages": [2], "until": [1.0], "schedule": {"name": "karras", "levels": 6},
             "solver": {"name": "dense_cg", "max_iter": 3, "damping": 0.01}}  # fmt: skip
     method: Growing = build(METHODS, node, "method")
@@ -347,26 +347,26 @@ def test_growing_keeps_the_grid_coarse_until_noise_has_fallen() -> None:
     with torch.no_grad():
         for step in method.plan(task.prior):
             method.advance(task, state)
-            gap = float((coarsened(own, state.theta, 2) - state.theta).abs().max())
+            gap = float((coarsened(field, state.theta, 2) - state.theta).abs().max())
             assert gap < 1e-3 if step.next > 1 else gap > 1e-2
 
 
 @pytest.mark.parametrize(("name", "measure"), [("emptiness", 1), ("smoothness", 0), ("entropy", 2)])
-def test_regularizers_lower_what_they_weigh(name: str, measure: int) -> None:
+def test_regularizers_lower_their_penalties(name: str, measure: int) -> None:
     task = nerf_task([0])
     theta, rendering = task.start(), task.rendering(torch.tensor([0, 3]))
     target = torch.full((1, 2 * 3 * 36), 0.5)
 
     def measured(solver: dict[str, Any]) -> float:
-        built, at = build(SOLVERS, solver, "solver"), theta
-        state = built.begin(at)
+        part, at = build(SOLVERS, solver, "solver"), theta
+        state = part.begin(at)
         with torch.no_grad():
             for _ in range(4):
-                solved = built.solve(rendering, at, target, state)
-                at, state = solved.theta, solved.state
-        assert solved.values.shape == target.shape
-        own = task.representation
-        opacity = depths(own, at, task.pool[[0, 3]])[1]  # type: ignore[arg-type]
+                solution = part.solve(rendering, at, target, state)
+                at, state = solution.theta, solution.state
+        assert solution.values.shape == target.shape
+        field = task.representation
+        opacity = depths(field, at, task.pool[[0, 3]])[1]  # type: ignore[arg-type]
         grid = at[:, :64].view(4, 4, 4)
         return [
             float(sum(grid.diff(dim=i).square().sum() for i in range(3))),
@@ -400,16 +400,16 @@ def test_the_surface_of_a_ball_is_closed_and_faces_outward() -> None:
 
 
 def test_a_volume_becomes_a_ply_file(tmp_path: Any) -> None:
-    own = volume("voxel_nerf", resolution=5).float()
-    params = torch.full((own.layout.size,), -3.0)
+    field = volume("voxel_nerf", resolution=5).float()
+    params = torch.full((field.layout.size,), -3.0)
     params[62] = 9.0  # the middle of 5^3
-    mesh = mesh_of(own, params, resolution=16)
+    mesh = mesh_of(field, params, resolution=16)
     write_ply(tmp_path / "it.ply", mesh)
     header, _, body = (tmp_path / "it.ply").read_bytes().partition(b"end_header\n")
     assert f"element vertex {len(mesh.vertices)}".encode() in header
     assert len(body) == 15 * len(mesh.vertices) + 13 * len(mesh.triangles)
     with pytest.raises(InputError, match="denser"):
-        mesh_of(own, torch.full((own.layout.size,), -30.0))
+        mesh_of(field, torch.full((field.layout.size,), -30.0))
 
 
 @pytest.mark.parametrize(
@@ -423,11 +423,12 @@ def test_a_volume_becomes_a_ply_file(tmp_path: Any) -> None:
         ({"name": "ink_volume", "resolution": 1}, "resolution"),
     ],
 )
-def test_bad_volumes_are_told(node: dict[str, Any], message: str) -> None:
+def test_bad_volumes_are_refused(node: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         build(REPRESENTATIONS, node, "r")
 
 
-def test_samples_of_any_number_can_be_seen() -> None:
-    own = volume("voxel_nerf")
-    assert seen(own, drawn(own, 3), own.views(5, torch.Generator()).double()).shape == (3, 5, 3, 4, 4)
+def test_any_number_of_samples_can_be_rendered() -> None:
+    field = volume("voxel_nerf")
+    views = field.views(5, torch.Generator()).double()
+    assert render_views(field, draw(field, 3), views).shape == (3, 5, 3, 4, 4)

@@ -1,4 +1,4 @@
-"""Checks 8 and 13: tables, splits, the generator; one's own files; bad input."""
+"""Tables, splits, the synthetic generator, CSV files of the user, and bad input."""
 
 import math
 from pathlib import Path
@@ -10,8 +10,8 @@ import torch
 from sevenfold.config import ConfigError, build
 from sevenfold.errors import InputError
 from sevenfold.fairness.data import SOURCES
+from sevenfold.fairness.data.csv_table import CsvTable
 from sevenfold.fairness.data.load import open_source
-from sevenfold.fairness.data.own import Own
 from sevenfold.fairness.data.synthetic import PRESETS, Synthetic
 from sevenfold.fairness.data.table import (
     Table,
@@ -32,7 +32,7 @@ FACTS = {
 
 
 @pytest.mark.parametrize("name", FACTS)
-def test_check_8_real_tables_have_the_measured_facts(name: str, real_root: Path) -> None:
+def test_published_tables_have_their_known_sizes_and_rates(name: str, real_root: Path) -> None:
     table = build(SOURCES, {"name": name, "root": str(real_root)}, "source").load()
     n, d, rate, groups = FACTS[name]
     assert table.features.shape == (n, d)
@@ -40,24 +40,24 @@ def test_check_8_real_tables_have_the_measured_facts(name: str, real_root: Path)
     assert y.mean() == pytest.approx(rate, abs=5e-5)
     for key, (share, privileged, other) in groups.items():
         a = table.attributes[key]
-        found = (a.mean(), y[a == 1].mean(), y[a == 0].mean())
-        assert found == pytest.approx((share, privileged, other), abs=5.1e-5)
+        rates = (a.mean(), y[a == 1].mean(), y[a == 0].mean())
+        assert rates == pytest.approx((share, privileged, other), abs=5.1e-5)
         assert key in table.names
 
 
-def test_check_8_split_sizes() -> None:
+def test_splits_have_the_shares_of_the_options() -> None:
     parts = split_rows(6167, 3)
     assert [len(part) for part in parts] == [3700, 1233, 1234]
     assert np.array_equal(np.sort(np.concatenate(parts)), np.arange(6167))
 
 
-def test_a_file_that_was_changed_is_refused(tmp_path: Path) -> None:
+def test_a_changed_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "compas-two-years-deidentified.csv").write_text("id,race\n")
     with pytest.raises(InputError, match="sha256"):
         build(SOURCES, {"name": "compas", "root": str(tmp_path)}, "source").load()
 
 
-def test_without_files_people_are_synthetic_and_that_is_said(
+def test_people_are_synthetic_without_files_and_a_warning_says_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     table, protected = open_source({"name": "adult"}, str(tmp_path), "sex")
@@ -67,7 +67,7 @@ def test_without_files_people_are_synthetic_and_that_is_said(
     ) and "synthetic people instead of adult" in caplog.text
 
 
-def test_check_13_the_label_gap_is_the_closed_form() -> None:
+def test_the_label_gap_equals_its_closed_form() -> None:
     source = Synthetic(n=40_000)
     table = source.load()
     a, y = table.attributes["a"], table.y
@@ -121,8 +121,8 @@ OPTIONS = {
 }
 
 
-def test_own_files_with_german_credit_coding(tmp_path: Path) -> None:
-    table = Own(path=write(tmp_path / "t.csv", GOOD), **OPTIONS).load()
+def test_csv_files_with_german_credit_coding(tmp_path: Path) -> None:
+    table = CsvTable(path=write(tmp_path / "t.csv", GOOD), **OPTIONS).load()
     assert table.y.tolist() == [1, 0, 1, 0]
     assert table.attributes["sex"].tolist() == [0, 1, 1, 0] and table.attributes["age"].tolist() == [
         1,
@@ -144,18 +144,18 @@ def test_own_files_with_german_credit_coding(tmp_path: Path) -> None:
         (GOOD, {"numeric": ["job"], "categorical": []}, "not numeric"),
     ],
 )
-def test_mistakes_in_own_files_are_explained(
+def test_mistakes_in_csv_files_are_explained(
     tmp_path: Path, rows: list[str], change: dict, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        Own(path=write(tmp_path / "t.csv", rows), **{**OPTIONS, **change}).load()
+        CsvTable(path=write(tmp_path / "t.csv", rows), **{**OPTIONS, **change}).load()
 
 
-def test_missing_rows_are_dropped_when_asked(tmp_path: Path) -> None:
+def test_rows_with_missing_values_are_dropped_by_option(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", [*GOOD, "30,?,f,1"])
-    assert len(Own(path=path, **OPTIONS, missing="drop").load().y) == 4
+    assert len(CsvTable(path=path, **OPTIONS, missing="drop").load().y) == 4
     with pytest.raises(ConfigError):
-        Own(path=path, **OPTIONS, missing="guess")
+        CsvTable(path=path, **OPTIONS, missing="guess")
 
 
 def test_labels_and_groups_are_checked() -> None:

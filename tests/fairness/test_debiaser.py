@@ -1,4 +1,4 @@
-"""The public interface on modules of one's own."""
+"""The public interface on modules of the user."""
 
 import copy
 
@@ -29,7 +29,7 @@ class TwoLogits(nn.Module):
 
 
 def pictures(n: int = 600) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Squares or crosses (the label) on a background whose brightness (the group) goes with the label."""
+    """Squares or crosses (the label) on a background whose brightness (the group) is correlated with it."""
     generator = torch.Generator().manual_seed(1)
     a = torch.randint(2, (n,), generator=generator)
     y = (torch.rand(n, generator=generator) < 0.3 + 0.4 * a).long()
@@ -54,7 +54,7 @@ def trained_cnn(x: torch.Tensor, y: torch.Tensor) -> nn.Module:
 
 
 @pytest.mark.parametrize("method", ["rank_one", "random", "finetune", "layerwise", "adversarial"])
-def test_a_users_own_cnn(method: str, device: torch.device) -> None:
+def test_a_convolutional_network_of_the_user_is_debiased(method: str, device: torch.device) -> None:
     x, y, a = pictures()
     network = trained_cnn(x[:300], y[:300]).to(device)
     x = x.to(device)  # labels and groups stay where they are
@@ -71,7 +71,7 @@ def test_a_users_own_cnn(method: str, device: torch.device) -> None:
     assert debiaser.result_.met and debiaser.flags_ == []
 
 
-def test_an_mlp_of_scikit_learn(split: Split) -> None:
+def test_an_mlp_of_scikit_learn_is_debiased(split: Split) -> None:
     train, val, test = split.train, split.val, split.test
     mlp = MLPClassifier((16,), max_iter=60, random_state=0, tol=1e-2).fit(train.x.numpy(), train.y.numpy())
     module = mlp_module(mlp)
@@ -104,7 +104,7 @@ def test_scikit_learn_conventions(problem: Problem) -> None:
     assert debiaser.classes_.tolist() == [0, 1] and not hasattr(twin, "module_")
 
 
-def test_tune_and_select(problem: Problem) -> None:
+def test_a_split_for_tuning_and_selection(problem: Problem) -> None:
     debiaser = Debiaser(problem.network, method="finetune", valid_split=0.7)
     result = debiaser.fit(problem.x, problem.y, problem.a).result_
     assert result.met

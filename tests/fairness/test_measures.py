@@ -1,4 +1,4 @@
-"""Check 1 of the specification: measures against two libraries and on degenerate cells."""
+"""Measures of bias, compared with two libraries, and their values on degenerate cells."""
 
 import math
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from sevenfold.fairness.group_confusion import GroupConfusion
 from sevenfold.fairness.measures import MEASURES, bias, count, performance, soft_bias, standard_error
-from sevenfold.fairness.metrics import GroupConfusion
 
 
 def draw(seed: int, n: int = 80) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -19,7 +19,7 @@ def ours(name: str, d: np.ndarray, y: np.ndarray, a: np.ndarray, **options: str)
     return float(bias(name, *count(*map(torch.as_tensor, (d, y, a))), **options))
 
 
-def test_check_1_measures_equal_aif360() -> None:
+def test_measures_equal_those_of_aif360() -> None:
     pytest.importorskip("aif360")
     import warnings
 
@@ -50,7 +50,7 @@ def test_check_1_measures_equal_aif360() -> None:
 
 
 @pytest.mark.parametrize("seeds", [range(30), pytest.param(range(30, 200), marks=pytest.mark.slow)])
-def test_check_1_measures_equal_fairlearn(seeds: range) -> None:
+def test_measures_equal_those_of_fairlearn(seeds: range) -> None:
     from fairlearn.metrics import (
         demographic_parity_difference,
         equal_opportunity_difference,
@@ -68,7 +68,7 @@ def test_check_1_measures_equal_fairlearn(seeds: range) -> None:
             assert abs(ours(name, d, y, a)) == pytest.approx(theirs(y, d, sensitive_features=a), abs=1e-12)
 
 
-def test_check_1_aod_cancels_where_the_others_do_not() -> None:
+def test_opposite_gaps_cancel_in_aod_only() -> None:
     a = np.repeat([0, 1], 40)
     y = np.tile(np.repeat([0, 1], 20), 2)
     d = np.concatenate([np.arange(20) < k for k in (6, 8, 4, 10)]).astype(int)  # FPR gap .1, TPR gap -.1
@@ -86,7 +86,7 @@ def test_check_1_aod_cancels_where_the_others_do_not() -> None:
     ],
 )
 @pytest.mark.parametrize("decision", [0, 1])
-def test_check_1_empty_cells_are_undefined(
+def test_measures_of_empty_cells_are_undefined(
     a: list[int], y: list[int], undefined: set[str], decision: int
 ) -> None:
     d = np.full(len(a), decision)
@@ -96,7 +96,7 @@ def test_check_1_empty_cells_are_undefined(
         assert not math.isnan(ours(name, d, np.array(y), np.array(a), empty="zero"))
 
 
-def test_an_empty_rate_taken_for_zero_invents_a_bias() -> None:
+def test_an_empty_rate_counted_as_zero_invents_a_bias() -> None:
     d, y, a = np.array([0, 1, 0]), np.array([0, 1, 1]), np.array([0, 1, 1])
     assert math.isnan(ours("eod", d, y, a)) and ours("eod", d, y, a, empty="zero") == -0.5
 
@@ -115,11 +115,11 @@ def test_standard_error_is_that_of_repeated_draws() -> None:
     values = {name: [] for name in ("spd", "eod", "aod")}
     for _ in range(600):
         d = (stream.random(n) < 0.3 + 0.2 * a).astype(int)
-        for name, found in values.items():
-            found.append(ours(name, d, y, a))
+        for name, draws in values.items():
+            draws.append(ours(name, d, y, a))
     expected = torch.tensor([[30.0, 30.0], [50.0, 50.0]]), torch.full((2, 2), 100.0)
-    for name, found in values.items():
-        assert float(standard_error(name, *expected)) == pytest.approx(np.std(found), rel=0.1)
+    for name, draws in values.items():
+        assert float(standard_error(name, *expected)) == pytest.approx(np.std(draws), rel=0.1)
 
 
 def test_streaming_counts_do_not_depend_on_the_batches() -> None:

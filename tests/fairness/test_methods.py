@@ -1,4 +1,4 @@
-"""Checks 3, 4, 5, 7: every method of the table, whatever it is."""
+"""Debiasing methods: the contract of each, their formulas, and the optimizers that they use."""
 
 import copy
 import hashlib
@@ -62,9 +62,7 @@ def fingerprint(module: nn.Module) -> str:
 
 
 @pytest.mark.parametrize("node", VARIANTS, ids=label)
-def test_check_4_and_5_the_record_is_the_model_and_the_input_is_untouched(
-    node: dict, problem: Problem
-) -> None:
+def test_results_reproduce_their_figures_and_inputs_stay_unchanged(node: dict, problem: Problem) -> None:
     module = copy.deepcopy(problem.network)
     module.train()
     for parameter in list(module.parameters())[:2]:
@@ -72,8 +70,8 @@ def test_check_4_and_5_the_record_is_the_model_and_the_input_is_untouched(
     before, random_state = fingerprint(module), torch.get_rng_state()
     modes = [part.training for part in module.modules()]
     gradients = [parameter.requires_grad for parameter in module.parameters()]
-    asked = Problem(module, problem.x, problem.y, problem.a, problem.objective, seed=5)
-    result = build(METHODS, node, "method").fit(asked)
+    own_problem = Problem(module, problem.x, problem.y, problem.a, problem.objective, seed=5)
+    result = build(METHODS, node, "method").fit(own_problem)
     assert fingerprint(module) == before
     assert [part.training for part in module.modules()] == modes
     assert [parameter.requires_grad for parameter in module.parameters()] == gradients
@@ -105,13 +103,13 @@ def test_no_search_is_worse_than_moving_the_threshold(node: dict, problem: Probl
 
 
 @pytest.mark.parametrize("name", ["rank_one", "finetune"])
-def test_the_recommended_ones_are_strictly_better(name: str, problem: Problem) -> None:
+def test_recommended_methods_are_strictly_better_than_a_threshold(name: str, problem: Problem) -> None:
     control = build(METHODS, {"name": "threshold_only"}, "method").fit(problem)
     assert build(METHODS, {"name": name}, "method").fit(problem).phi > control.phi + 0.05
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 100])
-def test_check_3_batched_equals_loop_whatever_the_chunk(chunk: int, problem: Problem) -> None:
+def test_batched_scores_equal_a_loop_for_any_chunk_size(chunk: int, problem: Problem) -> None:
     method = RandomPerturbation(trials=23, scope="all", sigmas=[0.1])
     state = problem.state()
     draws = [method.draw(state, problem.seed, trial) for trial in range(23)]
@@ -130,20 +128,20 @@ def test_check_3_batched_equals_loop_whatever_the_chunk(chunk: int, problem: Pro
     assert all(torch.equal(whole.state[name], other.state[name]) for name in state)
 
 
-def test_a_winner_that_is_not_the_last_draw_is_the_one_reported(problem: Problem) -> None:
-    """The public code kept the live state and so reported other weights than it had chosen."""
+def test_the_best_draw_is_reported_even_if_it_is_not_the_last(problem: Problem) -> None:
+    """Regression: the public code reported the live weights, not the selected ones."""
     method = RandomPerturbation(trials=40)
     result = method.fit(problem)
     phis = [entry["phi"] for entry in result.trace]
     winner = int(np.argmax(phis))
     assert 0 < winner < 40
     weights = {name: problem.state()[name] for name in method.names(problem)}
-    drawn = method.draw(weights, problem.seed, winner - 1)
-    assert all(torch.equal(result.state[name], drawn[name]) for name in drawn)
+    draw = method.draw(weights, problem.seed, winner - 1)
+    assert all(torch.equal(result.state[name], draw[name]) for name in draw)
     assert result.phi == phis[winner]
 
 
-def test_modules_that_vmap_refuses_are_scored_one_after_another(problem: Problem) -> None:
+def test_modules_without_vmap_support_are_scored_one_by_one(problem: Problem) -> None:
     class Refuses(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -159,15 +157,15 @@ def test_modules_that_vmap_refuses_are_scored_one_after_another(problem: Problem
     assert torch.allclose(stubborn.batched_scores(state), problem.batched_scores(plain), rtol=1e-4, atol=1e-4)
 
 
-def test_check_5_scoring_ignores_dropout_and_train_mode(problem: Problem) -> None:
+def test_scoring_ignores_dropout_and_train_mode(problem: Problem) -> None:
     noisy = nn.Sequential(nn.Dropout(0.9), copy.deepcopy(problem.network)).train()
-    asked = Problem(noisy, problem.x, problem.y, problem.a)
-    assert torch.equal(asked.scores(), problem.scores())
+    noisy_problem = Problem(noisy, problem.x, problem.y, problem.a)
+    assert torch.equal(noisy_problem.scores(), problem.scores())
     assert noisy.training and noisy[0].training
 
 
 @pytest.mark.parametrize("name", ["threshold_only", "rank_one", "random", "finetune"])
-def test_check_7_flipping_the_coding_leaves_decisions_equivalent(name: str, problem: Problem) -> None:
+def test_a_flipped_coding_leaves_decisions_equivalent(name: str, problem: Problem) -> None:
     """Label 1 for the other outcome, negated logits: the same people get the same outcome."""
 
     class Negated(nn.Module):
@@ -188,21 +186,21 @@ def test_check_7_flipping_the_coding_leaves_decisions_equivalent(name: str, prob
         assert (first == ~second).float().mean() > 0.99
 
 
-def test_rank_one_direction_is_the_formula(problem: Problem) -> None:
-    found = direction(problem, "module.0")
+def test_the_rank_one_direction_equals_its_formula(problem: Problem) -> None:
+    edit = direction(problem, "module.0")
     h, (y, a) = problem.x.double(), (problem.y, problem.a)
     covariance = np.cov(h.T.numpy()) + np.eye(h.shape[1]) * np.trace(np.cov(h.T.numpy())) / h.shape[1]
     q = np.linalg.solve(covariance, group_difference(h, y, a, "spd").numpy())
     q /= np.sqrt(q @ covariance @ q)
-    rows = found.weight.double().numpy()
+    rows = edit.weight.double().numpy()
     assert np.allclose(np.linalg.norm(rows), np.linalg.norm(q), rtol=1e-4)  # |u| = 1
     assert np.allclose(np.abs(rows / np.linalg.norm(rows, axis=1, keepdims=True) @ q) / np.linalg.norm(q), 1)
-    edited = found.stack("module.0", problem.state(), torch.tensor([0.0, 0.7]))
+    edited = edit.stack("module.0", problem.state(), torch.tensor([0.0, 0.7]))
     base = functional_call(problem.network.eval(), problem.state(), (problem.x,))
     assert torch.allclose(problem.batched_scores(edited)[0], base, atol=1e-6)
     layer = problem.network.module[0](problem.x)
-    moved = problem.x @ edited["module.0.weight"][1].T + edited["module.0.bias"][1]
-    assert torch.allclose(moved.mean(0), layer.mean(0), atol=1e-4)  # the mean stays
+    outputs = problem.x @ edited["module.0.weight"][1].T + edited["module.0.bias"][1]
+    assert torch.allclose(outputs.mean(0), layer.mean(0), atol=1e-4)  # the mean stays
 
 
 def test_group_difference_follows_the_measure() -> None:
@@ -212,7 +210,7 @@ def test_group_difference_follows_the_measure() -> None:
     assert values == [1.5 - 7, 2 - 9, ((1 - 5) + (2 - 9)) / 2]
 
 
-def test_folds_part_the_rows_and_keep_the_cells(problem: Problem) -> None:
+def test_folds_partition_the_rows_and_keep_the_cells(problem: Problem) -> None:
     folds = fold_rows(problem, 4)
     assert torch.cat(folds).sort().values.equal(torch.arange(len(problem.y)))
     cell = 2 * problem.a + problem.y
@@ -227,7 +225,7 @@ def test_attribute_among_the_inputs_is_recognized(problem: Problem, split: Split
 
 
 def test_tune_and_select_rows_are_disjoint_and_keep_the_cells(problem: Problem) -> None:
-    parted = problem.parted(0.7)
+    parted = problem.tune_select_split(0.7)
     assert parted.tune is not None and len(parted.tune[1]) + len(parted.y) == len(problem.y)
     assert float(parted.material.y.double().mean()) == pytest.approx(
         float(parted.y.double().mean()), abs=0.02
@@ -241,13 +239,13 @@ def test_optimizers_stay_in_the_box_and_repeat(kind: type) -> None:
     low, high = np.array([-1.0, 0.0, 2.0]), np.array([1.0, 3.0, 2.5])
     runs = []
     for _ in range(2):
-        optimizer, seen = kind(low, high, np.random.default_rng(0)), []
+        optimizer, proposals = kind(low, high, np.random.default_rng(0)), []
         for _ in range(6):
             points = optimizer.ask(10)
             assert (points >= low - 1e-12).all() and (points <= high + 1e-12).all() and len(points) <= 32
             optimizer.tell(points, (points**2).sum(1))
-            seen.append(points)
-        runs.append(np.concatenate(seen))
+            proposals.append(points)
+        runs.append(np.concatenate(proposals))
     assert np.array_equal(*runs)
 
 
@@ -270,25 +268,25 @@ def test_boosted_trees_beat_uniform_draws() -> None:
 
     wins = 0
     for seed in range(3):
-        found = []
+        minima = []
         for kind in (BoostedTrees, Uniform):
-            optimizer, best, left = (
+            optimizer, best, budget = (
                 kind(np.zeros(4), np.ones(4), np.random.default_rng(seed), batch=8),
                 np.inf,
                 40,
             )
-            while left:
-                points = optimizer.ask(min(left, 8))
-                left -= len(points)
+            while budget:
+                points = optimizer.ask(min(budget, 8))
+                budget -= len(points)
                 values = loss(points)
                 best = min(best, values.min())
                 optimizer.tell(points, values)
-            found.append(best)
-        wins += found[0] < found[1]
+            minima.append(best)
+        wins += minima[0] < minima[1]
     assert wins >= 2
 
 
-def test_set_critic_is_indifferent_to_order_and_the_flat_one_is_not() -> None:
+def test_only_the_flat_critic_depends_on_the_order_of_rows() -> None:
     generator = torch.Generator().manual_seed(0)
     h, y, a = torch.randn(32, 8, generator=generator), torch.arange(32) % 2, torch.arange(32) // 2 % 2
     order = torch.randperm(32, generator=generator)
@@ -305,13 +303,13 @@ def test_projection_is_normalized() -> None:
     assert torch.allclose(combine(g, h, 0.8)[0], torch.tensor([3.0, -4.0]))
 
 
-def test_a_bound_that_nothing_but_a_constant_meets_is_said(problem: Problem) -> None:
+def test_a_constant_result_is_flagged(problem: Problem) -> None:
     useless = nn.Sequential(nn.Linear(problem.x.shape[1], 1))
     with torch.no_grad():
         useless[0].weight.zero_()
         useless[0].weight[0, 0] = 1.0  # the attribute itself
-    asked = Problem(Logits(useless), problem.x, problem.y, problem.a, Objective())
-    result = build(METHODS, {"name": "threshold_only"}, "method").fit(asked)
+    useless_problem = Problem(Logits(useless), problem.x, problem.y, problem.a, Objective())
+    result = build(METHODS, {"name": "threshold_only"}, "method").fit(useless_problem)
     assert result.constant and result.met
 
 

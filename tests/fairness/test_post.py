@@ -1,4 +1,4 @@
-"""Check 6: post-processors against aif360; check 7 for them."""
+"""Post-processors, compared with those of aif360."""
 
 import warnings
 
@@ -43,7 +43,7 @@ def frames(rows: Rows) -> tuple:
 
 
 @pytest.mark.parametrize("measure", METRICS)
-def test_check_6_reject_option_equals_aif360(measure: str, random_rows: Rows) -> None:
+def test_reject_option_equals_that_of_aif360(measure: str, random_rows: Rows) -> None:
     true, predicted = frames(random_rows)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -76,11 +76,11 @@ def test_reject_option_decides_as_two_thresholds(random_rows: Rows) -> None:
         counts = count(d, y, a)
         if abs(float(bias("spd", *counts))) <= 0.05:
             best = max(best, float(performance("balanced_accuracy", *counts)))
-    found = count(post.predict_proba(s, a), y, a)
-    assert float(performance("balanced_accuracy", *found)) == pytest.approx(best, abs=1e-12)
+    counts = count(post.predict_proba(s, a), y, a)
+    assert float(performance("balanced_accuracy", *counts)) == pytest.approx(best, abs=1e-12)
 
 
-def test_one_side_cannot_repair_a_bias_against_the_privileged(random_rows: Rows) -> None:
+def test_a_one_sided_reject_option_cannot_repair_a_bias_against_the_privileged(random_rows: Rows) -> None:
     s, y, a = random_rows
     one, two = (RejectOption(two_sided=side).fit(s, y, 1 - a, Objective()) for side in (False, True))
     values = [
@@ -96,7 +96,7 @@ def test_reject_option_without_a_feasible_point_takes_the_least_bias(random_rows
     assert not post.met and post.threshold == pytest.approx(0.01)
 
 
-def test_check_6_equalized_odds_equals_aif360(random_rows: Rows) -> None:
+def test_equalized_odds_equals_that_of_aif360(random_rows: Rows) -> None:
     true, predicted = frames(random_rows)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -111,7 +111,7 @@ def test_check_6_equalized_odds_equals_aif360(random_rows: Rows) -> None:
 
 
 @pytest.mark.parametrize("cost", ["fpr", "fnr", "weighted"])
-def test_check_6_calibrated_equals_aif360(cost: str, random_rows: Rows) -> None:
+def test_calibrated_equalized_odds_equals_that_of_aif360(cost: str, random_rows: Rows) -> None:
     true, predicted = frames(random_rows)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -125,7 +125,7 @@ def test_check_6_calibrated_equals_aif360(cost: str, random_rows: Rows) -> None:
 
 @pytest.mark.parametrize("name", POSTPROCESSORS)
 @pytest.mark.parametrize("measure", ["spd", "aod"])
-def test_every_postprocessor_gives_probabilities_and_keeps_its_word(
+def test_every_postprocessor_returns_probabilities_within_its_bound(
     name: str, measure: str, random_rows: Rows
 ) -> None:
     s, y, a = random_rows
@@ -140,7 +140,7 @@ def test_every_postprocessor_gives_probabilities_and_keeps_its_word(
         assert after < 1e-9 < before
 
 
-def test_check_7_flipping_the_coding_flips_the_reject_option(random_rows: Rows) -> None:
+def test_a_flipped_coding_flips_the_reject_option(random_rows: Rows) -> None:
     """Scores of the unfavorable label read as of the favorable one inverted decisions in the public code."""
     s, y, a = random_rows
     one = RejectOption().fit(s, y, a, Objective()).predict_proba(s, a)

@@ -14,11 +14,11 @@ from sevenfold.config import ConfigError, build, merge, read_file
 from sevenfold.fairness.data.synthetic import Synthetic
 from sevenfold.fairness.data.table import Part, Split, split_table
 from sevenfold.fairness.evaluate import bootstrap_interval, by_group, intersections, wilson
-from sevenfold.fairness.initial import sensitivity, shared_directions
 from sevenfold.fairness.intra.base import Problem
 from sevenfold.fairness.measures import bias, count, standard_error
 from sevenfold.fairness.studies import STUDIES
 from sevenfold.fairness.studies.debias_summary import against_reference, by_setting, comparison, paired
+from sevenfold.fairness.weight_sensitivity import sensitivity, shared_directions
 from sevenfold.records import read_folder
 from sevenfold.study import Context, Study
 from train import main
@@ -77,7 +77,7 @@ def test_every_method_seed_and_setting_has_a_record_and_is_reported(finished: Pa
 
 
 def test_a_report_needs_records_alone_and_has_a_short_table(finished: Path, tmp_path: Path) -> None:
-    """Drawn where neither the run folder's artefacts nor its data are."""
+    """The report is written without the run folder's artefacts and without the data."""
     records = numbers(finished)
     absent = {"name": "csv", "path": "nowhere.csv", "label": "y", "favorable": "1", "protected": {"a": "1"}}
     report = study(source=absent).report(records, tmp_path)
@@ -87,24 +87,26 @@ def test_a_report_needs_records_alone_and_has_a_short_table(finished: Path, tmp_
     assert study("base").report([], tmp_path).headline  # nothing recorded yet
 
 
-def test_a_run_that_was_cut_off_goes_on_with_its_base_networks(finished: Path, tmp_path: Path) -> None:
+def test_an_interrupted_run_resumes_with_its_base_networks(finished: Path, tmp_path: Path) -> None:
     import shutil
 
     shutil.copytree(finished, folder := tmp_path / "cut")
     lines = (folder / "records/records.jsonl").read_text().splitlines(keepends=True)
     (folder / "records/records.jsonl").write_text("".join(lines[::3]))
-    kept = {path.name: path.stat().st_mtime_ns for path in (folder / "bases").iterdir()}
+    times = {path.name: path.stat().st_mtime_ns for path in (folder / "bases").iterdir()}
     study(drop_protected=[False, True]).run_all(folder)
     assert str(numbers(folder)) == str(numbers(finished))
-    assert {path.name: path.stat().st_mtime_ns for path in (folder / "bases").iterdir()} == kept
+    assert {path.name: path.stat().st_mtime_ns for path in (folder / "bases").iterdir()} == times
 
 
 def test_a_piece_is_the_same_in_any_process_and_order(finished: Path, tmp_path: Path) -> None:
     """Each piece alone, by a study that was pickled, backwards, its base networks trained anew."""
-    own = study(*FEW)
+    debias = study(*FEW)
     expected = {record["key"]: record for record in numbers(finished)}
-    for piece in reversed(own.pieces()):
-        (record,) = pickle.loads(pickle.dumps(own)).run(pickle.loads(pickle.dumps(piece)), Context(tmp_path))
+    for piece in reversed(debias.pieces()):
+        (record,) = pickle.loads(pickle.dumps(debias)).run(
+            pickle.loads(pickle.dumps(piece)), Context(tmp_path)
+        )
         record.pop("seconds", None)
         assert json.dumps(record, sort_keys=True) == json.dumps(expected[piece.keys[0]], sort_keys=True)
 
@@ -117,9 +119,9 @@ def test_results_do_not_depend_on_the_chunk(finished: Path, tmp_path: Path) -> N
         )
 
 
-def test_check_13_without_bias_nothing_is_lost(tmp_path: Path) -> None:
-    own = study(*FEW, source={"n": 4000, "preset": "none"}, base={"training": {"max_epochs": 20}})
-    records = {(r["group"].split("/")[-1], r["seed"]): r for r in own.run_all(tmp_path)}
+def test_debiasing_unbiased_data_costs_no_accuracy(tmp_path: Path) -> None:
+    debiasing = study(*FEW, source={"n": 4000, "preset": "none"}, base={"training": {"max_epochs": 20}})
+    records = {(r["group"].split("/")[-1], r["seed"]): r for r in debiasing.run_all(tmp_path)}
     for seed in (1, 2):
         base, fair = records["base", seed], records["rank_one", seed]
         assert base["abs_mu"] < 3 * base["standard_error"]
@@ -160,20 +162,20 @@ def record(method: str, seed: int, accuracy: float, mu: float) -> dict[str, Any]
     }
 
 
-def test_the_comparison_says_whether_bounds_are_met_and_by_how_much() -> None:
+def test_the_comparison_states_differences_and_whether_they_are_within_bounds() -> None:
     reference = [record("reject_option", s, 0.66, 0.04) for s in (1, 2)]
 
     def judge(accuracy: float, mu: float) -> list[str]:
-        own = [record("rank_one", s, accuracy, mu) for s in (1, 2)]
-        return comparison("rank_one", {"reject_option": reference, "rank_one": own})[1:]
+        trials = [record("rank_one", s, accuracy, mu) for s in (1, 2)]
+        return comparison("rank_one", {"reject_option": reference, "rank_one": trials})[1:]
 
-    assert judge(0.64, 0.045) == ["-0.020", "+0.005", "met"]
-    assert judge(0.62, 0.045) == ["-0.040", "+0.005", "not met"]
-    assert judge(0.60, 0.08) == ["-0.060", "+0.040", "not met"]
+    assert judge(0.64, 0.045) == ["-0.020", "+0.005", "yes"]
+    assert judge(0.62, 0.045) == ["-0.040", "+0.005", "no"]
+    assert judge(0.60, 0.08) == ["-0.060", "+0.040", "no"]
     assert not against_reference("t", {"reject_option": reference})
 
 
-def test_the_paired_interval_is_students() -> None:
+def test_the_paired_interval_is_that_of_students_t() -> None:
     from scipy.stats import ttest_rel
 
     one = [record("rank_one", s, v, 0) for s, v in enumerate((0.61, 0.64, 0.66, 0.60))]
@@ -183,7 +185,7 @@ def test_the_paired_interval_is_students() -> None:
     assert paired(one, two) == f"{(low + high) / 2:+.3f} ± {(high - low) / 2:.3f}"
 
 
-def test_reports_bear_undefined_measures(finished: Path, tmp_path: Path) -> None:
+def test_reports_contain_undefined_measures(finished: Path, tmp_path: Path) -> None:
     records = numbers(finished)
     for entry in records:
         entry["mu"] = entry["abs_mu"] = entry["mu_low"] = float("nan")
@@ -193,7 +195,7 @@ def test_reports_bear_undefined_measures(finished: Path, tmp_path: Path) -> None
 
 
 def test_methods_are_reported_in_the_order_of_the_configuration(finished: Path) -> None:
-    (labels,) = {tuple(own) for own in by_setting(numbers(finished), study().methods).values()}
+    (labels,) = {tuple(by_label) for by_label in by_setting(numbers(finished), study().methods).values()}
     assert labels == tuple(study().methods)
 
 
@@ -215,14 +217,14 @@ def test_by_group_rows_equal_fairlearn() -> None:
     assert small[0]["small"]
 
 
-def test_wilson_is_scipys() -> None:
+def test_wilson_intervals_equal_those_of_scipy() -> None:
     from scipy.stats import binomtest
 
     expected = binomtest(37, 120).proportion_ci(0.95, "wilson")
     assert wilson(37 / 120, 120) == pytest.approx((expected.low, expected.high), abs=1e-4)
 
 
-def test_check_12_the_interval_covers_and_agrees_with_the_analytic_error() -> None:
+def test_the_bootstrap_interval_covers_and_agrees_with_the_analytic_error() -> None:
     generator, covered = torch.Generator().manual_seed(0), 0
     for _ in range(100):
         a, y = torch.randint(2, (2, 400), generator=generator)
@@ -236,32 +238,32 @@ def test_check_12_the_interval_covers_and_agrees_with_the_analytic_error() -> No
     assert covered >= 88
 
 
-def test_sensitivity_of_a_linear_model_is_found() -> None:
+def test_sensitivity_recovers_the_weights_of_a_linear_model() -> None:
     network = torch.nn.Sequential(torch.nn.Linear(3, 1), torch.nn.Flatten(0))
     with torch.no_grad():
         network[0].weight.copy_(torch.tensor([[2.0, 0.0, 1.0]]))
         network[0].bias.fill_(0.1)
     part = split_table(Synthetic(n=2000).load(), "a", 1).test
     x = part.x[:, [0, 4, 1]]  # the attribute itself, noise, merit
-    found = sensitivity(Problem(network, x, part.y, part.a, seed=2), draws=300, sigma=0.1)
-    assert found.r2 > 0.95 and int(np.abs(found.coefficients).argmax()) == 0
-    assert abs(found.coefficients[1]) < 0.01 * abs(found.coefficients[0])  # a weight of 0 does nothing
-    assert found.concentration <= 0.5
+    result = sensitivity(Problem(network, x, part.y, part.a, seed=2), draws=300, sigma=0.1)
+    assert result.r2 > 0.95 and int(np.abs(result.coefficients).argmax()) == 0
+    assert abs(result.coefficients[1]) < 0.01 * abs(result.coefficients[0])  # a weight of 0 does nothing
+    assert result.concentration <= 0.5
 
 
-def test_shared_directions() -> None:
+def test_shared_directions_have_a_large_singular_value() -> None:
     row = np.random.default_rng(0).standard_normal(200)
     assert np.allclose(shared_directions(np.stack([row, 3 * row, -row])), [np.sqrt(3), 0, 0], atol=1e-6)
     assert np.allclose(shared_directions(np.eye(4, 50)), 1)
 
 
-def test_initial_conditions_from_networks_to_report(tmp_path: Path) -> None:
+def test_the_study_of_initial_conditions_runs_to_its_report(tmp_path: Path) -> None:
     node = read_file(ROOT / "configs/fairness/initial_conditions.yaml")["study"]
-    own = build(STUDIES, build_tiny(node), "study")
-    records = own.run_all(tmp_path)
+    initial_study = build(STUDIES, build_tiny(node), "study")
+    records = initial_study.run_all(tmp_path)
     assert [record["seed"] for record in records] == [1, 2]
     assert all(record["group"].endswith("/base") and 0 < record["concentration"] <= 1 for record in records)
-    report = own.report(records)
+    report = initial_study.report(records)
     assert [row[0] for row in report.headline] == ["network", "1", "2", "mean"]
     assert [path.name for path in report.pictures] == ["initial_conditions.png"]
     assert report.scalars[f"{records[0]['group']}/r2/mean"] == np.mean([r["r2"] for r in records])
@@ -283,7 +285,7 @@ def debiased(split: Split, problem: Problem) -> tuple[DebiasModule, torch.nn.Mod
     return module, network
 
 
-def test_the_module_decides_within_the_bound_on_the_rows_it_saw(
+def test_the_module_decides_within_the_bound_on_its_validation_rows(
     debiased: tuple[DebiasModule, torch.nn.Module], split: Split
 ) -> None:
     module, network = debiased
@@ -294,7 +296,7 @@ def test_the_module_decides_within_the_bound_on_the_rows_it_saw(
     assert abs(float(bias("spd", *count(plain, val.y, val.a)))) > 0.05
 
 
-def test_the_modules_state_holds_network_and_threshold(
+def test_the_modules_state_has_network_and_threshold(
     debiased: tuple[DebiasModule, torch.nn.Module], split: Split
 ) -> None:
     import copy

@@ -1,4 +1,4 @@
-"""Check 2: the exact sweep against brute force; objectives; margins."""
+"""The exact threshold sweep against brute force; objectives and margins."""
 
 import numpy as np
 import pytest
@@ -19,18 +19,18 @@ def draw(stream: np.random.Generator, ties: bool) -> tuple[torch.Tensor, torch.T
 def brute_force(
     s: torch.Tensor, y: torch.Tensor, a: torch.Tensor, objective: Objective, thresholds: torch.Tensor
 ) -> tuple[float, float]:
-    """Return the best phi over given thresholds and the least |mu| of those that reach it."""
-    found = []
+    """Return the best phi over some thresholds, and the least |mu| among those of the best phi."""
+    result = []
     for threshold in thresholds.tolist():
         phi, _, mu = objective.value(*count(s > threshold, y, a))
-        found.append((float(phi), abs(float(mu)) if mu == mu else 1e9))
-    best = max(phi for phi, _ in found)
-    return best, min(mu for phi, mu in found if phi >= best - 1e-12)
+        result.append((float(phi), abs(float(mu)) if mu == mu else 1e9))
+    best = max(phi for phi, _ in result)
+    return best, min(mu for phi, mu in result if phi >= best - 1e-12)
 
 
 @pytest.mark.parametrize("measure", ["spd", "eod", "aod"])
 @pytest.mark.parametrize("kind", ["constrained", "smooth", "linear"])
-def test_check_2_exact_sweep_equals_brute_force(measure: str, kind: str) -> None:
+def test_the_exact_sweep_equals_brute_force(measure: str, kind: str) -> None:
     stream = np.random.default_rng(3)
     objective = Objective(measure=measure, epsilon=0.2, kind=kind)
     for case in range(60):
@@ -59,27 +59,27 @@ def test_candidates_do_not_influence_each_other() -> None:
         assert alone.threshold[0] == together.threshold[i] and alone.phi[0] == together.phi[i]
 
 
-def test_neighboring_floats_are_parted() -> None:
+def test_neighboring_floats_are_separated() -> None:
     high = torch.tensor(0.1, dtype=torch.float64)
     s = torch.stack([high, torch.nextafter(high, torch.tensor(0.0, dtype=torch.float64))])
-    found = sweep(s[None], torch.tensor([1, 0]), torch.tensor([0, 1]), Objective())
-    assert (s > found.thresholds[0, 1]).tolist() == [True, False]
+    result = sweep(s[None], torch.tensor([1, 0]), torch.tensor([0, 1]), Objective())
+    assert (s > result.thresholds[0, 1]).tolist() == [True, False]
 
 
-def test_bootstrap_is_the_mean_over_repeated_rows() -> None:
+def test_the_bootstrap_objective_is_the_mean_over_repeated_rows() -> None:
     stream = np.random.default_rng(6)
     s, y, a = (
         torch.as_tensor(stream.standard_normal(40)),
         *map(torch.as_tensor, stream.integers(0, 2, (2, 40))),
     )
     objective, weights = Objective(epsilon=0.3), resamples(40, 5, 0)
-    found = sweep(s[None], y, a, objective, weights)
+    result = sweep(s[None], y, a, objective, weights)
     for place in (3, 17, 30):
-        threshold, values = found.thresholds[0, place], []
+        threshold, values = result.thresholds[0, place], []
         for w in weights:
             rows = torch.repeat_interleave(torch.arange(40), w.long())
             values.append(float(objective.value(*count(s[rows] > threshold, y[rows], a[rows]))[0]))
-        assert float(found.phi[0, place]) == pytest.approx(np.mean(values), abs=1e-12)
+        assert float(result.phi[0, place]) == pytest.approx(np.mean(values), abs=1e-12)
     assert (weights.sum(1) == 40).all() and torch.equal(weights, resamples(40, 5, 0))
 
 

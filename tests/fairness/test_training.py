@@ -1,4 +1,4 @@
-"""Base networks: copies side by side are the plain network; check 9."""
+"""Training of base networks: copies side by side equal plain networks; accuracies that are reached."""
 
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def test_training_alone_or_together_is_the_same_and_adam_is_torchs(device: torch
             assert torch.allclose(one, two, atol=1e-5)
     from sevenfold.fairness.training import epoch_rows
 
-    network, kept = fresh()[0].train(), []
+    network, checkpoints = fresh()[0].train(), []
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     for epoch in range(4):
         for rows in epoch_rows([1], epoch, 90, 30):
@@ -66,15 +66,15 @@ def test_training_alone_or_together_is_the_same_and_adam_is_torchs(device: torch
             optimizer.step()
         with torch.no_grad():
             logits = network.eval()(x[0])[None, :, 0]
-        kept.append(
+        checkpoints.append(
             (float(regret(logits, y[:1], "loss")[0]), [p.detach().clone() for p in network.parameters()])
         )
-    best = min(kept, key=lambda entry: entry[0])[1]
+    best = min(checkpoints, key=lambda entry: entry[0])[1]
     for one, two in zip(together[0].parameters(), best, strict=True):
         assert torch.allclose(one, two, atol=1e-5)
 
 
-def test_area_under_curve_is_scikit_learns() -> None:
+def test_area_under_curve_equals_that_of_scikit_learn() -> None:
     from sklearn.metrics import roc_auc_score
 
     generator = torch.Generator().manual_seed(0)
@@ -83,23 +83,23 @@ def test_area_under_curve_is_scikit_learns() -> None:
 
 
 def trained_auc(name: str, protected: str, root: Path, seeds: list[int], batch: int) -> list[tuple]:
-    """Train base networks by the defaults; return each with its split and the AUC on test."""
+    """Train base networks by default options; return each with its split and its test AUC."""
     table = build(SOURCES, {"name": name, "root": str(root)}, "source").load()
     splits = [split_table(table, protected, seed) for seed in seeds]
     networks = [new_network(len(splits[0].names), s, width=32, depth=10, dropout=0.2) for s in seeds]
     parts = [[(p.x, p.y) for p in (getattr(s, part) for s in splits)] for part in ("train", "val")]
-    trained = train_copies(networks, *parts, Training(batch_size=batch), seeds)
-    found = []
-    for network, split in zip(trained, splits, strict=True):
+    networks = train_copies(networks, *parts, Training(batch_size=batch), seeds)
+    scores = []
+    for network, split in zip(networks, splits, strict=True):
         with torch.no_grad():
             auc = area_under_curve(network(split.test.x)[:, 0], split.test.y)
-        found.append((network, split, float(auc)))
-    return found
+        scores.append((network, split, float(auc)))
+    return scores
 
 
 @pytest.mark.slow
-def test_networks_that_start_late_are_waited_for(real_root: Path) -> None:
-    """Regression: the rate fell before these two had left chance (AUC .565 and .538)."""
+def test_networks_that_start_late_are_trained_long_enough(real_root: Path) -> None:
+    """Regression: the rate fell while these two were still at chance (AUC .565 and .538)."""
     for _, _, auc in trained_auc("compas", "race", real_root, [4, 13], batch=64):
         assert auc >= 0.63  # of eight others .710 with a deviation of .016
 
@@ -109,17 +109,17 @@ def test_networks_that_start_late_are_waited_for(real_root: Path) -> None:
     ("name", "protected", "auc", "accuracy", "batch"),
     [("compas", "race", 0.66, 0.62, 64), ("adult", "sex", 0.89, 0.80, 256)],
 )
-def test_check_9_base_networks_are_trained(
+def test_base_networks_reach_their_accuracy(
     name: str, protected: str, auc: float, accuracy: float, batch: int, real_root: Path
 ) -> None:
     """The mean of three, five standard errors below what eight gave (COMPAS: .710 +- .016, .658 +- .013)."""
-    free, found = Objective(epsilon=1e9, margin=0.0), []
+    free, scores = Objective(epsilon=1e9, margin=0.0), []
     for network, split, area in trained_auc(name, protected, real_root, [1, 2, 3], batch):
         with torch.no_grad():
             val, test = (network(part.x)[:, 0] for part in (split.val, split.test))
         threshold = best_threshold(val[None], split.val.y, split.val.a, free).threshold[0]
         decided, y = test.double() > threshold, split.test.y
         balanced = (decided[y == 1].double().mean() + 1 - decided[y == 0].double().mean()) / 2
-        found.append([area, float(balanced)])
-    means = torch.tensor(found).mean(0)
+        scores.append([area, float(balanced)])
+    means = torch.tensor(scores).mean(0)
     assert means[0] >= auc and means[1] >= accuracy

@@ -1,1 +1,1 @@
-"""Files made of samples: pictures, animations, meshes."""
+"""Export of samples as pictures, animations and meshes."""

@@ -1,4 +1,4 @@
-"""Meshes of volumes by marching tetrahedra, in plain PyTorch; files in PLY."""
+"""Meshes of volumes by marching tetrahedra (Doi & Koide 1991), in plain PyTorch, and PLY files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +18,12 @@ TETRAHEDRA = torch.tensor(
 
 @dataclass(frozen=True)
 class Mesh:
-    """Vertices (N, 3), triangles (M, 3) whose normals point out of the solid, colours (N, 3) in [0, 1] or
-    None.
+    """A triangle mesh.
+
+    Attributes:
+        vertices: (N, 3).
+        triangles: (M, 3) numbers of vertices; normals point out of the solid.
+        colours: (N, 3) in [0, 1], or None.
     """
 
     vertices: Tensor
@@ -28,7 +32,7 @@ class Mesh:
 
 
 def isosurface(values: Tensor, level: float) -> Mesh:
-    """Return where a grid (G, G, G) over [-1, 1]^3 crosses ``level``; ``values`` above it are solid."""
+    """Return the surface at which a grid (G, G, G) over [-1, 1]^3 crosses ``level``; above it is solid."""
     size = values.shape[0]
     line = torch.linspace(-1, 1, size, dtype=values.dtype)
     points = torch.cartesian_prod(line, line, line)
@@ -46,6 +50,7 @@ def isosurface(values: Tensor, level: float) -> Mesh:
     faces = torch.cat([one, three, two])  # (M, 3, 2): the edges whose crossings are the vertices
     edges, place = faces.flatten(0, 1).sort(1).values.unique(dim=0, return_inverse=True)
     low, high = values.flatten()[edges].unbind(1)
+    # linear interpolation along an edge: t = (level - f_0) / (f_1 - f_0)
     share = ((level - low) / (high - low))[:, None]
     vertices = torch.lerp(points[edges[:, 0]], points[edges[:, 1]], share)
     return Mesh(vertices, _outward(vertices, place.view(-1, 3), faces, points, values))
@@ -68,7 +73,7 @@ def _quads(tetra: Tensor, inside: Tensor) -> Tensor:
 
 
 def _outward(vertices: Tensor, triangles: Tensor, faces: Tensor, points: Tensor, values: Tensor) -> Tensor:
-    """Turn triangles so that their normals point from solid to empty."""
+    """Return triangles oriented so that their normals point from solid to empty."""
     ends = values.flatten()[faces]  # (M, 3, 2)
     toward = points[faces[..., 1]] - points[faces[..., 0]]
     outward = (toward * (ends[..., :1] - ends[..., 1:]).sign()).sum(1)
@@ -85,14 +90,15 @@ def mesh_of(volume: Nerf, params: Tensor, *, level: float = 5.0, resolution: int
     """
     line = torch.linspace(-1, 1, resolution)
     density = volume.density(params, torch.cartesian_prod(line, line, line)).view((resolution,) * 3)
+    # a border of zeros closes surfaces that reach the faces of the cube
     density = torch.nn.functional.pad(density[1:-1, 1:-1, 1:-1], (1,) * 6)  # closed at the cube's faces
     if float(density.max()) <= level:
         raise InputError(
             f"nothing is denser than {level:g}; the largest density is {float(density.max()):.3g}"
         )
-    found = isosurface(density, level)
-    colours = volume.fields(params, found.vertices)[1][:, :3].clamp(0, 1)
-    return Mesh(found.vertices, found.triangles, colours)
+    surface = isosurface(density, level)
+    colours = volume.fields(params, surface.vertices)[1][:, :3].clamp(0, 1)
+    return Mesh(surface.vertices, surface.triangles, colours)
 
 
 def write_ply(path: str | Path, mesh: Mesh) -> None:

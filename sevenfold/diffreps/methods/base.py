@@ -1,4 +1,4 @@
-"""What a method is: a state and a step, so that every run can be watched, cut off and resumed alike."""
+"""The interface of sampling methods: a state and a step, so that every run can be resumed alike."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -10,17 +10,21 @@ from torch import Tensor
 
 from sevenfold.diffreps.guidance import Guidance
 from sevenfold.diffreps.priors.base import Condition
+from sevenfold.diffreps.random_streams import Streams
+from sevenfold.diffreps.sampling_task import Task
 from sevenfold.diffreps.solvers.base import SolverState
-from sevenfold.diffreps.streams import Streams
-from sevenfold.diffreps.task import Task
 from sevenfold.diffreps.view_noise import Noise
 from sevenfold.ranges import Checked
 
 
 @dataclass
 class Counts:
-    """What a run took so far, the same for every sample: calls of the prior (one may be guided and show
-    several views), images it evaluated for a sample, and solvers' inner iterations.
+    """The cost of a run so far, the same for every sample.
+
+    Attributes:
+        calls: of the prior; one call may be guided and contain several views.
+        evaluations: images of one sample that the prior's network evaluated.
+        inner: iterations of the solver.
     """
 
     calls: int = 0
@@ -30,11 +34,11 @@ class Counts:
 
 @dataclass
 class State:
-    """Where a run of B samples stands.
+    """The state of a run of B samples.
 
     ``theta`` (B, p), or images (B, V, C, H, W) in methods without a representation; ``noise`` the white
-    variables of the views; ``solver`` what the solver keeps; ``streams`` the random numbers still to come;
-    ``refused`` (B,) solver steps refused; ``trace`` one row of numbers a step.
+    variables of the views; ``solver`` the solver's state; ``streams`` the generators of random numbers;
+    ``refused`` (B,) the number of refused solver steps; ``trace`` one row of figures for each step.
     """
 
     theta: Tensor
@@ -47,10 +51,11 @@ class State:
     trace: list[dict[str, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        # counted on the device: reading it in every step would wait for the device
         self.refused = torch.zeros(len(self.theta), dtype=torch.long, device=self.theta.device)
 
     def plain(self) -> dict[str, Any]:
-        """Return all of it as tensors and plain values, for a snapshot."""
+        """Return the state as tensors and plain values, for a snapshot."""
         return {
             "theta": self.theta,
             "noise": self.noise,
@@ -63,7 +68,7 @@ class State:
         }
 
     def restore(self, plain: Mapping[str, Any]) -> None:
-        """Go on from where :meth:`plain` was taken."""
+        """Set the state to one returned by :meth:`plain`."""
         self.streams.restore(plain["streams"])
         self.counts = Counts(**plain["counts"])
         for name in ("theta", "noise", "solver", "step", "refused", "trace"):
@@ -71,12 +76,12 @@ class State:
 
 
 class Method(Checked, ABC):
-    """Draw samples in ``steps`` steps."""
+    """A sampling method, which draws samples in ``steps`` steps."""
 
     guidance: Guidance
 
     def check(self, task: Task) -> None:
-        """Refuse a task this method cannot run, before anything is computed."""
+        """Raise ``ConfigError`` for a task that this method cannot run, before any computation."""
         self.guidance.check(task.prior)
 
     @abstractmethod
@@ -96,16 +101,17 @@ class Method(Checked, ABC):
         """Return the images (B, K, C, H, W) of every view of the pool."""
 
     def denoise(self, task: Task, state: State, z: Tensor, sigma: Tensor | float, index: Tensor) -> Tensor:
-        """Return the guided denoised images for ``z`` (B, V, C, H, W), the views ``index`` (V,), and count.
+        """Return the guided denoised images for ``z`` (B, V, C, H, W) of the views ``index`` (V,).
 
-        ``sigma``: one for all, or one a sample (B,).
+        ``sigma`` is one number, or one for each sample (B,). The call is added to the state's counts.
         """
         samples, views = z.shape[:2]
+        # One call of the prior for all samples and views; images of a sample are consecutive.
         noise = torch.as_tensor(sigma, dtype=z.dtype, device=z.device).expand(samples)
         condition = Condition(
             task.labels.repeat_interleave(views), task.pool[index].repeat(samples, 1), group=views
         )
-        found = self.guidance.denoise(task.prior, z.flatten(0, 1), noise.repeat_interleave(views), condition)
+        images = self.guidance.denoise(task.prior, z.flatten(0, 1), noise.repeat_interleave(views), condition)
         state.counts.calls += 1
         state.counts.evaluations += views * (self.guidance.passes if bool((task.labels >= 0).any()) else 1)
-        return found.view(z.shape)
+        return images.view(z.shape)

@@ -1,7 +1,7 @@
 """Score distillation: SDS (Poole et al. 2022) and SJC (Wang et al. 2022), as baselines.
 
-Both descend along J^T r, where the pullback moves along J^+; draw noise anew each step, where it carries it;
-and draw sigma at random, where it sweeps down. What they find are modes.
+Both descend along J^T r, where the pullback moves along J^+ r; both draw new noise in each step, where the
+pullback keeps it; and both draw sigma at random, where the pullback lowers it. They converge to modes.
 """
 
 from abc import abstractmethod
@@ -15,7 +15,7 @@ from sevenfold.diffreps import optimizers
 from sevenfold.diffreps.guidance import Guidance
 from sevenfold.diffreps.methods.base import Method, State
 from sevenfold.diffreps.noise_table import NoiseTable
-from sevenfold.diffreps.task import Task
+from sevenfold.diffreps.sampling_task import Task
 from sevenfold.ranges import Count, LearningRate, NonNegativeInt, Share, ShareBelowOne
 
 VP = NoiseTable()
@@ -23,7 +23,7 @@ Decay = Literal["none", "linear", "inverse"]
 
 
 class Distillation(Method):
-    """Descend along J^T of a weighted residual e_hat - e, from random parameters.
+    """Gradient descent along J^T of a weighted residual e_hat - e, from random parameters.
 
     Noise levels are drawn from the prior's noise table, or the usual linear one, between the shares ``low``
     and ``high`` of its length; ``annealed`` lets the upper end fall to the lower one over the run.
@@ -45,7 +45,7 @@ class Distillation(Method):
 
     @abstractmethod
     def levels(self, sigmas: Tensor, progress: float) -> Tensor:
-        """Return the noise levels that may be drawn when ``progress`` of the run is done."""
+        """Return the noise levels to draw from after a share ``progress`` of the run."""
 
     @abstractmethod
     def weight(self, sigma: Tensor) -> Tensor:
@@ -68,6 +68,7 @@ class Distillation(Method):
         e = task.noise.at(task.noise.start(state.streams), index, theta)
         y = rendering.images(rendering(theta))
         level = sigma.view(-1, 1, 1, 1, 1)
+        # grad L = E[w(sigma) J^T (e_hat(y + sigma e, sigma) - e)], y = f(theta)   (Poole et al. 2022, eq. 3)
         residual = (y - self.denoise(task, state, y + level * e, sigma, index)) / level  # = e_hat - e
         gradient = rendering.vjp(theta, (self.weight(sigma).view(-1, 1, 1, 1, 1) * residual).flatten(1))
         self._update(state, gradient)
@@ -88,24 +89,24 @@ class Distillation(Method):
         return allowed[(state.streams.uniform() * len(allowed)).long().clamp(max=len(allowed) - 1)]
 
     def _update(self, state: State, gradient: Tensor) -> None:
-        """Move; a sample whose gradient is not finite stays where it is."""
+        """Take the optimizer's step; a sample whose gradient is not finite stays unchanged."""
         bad = ~gradient.isfinite().all(1)
         gradient = torch.where(bad[:, None], torch.zeros_like(gradient), gradient)
-        kept = dict(state.solver)
-        moved = optimizers.direction(self.optimizer, gradient, kept, self.betas)
-        done = state.step / self.count
-        factor = {"none": 1.0, "linear": 1 - done, "inverse": 1 / (1 + 100 * done)}[self.decay]
-        state.theta = torch.where(bad[:, None], state.theta, state.theta - self.lr * factor * moved)
-        state.solver, state.refused = kept, state.refused + bad
+        moments = dict(state.solver)
+        direction = optimizers.direction(self.optimizer, gradient, moments, self.betas)
+        progress = state.step / self.count
+        factor = {"none": 1.0, "linear": 1 - progress, "inverse": 1 / (1 + 100 * progress)}[self.decay]
+        state.theta = torch.where(bad[:, None], state.theta, state.theta - self.lr * factor * direction)
+        state.solver, state.refused = moments, state.refused + bad
 
 
 class SDS(Distillation):
     """Score distillation sampling: Adam on J^T w(sigma) (e_hat - e).
 
     Args:
-        count: steps.
+        count: number of steps.
         lr, betas, optimizer, decay: of the descent.
-        weight: ``variance`` is 1 - abar, ``one`` none.
+        weight: ``variance``, that is 1 - abar, or ``one``.
         low, high: shares of the noise table between which levels are drawn.
         annealed: let ``high`` fall to ``low`` over the run.
         guidance: large weights are usual (100).
@@ -144,6 +145,7 @@ class SDS(Distillation):
         """Return the table's entries between the bounds."""
         high = self.high - (self.high - self.low) * progress if self.annealed else self.high
         first = int(self.low * len(sigmas))
+        # t ~ U(.02 T, .98 T) in Poole et al. 2022; at least one entry remains when annealed
         return sigmas[first : max(first + 1, int(high * len(sigmas)))]
 
     def weight(self, sigma: Tensor) -> Tensor:
@@ -155,9 +157,9 @@ class SJC(Distillation):
     """Score Jacobian chaining: Adamax on -J^T (D(y + sigma n) - y) / sigma.
 
     Args:
-        count: steps.
+        count: number of steps.
         lr, betas, optimizer, decay: of the descent.
-        skip_low, skip_high: entries left out at either end of a table of 1000.
+        skip_low, skip_high: entries omitted at either end of a table of 1000.
         guidance, views_per_step: as for :class:`SDS`.
     """
 
@@ -181,6 +183,7 @@ class SJC(Distillation):
 
     def levels(self, sigmas: Tensor, progress: float) -> Tensor:
         """Return the table without its ends."""
+        # the public code omits 30 low and 10 high entries of 1000   (Wang et al. 2022)
         low, high = (int(skip / 1000 * len(sigmas)) for skip in (self.skip_low, self.skip_high))
         return sigmas[low : len(sigmas) - high]
 

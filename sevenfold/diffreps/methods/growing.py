@@ -1,4 +1,4 @@
-"""Coarse to fine: a voxel field held smooth at high noise, its grid growing as noise falls."""
+"""Coarse-to-fine sampling: a voxel field whose resolution grows as noise falls (as in Sun et al. 2022)."""
 
 from typing import Literal
 
@@ -12,18 +12,18 @@ from sevenfold.diffreps.methods.plan import Rounds
 from sevenfold.diffreps.methods.pullback import DENSE, KARRAS, Pullback
 from sevenfold.diffreps.nodes import ScheduleNode, SolverNode
 from sevenfold.diffreps.representations.voxel_nerf import VoxelNerf
-from sevenfold.diffreps.task import Task
+from sevenfold.diffreps.sampling_task import Task
 from sevenfold.ranges import Count, NonNegative, Resolution
 
 
 class Growing(Pullback):
-    """The pullback of a voxel field that is resampled from a coarser grid after every step above given noise.
+    """The pullback of a voxel field that is smoothed to a coarser grid after every step at high noise.
 
     Args:
         stages: resolutions, rising; after the last one the grid is free.
         until: the noise level at which each stage ends, falling; as many as stages.
-        schedule, solver, guidance, order, resampling, views_per_step, start_solves, final_solves: as for
-            ``pullback``.
+        schedule, solver, guidance, order, resampling: as for ``pullback``.
+        views_per_step, start_solves, final_solves: as for ``pullback``.
     """
 
     def __init__(
@@ -49,15 +49,16 @@ class Growing(Pullback):
         self.stages, self.until = stages, until
 
     def check(self, task: Task) -> None:
-        """Refuse other representations."""
+        """Raise ``ConfigError`` for other representations."""
         super().check(task)
         if not isinstance(task.representation, VoxelNerf):
             raise ConfigError("name", "growing needs the representation voxel_nerf")
 
     def advance(self, task: Task, state: State) -> None:
-        """Take a step, then resample where the stage is a coarse one."""
+        """Take a step, then smooth the grid in a coarse stage."""
         sigma = self.plan(task.prior)[state.step].next
         super().advance(task, state)
+        # The first stage whose noise level has not been reached determines the resolution.
         for resolution, end in zip(self.stages, self.until, strict=True):
             if sigma > end:
                 assert isinstance(task.representation, VoxelNerf)
@@ -66,7 +67,8 @@ class Growing(Pullback):
 
 
 def coarsened(volume: VoxelNerf, theta: Tensor, resolution: int) -> Tensor:
-    """Return parameters (B, p) whose grids went down to ``resolution`` nodes a side and back, trilinearly."""
+    """Return parameters (B, p) of grids resized to ``resolution`` nodes per side and back, trilinearly."""
+    # P = U_n D_r: the projection to fields that a grid of r^3 nodes represents, up to interpolation error
     size, rest = (volume.resolution,) * 3, volume.resolution**3 * (1 + volume.shape[0])
     density, colour = theta[:, : size[0] ** 3], theta[:, size[0] ** 3 : rest]
     grids = torch.cat([density.unflatten(1, (1, *size)), colour.unflatten(1, (*size, -1)).movedim(-1, 1)], 1)

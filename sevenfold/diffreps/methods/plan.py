@@ -1,4 +1,4 @@
-"""The noise levels a run visits, in order, with its rounds of resampling."""
+"""The sequence of noise levels of a run, with rounds of resampling (Lugmayr et al. 2022, RePaint)."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,14 @@ from sevenfold.ranges import Count, Limit, NonNegative, NonNegativeInt
 
 @dataclass(frozen=True)
 class Rounds:
-    """Resampling (RePaint): after some levels go back up to where they began, several times.
+    """Options of resampling (RePaint), which raises the noise again after some levels, several times.
 
-    The step to 0 is never repeated. Rounds want a second-order step: first-order ones lose variance each
-    time.
+    The step to 0 is never repeated. Rounds need a second-order step, because each first-order step loses
+    variance.
 
     Args:
-        rounds: how often levels are repeated; 0: never.
-        jump: levels after which a round goes back up to where it began.
+        rounds: number of repetitions; 0: none.
+        jump: levels in a round before the noise is raised again.
         low, high: bounds of sigma between which levels are repeated.
     """
 
@@ -28,7 +28,7 @@ class Rounds:
 
 @dataclass(frozen=True)
 class Step:
-    """One step down from ``sigma`` to ``next``; first back up from ``back`` unless that is None."""
+    """One step from ``sigma`` down to ``next``; before it the noise rises from ``back``, unless None."""
 
     sigma: float
     next: float
@@ -42,6 +42,8 @@ def plan(sigmas: Tensor, rounds: Rounds) -> list[Step]:
         end = min(at + rounds.jump, len(levels) - 1)
         block = [Step(levels[i], levels[i + 1]) for i in range(at, end)]
         steps += block
+        # x_t ~ N(sqrt(1 - beta_t) x_{t-1}, beta_t I), then the step down again, U times
+        # (Lugmayr et al. 2022, algorithm 1)
         if levels[end] > 0 and rounds.low <= levels[at] <= rounds.high:
             for _ in range(rounds.rounds):
                 steps += [Step(block[0].sigma, block[0].next, back=levels[end]), *block[1:]]

@@ -1,8 +1,8 @@
 """The pullback: the probability-flow ODE in the parameters of a representation.
 
-Write an image as z = y + sigma e with y = f(theta) what the representation renders and e noise carried
-outside. Then dy/dsigma = (y - D(y + sigma e, sigma)) / sigma, and dtheta/dsigma = J^+ of that: the solver
-finds parameters that render where the step leads (Savani, Finzi, Kolter 2024).
+Write an image as z = y + sigma e, where y = f(theta) is the rendered image and e noise outside the
+parameters. Then dy/dsigma = (y - D(y + sigma e, sigma)) / sigma and dtheta/dsigma = J^+ dy/dsigma. A solver
+computes the parameters that render the target of each step (Savani, Finzi & Kolter 2024).
 """
 
 import math
@@ -18,8 +18,8 @@ from sevenfold.diffreps.methods.base import Method, State
 from sevenfold.diffreps.methods.plan import Rounds, Step, plan
 from sevenfold.diffreps.nodes import ScheduleNode, SolverNode
 from sevenfold.diffreps.priors.base import Prior
+from sevenfold.diffreps.sampling_task import Task
 from sevenfold.diffreps.solvers.base import Solver
-from sevenfold.diffreps.task import Task
 from sevenfold.ranges import Count, NonNegative, Share
 
 KARRAS = {"name": "karras"}
@@ -28,7 +28,7 @@ DENSE = {"name": "dense"}
 
 @dataclass(frozen=True)
 class Stochastic:
-    """How much fresh noise enters while sampling; noise stays standard normal either way.
+    """Options of stochastic sampling, under which noise remains standard normal.
 
     Args:
         eta: share of fresh noise in ancestral steps: 0 none, 1 all.
@@ -40,18 +40,18 @@ class Stochastic:
 
 
 class Pullback(Method):
-    """Sample parameters.
+    """The pullback sampler of parameters.
 
     Args:
         schedule: a component of ``SCHEDULES``.
         solver: a component of ``SOLVERS``.
-        guidance: what is done to denoised images.
-        order: ``euler`` (one call a step) or ``heun`` (two, but for the last).
-        stochastic: fresh noise on the way.
+        guidance: modifications of denoised images.
+        order: ``euler`` (one call per step) or ``heun`` (two, except in the last step).
+        stochastic: fresh noise during sampling.
         resampling: rounds of resampling.
-        views_per_step: so many views of the pool, drawn anew each step; all by default.
-        start: fit the prior's mean image first (``mean``), or leave the initial parameters (``drawn``).
-        start_solves, final_solves: how often the solver runs on the first fit and at the last level.
+        views_per_step: number of views of the pool in each step, drawn at random; null: all.
+        start: fit the prior's mean image first (``mean``), or use the random parameters (``drawn``).
+        start_solves, final_solves: number of solves in the first fit and at the last level.
 
     Example:
         >>> from sevenfold.diffreps import Siren, gmm, make_task, Pool
@@ -92,7 +92,7 @@ class Pullback(Method):
         return self._plans[prior]
 
     def check(self, task: Task) -> None:
-        """Refuse bad schedules and guidance."""
+        """Raise ``ConfigError`` for a schedule, guidance or solver that does not fit the task."""
         super().check(task)
         self.plan(task.prior)
         self.solver.check(task.representation)
@@ -120,6 +120,8 @@ class Pullback(Method):
         if step.back is not None:
             self.mix(task, state, step.back / step.sigma)
         sigma = step.sigma
+        # EDM's churn: sigma_hat = (1 + gamma) sigma,  e <- (sigma e + sqrt(sigma_hat^2 - sigma^2) n) /
+        # sigma_hat   (Karras et al. 2022, algorithm 2)
         if self.stochastic.churn:
             sigma = (1 + self.stochastic.churn) * sigma
             self.mix(task, state, step.sigma / sigma)
@@ -137,19 +139,24 @@ class Pullback(Method):
         state.noise = task.noise.mix(state.noise, keep, state.streams)
 
     def down(self, sigma: float, following: float) -> float:
-        """Return the level an ancestral step goes down to before noise is added up to ``following``."""
+        """Return the level to which an ancestral step descends before noise raises it to ``following``."""
+        # sigma_up = eta sigma' sqrt(1 - sigma'^2 / sigma^2),  sigma_down = sqrt(sigma'^2 - sigma_up^2)
+        # (Song, Meng & Ermon 2021, eq. 16, in sigma space)
         up = self.stochastic.eta * following * math.sqrt(max(0.0, 1 - (following / sigma) ** 2))
         return math.sqrt(following**2 - up**2)
 
     def move(self, task: Task, state: State, sigma: float, down: float, index: Tensor) -> float:
-        """Step from ``sigma`` to ``down`` with the noise as it is; return the mean relative residual."""
+        """Step from ``sigma`` to ``down`` with fixed noise; return the mean relative residual."""
         e, start = task.noise.at(state.noise, index, state.theta), state.theta
         y = self.render(task, start, index)
         ratio = down / sigma
+        # dy/dsigma = e_hat(y + sigma e, sigma) - e = (y - D(y + sigma e, sigma)) / sigma
         slope = (y - self.denoise(task, state, y + sigma * e, sigma, index)) / sigma
         solves = self.final_solves if down == 0 else 1
-        target = y + (down - sigma) * slope  # = r y + (1 - r) D
+        # Euler: y' = r y + (1 - r) D, r = sigma' / sigma; for f the identity this is DDIM
+        target = y + (down - sigma) * slope
         residual, predicted = self.place(task, state, start, target, index, solves)
+        # Heun: the mean of the slopes at both ends, with the same e   (Karras et al. 2022, algorithm 1)
         if self.order == "heun" and ratio > 0:
             slope2 = (predicted - self.denoise(task, state, predicted + down * e, down, index)) / down
             target = y + (down - sigma) * (slope + slope2) / 2
@@ -164,15 +171,16 @@ class Pullback(Method):
     def place(
         self, task: Task, state: State, theta: Tensor, target: Tensor, index: Tensor, solves: int
     ) -> tuple[float, Tensor]:
-        """Let the state's parameters render ``target``, from ``theta`` on; return residual and images."""
+        """Solve f(theta) = ``target`` from ``theta`` for the state; return residual and rendered images."""
         rendering = task.rendering(index)
         for _ in range(solves):
-            solved = self.solver.solve(rendering, theta, target.flatten(1), state.solver)
-            theta, state.solver = solved.theta, solved.state
-            state.counts.inner += solved.inner
-            state.refused = state.refused + solved.refused
+            # theta' = theta + J^+ (target - f(theta)), J^+ = (J^T J)^-1 J^T   (Savani, Finzi & Kolter 2024)
+            solution = self.solver.solve(rendering, theta, target.flatten(1), state.solver)
+            theta, state.solver = solution.theta, solution.state
+            state.counts.inner += solution.inner
+            state.refused = state.refused + solution.refused
         state.theta = theta
-        return float(solved.residual.mean()), rendering.images(solved.values)
+        return float(solution.residual.mean()), rendering.images(solution.values)
 
     def images(self, task: Task, state: State) -> Tensor:
         """Return every view's image."""

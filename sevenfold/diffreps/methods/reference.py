@@ -1,4 +1,4 @@
-"""The image sampler the pullback is measured against: the same ODE and noise, without a representation."""
+"""The image sampler that the pullback is compared with: the same ODE and noise, without a representation."""
 
 from typing import Literal
 
@@ -9,11 +9,11 @@ from sevenfold.diffreps.methods.base import State
 from sevenfold.diffreps.methods.plan import Rounds
 from sevenfold.diffreps.methods.pullback import KARRAS, Pullback, Stochastic
 from sevenfold.diffreps.nodes import ScheduleNode
-from sevenfold.diffreps.task import Task
+from sevenfold.diffreps.sampling_task import Task
 
 
 class Reference(Pullback):
-    """DDIM (``euler``) or Heun on images; every view of the pool is an image of its own.
+    """The image sampler DDIM (``euler``) or Heun; every view of the pool is a separate image.
 
     Args:
         schedule, guidance, order, stochastic, resampling: as for :class:`Pullback`.
@@ -41,7 +41,7 @@ class Reference(Pullback):
         )
 
     def check(self, task: Task) -> None:
-        """Refuse bad schedules and guidance; there is nothing to solve."""
+        """Raise ``ConfigError`` for a schedule or guidance that does not fit the prior."""
         self.guidance.check(task.prior)
         self.plan(task.prior)
 
@@ -59,6 +59,7 @@ class Reference(Pullback):
     def place(
         self, task: Task, state: State, theta: Tensor, target: Tensor, index: Tensor, solves: int
     ) -> tuple[float, Tensor]:
-        """Take the target."""
+        """Return the target itself as the images."""
+        # z' = D + sigma' e_hat   (Song, Meng & Ermon 2021, eq. 12 with eta = 0, in sigma space)
         state.theta = target
         return 0.0, target

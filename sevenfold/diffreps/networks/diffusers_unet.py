@@ -9,14 +9,14 @@ from sevenfold.ranges import Depth, NonNegativeInt, Size
 
 
 class DiffusersUNet(nn.Module):
-    """``diffusers.UNet2DModel`` with an embedding of classes, one more of which means none.
+    """``diffusers.UNet2DModel`` with an embedding of classes and of no class.
 
     Args:
         size, channels: of the images.
         classes: 0 for none.
         widths: channels of each resolution.
-        layers: residual layers a resolution.
-        attention: attend at the coarsest resolution.
+        layers: residual layers of each resolution.
+        attention: whether there is attention at the coarsest resolution.
         groups: of the norms.
     """
 
@@ -47,11 +47,12 @@ class DiffusersUNet(nn.Module):
 
     def forward(self, x: Tensor, time: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return the output (N, C, H, W) for images at ``time`` (N,); ``labels`` (N,) of -1 mean no class."""
-        asked = None
+        classes = None
         if self.classes:
+            # class number ``classes`` stands for no class
             none = time.new_full((len(x),), self.classes).long()
-            asked = none if labels is None else labels.to(none).where(labels >= 0, none)
-        return self.unet(x, time, class_labels=asked, return_dict=False)[0]
+            classes = none if labels is None else labels.to(none).where(labels >= 0, none)
+        return self.unet(x, time, class_labels=classes, return_dict=False)[0]
 
 
 def _library() -> Any:

@@ -31,6 +31,7 @@ class TimeTable(nn.Module):
     def __init__(self, steps: int) -> None:
         super().__init__()
         self.embedding = nn.Embedding(steps, TIME)
+        # part of the published weights: the sines of Ho et al. 2020, as a table
         self.embedding.weight.requires_grad_(False)
 
 
@@ -39,10 +40,10 @@ def _time_layer(outputs: int) -> nn.Sequential:
 
 
 class MnistUNet(nn.Module):
-    """Predict the noise of 28x28 images at whole times; knows no classes.
+    """A U-Net that predicts the noise of 28x28 images at whole times, without classes.
 
     Args:
-        steps: times that the network knows, from 0.
+        steps: number of times, which start at 0.
     """
 
     def __init__(self, *, steps: Count = 1000) -> None:
@@ -67,7 +68,7 @@ class MnistUNet(nn.Module):
         self.conv_out = nn.Conv2d(10, 1, 3, padding=1)
 
     def forward(self, x: Tensor, time: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return the noise (N, 1, 28, 28) in images ``x`` at ``time`` (N,); ``labels`` are not looked at."""
+        """Return the noise (N, 1, 28, 28) in images ``x`` at ``time`` (N,); ``labels`` are ignored."""
         t, skips = self.pe.embedding(time.long()), []
         for embed, encoder, down in zip(self.pe_linears_en, self.encoders, self.downs, strict=True):
             x = encoder(x + embed(t)[..., None, None])
@@ -76,6 +77,7 @@ class MnistUNet(nn.Module):
         x = self.mid(x + self.pe_mid(t)[..., None, None])
         for embed, up, decoder in zip(self.pe_linears_de, self.ups, self.decoders, strict=True):
             skip, raised = skips.pop(), up(x)
+            # 28 -> 14 -> 7 -> 3: the coarsest map of 3 pixels is padded back to 7 on the way up
             rows, columns = (skip.shape[d] - raised.shape[d] for d in (2, 3))
             raised = F.pad(raised, (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2))
             x = decoder(torch.cat([skip, raised], 1) + embed(t)[..., None, None])

@@ -1,4 +1,4 @@
-"""What a prior is: a denoiser in sigma space, with what is known about its images."""
+"""The interface of priors: a denoiser in sigma space, with shape, range and classes of its images."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ UNCONDITIONAL = -1
 
 @dataclass(frozen=True)
 class Condition:
-    """What a batch of N images is asked to be.
+    """The condition of a batch of N images.
 
     ``labels``: (N,) classes, -1 for none. ``views``: (N, d), the camera of each image, as its representation
-    describes views; None where views do not matter. ``group``: consecutive images that show one sample.
+    describes views; None where views do not matter. ``group``: number of consecutive images of one sample.
     """
 
     labels: Tensor
@@ -24,18 +24,18 @@ class Condition:
     group: int = 1
 
     def without_labels(self) -> "Condition":
-        """Return the same with no class asked for."""
+        """Return the same condition without classes."""
         return Condition(torch.full_like(self.labels, UNCONDITIONAL), self.views, self.group)
 
 
 class Prior(nn.Module, ABC):
-    """A distribution of images, known by its denoiser.
+    """A distribution of images, defined by its denoiser.
 
     Attributes:
         shape: (C, H, W) of an image.
         range: lowest and highest value of data, or None.
-        classes: how many it knows; 0 for none.
-        sigma_min, sigma_max: between which noise levels it is to be used.
+        classes: number of classes; 0 for none.
+        sigma_min, sigma_max: lowest and highest noise level.
         noise_table: of a model trained at discrete times, else None.
     """
 
@@ -51,7 +51,7 @@ class Prior(nn.Module, ABC):
         """Return E[x0 | x0 + sigma e = z] for images ``z`` (N, C, H, W) at noise ``sigma`` (N,) > 0."""
 
     def mean(self) -> Tensor:
-        """Return an image (C, H, W) from which sampling may start: the mean, or the middle of the range."""
+        """Return the mean image (C, H, W), or the middle of the range, from which sampling starts."""
         return torch.full(self.shape, sum(self.range) / 2 if self.range else 0.0)
 
 
@@ -68,5 +68,5 @@ class ExactPrior(Prior):
 
 
 def spread(sigma: Tensor, like: Tensor) -> Tensor:
-    """Return ``sigma`` (N,) with as many dimensions as ``like``, to multiply images."""
+    """Return ``sigma`` (N,) with as many dimensions as ``like``, so that it multiplies images."""
     return sigma.to(like).reshape(-1, *[1] * (like.ndim - 1))

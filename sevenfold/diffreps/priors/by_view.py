@@ -13,11 +13,11 @@ from sevenfold.ranges import Count
 
 
 class ByView(ViewedPrior):
-    """Ask a prior whose class k is view k of a ring; the same number of scenes was seen in every view.
+    """A prior of views from a class-conditional prior whose class k is view k of a ring.
 
     Args:
-        prior: with as many classes as the ring has views.
-        ring: (K, 2).
+        prior: has as many classes as the ring has views, trained on as many scenes in every view.
+        ring: (K, 2) views.
     """
 
     def __init__(self, prior: Prior, ring: Tensor) -> None:
@@ -27,6 +27,7 @@ class ByView(ViewedPrior):
                 "views", f"the prior knows {prior.classes} views, the arm has {len(ring)}; give them alike"
             )
         self.prior, self.range = prior, prior.range
+        # schedules read the table of the trained network
         self.noise_table = prior.noise_table
         self.sigma_min, self.sigma_max = prior.sigma_min, prior.sigma_max
 
@@ -36,7 +37,7 @@ class ByView(ViewedPrior):
 
 
 def learned(*, world: World, views: Count, path: str) -> ByView:
-    """Load a checkpoint of ``denoiser_trainer`` that was trained on the source ``world_views``.
+    """Load a checkpoint of ``denoiser_trainer`` trained on the source ``world_views``.
 
     Args:
         path: the checkpoint.

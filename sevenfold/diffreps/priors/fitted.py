@@ -16,15 +16,15 @@ DIGITS = {"name": "digits"}
 
 
 def gaussian(*, source: ImagesNode = DIGITS, floor: Scale = 0.03) -> Mixture:
-    """Fit one Gaussian.
+    """Return one Gaussian fitted to images.
 
     Args:
         source: the images it is fitted to.
         floor: standard deviation whose square is added to all variances.
     """
-    found = build(SOURCES, source, "source")
-    mean, covariance = moments(found.images.flatten(1).double(), floor)
-    return _ready(Mixture(mean[None], covariance[None], torch.ones(1), shape=found.shape), found)
+    images = build(SOURCES, source, "source")
+    mean, covariance = moments(images.images.flatten(1).double(), floor)
+    return _with_range(Mixture(mean[None], covariance[None], torch.ones(1), shape=images.shape), images)
 
 
 def gmm(
@@ -34,7 +34,7 @@ def gmm(
     floor: Scale = 0.03,
     covariance: Literal["full", "diagonal"] = "full",
 ) -> Mixture:
-    """Fit Gaussians to each class (k-means, then moments).
+    """Return a mixture of Gaussians fitted to the images of each class (k-means, then moments).
 
     Args:
         source: the images it is fitted to.
@@ -49,24 +49,25 @@ def gmm(
     """
     from sklearn.cluster import KMeans
 
-    found = build(SOURCES, source, "source")
-    flat, means, covariances, counts, labels = found.images.flatten(1).double(), [], [], [], []
-    for label in found.labels.unique().tolist():
-        own = flat[found.labels == label]
-        clusters = torch.as_tensor(KMeans(components, n_init=4, random_state=0).fit_predict(own.numpy()))
+    images = build(SOURCES, source, "source")
+    flat, means, covariances, counts, labels = images.images.flatten(1).double(), [], [], [], []
+    for label in images.labels.unique().tolist():
+        members = flat[images.labels == label]
+        # A fixed seed makes the prior a function of its options.
+        clusters = torch.as_tensor(KMeans(components, n_init=4, random_state=0).fit_predict(members.numpy()))
         for cluster in range(components):
-            mean, full = moments(own[clusters == cluster], floor)
+            mean, full = moments(members[clusters == cluster], floor)
             means.append(mean)
             covariances.append(full if covariance == "full" else full.diagonal())
             counts.append(float((clusters == cluster).sum()))
             labels.append(label)
     weights = torch.tensor(counts, dtype=torch.float64)
-    return _ready(
+    return _with_range(
         Mixture(
             torch.stack(means), torch.stack(covariances), weights / weights.sum(),
-            shape=found.shape, labels=torch.tensor(labels),
+            shape=images.shape, labels=torch.tensor(labels),
         ),
-        found,
+        images,
     )  # fmt: skip
 
 
@@ -74,10 +75,11 @@ def moments(flat: Tensor, floor: float) -> tuple[Tensor, Tensor]:
     """Return mean (n,) and covariance (n, n) of rows, ``floor`` squared added to its diagonal."""
     mean = flat.mean(0)
     centered = flat - mean
-    own = centered.T @ centered / max(1, len(flat) - 1)
-    return mean, own + floor**2 * torch.eye(len(mean), dtype=flat.dtype)
+    covariance = centered.T @ centered / max(1, len(flat) - 1)
+    # A few images span few of the dimensions: without the floor the covariance is singular.
+    return mean, covariance + floor**2 * torch.eye(len(mean), dtype=flat.dtype)
 
 
-def _ready(prior: Mixture, found: Images) -> Mixture:
-    prior.range = found.range
+def _with_range(prior: Mixture, images: Images) -> Mixture:
+    prior.range = images.range
     return prior.float()

@@ -1,4 +1,4 @@
-"""Kernel density of a data set: the exact denoiser of smoothed data, with no training."""
+"""Kernel density estimate of a data set as a prior, with its exact denoiser and without training."""
 
 import math
 
@@ -13,7 +13,7 @@ from sevenfold.ranges import Scale
 
 
 class KernelDensity(ExactPrior):
-    """Gaussians of one width at every image of a data set.
+    """A mixture of Gaussians of one width, one at every image of a data set.
 
     Args:
         points: (M, C, H, W).
@@ -35,7 +35,9 @@ class KernelDensity(ExactPrior):
         )
 
     def denoise(self, z: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
-        """Return the posterior mean: points weighted by their posterior, drawn towards ``z``."""
+        """Return the posterior mean: points weighted by their posterior, shrunk towards ``z``."""
+        # D(z, sigma) = m + w^2 / (w^2 + sigma^2) (z - m), m the mean of the x_i with weights proportional to
+        # exp(-|z - x_i|^2 / (2 (w^2 + sigma^2))); for w = 0 the ideal denoiser of Karras et al. 2022 (B.3)
         total = (self.width**2 + sigma.to(z) ** 2)[:, None]
         nearest = self._logits(z, total, condition.labels).softmax(1) @ self.points
         return (nearest + self.width**2 / total * (z.flatten(1) - nearest)).reshape(z.shape)
@@ -58,22 +60,22 @@ class KernelDensity(ExactPrior):
         """Return the mean image."""
         return self.points.mean(0).reshape(self.shape)
 
-    def _logits(self, z: Tensor, total: Tensor, asked: Tensor) -> Tensor:
+    def _logits(self, z: Tensor, total: Tensor, labels: Tensor) -> Tensor:
         """Return -|z - x|^2 / (2 total) for every point, (N, M); other classes' are -inf."""
         flat = z.flatten(1)
         square = flat.square().sum(1)[:, None] + self.points.square().sum(1) - 2 * flat @ self.points.T
-        wanted = asked.to(self.labels)[:, None]
-        return (-square / (2 * total)).masked_fill((wanted >= 0) & (wanted != self.labels), -math.inf)
+        classes = labels.to(self.labels)[:, None]
+        return (-square / (2 * total)).masked_fill((classes >= 0) & (classes != self.labels), -math.inf)
 
 
 def kde(*, source: ImagesNode = {"name": "digits"}, width: Scale = 0.15) -> KernelDensity:  # noqa: B006
-    """Put a Gaussian at every image of a source.
+    """Return a mixture with a Gaussian at every image of a source.
 
     Args:
         source: the images.
         width: standard deviation of the Gaussian at each of them.
     """
-    found = build(SOURCES, source, "source")
-    prior = KernelDensity(found.images, width, found.labels)
-    prior.range = found.range
+    images = build(SOURCES, source, "source")
+    prior = KernelDensity(images.images, width, images.labels)
+    prior.range = images.range
     return prior

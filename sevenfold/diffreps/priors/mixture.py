@@ -15,7 +15,7 @@ class Mixture(ExactPrior):
     Args:
         means: (K, n), n the number of values of an image.
         covariances: (K, n, n), or (K, n) if diagonal.
-        weights: (K,), adding up to one.
+        weights: (K,), summing to one.
         shape: (C, H, W).
         labels: (K,) the class of each component, or None.
     """
@@ -53,7 +53,9 @@ class Mixture(ExactPrior):
         self.register_buffer("labels", torch.full((len(means),), -1) if labels is None else labels)
 
     def denoise(self, z: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
-        """Return the posterior mean: components' shrinkage, weighted by their posterior."""
+        """Return the posterior mean: the mean of each component given z, weighted by its posterior."""
+        # D(z, sigma) = sum_k pi_k(z) (m_k + S_k (S_k + sigma^2 I)^-1 (z - m_k)), in the eigenbasis of S_k;
+        # D = z + sigma^2 grad log p_sigma(z)   (Efron 2011, Tweedie's formula)
         inner, total = self._coordinates(z, sigma)
         posterior = self._joint(inner, total, condition.labels).softmax(1)  # (N, K)
         shrunk = posterior[..., None] * (self.variances / total) * inner
@@ -89,12 +91,10 @@ class Mixture(ExactPrior):
         return inner, self.variances + sigma.to(flat)[:, None, None] ** 2
 
     def _joint(self, inner: Tensor, total: Tensor, labels: Tensor) -> Tensor:
-        """Return log(weight times density) of every component, (N, K); others than the class asked for drop
-        out.
-        """
+        """Return log(weight times density) of every component, (N, K); -inf for those of other classes."""
         distance = (inner**2 / total + (2 * math.pi * total).log()).sum(2)
-        asked = labels.to(self.labels)[:, None]
-        others = (asked >= 0) & (asked != self.labels)
+        classes = labels.to(self.labels)[:, None]
+        others = (classes >= 0) & (classes != self.labels)
         conditional = (self.log_weights - distance / 2).masked_fill(others, -math.inf)
         share = self.log_weights.expand(len(inner), -1).masked_fill(others, -math.inf)
         return conditional - share.logsumexp(1, keepdim=True)

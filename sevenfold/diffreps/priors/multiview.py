@@ -1,4 +1,4 @@
-"""Exact priors of what scenes look like from the cameras of a ring: one law for each view, or a joint one."""
+"""Exact priors of images of scenes from a ring of cameras: one law for each view, or a joint law of all."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -17,7 +17,7 @@ P = TypeVar("P", bound=Prior)
 
 
 class ViewedPrior(Prior):
-    """A prior that knows a ring of views; it asks images which of them they show."""
+    """A prior of images from the views of a ring."""
 
     ring: Tensor
 
@@ -27,7 +27,7 @@ class ViewedPrior(Prior):
         self.register_buffer("ring", ring)
 
     def places(self, condition: Condition) -> Tensor:
-        """Return the number in the ring (N,) of the view each image shows."""
+        """Return the number in the ring, (N,), of the view of each image."""
         if condition.views is None or condition.views.shape[1] != self.ring.shape[1]:
             raise InputError("this prior knows views of a ring; use it with a volume")
         distance = torch.cdist(condition.views.double(), self.ring.double())
@@ -40,13 +40,13 @@ class ViewedPrior(Prior):
 
 
 class MultiViewKernel(ViewedPrior):
-    """Gaussians of one width at the images of known scenes.
+    """A mixture of Gaussians of one width at the images of known scenes.
 
     Args:
         points: (M, K, C, H, W), M scenes in the K views of ``ring`` (K, d).
         width: standard deviation.
-        together: so many consecutive views of a sample must show the same scene: 1 is a law for each view
-            by itself, 0 the joint law of all views.
+        together: number of consecutive views of a sample with a joint law: 1 for a separate law of each
+            view, 0 for the joint law of all views.
     """
 
     points: Tensor
@@ -57,7 +57,7 @@ class MultiViewKernel(ViewedPrior):
         self.register_buffer("points", points.flatten(2).transpose(0, 1).contiguous())  # (K, M, n)
 
     def denoise(self, z: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
-        """Return the posterior mean: scenes weighted by their posterior, drawn towards ``z``."""
+        """Return the posterior mean: scenes weighted by their posterior, shrunk towards ``z``."""
         flat, places = z.flatten(1), self.places(condition)
         total = (self.width**2 + sigma.to(z) ** 2)[:, None]
         logits = self._by_view(places, lambda rows, k: self._closeness(flat[rows], k)) / (2 * total)
@@ -70,15 +70,15 @@ class MultiViewKernel(ViewedPrior):
         return self.points.mean((0, 1)).reshape(self.shape)
 
     def _closeness(self, flat: Tensor, k: int) -> Tensor:
-        """Return -|z - x|^2 up to what does not depend on the scene."""
+        """Return -|z - x|^2 up to a constant that does not depend on the scene."""
         points = self.points[k]
         return 2 * flat @ points.T - points.square().sum(1)
 
     def _by_view(self, places: Tensor, function: Callable[[Tensor, int], Tensor]) -> Tensor:
         """Return ``function(rows, view)`` of the images of each view, in the images' order."""
         parts = [(places == k).nonzero()[:, 0] for k in places.unique()]
-        found = torch.cat([function(rows, int(places[rows[0]])) for rows in parts])
-        return torch.empty_like(found).index_copy(0, torch.cat(parts), found)
+        values = torch.cat([function(rows, int(places[rows[0]])) for rows in parts])
+        return torch.empty_like(values).index_copy(0, torch.cat(parts), values)
 
     def _pooled(self, logits: Tensor, group: int) -> Tensor:
         together = self.together or group
@@ -86,6 +86,7 @@ class MultiViewKernel(ViewedPrior):
             return logits
         if group % together:
             raise InputError(f"{group} views a step cannot be shared out in sets of {together}")
+        # views of one scene are independent given the scene: log p(scene | z) = sum_v log p(z_v | scene) + c
         summed = logits.unflatten(0, (-1, together)).sum(1)
         return summed.repeat_interleave(together, 0)
 
@@ -95,17 +96,17 @@ class PerView(ViewedPrior):
 
     def __init__(self, priors: list[Mixture], ring: Tensor) -> None:
         super().__init__(ring, priors[0].shape)
-        self.priors = torch.nn.ModuleList(priors)  # so that they move along
+        self.priors = torch.nn.ModuleList(priors)  # so that ``.to()`` applies to them
         self.own = priors
 
     def denoise(self, z: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
         """Return each view's posterior mean."""
-        places, found = self.places(condition), torch.empty_like(z)
+        places, images = self.places(condition), torch.empty_like(z)
         for k in places.unique().tolist():
             rows = (places == k).nonzero()[:, 0]
-            own = self.own[k].denoise(z[rows], sigma[rows], Condition(condition.labels[rows]))
-            found = found.index_copy(0, rows, own)
-        return found
+            image = self.own[k].denoise(z[rows], sigma[rows], Condition(condition.labels[rows]))
+            images = images.index_copy(0, rows, image)
+        return images
 
     def mean(self) -> Tensor:
         """Return the mean image over views."""
@@ -115,19 +116,19 @@ class PerView(ViewedPrior):
 def multiview_kde(
     *, world: World, views: Count, width: Scale = 0.075, together: NonNegativeInt = 1
 ) -> MultiViewKernel:
-    """Put a Gaussian at every training scene of a world, seen from a ring of views.
+    """Return a mixture with a Gaussian at every training scene of a world, in a ring of views.
 
     Args:
         width: standard deviation of the Gaussian at each scene.
-        together: consecutive views that are denoised jointly, as one image; 1: each by itself.
+        together: number of consecutive views denoised jointly, as one image; 1: separately.
     """
     ring = world.ring(views)
     prior = MultiViewKernel(world.renders(ring), ring, width=width, together=together)
-    return _ready(prior)
+    return _with_range(prior)
 
 
 def multiview_gmm(*, world: World, views: Count, components: Size = 4, floor: Scale = 0.05) -> PerView:
-    """Fit a mixture of diagonal Gaussians to the training scenes in each view of a ring of ``views``.
+    """Return a mixture of diagonal Gaussians for each view of a ring, fitted to the training scenes.
 
     Args:
         components: Gaussians of each view.
@@ -135,21 +136,21 @@ def multiview_gmm(*, world: World, views: Count, components: Size = 4, floor: Sc
     """
     ring = world.ring(views)
     each = world.renders(ring).flatten(2).double().unbind(1)
-    priors = [_clustered(flat, components, floor, world.shape) for flat in each]
-    return _ready(PerView(priors, ring).float())
+    priors = [_cluster_mixture(flat, components, floor, world.shape) for flat in each]
+    return _with_range(PerView(priors, ring).float())
 
 
-def _clustered(flat: Tensor, components: int, floor: float, shape: tuple[int, int, int]) -> Mixture:
-    """Fit diagonal Gaussians to the clusters of rows."""
+def _cluster_mixture(flat: Tensor, components: int, floor: float, shape: tuple[int, int, int]) -> Mixture:
+    """Return a mixture of diagonal Gaussians fitted to clusters of rows (k-means)."""
     from sklearn.cluster import KMeans
 
-    found = torch.as_tensor(KMeans(components, n_init=1, random_state=0).fit_predict(flat.numpy())).long()
-    rows = [flat[found == k] for k in found.unique()]
-    variances = torch.stack([own.var(0, correction=0) for own in rows]) + floor**2
-    share = torch.tensor([len(own) / len(flat) for own in rows], dtype=torch.float64)
-    return Mixture(torch.stack([own.mean(0) for own in rows]), variances, share, shape=shape)
+    clusters = torch.as_tensor(KMeans(components, n_init=1, random_state=0).fit_predict(flat.numpy())).long()
+    rows = [flat[clusters == k] for k in clusters.unique()]
+    variances = torch.stack([members.var(0, correction=0) for members in rows]) + floor**2
+    share = torch.tensor([len(members) / len(flat) for members in rows], dtype=torch.float64)
+    return Mixture(torch.stack([members.mean(0) for members in rows]), variances, share, shape=shape)
 
 
-def _ready(prior: P) -> P:
+def _with_range(prior: P) -> P:
     prior.range, prior.sigma_max, prior.sigma_min = (0.0, 1.0), 20.0, 0.02
     return prior

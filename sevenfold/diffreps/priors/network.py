@@ -1,4 +1,4 @@
-"""Priors that are networks: trained here, or by others and described by configuration alone."""
+"""Priors given by networks, trained here or by others; the configuration describes their conventions."""
 
 from pathlib import Path
 
@@ -21,10 +21,10 @@ class NetworkPrior(Prior):
     Args:
         network: called with images (N, C, H, W), times (N,) and labels (N,), -1 for none.
         table: its noise table; steps are counted from 0 here.
-        prediction: what it puts out.
+        prediction: the quantity that it predicts.
         shape, data_range, classes: of its images.
-        time_base, time_scale: step t is told to the network as time_base + time_scale t.
-        whole_times: only whole steps are known; noise levels between them are moved to the nearest.
+        time_base, time_scale: the network's time of step t is time_base + time_scale t.
+        whole_times: whether noise levels between whole steps are rounded to the nearest step.
 
     Example:
         >>> import torch
@@ -69,14 +69,15 @@ class NetworkPrior(Prior):
         if self.whole_times:
             time = time.round()
             sigma = self.sigmas[time.long()]
+        # input x = a z with a = 1 / sqrt(1 + sigma^2); the time of sigma by interpolation in the noise table
         level = spread(sigma, z)
-        told = (self.time_base + self.time_scale * time).to(z)
-        output = self.network(alpha(level) * z, told, condition.labels)
+        network_time = (self.time_base + self.time_scale * time).to(z)
+        output = self.network(alpha(level) * z, network_time, condition.labels)
         return denoised(output, z, level, self.prediction)
 
 
 class Denoise(nn.Module):
-    """A prior as a function of tensors: noisy images, noise levels and labels to clean images."""
+    """A prior as a module of tensors: noisy images, noise levels and labels to denoised images."""
 
     def __init__(self, prior: NetworkPrior) -> None:
         super().__init__()
@@ -100,9 +101,9 @@ def state_dict(
     time_scale: Finite = 1.0,
     whole_times: bool = True,
 ) -> NetworkPrior:
-    """Load somebody's weights, a file of plain tensors, into a component of ``NETWORKS``.
+    """Load published weights, a file of plain tensors, into a component of ``NETWORKS``.
 
-    Raises ``InputError`` where the file is absent or its tensors are others than the network's.
+    Raises ``InputError`` where the file is absent or its tensors do not fit the network.
 
     Args:
         path: the file.
@@ -110,43 +111,44 @@ def state_dict(
         shape: (C, H, W) of its images.
         data_range: lowest and highest value of its images.
         table: noise levels of its training.
-        prediction: what it puts out: noise, the image or v.
-        classes: how many it knows; 0: none.
-        time_base, time_scale: step t is the network's time time_base + time_scale t.
-        whole_times: whether it knows whole steps only; levels between them are moved to the nearest.
+        prediction: the quantity it predicts: noise (``eps``), the image (``x0``) or ``v``.
+        classes: number of classes; 0: none.
+        time_base, time_scale: the network's time of step t is time_base + time_scale t.
+        whole_times: whether noise levels between whole steps are rounded to the nearest step.
     """
-    built: nn.Module = build(NETWORKS, network, "network")
+    model: nn.Module = build(NETWORKS, network, "network")
     if not Path(path).is_file():
         raise InputError(f"weights '{path}' do not exist; set the prior's 'path'")
     state = torch.load(path, map_location="cpu", weights_only=True)
     try:
-        built.load_state_dict(state)
+        model.load_state_dict(state)
     except (RuntimeError, AttributeError, TypeError) as error:
         raise InputError(
             f"'{path}' does not fit {network['name']}: {' '.join(str(error).split())[:300]}"
         ) from None
     return NetworkPrior(
-        built, table, prediction=prediction, shape=shape, data_range=data_range, classes=classes,
+        model, table, prediction=prediction, shape=shape, data_range=data_range, classes=classes,
         time_base=time_base, time_scale=time_scale, whole_times=whole_times,
     )  # fmt: skip
 
 
 def unet(*, path: str) -> NetworkPrior:
-    """Load a checkpoint of ``denoiser_trainer``; what it was trained with is written in it.
+    """Load a checkpoint of ``denoiser_trainer``, which includes the options of its training.
 
     Args:
         path: the checkpoint.
     """
-    stored = read_checkpoint(path)
-    extra = stored.get("denoiser")
-    if extra is None:
+    checkpoint = read_checkpoint(path)
+    facts = checkpoint.get("denoiser")
+    if facts is None:
         raise InputError(f"'{path}' is no checkpoint of denoiser_trainer")
-    network = build(NETWORKS, extra["network"], "network")
+    network = build(NETWORKS, facts["network"], "network")
+    # a checkpoint of Lightning: the network's weights with a prefix, its options under "denoiser"
     weights = {
-        k.removeprefix("network."): v for k, v in stored["state_dict"].items() if k.startswith("network.")
+        k.removeprefix("network."): v for k, v in checkpoint["state_dict"].items() if k.startswith("network.")
     }
     network.load_state_dict(weights)
     return NetworkPrior(
-        network, NoiseTable(**extra["table"]), prediction=extra["prediction"], shape=tuple(extra["shape"]),
-        data_range=tuple(extra["range"]), classes=extra["classes"],
+        network, NoiseTable(**facts["table"]), prediction=facts["prediction"], shape=tuple(facts["shape"]),
+        data_range=tuple(facts["range"]), classes=facts["classes"],
     )  # fmt: skip

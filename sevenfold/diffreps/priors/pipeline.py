@@ -1,6 +1,6 @@
 """Text-to-image models in a local folder (Stable Diffusion 1.5, 2.1, XL) as priors of latents.
 
-Extra ``sd``: the libraries diffusers and transformers. Nothing is ever downloaded.
+Extra ``sd``: the libraries diffusers and transformers. Nothing is downloaded.
 """
 
 import logging
@@ -23,15 +23,18 @@ BETAS = {"linear": "linear", "scaled_linear": "scaled_linear", "squaredcos_cap_v
 SIDES = ("front view", "side view", "back view", "overhead view")
 FRONT, OVERHEAD = math.radians(45), math.radians(60)
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-# bytes of activations of one latent image are about so many times those of its widest map
+# Activations of one latent image take about this many times the bytes of its widest map.
 ACTIVATIONS = 24
 GIB = 2**30
 
 
 @dataclass(frozen=True)
-class Told:
-    """What prompts become: ``tokens`` (P, S, L, d), P prompts (the last is none) in S ways of looking, and
-    SDXL's ``pooled`` (P, S, d) or None.
+class PromptEmbeddings:
+    """The embeddings of P prompts, each worded for S directions of view; the last prompt is the negative one.
+
+    Attributes:
+        tokens: (P, S, L, d).
+        pooled: (P, S, d) of SDXL, or None.
     """
 
     tokens: Tensor
@@ -44,9 +47,9 @@ class PipelinePrior(Prior):
     Args:
         unet: called as ``unet(x, t, encoder_hidden_states=..., added_cond_kwargs=...)``.
         table, prediction: of its training.
-        told: embedded prompts; class k asks for prompt k, -1 for the negative prompt.
+        prompts: embedded prompts; class k is prompt k, -1 the negative prompt.
         side: of latents.
-        by_view: whether prompts say from where an object is seen, by azimuth and elevation.
+        by_view: whether prompts name the direction of view, by azimuth and elevation.
         batch: latents evaluated at a time; halved where memory does not suffice.
     """
 
@@ -59,7 +62,7 @@ class PipelinePrior(Prior):
         table: NoiseTable,
         *,
         prediction: Prediction,
-        told: Told,
+        prompts: PromptEmbeddings,
         side: int,
         pixels: int,
         by_view: bool,
@@ -68,15 +71,15 @@ class PipelinePrior(Prior):
         super().__init__()
         self.unet = unet.eval().requires_grad_(False)
         self.shape = (int(unet.config.in_channels), side, side)
-        self.classes = len(told.tokens) - 1
+        self.classes = len(prompts.tokens) - 1
         self.noise_table, self.prediction, self.sigmas = table, prediction, table.sigmas()
         self.sigma_min, self.sigma_max = float(self.sigmas[0]), float(self.sigmas[-1])
         self.by_view, self.batch, self.pixels = by_view, batch, pixels
-        self.register_buffer("tokens", told.tokens)
-        self.register_buffer("pooled", told.pooled)
+        self.register_buffer("tokens", prompts.tokens)
+        self.register_buffer("pooled", prompts.pooled)
 
     def denoise(self, z: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
-        """Return E[x0 | z], a few images at a time; steps are whole, sigma is moved to the nearest one."""
+        """Return E[x0 | z], ``batch`` images at a time, with sigma rounded to an entry of the table."""
         time = time_of(sigma.cpu(), self.sigmas).round().long()
         level = spread(self.sigmas[time], z)
         prompt, way = condition.labels % (self.classes + 1), self._ways(condition, len(z))
@@ -95,24 +98,26 @@ class PipelinePrior(Prior):
                 logger.warning("out of memory; going on with %d latents at a time", self.batch)
 
     def mean(self) -> Tensor:
-        """Return zeros: what latents are scaled about."""
+        """Return zeros, the center of scaled latents."""
         return torch.zeros(self.shape)
 
     def _call(self, x: Tensor, time: Tensor, prompt: Tensor, way: Tensor) -> Tensor:
         inner = next(self.unet.parameters()).dtype
         added = None
         if self.pooled is not None:
+            # SDXL's size conditioning: original size, crop corner, target size   (Podell et al. 2023)
             sizes = x.new_tensor([self.pixels, self.pixels, 0, 0, self.pixels, self.pixels], dtype=inner)
             added = {"text_embeds": self.pooled[prompt, way].to(inner), "time_ids": sizes.expand(len(x), 6)}
-        told = self.tokens[prompt, way].to(inner)
-        return self.unet(x.to(inner), time, encoder_hidden_states=told, added_cond_kwargs=added).sample
+        embedding = self.tokens[prompt, way].to(inner)
+        return self.unet(x.to(inner), time, encoder_hidden_states=embedding, added_cond_kwargs=added).sample
 
     def _ways(self, condition: Condition, count: int) -> Tensor:
-        """Return from where each image looks at the object: 0 front, 1 side, 2 back, 3 overhead."""
+        """Return the direction of view of each image: 0 front, 1 side, 2 back, 3 overhead."""
         if not self.by_view:
             return condition.labels.new_zeros(count)
         if condition.views is None or condition.views.shape[1] != 2:
             raise InputError("by_view needs views of azimuth and elevation, as volumes have")
+        # azimuths are cyclic: arccos(cos) is the angle from the front on either side
         away = torch.acos(condition.views[:, 0].cos().clamp(-1, 1))  # from the front, 0 to pi
         way = (away > FRONT).long() + (away > math.pi - FRONT).long()
         return torch.where(condition.views[:, 1] > OVERHEAD, 3, way).to(condition.labels.device)
@@ -128,10 +133,10 @@ def diffusers_pipeline(
     dtype: Literal["float32", "bfloat16"] = "float32",
     batch: Count = 8,
 ) -> PipelinePrior:
-    """Read a model of diffusers from a folder; nothing is downloaded.
+    """Load a text-to-image model of diffusers from a folder; nothing is downloaded.
 
     Prompts are embedded once, then the text encoders are released. Raises ``InputError`` where the folder
-    holds no such pipeline.
+    contains no such pipeline.
 
     Args:
         path: folder of the pipeline.
@@ -145,22 +150,22 @@ def diffusers_pipeline(
     if not prompts:
         raise ConfigError("prompts", "needs at least one")
     pipeline = load(path, DTYPES[dtype])
-    told = tell(pipeline, prompts, negative, SIDES if by_view else ("",))
+    embeddings = embed_prompts(pipeline, prompts, negative, SIDES if by_view else ("",))
     unet, scale = pipeline.unet, pipeline.vae_scale_factor
     pixels = pixels or int(unet.config.sample_size) * scale
     if pixels % scale:
         raise ConfigError("pixels", f"must be a multiple of {scale}, got {pixels}")
     table, prediction = training_of(pipeline.scheduler)
     prior = PipelinePrior(
-        unet, table, prediction=prediction, told=told, side=pixels // scale, pixels=pixels, by_view=by_view,
-        batch=batch,
+        unet, table, prediction=prediction, prompts=embeddings, side=pixels // scale, pixels=pixels,
+        by_view=by_view, batch=batch,
     )  # fmt: skip
     logger.info("%s", memory_estimate(unet, pixels // scale, batch))
     return prior
 
 
 def library() -> Any:
-    """Return the library diffusers; a missing one is explained."""
+    """Return the library diffusers; raises ``ConfigError`` where it is not installed."""
     try:
         import diffusers
         import transformers  # noqa: F401
@@ -186,38 +191,39 @@ def load(path: str, dtype: torch.dtype) -> Any:
     return pipeline
 
 
-def tell(pipeline: Any, prompts: list[str], negative: str, ways: tuple[str, ...]) -> Told:
-    """Embed prompts in all ways of looking, the negative one last; let the text encoders go."""
+def embed_prompts(
+    pipeline: Any, prompts: list[str], negative: str, ways: tuple[str, ...]
+) -> PromptEmbeddings:
+    """Embed prompts for all directions of view, the negative one last, and release the text encoders."""
     texts = [[f"{p}, {way}" if way else p for way in ways] for p in prompts] + [[negative] * len(ways)]
     tokens, pooled = [], []
     with torch.no_grad():
         for row in texts:
-            found = pipeline.encode_prompt(
+            parts = pipeline.encode_prompt(
                 prompt=row, device="cpu", num_images_per_prompt=1, do_classifier_free_guidance=False
             )
-            tokens.append(found[0])
-            pooled += [found[2]] if len(found) == 4 else []
+            tokens.append(parts[0])
+            pooled += [parts[2]] if len(parts) == 4 else []
+    # prompts do not change during a run, and the encoders take more memory than a small U-Net
     for name in ("text_encoder", "text_encoder_2"):
         if getattr(pipeline, name, None) is not None:
             setattr(pipeline, name, None)
-    return Told(torch.stack(tokens), torch.stack(pooled) if pooled else None)
+    return PromptEmbeddings(torch.stack(tokens), torch.stack(pooled) if pooled else None)
 
 
 def training_of(scheduler: Any) -> tuple[NoiseTable, Prediction]:
-    """Return noise table and kind of prediction a scheduler's configuration tells."""
-    told = scheduler.config
-    if told.beta_schedule not in BETAS or told.get("trained_betas") is not None:
-        raise InputError(f"the scheduler's betas '{told.beta_schedule}' are none of {', '.join(BETAS)}")
+    """Return the noise table and the prediction of a scheduler's configuration."""
+    config = scheduler.config
+    if config.beta_schedule not in BETAS or config.get("trained_betas") is not None:
+        raise InputError(f"the scheduler's betas '{config.beta_schedule}' are none of {', '.join(BETAS)}")
     kinds: dict[str, Prediction] = {"epsilon": "eps", "v_prediction": "v", "sample": "x0"}
-    betas: Any = BETAS[told.beta_schedule]
-    table = NoiseTable(betas, told.beta_start, told.beta_end, told.num_train_timesteps)
-    return table, kinds[told.prediction_type]
+    betas: Any = BETAS[config.beta_schedule]
+    table = NoiseTable(betas, config.beta_start, config.beta_end, config.num_train_timesteps)
+    return table, kinds[config.prediction_type]
 
 
 def memory_estimate(unet: Any, side: int, batch: int) -> str:
-    """Return in words what a U-Net needs: its weights, and roughly the maps of ``batch`` latents of
-    ``side``.
-    """
+    """Return a text about the memory of a U-Net: its weights, and its activations for a batch of latents."""
     weights = sum(p.numel() * p.element_size() for p in unet.parameters())
     width = max(unet.config.block_out_channels)
     size = next(unet.parameters()).element_size()

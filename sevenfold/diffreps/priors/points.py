@@ -1,4 +1,4 @@
-"""Mixtures of round Gaussians in the plane, for pictures one can check by eye."""
+"""Mixtures of isotropic Gaussians in the plane, for pictures that can be checked by eye."""
 
 import torch
 
@@ -24,6 +24,7 @@ def points(
     """
     if not len(means) == len(deviations) == len(weights) or any(len(mean) != 2 for mean in means):
         raise ConfigError("means", "needs pairs of numbers, and as many deviations and weights as means")
+    # float64 until the weights sum to one
     share = torch.tensor(weights, dtype=torch.float64)
     variances = torch.tensor(deviations, dtype=torch.float64)[:, None].expand(-1, 2) ** 2
     centers = torch.tensor(means, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""A representation given by a matrix: what closed-form laws speak of."""
+"""A representation defined by a matrix, for which samples have closed-form laws."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from sevenfold.diffreps.representations.base import Layout, Representation
 
 
 class Affine(Representation):
-    """Render offset + matrix theta.
+    """The affine representation f(theta) = offset + matrix theta.
 
     Args:
         matrix: (V, n, p), one for each view; a view is its number (1,).
@@ -34,5 +34,8 @@ class Affine(Representation):
 
     def render(self, params: Tensor, view: Tensor) -> Tensor:
         """Return the view's image."""
+        # f(theta) = b_v + A_v theta. Under a Gaussian prior N(m, S), and with an orthonormal basis Q of the
+        # range, the prior restricted to the range has covariance (Q^T S^-1 Q)^-1
+        # (the implicit constraint of Savani, Finzi & Kolter 2024).
         number = view.long()
         return (self.offset[number] + self.matrix[number] @ params).reshape(self.shape)

@@ -1,4 +1,4 @@
-"""Representations seen through the autoencoder of a latent model, in three ways."""
+"""Representations under a latent model (Rombach et al. 2022), combined with its autoencoder in three ways."""
 
 from typing import Literal
 
@@ -17,12 +17,12 @@ class Autoencoded(Representation):
     """Another representation, ``inner``, under a prior of latents.
 
     Args:
-        path: the pipeline's folder; only its autoencoder is read.
+        path: the pipeline's folder, of which the autoencoder is loaded.
         inner: a component of ``REPRESENTATIONS``.
         mode: ``latent``: it renders latents, which are decoded for pictures only (cheapest).
-            ``encode``: it renders images in [0, 1], and derivatives go through the encoder (slow).
-            ``decode``: it renders images; latents to reach are decoded and fitted as images (with the solver
-            ``decoded``), so nothing is differentiated through the autoencoder.
+            ``encode``: it renders images in [0, 1], and derivatives include the encoder (slow).
+            ``decode``: it renders images, and the solver ``decoded`` fits them to decoded target latents, so
+            that the autoencoder is not differentiated.
     """
 
     def __init__(self, *, path: str, inner: RepresentationNode, mode: Mode = "latent") -> None:
@@ -41,7 +41,7 @@ class Autoencoded(Representation):
         super().__init__(shape, rendered.layout)
         self.inner, self.mode = rendered, mode
         self.vae = pipeline.vae.eval().requires_grad_(False)
-        # plain attention: the fused one has no rule for batches of representations
+        # The fused attention has no vmap rule, which batches of representations need.
         from diffusers.models.attention_processor import AttnProcessor
 
         self.vae.set_attn_processor(AttnProcessor())
@@ -63,13 +63,13 @@ class Autoencoded(Representation):
         return self.inner.angles(views)
 
     def anchors(self, view: Tensor) -> Tensor:
-        """Return the inner places; there are none for images, whose latents are no places of theirs."""
+        """Return the inner places; modes that render images have none, because noise is that of latents."""
         return self.inner.anchors(view) if self.mode == "latent" else super().anchors(view)
 
     def render(self, params: Tensor, view: Tensor) -> Tensor:
         """Return the scaled latent of a view."""
-        seen = self.inner.render(params, view)
-        return seen if self.mode == "latent" else self.encode(seen[None])[0]
+        image = self.inner.render(params, view)
+        return image if self.mode == "latent" else self.encode(image[None])[0]
 
     def jacobian(self, params: Tensor, views: Tensor) -> Tensor:
         """Return the Jacobian, the inner one where latents are rendered."""
@@ -78,13 +78,14 @@ class Autoencoded(Representation):
         )
 
     def picture(self, params: Tensor) -> Tensor:
-        """Return an image (3, H, W) in [-1, 1], as latents, which have no range, are shown."""
-        shown = self.inner.picture(params)
-        image = self.decode(shown[None])[0] if self.mode == "latent" else shown.clamp(0, 1)
+        """Return an image (3, H, W) in [-1, 1], the range for pictures of latent models."""
+        inner = self.inner.picture(params)
+        image = self.decode(inner[None])[0] if self.mode == "latent" else inner.clamp(0, 1)
         return 2 * image - 1
 
     def encode(self, images: Tensor) -> Tensor:
         """Return the scaled latents of images (N, 3, H, W) in [0, 1]: the encoder's mean."""
+        # z = (E(2 y - 1) - shift) * scaling: unit variance over the training set   (Rombach et al. 2022)
         mean = self.vae.encode(2 * images - 1).latent_dist.mean
         return (mean - self.shift) * self.scaling
 

@@ -1,4 +1,4 @@
-"""What a representation is: a differentiable function from a flat vector of parameters to images."""
+"""The interface of representations: differentiable functions from a flat vector of parameters to images."""
 
 import math
 from abc import ABC, abstractmethod
@@ -16,7 +16,7 @@ Weights = dict[str, Tensor]
 
 
 class Layout:
-    """Where named arrays lie in a flat vector of parameters, in the order given."""
+    """The places of named arrays in a flat vector of parameters, in the order of ``shapes``."""
 
     def __init__(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         self.shapes = dict(shapes)
@@ -35,24 +35,26 @@ class Layout:
 
 @dataclass(frozen=True)
 class Linear:
-    """The derivative J of a rendering at one place: ``push`` (B, p) -> (B, n) is J d, ``pull`` back J^T r."""
+    """The derivative J of a rendering at one place: ``push``, (B, p) to (B, n), is J d; ``pull`` is J^T r."""
 
     push: Callable[[Tensor], Tensor]
     pull: Callable[[Tensor], Tensor]
 
 
 class Representation(Checked, nn.Module, ABC):
-    """Render parameters; owns none itself (only constants, as buffers), so that samples are batched.
+    """A differentiable function f from parameters to images, without parameters as attributes.
+
+    Parameters are arguments, so that samples are batched; the module has constants only, as buffers.
 
     Attributes:
         shape: (C, H, W) of a rendered view.
         layout: of the parameters; ``layout.size`` is p.
         affine: whether rendering is affine in the parameters (the solver ``linear`` needs that).
-        range: between which values it can render, or None for any.
-        cells: how many places of its own it has that noise can be anchored to; 0 for none.
+        range: lowest and highest value that it can render, or None for any.
+        cells: number of places that noise can be anchored to; 0 for none.
 
-    A view is a vector (d,) whose meaning is the representation's own; with a single view, d = 0.
-    Constants are built in float64; ``.to(dtype)`` brings them to the parameters'.
+    A view is a vector (d,) whose meaning depends on the representation; with a single view, d = 0.
+    Constants are built in float64; ``.to(dtype)`` converts them to the dtype of parameters.
     ``render`` must work under ``torch.func``: nothing in place, no branch that depends on values.
     """
 
@@ -75,11 +77,11 @@ class Representation(Checked, nn.Module, ABC):
         """Return the image (C, H, W) of parameters (p,) in a view (d,)."""
 
     def views(self, count: int, generator: torch.Generator) -> Tensor:
-        """Return a pool of ``count`` views (count, d); where there is but one view, that one."""
+        """Return a pool of ``count`` views (count, d), or the only view (1, 0)."""
         return torch.zeros(1, 0)
 
     def anchors(self, view: Tensor) -> Tensor:
-        """Return which of its ``cells`` each pixel of a view shows, (H, W) whole numbers, none twice."""
+        """Return the number of the cell that each pixel of a view shows, (H, W), all different."""
         raise ConfigError("view_noise", f"{type(self).__name__} has no places of its own to anchor noise to")
 
     def angles(self, views: Tensor) -> Tensor:
@@ -87,7 +89,7 @@ class Representation(Checked, nn.Module, ABC):
         raise ConfigError("view_noise", f"views of {type(self).__name__} have no angles between them")
 
     def picture(self, params: Tensor) -> Tensor:
-        """Return what to show of parameters (p,): the first view, or the whole where that says more."""
+        """Return a picture of parameters (p,): the first view, or the whole object where that shows more."""
         return self.render(params, self.views(1, torch.Generator().manual_seed(0))[0].to(params))
 
     def rendered(self, params: Tensor, views: Tensor) -> Tensor:
@@ -95,11 +97,11 @@ class Representation(Checked, nn.Module, ABC):
         return vmap(vmap(self.render, (None, 0)), (0, None))(params, views)
 
     def gram(self, params: Tensor, views: Tensor) -> Tensor | None:
-        """Return J J^T (B, n, n), n = V C H W, where it can be had without J; otherwise None."""
+        """Return J J^T (B, n, n), n = V C H W, where a formula without J is known, otherwise None."""
         return None
 
     def linear(self, params: Tensor, views: Tensor) -> Linear:
-        """Return products with the Jacobian, which is formed once or held in factors."""
+        """Return products with the Jacobian, which is computed once or stored in factors."""
         matrix = self.jacobian(params, views)
         return Linear(
             lambda d: (matrix @ d[..., None])[..., 0], lambda r: (r[:, None] @ matrix)[:, 0]
@@ -115,10 +117,10 @@ class Representation(Checked, nn.Module, ABC):
 
 
 class CoordinateRepresentation(Representation):
-    """A representation that gives every coordinate its value, independently of the others.
+    """A representation whose value at every coordinate is independent of the other coordinates.
 
-    Pixel j depends on coordinate j only, so its row of the Jacobian is the gradient of one small function:
-    H W times less work than differentiating whole images.
+    Pixel j depends on coordinate j only, so that its row of the Jacobian is the gradient of one small
+    function: H W times less work than differentiating whole images.
     """
 
     @abstractmethod
@@ -130,7 +132,7 @@ class CoordinateRepresentation(Representation):
         """Return values (N, C) at coordinates (N, k)."""
 
     def kernel(self, weights: Weights, coordinates: Tensor) -> Tensor | None:
-        """Return J J^T (C, N, C, N) of the values at coordinates (N, k), where it can be had without J."""
+        """Return J J^T (C, N, C, N) of the values at coordinates (N, k), or None without a formula."""
         return None
 
     def gram(self, params: Tensor, views: Tensor) -> Tensor | None:
@@ -139,26 +141,29 @@ class CoordinateRepresentation(Representation):
         if self.kernel(self.layout.split(params[0]), coordinates[:1]) is None:
             return None
         weights = vmap(self.layout.split)(params)
-        found: Tensor = vmap(self.kernel, (0, None))(weights, coordinates)  # type: ignore[assignment]
-        split = found.unflatten(4, (len(views), -1)).unflatten(2, (len(views), -1))  # (B, C, V, N, C, V, N)
-        return split.transpose(1, 2).transpose(4, 5).flatten(4, 6).flatten(1, 3)
+        kernels: Tensor = vmap(self.kernel, (0, None))(weights, coordinates)  # type: ignore[assignment]
+        by_view = kernels.unflatten(4, (len(views), -1)).unflatten(
+            2, (len(views), -1)
+        )  # (B, C, V, N, C, V, N)
+        return by_view.transpose(1, 2).transpose(4, 5).flatten(4, 6).flatten(1, 3)
 
     def render(self, params: Tensor, view: Tensor) -> Tensor:
         """Return the values at a view's coordinates as an image."""
-        found = self.values(self.layout.split(params), self.coordinates(view))
-        return found.T.reshape(self.shape)
+        values = self.values(self.layout.split(params), self.coordinates(view))
+        return values.T.reshape(self.shape)
 
     def jacobian(self, params: Tensor, views: Tensor) -> Tensor:
         """Return the Jacobian pixel by pixel."""
+        # J_j = d f(x_j; theta) / d theta, one small Jacobian for each coordinate x_j
         coordinates = vmap(self.coordinates)(views)  # (V, N, k)
         weights = vmap(self.layout.split)(params)
 
-        def pixel(own: Weights, at: Tensor) -> Tensor:
-            return self.values(own, at[None])[0]
+        def pixel(weights_of_one: Weights, at: Tensor) -> Tensor:
+            return self.values(weights_of_one, at[None])[0]
 
         rows = vmap(vmap(vmap(jacrev(pixel), (None, 0)), (None, 0)), (0, None))(weights, coordinates)
-        joined = self.layout.join(rows, 4)  # (B, V, N, C, p)
-        return joined.transpose(2, 3).flatten(1, 3)
+        flat = self.layout.join(rows, 4)  # (B, V, N, C, p)
+        return flat.transpose(2, 3).flatten(1, 3)
 
 
 def pixel_centers(height: int, width: int) -> Tensor:

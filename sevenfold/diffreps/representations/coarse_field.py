@@ -1,9 +1,10 @@
-"""A coarse grid of density and colour seen along many rays at once: images and derivatives in closed form.
+"""A coarse grid of density and colour along many rays: images and derivatives in closed form.
 
 Samples on rays are a linear image of the grid, so that rendering B grids, and products with their Jacobians,
-are one matrix product and a little arithmetic a ray. With light w_k from sample k and T_k what passes it,
-the colour sum_k w_k c_k + T_S b changes with the density there by T_k c_k - beyond_k times the spacing, where
-beyond_k is what is seen behind it, and with its colour by w_k.
+cost one matrix product and little arithmetic for each ray. Let w_k be the light from sample k and T_k the
+transmittance behind it. The derivative of the colour sum_k w_k c_k + T_S b by the density of sample k is then
+T_k c_k - beyond_k, times the spacing, where beyond_k is the colour from behind it; that by its colour is w_k.
+Quadrature of the volume rendering integral: Max 1995; Mildenhall et al. 2020, eq. 3.
 """
 
 from dataclasses import dataclass
@@ -16,8 +17,12 @@ from sevenfold.diffreps.representations.base import Linear
 
 @dataclass(frozen=True)
 class Rays:
-    """R rays of S samples: ``weights`` (R S, G^3) of the grid's nodes at them, ``step`` (R, 1) their spacing,
-    ``inside`` (R, S) the cube.
+    """R rays of S samples through a grid.
+
+    Attributes:
+        weights: (R S, G^3) of the grid's nodes at the samples.
+        step: (R, 1), the spacing of samples.
+        inside: (R, S), whether samples are inside the cube.
     """
 
     weights: Tensor
@@ -34,10 +39,16 @@ class Rays:
 
 
 @dataclass(frozen=True)
-class Shaded:
-    """What B grids show along rays: ``light`` and ``passed`` (B, 1, R, S), the share of each sample and what
-    is left behind it; ``colour`` (B, C, R, S); derivatives ``dense`` of density and ``tint`` of colour by raw
-    values; ``behind``, the background.
+class ShadedRays:
+    """The light of B grids along rays.
+
+    Attributes:
+        rays: the rays.
+        light: (B, 1, R, S), the share of the light from each sample.
+        passed: (B, 1, R, S), the transmittance behind each sample.
+        colour: (B, C, R, S).
+        dense, tint: derivatives of density and colour by raw values.
+        behind: the background.
     """
 
     rays: Rays
@@ -54,8 +65,11 @@ class Shaded:
 
     def factors(self) -> tuple[Tensor, Tensor]:
         """Return derivatives of rays' colours by the raw density and colour of samples, (B, C, R, S)."""
-        seen = self.light * self.colour
-        beyond = seen.sum(3, keepdim=True) - seen.cumsum(3) + self.passed[..., -1:] * self.behind
+        # dC/dsigma_k = delta_k (T_k c_k - sum_{j > k} w_j c_j - T_S b),  dC/dc_k = w_k
+        contribution = self.light * self.colour
+        beyond = (
+            contribution.sum(3, keepdim=True) - contribution.cumsum(3) + self.passed[..., -1:] * self.behind
+        )
         by_density = (self.passed * self.colour - beyond) * (self.rays.step * self.dense)
         return by_density, self.light * self.tint
 
@@ -79,7 +93,8 @@ class Shaded:
         by_density, by_colour = self.factors()
         channels = by_colour.shape[1]
         weights = self.rays.weights.unflatten(0, self.rays.inside.shape)
-        found = torch.einsum("bcrs,rsg->bcrg", by_density, weights)
-        own = torch.einsum("bcrs,rsg->bcrg", by_colour.expand_as(by_density), weights)
-        each = torch.eye(channels, dtype=own.dtype, device=own.device)[None, :, None, :, None]
-        return torch.cat([found[:, :, :, None], each * own[:, :, :, None]], 3)
+        density_part = torch.einsum("bcrs,rsg->bcrg", by_density, weights)
+        colour_part = torch.einsum("bcrs,rsg->bcrg", by_colour.expand_as(by_density), weights)
+        # a channel's image depends on the colour of that channel only
+        each = torch.eye(channels, dtype=colour_part.dtype, device=colour_part.device)[None, :, None, :, None]
+        return torch.cat([density_part[:, :, :, None], each * colour_part[:, :, :, None]], 3)

@@ -1,4 +1,4 @@
-"""One parameter, a point on a curve in the plane: the smallest nonlinear representation."""
+"""A point on a curve in the plane, with one parameter: the smallest nonlinear representation."""
 
 import torch
 from torch import Tensor
@@ -25,4 +25,6 @@ class Curve(Representation):
 
     def render(self, params: Tensor, view: Tensor) -> Tensor:
         """Return the point."""
+        # The prior restricted to the curve has the law p(f(t)) |f'(t)| dt, up to a constant: the density p
+        # with respect to arc length (area formula, Federer 1969).
         return torch.stack([params, self.height * torch.sin(self.frequency * params)]).reshape(self.shape)

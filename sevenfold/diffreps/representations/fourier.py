@@ -11,7 +11,7 @@ from sevenfold.ranges import Depth, Scale, Size
 
 
 class FourierFeatures(CoordinateRepresentation):
-    """What both kinds share: features cos and sin of 2 pi B x with Gaussian B of deviation ``scale``."""
+    """The common part of both kinds: features cos and sin of 2 pi B x, B Gaussian of deviation ``scale``."""
 
     centers: Tensor
     frequencies: Tensor
@@ -19,8 +19,9 @@ class FourierFeatures(CoordinateRepresentation):
     def __init__(self, size: int, channels: int, features: int, scale: float, layout: Layout) -> None:
         super().__init__((channels, size, size), layout)
         self.register_buffer("centers", pixel_centers(size, size))
-        drawn = torch.randn(features, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-        self.register_buffer("frequencies", 2 * math.pi * scale * drawn)
+        # Frequencies are constants of the representation, equal in every run, not parameters.
+        directions = torch.randn(features, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        self.register_buffer("frequencies", 2 * math.pi * scale * directions)
 
     def coordinates(self, view: Tensor) -> Tensor:
         """Return the pixel centers."""
@@ -28,6 +29,7 @@ class FourierFeatures(CoordinateRepresentation):
 
     def features(self, coordinates: Tensor) -> Tensor:
         """Return the features (N, 2 features)."""
+        # gamma(x) = [cos(2 pi B x), sin(2 pi B x)], B_ij ~ N(0, scale^2)   (Tancik et al. 2020)
         phase = coordinates @ self.frequencies.T
         return torch.cat([phase.cos(), phase.sin()], 1)
 

@@ -1,4 +1,4 @@
-"""An image as anisotropic Gaussians in the plane."""
+"""An image as anisotropic Gaussians in the plane (as Kerbl et al. 2023 in space)."""
 
 import math
 from typing import Literal
@@ -17,10 +17,10 @@ class Gaussians2D(CoordinateRepresentation):
 
     Args:
         size, channels: of the image.
-        count: how many.
-        blend: ``normalized`` divides by the sum of opacities, ``over`` lays the first ones over the later
-            ones and the middle of the range.
-        low, high: between which values colors lie.
+        count: number of Gaussians.
+        blend: ``normalized`` divides by the sum of opacities, ``over`` composites the Gaussians front to
+            back, the first in front, on the middle of the range.
+        low, high: lowest and highest value of colors.
     """
 
     centers: Tensor
@@ -46,14 +46,14 @@ class Gaussians2D(CoordinateRepresentation):
     def initial(self, generator: torch.Generator) -> Tensor:
         """Draw means over the image, scales for them to overlap, colors near the middle."""
         shapes, near = self.layout.shapes, math.log(1.5 / math.sqrt(self.count))
-        drawn = {
+        weights = {
             "mean": layers.uniform(shapes["mean"], 1.0, generator),
             "scale": near + layers.uniform(shapes["scale"], 0.2, generator),
             "angle": layers.uniform(shapes["angle"], math.pi / 2, generator),
             "color": layers.uniform(shapes["color"], 0.3, generator),
             "opacity": layers.uniform(shapes["opacity"], 0.5, generator),
         }
-        return self.layout.join(drawn)
+        return self.layout.join(weights)
 
     def coordinates(self, view: Tensor) -> Tensor:
         """Return the pixel centers."""
@@ -63,6 +63,7 @@ class Gaussians2D(CoordinateRepresentation):
         """Return the blended colors."""
         cos, sin = weights["angle"].cos(), weights["angle"].sin()  # (count, 1)
         x, y = (coordinates[:, None] - weights["mean"]).unbind(2)  # (N, count)
+        # alpha_i(x) = o_i exp(-(x - m_i)^T S_i^-1 (x - m_i) / 2), S_i = R(angle) diag(scale^2) R(angle)^T
         along = (x * cos[:, 0] + y * sin[:, 0]) * torch.exp(-weights["scale"][:, 0])
         across = (y * cos[:, 0] - x * sin[:, 0]) * torch.exp(-weights["scale"][:, 1])
         alpha = torch.sigmoid(weights["opacity"][:, 0]) * torch.exp(-(along**2 + across**2) / 2)
@@ -71,6 +72,7 @@ class Gaussians2D(CoordinateRepresentation):
             share = alpha / (alpha.sum(1, keepdim=True) + 1e-4)
             left = 1 - share.sum(1, keepdim=True)
         else:
+            # C = sum_i c_i alpha_i prod_{j < i} (1 - alpha_j)   (Porter & Duff 1984; Kerbl et al. 2023)
             clear = torch.log1p(-0.999 * alpha)
             total = clear.cumsum(1)
             share = 0.999 * alpha * torch.exp(total - clear)

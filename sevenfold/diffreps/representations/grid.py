@@ -1,4 +1,4 @@
-"""Feature grids of several resolutions with a small network, dense or hashed (Mueller et al. 2022)."""
+"""Feature grids of several resolutions with a small network, dense or hashed (Müller et al. 2022)."""
 
 import itertools
 
@@ -24,6 +24,7 @@ class GridEncoding:
     ) -> None:
         if first > last:
             raise ConfigError("first", f"needs first <= last, got resolutions {first} to {last}")
+        # N_l = N_min b^l,  b = exp((ln N_max - ln N_min) / (L - 1))   (Müller et al. 2022, eqs. 2 and 3)
         growth = (last / first) ** (1 / max(1, levels - 1))
         self.dimensions, self.entries = dimensions, entries
         self.resolutions = [round(first * growth**level) for level in range(levels)]
@@ -46,19 +47,21 @@ class GridEncoding:
     def _level(self, table: Tensor, points: Tensor, resolution: int) -> Tensor:
         scaled = (points.clamp(-1, 1) + 1) / 2 * resolution
         low = scaled.floor().clamp(max=resolution - 1)
-        share, found = scaled - low, points.new_zeros(len(points), table.shape[1])
+        share, features = scaled - low, points.new_zeros(len(points), table.shape[1])
+        # multilinear interpolation: sum over the 2^d corners of the cell
         for corner in itertools.product((0, 1), repeat=self.dimensions):
             offset = torch.tensor(corner, device=points.device)
             weight = torch.where(offset > 0, share, 1 - share).prod(1, keepdim=True)
-            found = found + weight * table[self._place(low.long() + offset, resolution)]
-        return found
+            features = features + weight * table[self._place(low.long() + offset, resolution)]
+        return features
 
     def _place(self, corner: Tensor, resolution: int) -> Tensor:
-        """Return where the features of corners (N, dimensions) lie in a table."""
+        """Return the places in a table of the features of corners (N, dimensions)."""
         count = (resolution + 1) ** self.dimensions
         if self.entries is None or count <= self.entries:
             strides = [(resolution + 1) ** axis for axis in range(self.dimensions)]
             return sum((corner[:, axis] * stride for axis, stride in enumerate(strides)), corner[:, 0] * 0)
+        # h(x) = (x_1 pi_1 xor x_2 pi_2 xor ...) mod T   (Müller et al. 2022, eq. 4)
         hashed = corner[:, 0] * PRIMES[0]
         for axis in range(1, self.dimensions):
             hashed = hashed ^ (corner[:, axis] * PRIMES[axis])
@@ -70,7 +73,7 @@ class Grid(CoordinateRepresentation):
 
     Args:
         size, channels: of the image.
-        levels, features, first, last: grids, features a corner, coarsest and finest resolution.
+        levels, features, first, last: grids, features per corner, coarsest and finest resolution.
         width, hidden: of the network.
     """
 
@@ -104,8 +107,8 @@ class Grid(CoordinateRepresentation):
 
     def initial(self, generator: torch.Generator) -> Tensor:
         """Draw features and network."""
-        drawn = self.encoding.start(generator) | layers.he_start(self.network, generator)
-        return self.layout.join(drawn)
+        weights = self.encoding.start(generator) | layers.he_start(self.network, generator)
+        return self.layout.join(weights)
 
     def coordinates(self, view: Tensor) -> Tensor:
         """Return the pixel centers."""
@@ -117,10 +120,10 @@ class Grid(CoordinateRepresentation):
 
 
 class HashGrid(Grid):
-    """Dense grids with a limited number of features each, found by a hash of the corner.
+    """Grids with a limited number of entries each, addressed by a hash of the corner.
 
     Args:
-        entries: features that each grid has at most.
+        entries: largest number of entries of each grid.
     """
 
     def __init__(

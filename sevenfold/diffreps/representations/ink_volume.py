@@ -11,11 +11,11 @@ from sevenfold.ranges import AtLeastTwo, Resolution, Size
 
 
 class InkVolume(Volume):
-    """Render one minus the line integrals of ink on a grid of ``resolution`` nodes a side.
+    """A volume of ink, seen as one minus its line integrals, on a grid of ``resolution`` nodes per side.
 
     Args:
         size, channels, camera, samples: of a view.
-        resolution: nodes a side.
+        resolution: nodes per side.
     """
 
     affine = True
@@ -39,6 +39,7 @@ class InkVolume(Volume):
 
     def integrals(self, view: Tensor) -> Tensor:
         """Return the line integrals (H W, G^3) of the grid's hat functions along a view's rays."""
+        # (A_v)_ij = integral of hat_j along ray i: the X-ray transform on a grid   (Kak & Slaney 1988)
         points, step = self.camera.points(view, self.shape[1], self.samples)
         weights = hats(points.flatten(0, 1), self.resolution)
         return step * weights.unflatten(0, (-1, self.samples)).sum(1)

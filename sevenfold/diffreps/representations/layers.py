@@ -12,10 +12,10 @@ from sevenfold.diffreps.representations.base import Weights
 def shapes(inputs: int, width: int, hidden: int, outputs: int) -> dict[str, tuple[int, ...]]:
     """Return the weights of a network with ``hidden`` layers of ``width`` units and a linear head."""
     sizes = [inputs, *[width] * hidden, outputs]
-    found: dict[str, tuple[int, ...]] = {}
+    layers: dict[str, tuple[int, ...]] = {}
     for i, (before, after) in enumerate(zip(sizes, sizes[1:], strict=False)):
-        found |= {f"weight{i}": (after, before), f"bias{i}": (after,)}
-    return found
+        layers |= {f"weight{i}": (after, before), f"bias{i}": (after,)}
+    return layers
 
 
 def network(weights: Weights, x: Tensor, activation: Callable[[Tensor], Tensor], hidden: int) -> Tensor:
@@ -31,9 +31,10 @@ def tangent_kernel(
 ) -> Tensor:  # fmt: skip
     """Return J J^T (outputs, N, outputs, N) of a network's outputs, without J.
 
-    A layer's part is (a a^T + 1) times delta delta^T: a its inputs, delta the outputs' derivatives by what it
-    puts out before the activation, whose derivative is ``slope``.
+    A layer's part is (a a^T + 1) times delta delta^T, with its inputs a and the derivatives delta of the
+    network's outputs by the layer's values before the activation, whose derivative is ``slope``.
     """
+    # K(x, x') = sum_l (a_l(x)^T a_l(x') + 1) delta_l(x)^T delta_l(x')   (tangent kernel, Jacot et al. 2018)
     inputs, slopes = [x], []
     for i in range(hidden):
         before = inputs[-1] @ weights[f"weight{i}"].T + weights[f"bias{i}"]
@@ -56,12 +57,13 @@ def uniform(shape: tuple[int, ...], bound: float, generator: torch.Generator) ->
 
 
 def he_start(shapes: dict[str, tuple[int, ...]], generator: torch.Generator) -> Weights:
-    """Draw weights for rectified units: deviation sqrt(2 / inputs), a tenth of it in the head; no bias."""
+    """Draw weights for rectified units: deviation sqrt(2 / inputs), a tenth of it in the head; biases 0."""
+    # He et al. 2015; the small head makes the first image nearly constant
     head = f"weight{len(shapes) // 2 - 1}"
-    found = {}
+    weights = {}
     for name, shape in shapes.items():
         scale = math.sqrt(2 / shape[-1]) * (0.1 if name == head else 1)
-        found[name] = (
+        weights[name] = (
             torch.randn(shape, generator=generator) * scale if name[0] == "w" else torch.zeros(shape)
         )
-    return found
+    return weights

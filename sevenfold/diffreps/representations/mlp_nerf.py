@@ -1,6 +1,4 @@
-"""A radiance field as a small network of encoded points: hash grids or sines and cosines, in plain
-PyTorch.
-"""
+"""A radiance field as a small network of points encoded by hash grids or sines, in plain PyTorch."""
 
 import math
 from typing import Literal
@@ -16,14 +14,14 @@ from sevenfold.ranges import AtLeastTwo, Count, Depth, Finite, Scale, Size
 
 
 class MlpNerf(Nerf):
-    """Density and colours as a network's output.
+    """A radiance field whose density and colours are a network's output.
 
     Args:
         size, channels, camera, samples: of a view.
-        encoding: ``hashgrid`` (Mueller et al. 2022) or ``positional`` (Mildenhall et al. 2020).
+        encoding: ``hashgrid`` (Müller et al. 2022) or ``positional`` (Mildenhall et al. 2020).
         levels: grids, or octaves of frequencies.
-        features, first, last, entries: of hash grids: features a corner, coarsest and finest resolution, most
-            corners kept.
+        features, first, last, entries: of hash grids: features per corner, coarsest and finest resolution,
+            largest number of entries.
         width, hidden: of the network.
         colours, background, scale, shift, chunk: as for ``voxel_nerf``.
     """
@@ -49,6 +47,7 @@ class MlpNerf(Nerf):
         shift: Finite = 1.5,
         chunk: Count = 1024,
     ) -> None:
+        # positional encoding has 3 coordinates, and sine and cosine of each in every octave
         inputs, tables, grid = 3 + 6 * levels, {}, None
         if encoding == "hashgrid":
             grid = GridEncoding(
@@ -65,21 +64,22 @@ class MlpNerf(Nerf):
 
     def initial(self, generator: torch.Generator) -> Tensor:
         """Draw features and network; a learned background starts at zero."""
-        drawn = layers.he_start(self.network, generator)
+        weights = layers.he_start(self.network, generator)
         if self.encoding is not None:
-            drawn = self.encoding.start(generator) | drawn
+            weights = self.encoding.start(generator) | weights
         if "background" in self.layout.shapes:
-            drawn["background"] = torch.zeros(self.layout.shapes["background"])
-        return self.layout.join(drawn)
+            weights["background"] = torch.zeros(self.layout.shapes["background"])
+        return self.layout.join(weights)
 
     def raw(self, params: Tensor, points: Tensor) -> Tensor:
         """Return the network's output."""
-        own = self.layout.split(params)
-        inputs = waves(points, self.levels) if self.encoding is None else self.encoding(own, points)
-        return layers.network(own, inputs, torch.nn.functional.softplus, self.hidden)
+        weights = self.layout.split(params)
+        inputs = waves(points, self.levels) if self.encoding is None else self.encoding(weights, points)
+        return layers.network(weights, inputs, torch.nn.functional.softplus, self.hidden)
 
 
 def waves(points: Tensor, octaves: int) -> Tensor:
     """Return points (N, 3) with sines and cosines of pi times 1, 2, 4, ... of them, (N, 3 + 6 octaves)."""
+    # gamma(p) = (sin(2^l pi p), cos(2^l pi p)) for l = 0 .. L - 1   (Mildenhall et al. 2020, eq. 4)
     angles = [math.pi * 2**octave * points for octave in range(octaves)]
     return torch.cat([points, *(wave for angle in angles for wave in (angle.sin(), angle.cos()))], 1)

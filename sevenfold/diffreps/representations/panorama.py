@@ -1,4 +1,4 @@
-"""Panoramas: a function on the sphere seen by pinhole cameras, and a wide canvas seen by sliding crops."""
+"""Panoramas: a function on the sphere with pinhole cameras, and a wide canvas with sliding crops."""
 
 import math
 from typing import Annotated
@@ -68,7 +68,8 @@ class Panorama(SineRepresentation):
         return direction / direction.norm(dim=1, keepdim=True)
 
     def anchors(self, view: Tensor) -> Tensor:
-        """Return the nearest cells of the sphere, never interpolated."""
+        """Return the nearest cells of the sphere."""
+        # Interpolation of white noise would lower its variance; a lookup of the nearest cell does not.
         x, y, z = self.coordinates(view).unbind(1)
         row = ((0.5 - torch.asin(z.clamp(-1, 1)) / math.pi) * self.rows).long().clamp(0, self.rows - 1)
         columns = 2 * self.rows
@@ -89,20 +90,20 @@ class Panorama(SineRepresentation):
         azimuth, elevation = -math.pi * x, -math.pi / 2 * y
         level = elevation.cos()
         directions = torch.stack([level * azimuth.cos(), level * azimuth.sin(), elevation.sin()], 1)
-        found = self.values(self.layout.split(params), directions)
-        return found.T.reshape(self.shape[0], height, 2 * height)
+        values = self.values(self.layout.split(params), directions)
+        return values.T.reshape(self.shape[0], height, 2 * height)
 
 
 class WideCanvas(Representation):
     """A canvas wider than the prior's images; a view is a crop (top, left) in whole pixels.
 
-    With noise anchored to the canvas and the solver ``linear`` this is MultiDiffusion's rule (Bar-Tal et al.
-    2023): every crop is denoised by itself, and where crops overlap they are averaged.
+    With noise anchored to the canvas and the solver ``linear`` this is the rule of MultiDiffusion (Bar-Tal et
+    al. 2023): crops are denoised separately, and averaged where they overlap.
 
     Args:
         size, channels: of a crop.
         length: of the canvas.
-        wrap: let crops run over the right edge and go on at the left one.
+        wrap: whether crops beyond the right edge continue at the left one.
     """
 
     affine = True
@@ -136,6 +137,8 @@ class WideCanvas(Representation):
 
     def render(self, params: Tensor, view: Tensor) -> Tensor:
         """Return the crop."""
+        # argmin over the canvas of sum_v |crop_v(canvas) - y_v|^2 = mean over the crops that contain a pixel
+        # (Bar-Tal et al. 2023)
         canvas = params.view(self.shape[0], self.cells)
         return canvas[:, self.anchors(view).flatten()].reshape(self.shape)
 

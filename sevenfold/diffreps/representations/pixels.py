@@ -1,4 +1,4 @@
-"""The identity: parameters are the image."""
+"""The identity representation, whose parameters are the image."""
 
 import math
 
@@ -10,7 +10,7 @@ from sevenfold.ranges import Size
 
 
 class Pixels(Representation):
-    """Parameters are pixels; what the pullback does with them is what an image sampler does.
+    """The representation whose parameters are pixels: the pullback is then an image sampler.
 
     Args:
         size, channels: of the image.
@@ -32,6 +32,7 @@ class Pixels(Representation):
 
     def render(self, params: Tensor, view: Tensor) -> Tensor:
         """Return the parameters as an image."""
+        # J = I, so that the pullback's Euler step is DDIM   (Song, Meng & Ermon 2021)
         return params.view(self.shape)
 
     def anchors(self, view: Tensor) -> Tensor:

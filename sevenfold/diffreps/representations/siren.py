@@ -11,9 +11,10 @@ from sevenfold.ranges import Depth, Scale, Size
 
 
 class SineNetwork:
-    """Sine layers sin(w0 (W x + b)) of ``width`` units, ``hidden`` of them, then a linear head.
+    """A network of ``hidden`` sine layers sin(w0 (W x + b)) of ``width`` units, and a linear head.
 
-    Start: first layer U(-1/inputs, 1/inputs), others U(-sqrt(6/inputs)/w0, +), biases U(-1/sqrt(inputs), +).
+    Initial weights are U(-1/inputs, 1/inputs) in the first layer and U(-sqrt(6/inputs)/w0, +) in others,
+    biases U(-1/sqrt(inputs), +).
     """
 
     def __init__(self, *, inputs: int, width: int, hidden: int, w0: float, outputs: int) -> None:
@@ -22,13 +23,14 @@ class SineNetwork:
 
     def start(self, generator: torch.Generator) -> Tensor:
         """Draw parameters (p,)."""
-        drawn = {}
+        weights = {}
         for name, shape in self.layout.shapes.items():
             inputs = self.layout.shapes[name.replace("bias", "weight")][1]
+            # U(-sqrt(6 / n) / w0, sqrt(6 / n) / w0): unit variance before each sine   (Sitzmann et al. 2020)
             rest = math.sqrt(6 / inputs) / self.w0
             bound = 1 / math.sqrt(inputs) if name[0] == "b" else 1 / inputs if name == "weight0" else rest
-            drawn[name] = layers.uniform(shape, bound, generator)
-        return self.layout.join(drawn)
+            weights[name] = layers.uniform(shape, bound, generator)
+        return self.layout.join(weights)
 
     def __call__(self, weights: Weights, x: Tensor) -> Tensor:
         """Return outputs (N, outputs) for inputs (N, inputs)."""
@@ -42,11 +44,12 @@ class SineNetwork:
         return torch.sin(self.w0 * x)
 
     def _slope(self, x: Tensor) -> Tensor:
+        # d sin(w0 x) / dx
         return self.w0 * torch.cos(self.w0 * x)
 
 
 class SineRepresentation(CoordinateRepresentation):
-    """What representations by a sine network share; each says which coordinates a view has."""
+    """The common part of representations by a sine network; subclasses define a view's coordinates."""
 
     def __init__(self, network: SineNetwork, shape: tuple[int, int, int]) -> None:
         super().__init__(shape, network.layout)

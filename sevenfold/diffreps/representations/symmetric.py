@@ -1,4 +1,4 @@
-"""Images with a symmetry by construction, and images that are to be looked at turned."""
+"""Images with a symmetry by construction, and images with several meanings under rotation."""
 
 import math
 from typing import Literal
@@ -16,17 +16,17 @@ SIREN = {"name": "siren"}
 Group = Literal["mirror", "rotate2", "rotate3", "rotate4", "rotate6"]
 
 
-class Wrapped(CoordinateRepresentation):
-    """A representation of another's coordinates in the plane, with its parameters."""
+class CoordinateWrapper(CoordinateRepresentation):
+    """A representation with the parameters of another one, evaluated at transformed coordinates."""
 
     def __init__(self, inner: RepresentationNode) -> None:
-        found: Representation = build(REPRESENTATIONS, inner, "inner")
-        if not isinstance(found, CoordinateRepresentation) or not hasattr(found, "centers"):
+        representation: Representation = build(REPRESENTATIONS, inner, "inner")
+        if not isinstance(representation, CoordinateRepresentation) or not hasattr(representation, "centers"):
             raise ConfigError(
                 "inner", f"needs a function of coordinates in the plane, such as siren; got {inner['name']}"
             )
-        super().__init__(found.shape, found.layout)
-        self.inner, self.range = found, found.range
+        super().__init__(representation.shape, representation.layout)
+        self.inner, self.range = representation, representation.range
 
     def initial(self, generator: torch.Generator) -> Tensor:
         """Draw the inner parameters."""
@@ -41,7 +41,7 @@ class Wrapped(CoordinateRepresentation):
         return self.inner.values(weights, coordinates)
 
 
-class Symmetric(Wrapped):
+class Symmetric(CoordinateWrapper):
     """The mean of a representation over a group acting on its coordinates.
 
     Args:
@@ -56,14 +56,15 @@ class Symmetric(Wrapped):
 
     def values(self, weights: Weights, coordinates: Tensor) -> Tensor:
         """Return the mean over the group."""
+        # f_G(x) = 1/|G| sum_{g in G} f(g x) is invariant under G   (symmetrization, Yarotsky 2022)
         exact = elements(self.group).to(coordinates)  # not rounded to float32 first
         return torch.stack([self.inner.values(weights, coordinates @ g.T) for g in exact]).mean(0)
 
 
-class Turned(Wrapped):
-    """One image shown turned by several angles: every view of an illusion is to be a picture of its own.
+class Turned(CoordinateWrapper):
+    """One image under rotation by several angles, for illusions that show a different picture at each angle.
 
-    A view is an angle in radians (1,).
+    A view is an angle in radians (1,). Such illusions: Geng, Park & Owens 2024.
 
     Args:
         inner: a representation of coordinates in the plane, with its options.
@@ -81,11 +82,11 @@ class Turned(Wrapped):
         return self.inner.kernel(weights, coordinates)
 
     def views(self, count: int, generator: torch.Generator) -> Tensor:
-        """Return all angles, whatever ``count``."""
+        """Return all angles, for any ``count``."""
         return torch.tensor(self.degrees, dtype=torch.float64)[:, None] * math.pi / 180
 
     def coordinates(self, view: Tensor) -> Tensor:
-        """Return turned pixel centers."""
+        """Return rotated pixel centers."""
         cos, sin = view.cos(), view.sin()
         x, y = self.inner.coordinates(view[:0]).unbind(1)
         return torch.stack([cos * x - sin * y, sin * x + cos * y], 1)

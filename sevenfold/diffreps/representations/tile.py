@@ -1,4 +1,4 @@
-"""An image on a torus: it continues across its edges by construction."""
+"""An image on a torus, which continues across its edges by construction."""
 
 import math
 
@@ -11,7 +11,7 @@ from sevenfold.ranges import Depth, Scale, Size
 
 
 class Tile(SineRepresentation):
-    """A sine network of (cos, sin) of both coordinates.
+    """A tile: a sine network (Sitzmann et al. 2020) of (cos, sin) of both coordinates.
 
     A view is a cyclic shift in whole pixels (rows, columns); the pool's first is none.
 
@@ -38,6 +38,7 @@ class Tile(SineRepresentation):
 
     def coordinates(self, view: Tensor) -> Tensor:
         """Return places on the torus (H W, 4)."""
+        # (x, y) -> (cos pi x, cos pi y, sin pi x, sin pi y): equal at x and x + 2, so opposite edges meet
         angle = math.pi * (self.centers + view.flip(0) * 2 / self.shape[1])
         return torch.cat([angle.cos(), angle.sin()], 1)
 

@@ -1,4 +1,4 @@
-"""What volumes share: cameras, and how light is gathered along rays."""
+"""The common part of volumes: cameras, and absorption and emission of light along rays."""
 
 from abc import abstractmethod
 from typing import Literal
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sevenfold.diffreps.representations.base import Layout, Representation
 from sevenfold.diffreps.worlds.cameras import Camera, angles_between
-from sevenfold.diffreps.worlds.march import Recomputed, absorption
+from sevenfold.diffreps.worlds.march import RecomputedRays, absorption
 
 Background = Literal["white", "black", "learned", "texture"]
 TEXTURE = 4
@@ -43,7 +43,7 @@ class Nerf(Volume):
         background: ``white`` (1), ``black`` (0), one ``learned`` colour, or a learned ``texture`` of 4x4
             behind every view.
         scale, shift: density = scale softplus(raw - shift).
-        chunk: rays marched at a time, so much memory and no more; nothing of a chunk is kept for derivatives.
+        chunk: rays marched at a time, which bounds the memory; derivatives recompute each chunk.
     """
 
     def __init__(
@@ -71,31 +71,32 @@ class Nerf(Volume):
         """Return raw density and colours (N, 1 + C) at points (N, 3)."""
 
     def density(self, params: Tensor, points: Tensor) -> Tensor:
-        """Return the density (N,) at points, per unit of length; nothing is outside the cube."""
+        """Return the density (N,) at points, per unit of length; it is 0 outside the cube."""
         return self.fields(params, points)[0]
 
     def fields(self, params: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return density (N,) and colours (N, C)."""
+        # sigma = scale softplus(raw - shift): positive, and nearly 0 at the start   (Sun et al. 2022)
         raw = self.raw(params, points)
         inside = (points.abs() <= 1).all(1)
         density = self.scale * torch.nn.functional.softplus(raw[:, 0] - self.shift) * inside
-        return density, self.shown(raw[:, 1:])
+        return density, self.activation(raw[:, 1:])
 
-    def shown(self, raw: Tensor) -> Tensor:
+    def activation(self, raw: Tensor) -> Tensor:
         """Return colours for raw values."""
         return raw.sigmoid() if self.colours == "sigmoid" else raw
 
     def render(self, params: Tensor, view: Tensor) -> Tensor:
         """Return the image."""
-        found = self.march(params, view)
+        light = self.march(params, view)
         channels = self.shape[0]
-        image = found[:, :channels].T.reshape(self.shape)
-        return image + (1 - found[:, channels]).reshape(1, *self.shape[1:]) * self.behind(params)
+        image = light[:, :channels].T.reshape(self.shape)
+        return image + (1 - light[:, channels]).reshape(1, *self.shape[1:]) * self.behind(params)
 
     def depth(self, params: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
-        """Return depth and opacity (H, W): mean distance from the rays' near ends at which light is taken."""
-        found = self.march(params, view)
-        opacity, depth = found[:, -2], found[:, -1]
+        """Return depth and opacity (H, W); depth is the mean distance of the light from the near plane."""
+        light = self.march(params, view)
+        opacity, depth = light[:, -2], light[:, -1]
         size = self.shape[1:]
         return (depth / opacity.clamp(min=1e-6)).reshape(size), opacity.reshape(size)
 
@@ -104,17 +105,19 @@ class Nerf(Volume):
         points, step = self.camera.points(view, self.shape[1], self.samples)
         rays = torch.cat([points.flatten(1), step], 1)
 
-        def some(own: Tensor, part: Tensor) -> Tensor:
+        def some(weights: Tensor, part: Tensor) -> Tensor:
             where, spacing = part[:, :-1].reshape(-1, 3), part[:, -1:]
-            density, colour = self.fields(own, where)
+            density, colour = self.fields(weights, where)
+            # C = sum_i T_i (1 - exp(-sigma_i delta_i)) c_i,  T_i = exp(-sum_{j < i} sigma_j delta_j)
+            # (Max 1995; Mildenhall et al. 2020, eq. 3)
             weight = absorption(density.view(len(part), -1), spacing)
-            distance = self.camera.distances(self.samples).to(own)
-            seen = torch.einsum("rs,rsc->rc", weight, colour.view(*weight.shape, -1))
-            return torch.cat([seen, weight.sum(1, keepdim=True), (weight @ distance)[:, None]], 1)
+            distance = self.camera.distances(self.samples).to(weights)
+            colours = torch.einsum("rs,rsc->rc", weight, colour.view(*weight.shape, -1))
+            return torch.cat([colours, weight.sum(1, keepdim=True), (weight @ distance)[:, None]], 1)
 
         if len(rays) <= self.chunk:
             return some(params, rays)
-        return torch.cat([Recomputed.apply(some, params, part) for part in rays.split(self.chunk)])
+        return torch.cat([RecomputedRays.apply(some, params, part) for part in rays.split(self.chunk)])
 
     def behind(self, params: Tensor) -> Tensor | float:
         """Return the background, as an image or a number."""
@@ -125,4 +128,4 @@ class Nerf(Volume):
             texture = torch.nn.functional.interpolate(
                 texture[None], size=self.shape[1:], mode="bilinear", align_corners=True
             )[0]
-        return self.shown(texture)
+        return self.activation(texture)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sevenfold.diffreps.representations.base import Linear
-from sevenfold.diffreps.representations.coarse_field import Rays, Shaded
+from sevenfold.diffreps.representations.coarse_field import Rays, ShadedRays
 from sevenfold.diffreps.representations.volume import Background, Nerf
 from sevenfold.diffreps.worlds.cameras import Camera
 from sevenfold.diffreps.worlds.march import DENSE_LIMIT, absorption, hats, interpolate
@@ -18,14 +18,14 @@ ENTRIES = 2**21
 
 
 class VoxelNerf(Nerf):
-    """Density and colours on a grid of ``resolution`` nodes a side, trilinear between.
+    """A radiance field on a grid of ``resolution`` nodes per side, interpolated trilinearly.
 
     Args:
         size, channels: of a view.
-        camera, samples: how it is seen.
-        resolution: nodes a side; no more than the views can determine.
+        camera, samples: cameras, and samples on each ray.
+        resolution: nodes per side; no more than the views can determine.
         colours, background, scale, shift, chunk: as for :class:`Nerf`.
-        spread: deviation of the raw values at the start.
+        spread: standard deviation of the initial raw values.
     """
 
     def __init__(
@@ -56,30 +56,30 @@ class VoxelNerf(Nerf):
 
     def raw(self, params: Tensor, points: Tensor) -> Tensor:
         """Return the grid's values."""
-        own = self.layout.split(params)
-        return interpolate(torch.cat([own["density"][..., None], own["colour"]], -1), points)
+        fields = self.layout.split(params)
+        return interpolate(torch.cat([fields["density"][..., None], fields["colour"]], -1), points)
 
     def rendered(self, params: Tensor, views: Tensor) -> Tensor:
         """Return the images (B, V, C, H, W), one view at a time for all samples."""
         if not self.coarse:
             return super().rendered(params, views)
-        images = [self._shaded(params, view).image() for view in views]
+        images = [self._shading(params, view).image() for view in views]
         return torch.stack(images, 1).unflatten(3, self.shape[1:])
 
     def linear(self, params: Tensor, views: Tensor) -> Linear:
-        """Return products with the Jacobian, held in factors for coarse grids."""
+        """Return products with the Jacobian, stored in factors for coarse grids."""
         if not self.coarse:
             return super().linear(params, views)
-        each = [self._shaded(params, view).linear() for view in views]
+        each = [self._shading(params, view).linear() for view in views]
         images = (len(params), len(views), self.shape[0], -1)
 
         def push(d: Tensor) -> Tensor:
             grid = self._grid(d)
-            return torch.stack([own.push(grid) for own in each], 1).flatten(1)
+            return torch.stack([rays.push(grid) for rays in each], 1).flatten(1)
 
         def pull(r: Tensor) -> Tensor:
             parts = r.view(images).unbind(1)
-            pulled = [own.pull(part) for own, part in zip(each, parts, strict=True)]
+            pulled = [rays.pull(part) for rays, part in zip(each, parts, strict=True)]
             return self._flat(torch.stack(pulled).sum(0))
 
         return Linear(push, pull)
@@ -88,26 +88,28 @@ class VoxelNerf(Nerf):
         """Return the Jacobian ray by ray, in closed form for coarse grids."""
         if not self.coarse:
             return super().jacobian(params, views)
-        each = [self._shaded(params, view).jacobian() for view in views]
+        each = [self._shading(params, view).jacobian() for view in views]
         return self._flat(torch.stack(each, 1).flatten(1, 3))
 
     @property
     def coarse(self) -> bool:
-        """Return whether a view's rays are few enough, before a plain background, for closed forms."""
+        """Return whether closed forms apply: few rays, a coarse grid, and a constant background."""
+        # size of the matrix of weights of all samples of a view
         entries = math.prod(self.shape[1:]) * self.samples * self.resolution**3
         plain = self.background in ("white", "black")
         return plain and self.resolution <= DENSE_LIMIT and entries <= ENTRIES
 
-    def _shaded(self, params: Tensor, view: Tensor) -> Shaded:
-        """Return what grids show in one view."""
+    def _shading(self, params: Tensor, view: Tensor) -> ShadedRays:
+        """Return the light of grids along the rays of one view."""
         rays = grid_rays(
             self.camera, self.shape[1], self.samples, self.resolution, tuple(view.tolist()), params.dtype,
             params.device,
         )  # fmt: skip
+        # Raw values are interpolated before the activation, as in Sun et al. 2022: surfaces may be sharp.
         raw = rays.values(self._grid(params))
-        hidden, colour = raw[:, :1] - self.shift, self.shown(raw[:, 1:])
+        hidden, colour = raw[:, :1] - self.shift, self.activation(raw[:, 1:])
         density = self.scale * torch.nn.functional.softplus(hidden) * rays.inside
-        return Shaded(
+        return ShadedRays(
             rays, absorption(density, rays.step), torch.exp(-rays.step * density.cumsum(3)), colour,
             self.scale * hidden.sigmoid() * rays.inside,
             colour * (1 - colour) if self.colours == "sigmoid" else torch.ones_like(colour),
@@ -130,7 +132,8 @@ def grid_rays(
     camera: Camera, size: int, samples: int, resolution: int, view: tuple[float, ...], dtype: torch.dtype,
     device: torch.device,
 ) -> Rays:  # fmt: skip
-    """Return the rays of a view through a grid; kept for the next call."""
+    """Return the rays of a view through a grid (cached)."""
+    # A tensor cached in inference mode could not take part in derivatives later.
     with torch.inference_mode(False), torch.no_grad():
         where = torch.tensor(view, dtype=dtype, device=device)
         points, step = camera.points(where, size, samples)

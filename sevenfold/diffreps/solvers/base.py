@@ -1,4 +1,4 @@
-"""What a solver is: move parameters so that they render a target, for all samples at once."""
+"""The interface of solvers, which compute parameters that render a target, for all samples at once."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -15,12 +15,16 @@ HALVINGS = 5
 
 
 @dataclass(frozen=True)
-class Solved:
-    """Where a solver came: parameters (B, p), what they render (B, n), and what it took.
+class Solution:
+    """The result of a solver.
 
-    ``residual`` (B,): norm of target minus rendering, relative to what it was before. ``inner``: iterations
-    of the inner loop. ``refused`` (B,): steps that were not finite or never lowered the residual; their old
-    parameters were kept.
+    Attributes:
+        theta: (B, p) parameters.
+        values: (B, n) their rendering.
+        state: of the solver.
+        residual: (B,) norm of target minus rendering, relative to that before the solve.
+        inner: iterations of the inner loop.
+        refused: (B,) number of steps that were not finite or did not lower the residual, and were undone.
     """
 
     theta: Tensor
@@ -32,34 +36,34 @@ class Solved:
 
 
 class Solver(Checked, ABC):
-    """Solve rendering(theta) ~ target in the least-squares sense, starting from where theta is."""
+    """A solver of rendering(theta) = target in the least-squares sense, starting from theta."""
 
     def check(self, representation: Representation) -> None:
-        """Refuse a representation this solver cannot invert."""
+        """Raise ``ConfigError`` for a representation that this solver cannot invert."""
         return None
 
     def begin(self, theta: Tensor) -> SolverState:
-        """Return what is kept between solves: plain tensors, for snapshots."""
+        """Return the state between solves: plain tensors, so that snapshots contain it."""
         return {}
 
     @abstractmethod
-    def solve(self, rendering: Rendering, theta: Tensor, target: Tensor, state: SolverState) -> Solved:
+    def solve(self, rendering: Rendering, theta: Tensor, target: Tensor, state: SolverState) -> Solution:
         """Return the outcome for a ``target`` (B, n)."""
 
 
 class GaussNewton(Solver):
-    """Gauss-Newton steps with damping and a trust region.
+    """Gauss-Newton steps with damping and step control (Levenberg 1944; Marquardt 1963).
 
-    One iteration is the tangent step, which is the ODE's; several are a projection. A step that raises a
-    sample's residual is halved, up to five times; after that it is refused and the sample's damping grows
-    tenfold, to fall again with later success.
+    One iteration is the tangent step, which is that of the ODE; several are a projection. A step that raises
+    a sample's residual is halved, up to five times; after that it is refused and the sample's damping grows
+    tenfold, to fall again after accepted steps.
     """
 
     def __init__(self, gn_iters: int, damping: float) -> None:
         self.gn_iters, self.damping = gn_iters, damping
 
     def begin(self, theta: Tensor) -> SolverState:
-        """Start with the damping as given."""
+        """Return the initial factor of the damping, 1."""
         return {"raised": theta.new_ones(len(theta))}
 
     @abstractmethod
@@ -71,18 +75,19 @@ class GaussNewton(Solver):
         ``damping`` (B,) is relative to the mean squared singular value of J.
         """
 
-    def solve(self, rendering: Rendering, theta: Tensor, target: Tensor, state: SolverState) -> Solved:
+    def solve(self, rendering: Rendering, theta: Tensor, target: Tensor, state: SolverState) -> Solution:
         """Take the steps."""
         values, raised, inner = rendering(theta), state["raised"], 0
         before = (target - values).norm(dim=1)
         refused = torch.zeros(len(theta), dtype=torch.long, device=theta.device)
         for _ in range(self.gn_iters):
+            # d = argmin |J d - (y* - f(theta))|^2 + mu |d|^2
             d, iterations = self.direction(rendering, theta, target - values, self.damping * raised)
             theta, values, bad = accept(rendering, theta, values, target, d)
             raised = torch.where(bad, raised * 10, (raised / 10).clamp(min=1))
             refused, inner = refused + bad, inner + iterations
         residual = (target - values).norm(dim=1) / before.clamp(min=torch.finfo(theta.dtype).tiny)
-        return Solved(theta, values, {"raised": raised}, residual, inner, refused)
+        return Solution(theta, values, {"raised": raised}, residual, inner, refused)
 
 
 def accept(
@@ -90,18 +95,19 @@ def accept(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return parameters and values after the longest of the steps d, d/2, ... that lowers the residual.
 
-    The third value (B,) tells samples whose step was refused.
+    The third value (B,) is true for samples whose step was refused.
     """
     finite = d.isfinite().all(1)
     d = torch.where(finite[:, None], d, torch.zeros_like(d))
     before = (target - values).square().sum(1)
     length = torch.ones_like(before)
     for _ in range(HALVINGS + 1):
-        moved = theta + length[:, None] * d
-        found = rendering(moved)
-        worse = ~((target - found).square().sum(1) <= before * (1 + 1e-6))
+        candidate = theta + length[:, None] * d
+        rendered = rendering(candidate)
+        # written as "not lower" so that NaN counts as worse
+        worse = ~((target - rendered).square().sum(1) <= before * (1 + 1e-6))
         if not bool(worse.any()):
             break
         length = torch.where(worse, length / 2, length)
     bad = worse[:, None]
-    return torch.where(bad, theta, moved), torch.where(bad, values, found), worse | ~finite
+    return torch.where(bad, theta, candidate), torch.where(bad, values, rendered), worse | ~finite

@@ -1,4 +1,4 @@
-"""Fit images to decoded latents, so that nothing is differentiated through an autoencoder."""
+"""Fit of images to decoded latents, so that nothing is differentiated through an autoencoder."""
 
 import torch
 from torch import Tensor
@@ -9,23 +9,23 @@ from sevenfold.diffreps.nodes import SolverNode
 from sevenfold.diffreps.rendering import Rendering
 from sevenfold.diffreps.representations.autoencoded import Autoencoded
 from sevenfold.diffreps.representations.base import Representation
-from sevenfold.diffreps.solvers.base import Solved, Solver, SolverState
+from sevenfold.diffreps.solvers.base import Solution, Solver, SolverState
 
 INNER = {"name": "inner"}
 
 
 class Decoded(Solver):
-    """Decode the target latents and fit the images; for ``autoencoded`` in mode ``decode``.
+    """A solver for ``autoencoded`` in mode ``decode``: it decodes the target latents and fits the images.
 
     Args:
-        solver: of the images.
+        solver: of the fit to images.
     """
 
     def __init__(self, *, solver: SolverNode = INNER) -> None:
         self.solver: Solver = build(SOLVERS, solver, "solver")
 
     def check(self, representation: Representation) -> None:
-        """Refuse other representations."""
+        """Raise ``ConfigError`` for other representations."""
         if not isinstance(representation, Autoencoded) or representation.mode != "decode":
             raise ConfigError("solver", "decoded needs the representation autoencoded with mode decode")
 
@@ -33,14 +33,17 @@ class Decoded(Solver):
         """Return the inner solver's state."""
         return self.solver.begin(theta)
 
-    def solve(self, rendering: Rendering, theta: Tensor, target: Tensor, state: SolverState) -> Solved:
-        """Return the inner outcome, with the latents of what is rendered now; the residual is the images'."""
-        seen = rendering.representation
-        assert isinstance(seen, Autoencoded)
+    def solve(self, rendering: Rendering, theta: Tensor, target: Tensor, state: SolverState) -> Solution:
+        """Return the inner solution with the latents of its rendering; the residual is that of images."""
+        representation = rendering.representation
+        assert isinstance(representation, Autoencoded)
+        # min over theta of |f(theta) - Dec(z*)|^2, Dec the decoder of a latent model   (Rombach et al. 2022)
         with torch.no_grad():
-            wanted = seen.decode(rendering.images(target).flatten(0, 1))
-        images = Rendering(seen.inner, rendering.views)
-        solved = self.solver.solve(images, theta, wanted.reshape(len(theta), -1), state)
+            target_images = representation.decode(rendering.images(target).flatten(0, 1))
+        images = Rendering(representation.inner, rendering.views)
+        solution = self.solver.solve(images, theta, target_images.reshape(len(theta), -1), state)
         with torch.no_grad():
-            values = seen.encode(images.images(solved.values).flatten(0, 1)).reshape(target.shape)
-        return Solved(solved.theta, values, solved.state, solved.residual, solved.inner, solved.refused)
+            values = representation.encode(images.images(solution.values).flatten(0, 1)).reshape(target.shape)
+        return Solution(
+            solution.theta, values, solution.state, solution.residual, solution.inner, solution.refused
+        )

@@ -1,4 +1,4 @@
-"""Gauss-Newton with the explicit Jacobian, or with J J^T where that can be had without it."""
+"""Gauss-Newton with the explicit Jacobian, or with J J^T where a formula without J is known."""
 
 import torch
 from torch import Tensor
@@ -12,11 +12,11 @@ GROWTHS = 6
 
 
 class Dense(GaussNewton):
-    """Solve with the explicit Jacobian, on whichever side of it is smaller.
+    """Gauss-Newton with the explicit Jacobian, using the smaller of J^T J and J J^T.
 
     Args:
         gn_iters: Gauss-Newton iterations of a solve.
-        damping: relative to the mean diagonal of J^T J or J J^T; 0 takes the pseudo-inverse (cutoff 1e-10).
+        damping: relative to the mean diagonal of J^T J or J J^T; 0: the pseudo-inverse (cutoff 1e-10).
     """
 
     def __init__(self, *, gn_iters: Count = 1, damping: NonNegative = 1e-3) -> None:
@@ -40,22 +40,25 @@ class Dense(GaussNewton):
 
 def pseudo_solve(jacobian: Tensor, residual: Tensor) -> Tensor:
     """Return J^+ residual (B, p) by singular values; not finite where J is not."""
+    # d = J^+ r, the least-squares solution of least norm   (Penrose 1955)
     finite = jacobian.isfinite().all((1, 2))
     safe = torch.where(finite[:, None, None], jacobian, torch.zeros_like(jacobian))
-    found = (torch.linalg.pinv(safe, rtol=CUTOFF) @ residual[..., None])[..., 0]
-    return torch.where(finite[:, None], found, torch.nan)
+    solution = (torch.linalg.pinv(safe, rtol=CUTOFF) @ residual[..., None])[..., 0]
+    return torch.where(finite[:, None], solution, torch.nan)
 
 
 def damped_solve(jacobian: Tensor, residual: Tensor, mu: Tensor) -> Tensor:
-    """Return (J^T J + mu I)^-1 J^T residual (B, p), computed on the smaller side; ``mu`` (B,) is positive.
+    """Return (J^T J + mu I)^-1 J^T residual (B, p) for positive ``mu`` (B,).
 
     Where Cholesky fails the sample's damping grows tenfold, several times; not finite if that does not help.
     """
+    # (J^T J + mu I)^-1 J^T = J^T (J J^T + mu I)^-1: the smaller of the two matrices is factored
+    # (Levenberg 1944; Marquardt 1963)
     n, p = jacobian.shape[1:]
     gram = jacobian @ jacobian.mT if n < p else jacobian.mT @ jacobian
     right = residual[..., None] if n < p else jacobian.mT @ residual[..., None]
-    solved = positive_solve(gram, right, mu)
-    return (jacobian.mT @ solved if n < p else solved)[..., 0]
+    solution = positive_solve(gram, right, mu)
+    return (jacobian.mT @ solution if n < p else solution)[..., 0]
 
 
 def positive_solve(gram: Tensor, right: Tensor, mu: Tensor) -> Tensor:
@@ -66,5 +69,5 @@ def positive_solve(gram: Tensor, right: Tensor, mu: Tensor) -> Tensor:
         if not bool(failed.any()):
             return torch.cholesky_solve(right, factor)
         mu = torch.where(failed > 0, 10 * mu, mu)
-    found = torch.cholesky_solve(right, factor)
-    return torch.where((failed > 0)[:, None, None], torch.nan, found)
+    solution = torch.cholesky_solve(right, factor)
+    return torch.where((failed > 0)[:, None, None], torch.nan, solution)

@@ -1,4 +1,4 @@
-"""Conjugate gradients with the Jacobian at hand."""
+"""Conjugate gradients with an explicit or factored Jacobian."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from sevenfold.diffreps.solvers.cg import ConjugateGradient
 
 @dataclass(frozen=True)
 class Linearized(Rendering):
-    """A rendering near one place, by its derivative there, wherever products are asked for."""
+    """A rendering whose products with the Jacobian are those at one fixed place."""
 
     linear: Linear
 
@@ -25,10 +25,10 @@ class Linearized(Rendering):
 
 
 class DenseConjugateGradient(ConjugateGradient):
-    """The same iterations as ``cg``, and the same result, with the Jacobian formed once a solve.
+    """The same iterations as ``cg``, with the same result, but the Jacobian is computed once for a solve.
 
-    Faster than ``cg`` where Jacobians are cheap and small; coarse voxel fields hold theirs in factors. Few
-    iterations regularize: they leave out what the views hardly determine.
+    Faster than ``cg`` where Jacobians are cheap and small; coarse voxel fields store theirs in factors. Few
+    iterations regularize: they leave directions unchanged that the views hardly determine.
 
     Args:
         gn_iters: Gauss-Newton iterations of a solve.
@@ -41,6 +41,7 @@ class DenseConjugateGradient(ConjugateGradient):
         self, rendering: Rendering, theta: Tensor, residual: Tensor, damping: Tensor
     ) -> tuple[Tensor, int]:
         """Return d."""
+        # J is fixed during the inner iterations, which need J p and J^T r alone   (Hestenes & Stiefel 1952)
         linear = rendering.representation.linear(theta, rendering.views)
         near = Linearized(rendering.representation, rendering.views, linear)
         return super().direction(near, theta, residual, damping)

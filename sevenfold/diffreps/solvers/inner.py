@@ -1,4 +1,4 @@
-"""A few steps of an optimizer on the squared residual: no Jacobian, scales to any representation."""
+"""A few optimizer steps on the squared residual: without a Jacobian, for representations of any size."""
 
 from typing import Literal
 
@@ -7,16 +7,16 @@ from torch import Tensor
 
 from sevenfold.diffreps import optimizers
 from sevenfold.diffreps.rendering import Rendering
-from sevenfold.diffreps.solvers.base import Solved, Solver, SolverState
+from sevenfold.diffreps.solvers.base import Solution, Solver, SolverState
 from sevenfold.ranges import Count, LearningRate
 
 
 class Inner(Solver):
-    """Minimize the mean squared residual; the optimizer's state is kept between solves.
+    """Gradient steps on the mean squared residual; the optimizer's state persists between solves.
 
     Args:
         steps: of a solve.
-        lr: the rate. Gradient descent with one step is J^T only, which is what score distillation does.
+        lr: the rate. One step of gradient descent uses J^T only, as score distillation does.
         optimizer: ``adam`` or plain ``sgd``.
     """
 
@@ -26,11 +26,13 @@ class Inner(Solver):
         self.steps, self.lr, self.optimizer = steps, lr, optimizer
 
     def begin(self, theta: Tensor) -> SolverState:
-        """Start Adam's moments."""
+        """Return Adam's moments before the first step."""
         return optimizers.begin(theta)
 
-    def solve(self, rendering: Rendering, theta: Tensor, target: Tensor, state: SolverState) -> Solved:
-        """Descend; a sample whose result is not finite keeps its old parameters."""
+    def solve(self, rendering: Rendering, theta: Tensor, target: Tensor, state: SolverState) -> Solution:
+        """Descend; a sample whose result is not finite retains its old parameters."""
+        # theta <- theta - lr Adam(J^T (f(theta) - y*)): for many steps the projection, for one step and sgd
+        # the direction of score distillation   (Kingma & Ba 2015; Poole et al. 2022)
         old_theta, old_values, state = theta, rendering(theta), dict(state)
         for _ in range(self.steps):
             gradient = self._gradient(rendering, theta, target)
@@ -42,7 +44,7 @@ class Inner(Solver):
         for name in ("first", "second"):
             state[name] = torch.where(bad[:, None], torch.zeros_like(theta), state[name])
         before = (target - old_values).norm(dim=1).clamp(min=torch.finfo(theta.dtype).tiny)
-        return Solved(theta, values, state, (target - values).norm(dim=1) / before, self.steps, bad.long())
+        return Solution(theta, values, state, (target - values).norm(dim=1) / before, self.steps, bad.long())
 
     def _gradient(self, rendering: Rendering, theta: Tensor, target: Tensor) -> Tensor:
         with torch.enable_grad():

@@ -6,18 +6,18 @@ from torch import Tensor
 from sevenfold.config import ConfigError
 from sevenfold.diffreps.rendering import Rendering
 from sevenfold.diffreps.representations.base import Representation
-from sevenfold.diffreps.solvers.base import Solved, Solver, SolverState
+from sevenfold.diffreps.solvers.base import Solution, Solver, SolverState
 from sevenfold.diffreps.solvers.dense import CUTOFF
 from sevenfold.ranges import NonNegative
 
-KEPT = 64
+CACHE_SIZE = 64
 
 
 class Linear(Solver):
-    """Project exactly; the operator A^+ is found once a set of views and kept for later steps.
+    """The exact projection; the operator A^+ is computed once for a set of views and cached.
 
     Args:
-        damping: relative to the mean squared singular value; 0 takes the pseudo-inverse (cutoff 1e-10).
+        damping: relative to the mean squared singular value; 0: the pseudo-inverse (cutoff 1e-10).
     """
 
     def __init__(self, *, damping: NonNegative = 0.0) -> None:
@@ -25,7 +25,7 @@ class Linear(Solver):
         self._operators: dict[tuple[Representation, torch.dtype, bytes], Tensor] = {}
 
     def check(self, representation: Representation) -> None:
-        """Refuse what is not affine."""
+        """Raise ``ConfigError`` for a representation that is not affine."""
         if not representation.affine:
             raise ConfigError(
                 "solver",
@@ -33,20 +33,21 @@ class Linear(Solver):
                 f"{type(representation).__name__} is not; use dense, cg, lsmr or inner",
             )
 
-    def solve(self, rendering: Rendering, theta: Tensor, target: Tensor, state: SolverState) -> Solved:
-        """Take the one step; a sample whose step is not finite keeps its old parameters."""
+    def solve(self, rendering: Rendering, theta: Tensor, target: Tensor, state: SolverState) -> Solution:
+        """Take the one step; a sample whose step is not finite retains its old parameters."""
+        # theta' = theta + A^+ (y* - A theta - b)   (Penrose 1955)
         residual = target - rendering(theta)
-        moved = theta + residual @ self._operator(rendering, theta).mT
-        bad = ~moved.isfinite().all(1)
-        theta = torch.where(bad[:, None], theta, moved)
+        candidate = theta + residual @ self._operator(rendering, theta).mT
+        bad = ~candidate.isfinite().all(1)
+        theta = torch.where(bad[:, None], theta, candidate)
         values = rendering(theta)
         before = residual.norm(dim=1).clamp(min=torch.finfo(theta.dtype).tiny)
-        return Solved(theta, values, state, (target - values).norm(dim=1) / before, 1, bad.long())
+        return Solution(theta, values, state, (target - values).norm(dim=1) / before, 1, bad.long())
 
     def _operator(self, rendering: Rendering, theta: Tensor) -> Tensor:
         key = (rendering.representation, theta.dtype, rendering.views.cpu().numpy().tobytes())
         if key not in self._operators:
-            if len(self._operators) >= KEPT:
+            if len(self._operators) >= CACHE_SIZE:
                 self._operators.pop(next(iter(self._operators)))
             self._operators[key] = self._inverse(rendering.jacobian(torch.zeros_like(theta[:1]))[0])
         return self._operators[key]

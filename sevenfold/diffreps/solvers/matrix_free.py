@@ -1,4 +1,4 @@
-"""What solvers share that never form the Jacobian."""
+"""The common part of solvers that never form the Jacobian."""
 
 from abc import abstractmethod
 
@@ -16,7 +16,7 @@ class MatrixFree(GaussNewton):
     """Gauss-Newton whose linear systems are solved by products with J and J^T.
 
     ``tol``: relative residual of the normal equations at which a sample stops; ``max_iter``: most products.
-    Few iterations regularize: they leave out what the views hardly determine.
+    Few iterations regularize: they leave directions unchanged that the views hardly determine.
     """
 
     def __init__(
@@ -40,13 +40,15 @@ class MatrixFree(GaussNewton):
         self, rendering: Rendering, theta: Tensor, residual: Tensor, damping: Tensor
     ) -> tuple[Tensor, int]:
         """Return d, its damping scaled by an estimate of the mean squared singular value."""
+        # the damping is relative, as in the dense solver, and the scale of J has to be estimated
         if self.damping:
             damping = damping * mean_square(rendering, theta, residual.shape[1])
         return self.solve_damped(rendering, theta, residual, damping)
 
 
 def mean_square(rendering: Rendering, theta: Tensor, n: int) -> Tensor:
-    """Estimate |J|^2 / min(n, p) (B,) from random signs, the same for every sample (Hutchinson)."""
+    """Estimate |J|^2 / min(n, p) (B,) from random signs, the same for every sample (Hutchinson 1990)."""
+    # E |J^T s|^2 = tr(J J^T) for random signs s
     generator = torch.Generator().manual_seed(0)
     total = theta.new_zeros(len(theta))
     for _ in range(PROBES):
@@ -60,7 +62,7 @@ def dot(one: Tensor, two: Tensor) -> Tensor:
     return (one * two).sum(1, keepdim=True)
 
 
-def divided(vector: Tensor, by: Tensor) -> Tensor:
+def safe_divide(vector: Tensor, by: Tensor) -> Tensor:
     """Return vector / by, zero where ``by`` (B, 1) is zero."""
     return torch.where(
         by > 0, vector / by.clamp(min=torch.finfo(vector.dtype).tiny), torch.zeros_like(vector)

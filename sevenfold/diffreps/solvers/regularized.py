@@ -1,4 +1,4 @@
-"""Solve with regularizers of volumes beside the target: they are residuals with target zero."""
+"""Least squares with regularizers of volumes, as additional residuals whose target is zero."""
 
 import math
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from sevenfold.diffreps.nodes import SolverNode
 from sevenfold.diffreps.rendering import Rendering
 from sevenfold.diffreps.representations.base import Representation
 from sevenfold.diffreps.representations.voxel_nerf import VoxelNerf
-from sevenfold.diffreps.solvers.base import Solved, Solver, SolverState
+from sevenfold.diffreps.solvers.base import Solution, Solver, SolverState
 from sevenfold.ranges import NonNegative
 
 CG = {"name": "cg"}
@@ -21,7 +21,7 @@ CG = {"name": "cg"}
 
 @dataclass(frozen=True)
 class Penalized(Rendering):
-    """A rendering with values appended that ought to be zero."""
+    """A rendering with penalties as additional values, whose target is zero."""
 
     smoothness: float
     emptiness: float
@@ -33,19 +33,21 @@ class Penalized(Rendering):
 
     def penalties(self, params: Tensor) -> Tensor:
         """Return the penalties (q,) of one sample, each times the root of its weight."""
-        volume, found = self.representation, []
+        # |y - f(theta)|^2 + w |p(theta)|^2 = |(y, 0) - (f, sqrt(w) p)|^2   (Tikhonov 1963)
+        volume, parts = self.representation, []
         assert isinstance(volume, VoxelNerf)
-        own = volume.layout.split(params)
+        fields = volume.layout.split(params)
         if self.smoothness:
-            grid = torch.cat([own["density"][..., None], own["colour"]], -1)
+            grid = torch.cat([fields["density"][..., None], fields["colour"]], -1)
             steps = [(grid.diff(dim=axis)).flatten() for axis in range(3)]
-            found.append(math.sqrt(self.smoothness) * torch.cat(steps))
+            parts.append(math.sqrt(self.smoothness) * torch.cat(steps))
         if self.emptiness or self.entropy:
             opacity = torch.cat([volume.depth(params, view)[1].flatten() for view in self.views])
-            found.append(math.sqrt(self.emptiness) * opacity)
+            # emptiness: w alpha^2, alpha the opacity, in place of SJC's emptiness loss   (Wang et al. 2022)
+            parts.append(math.sqrt(self.emptiness) * opacity)
             unsure = 4 * opacity * (1 - opacity)  # a bound of the entropy that is smooth at 0 and 1
-            found.append(math.sqrt(self.entropy) * unsure)
-        return torch.cat(found)
+            parts.append(math.sqrt(self.entropy) * unsure)
+        return torch.cat(parts)
 
     def jacobian(self, theta: Tensor) -> Tensor:
         """Return (B, n + q, p)."""
@@ -54,7 +56,7 @@ class Penalized(Rendering):
 
 
 class Regularized(Solver):
-    """Weigh regularizers of a voxel field against the target.
+    """A solver with regularizers of a voxel field beside the target.
 
     Args:
         solver: of the target together with the regularizers.
@@ -77,7 +79,7 @@ class Regularized(Solver):
         self.solver: Solver = build(SOLVERS, solver, "solver")
 
     def check(self, representation: Representation) -> None:
-        """Refuse other representations."""
+        """Raise ``ConfigError`` for other representations."""
         if not isinstance(representation, VoxelNerf):
             raise ConfigError("solver", "regularized needs the representation voxel_nerf")
         self.solver.check(representation)
@@ -86,11 +88,13 @@ class Regularized(Solver):
         """Return the inner solver's state."""
         return self.solver.begin(theta)
 
-    def solve(self, rendering: Rendering, theta: Tensor, target: Tensor, state: SolverState) -> Solved:
-        """Return the inner outcome, values without the penalties."""
+    def solve(self, rendering: Rendering, theta: Tensor, target: Tensor, state: SolverState) -> Solution:
+        """Return the inner solution, its values without the penalties."""
         both = Penalized(rendering.representation, rendering.views, **self.weights)
         extra = both(theta[:1]).shape[1] - target.shape[1]
-        wanted = torch.cat([target, target.new_zeros(len(target), extra)], 1)
-        found = self.solver.solve(both, theta, wanted, state)
-        values = found.values[:, : target.shape[1]]
-        return Solved(found.theta, values, found.state, found.residual, found.inner, found.refused)
+        extended = torch.cat([target, target.new_zeros(len(target), extra)], 1)
+        solution = self.solver.solve(both, theta, extended, state)
+        values = solution.values[:, : target.shape[1]]
+        return Solution(
+            solution.theta, values, solution.state, solution.residual, solution.inner, solution.refused
+        )

@@ -1,4 +1,4 @@
-"""Studies of differentiable representations, by the name a configuration calls them."""
+"""Studies of differentiable representations by name."""
 
 from sevenfold.tables import ComponentTable
 

@@ -1,4 +1,4 @@
-"""Samples of differentiable representations: by representation, view noise and method, judged and drawn."""
+"""The study of samples for each representation, view noise and method, with their scores and pictures."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -11,16 +11,16 @@ import torch
 
 from sevenfold.config import ConfigError, Node, below, build, prepare
 from sevenfold.diffreps import METHODS, PRIORS, REPRESENTATIONS, SOURCES, VIEW_NOISES
-from sevenfold.diffreps.chunk import records_of, save
 from sevenfold.diffreps.methods.base import Method
 from sevenfold.diffreps.nodes import ImagesNode, MethodNode, PriorNode, RepresentationNode, ViewNoiseNode
 from sevenfold.diffreps.pictures import plane_of
 from sevenfold.diffreps.priors.base import UNCONDITIONAL, ExactPrior, Prior
 from sevenfold.diffreps.representations.base import Representation
 from sevenfold.diffreps.representations.curve import Curve
+from sevenfold.diffreps.sample_files import records_of, save
+from sevenfold.diffreps.sampling_task import Task, make_task
 from sevenfold.diffreps.scores import Scorer
 from sevenfold.diffreps.sources import Images
-from sevenfold.diffreps.studies.drawing import Chunk, DrawingStudy, chunk_file, drawn
 from sevenfold.diffreps.studies.samples_figures import draw_all
 from sevenfold.diffreps.studies.samples_summary import (
     REAL,
@@ -31,8 +31,8 @@ from sevenfold.diffreps.studies.samples_summary import (
     summary_of,
     table,
 )
+from sevenfold.diffreps.studies.sampling_study import Chunk, SamplingStudy, chunk_file, draw_or_load
 from sevenfold.diffreps.studies.tiny import tiny_samples
-from sevenfold.diffreps.task import Task, make_task
 from sevenfold.diffreps.view_noise import ViewNoise
 from sevenfold.ranges import MOST, Count, NonNegativeInt, Range
 from sevenfold.records import Record
@@ -46,7 +46,7 @@ Nodes = dict[str, Any]
 
 @dataclass(frozen=True)
 class Samples(Piece):
-    """Some ``samples`` by one method of one representation under one kind of view noise, all by label."""
+    """Some ``samples`` of one representation by one method under one kind of view noise, given by label."""
 
     setting: str
     representation: str
@@ -55,10 +55,10 @@ class Samples(Piece):
     samples: tuple[int, ...]
 
 
-class SamplesStudy(DrawingStudy[Samples]):
-    """Draw samples by every method, of every representation under every kind of view noise.
+class SamplesStudy(SamplingStudy[Samples]):
+    """Samples by every method, of every representation, under every kind of view noise.
 
-    Sample k begins from the same noise in all methods. Images, parameters and features are kept in
+    Sample k begins from the same noise in all methods. Images, parameters and features are saved in
     ``samples/`` of the run folder.
 
     Args:
@@ -66,17 +66,16 @@ class SamplesStudy(DrawingStudy[Samples]):
         representations: components of ``REPRESENTATIONS`` by label; null removes one of a base file.
         methods: components of ``METHODS`` by label; null removes one.
         view_noises: components of ``VIEW_NOISES`` by label; null removes one.
-        views: cameras (crops, shifts) in the pool; representations with one view have that one.
-        samples: how many of each.
+        views: number of cameras (crops, shifts) in the pool, for representations with several views.
+        samples: number of samples of each.
         conditions: classes that samples are drawn from, in turn; none if empty.
-        real: a component of ``SOURCES``: what samples are compared with, or null.
+        real: a component of ``SOURCES``, real images for comparison; null: none.
         root: folder of files; configurations refer to it as ${study.root}.
-        reference: label of the method whose images, from the same noise, samples are compared with; null for
-            none.
-        chunk: samples drawn side by side; results do not depend on it but for rounding.
+        reference: label of the method whose images from the same noise are the reference; null: none.
+        chunk: samples drawn side by side; results depend on it only by rounding.
         dtype: of parameters, images and solves.
-        snapshot_every: steps between snapshots, from which a run that was cut off goes on.
-        frames: of how many samples of a chunk the way is kept, for animations.
+        snapshot_every: steps between snapshots, from which an interrupted run resumes.
+        frames: number of samples of a chunk whose sampling is recorded, for animations.
         shown: samples of each group on the contact sheet.
 
     Example:
@@ -113,9 +112,9 @@ class SamplesStudy(DrawingStudy[Samples]):
         prepare(PRIORS, prior, "prior")
         if real is not None:
             prepare(SOURCES, real, "real")
-        self._representations = present(REPRESENTATIONS, representations, "representations")
-        self._noises = present(VIEW_NOISES, view_noises, "view_noises")
-        self._methods = present(METHODS, methods, "methods")
+        self._representations = without_nulls(REPRESENTATIONS, representations, "representations")
+        self._noises = without_nulls(VIEW_NOISES, view_noises, "view_noises")
+        self._methods = without_nulls(METHODS, methods, "methods")
         if reference is not None and reference not in self._methods:
             raise ConfigError("reference", f"'{reference}' is none of {', '.join(self._methods)}")
         self.reference, self.conditions, self.views = reference, conditions, views
@@ -124,38 +123,38 @@ class SamplesStudy(DrawingStudy[Samples]):
 
     @cached_property
     def prior(self) -> Prior:
-        """The prior, rounded to float32 whatever the samples' dtype is."""
+        """The prior, in float32 for every dtype of samples."""
         prior: Prior = build(PRIORS, self._prior, "prior")
         return prior.to("cpu", torch.float32)
 
     @cached_property
     def representations(self) -> dict[str, Representation]:
         """Representations by label, rounded as the prior is."""
-        parts = built(REPRESENTATIONS, self._representations, "representations")
+        parts = build_all(REPRESENTATIONS, self._representations, "representations")
         return {label: part.to("cpu", torch.float32) for label, part in parts.items()}
 
     @cached_property
     def noises(self) -> dict[str, ViewNoise]:
         """Kinds of view noise by label."""
-        return built(VIEW_NOISES, self._noises, "view_noises")
+        return build_all(VIEW_NOISES, self._noises, "view_noises")
 
     @cached_property
     def methods(self) -> dict[str, Method]:
         """Methods by label."""
-        return built(METHODS, self._methods, "methods")
+        return build_all(METHODS, self._methods, "methods")
 
     @cached_property
     def real(self) -> Images | None:
-        """Real images that samples are compared with."""
+        """Real images for comparison."""
         return None if self._real is None else build(SOURCES, self._real, "real")
 
     @cached_property
     def scorer(self) -> Scorer | None:
-        """A classifier of the real images, where there are any."""
+        """A classifier of the real images, if there are any."""
         return None if self.real is None else Scorer(self.real, self.prior)
 
     def check(self) -> None:
-        """Open prior and real images; refuse parts that do not fit together."""
+        """Load prior and real images; raise ``ConfigError`` for parts that do not fit together."""
         for condition in self.conditions:
             if not -1 <= condition < max(self.prior.classes, 0):
                 known = f"{self.prior.classes} classes, 0 onwards"
@@ -163,12 +162,12 @@ class SamplesStudy(DrawingStudy[Samples]):
         _ = self.real
         for representation in self.representations:
             for noise in self.noises:
-                task = self._checked(representation, noise)
+                task = self._checked_task(representation, noise)
                 for label, method in self.methods.items():
                     with below(f"methods.{label}"):
                         method.check(task)
 
-    def _checked(self, representation: str, noise: str) -> Task:
+    def _checked_task(self, representation: str, noise: str) -> Task:
         """Return a task of one sample; the error of a misfit names the part that has it."""
         try:
             return self.task(representation, noise, [0], Context(Path()))
@@ -193,12 +192,12 @@ class SamplesStudy(DrawingStudy[Samples]):
     def pieces(self) -> Sequence[Samples]:
         """Return chunks of samples."""
         return [
-            Samples(tuple(f"{setting}/{method}/{k:05d}" for k in own), f"{setting}/{method}",
-                    setting, representation, noise, method, own)
+            Samples(tuple(f"{setting}/{method}/{k:05d}" for k in numbers), f"{setting}/{method}",
+                    setting, representation, noise, method, numbers)
             for method in self._methods
             for setting, representation, noise in self.settings()
             for at in range(0, self.samples, self.chunk)
-            for own in [tuple(range(at, min(at + self.chunk, self.samples)))]
+            for numbers in [tuple(range(at, min(at + self.chunk, self.samples)))]
         ]  # fmt: skip
 
     def settings(self) -> list[tuple[str, str, str]]:
@@ -208,14 +207,16 @@ class SamplesStudy(DrawingStudy[Samples]):
         return [(shape if one else f"{shape}-{noise}", shape, noise) for shape, noise in pairs]
 
     def run(self, piece: Samples, context: Context) -> list[Record]:
-        """Draw a chunk, and those images it is compared with."""
+        """Draw a chunk, and the images of the reference."""
         self._keep_artefacts(context.folder)
+        # The reference has the same noise, so that PSNR compares samples one by one.
         chunk, reference = self._chunk(piece, context), None
         if chunk is not None and self.reference not in (None, piece.method):
             of_reference = self._chunk(replace(piece, method=self.reference), context)
             chunk, reference = (chunk, of_reference["images"]) if of_reference else (None, None)
         if chunk is None:
             return []
+        # latents have no range; their pictures are in [-1, 1]
         low, high = self.prior.range or (-1.0, 1.0)
         rows = records_of(chunk, reference, high - low)
         labels = self.labels(piece.samples)
@@ -225,7 +226,7 @@ class SamplesStudy(DrawingStudy[Samples]):
         ]
 
     def _chunk(self, piece: Samples, context: Context) -> Chunk | None:
-        return drawn(
+        return draw_or_load(
             chunk_file(context.folder, f"{piece.setting}/{piece.method}", piece.samples[0]),
             self.methods[piece.method],
             lambda: self.task(piece.representation, piece.noise, piece.samples, context),
@@ -236,7 +237,7 @@ class SamplesStudy(DrawingStudy[Samples]):
         )
 
     def _keep_artefacts(self, folder: Path) -> None:
-        """Leave what the report shows beside samples: real images; a curve in the plane and its prior."""
+        """Save what the report shows beside samples: real images; a curve in the plane and its prior."""
         real, plane = folder / "samples/real.pt", folder / "samples/plane.pt"
         if self.scorer is not None and not real.is_file():
             save(real, self.scorer.real())
@@ -266,20 +267,20 @@ class SamplesStudy(DrawingStudy[Samples]):
 
     @classmethod
     def tiny(cls, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return two samples in few steps; exact priors stand in for those that need files."""
+        """Return options of two samples in few steps, with exact priors in place of those that need files."""
         return tiny_samples(options)
 
 
-def present(table: Mapping[str, str], nodes: Nodes, key: str) -> Nodes:
-    """Return the nodes that are not removed, each checked against its component's schema."""
-    kept = {label: node for label, node in nodes.items() if node is not None}
-    if not kept:
+def without_nulls(table: Mapping[str, str], nodes: Nodes, key: str) -> Nodes:
+    """Return the nodes that are not null, each checked against the schema of its component."""
+    active = {label: node for label, node in nodes.items() if node is not None}
+    if not active:
         raise ConfigError(key, "needs at least one")
-    for label, node in kept.items():
+    for label, node in active.items():
         prepare(table, node, f"{key}.{label}")
-    return kept
+    return active
 
 
-def built(table: Mapping[str, str], nodes: Nodes, key: str) -> dict[str, Any]:
+def build_all(table: Mapping[str, str], nodes: Nodes, key: str) -> dict[str, Any]:
     """Return the components of nodes by label."""
     return {label: build(table, node, f"{key}.{label}") for label, node in nodes.items()}

@@ -9,7 +9,7 @@ from sevenfold.diffreps.studies.samples_summary import REAL, Summary
 
 
 def draw_all(summary: Summary, folder: Path, shown: int) -> list[Path]:
-    """Draw what the samples in a run folder allow; return the files, the most telling first."""
+    """Draw all pictures of the samples in a run folder; return the files, the most informative first."""
     images = folder / "images"
     images.mkdir(parents=True, exist_ok=True)
     if not summary.groups:
@@ -18,21 +18,21 @@ def draw_all(summary: Summary, folder: Path, shown: int) -> list[Path]:
     contact, residuals, in_plane = (images / f"{name}.png" for name in ("contact", "curves", "plane"))
     _plane(summary, folder / "samples/plane.pt", in_plane)
     sheet = {} if summary.real is None else {REAL: summary.real["images"][:shown]}
-    sheet |= {group: own["pictures"][:shown] for group, own in summary.groups.items()}
+    sheet |= {group: samples["pictures"][:shown] for group, samples in summary.groups.items()}
     contact_sheet(sheet, bounds, contact)
-    curves({group: own["trace"] for group, own in summary.groups.items()}, residuals)
+    curves({group: samples["trace"] for group, samples in summary.groups.items()}, residuals)
     animations = []
-    for group, own in summary.groups.items():
-        if own["frames"] is not None:
+    for group, samples in summary.groups.items():
+        if samples["frames"] is not None:
             animations.append(images / f"{group.replace('/', '--')}.gif")
-            animation(own["frames"], bounds, animations[-1])
+            animation(samples["frames"], bounds, animations[-1])
     return [path for path in (in_plane, contact, residuals, *animations) if path.is_file()]
 
 
 def _plane(summary: Summary, artefact: Path, path: Path) -> None:
-    """Draw a curve in the plane, where the run left one."""
+    """Draw the curve in the plane, if the run saved one."""
     if artefact.is_file():
-        groups = {group: own for group, own in summary.groups.items() if own["theta"].ndim == 2}
-        theta = {group: own["theta"] for group, own in groups.items()}
-        points = {group: own["images"][:, 0].flatten(1) for group, own in groups.items()}
+        groups = {group: samples for group, samples in summary.groups.items() if samples["theta"].ndim == 2}
+        theta = {group: samples["theta"] for group, samples in groups.items()}
+        points = {group: samples["images"][:, 0].flatten(1) for group, samples in groups.items()}
         plane(torch.load(artefact, weights_only=True), theta, points, path)

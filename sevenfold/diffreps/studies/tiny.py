@@ -1,4 +1,4 @@
-"""Options that make studies of samples small: few steps, small images, exact priors in place of files."""
+"""Small options for studies of samples: few steps, small images, exact priors in place of files."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,9 +14,9 @@ VIEWS = 8
 
 
 def tiny_samples(options: Mapping[str, Any]) -> Nodes:
-    """Return two samples in few steps; an exact prior of digits stands in for one that needs files.
+    """Return options of two samples in few steps, with an exact prior of digits in place of files.
 
-    A representation of a text-to-image model's latents gives way to the one that it wraps, with a channel.
+    A representation of a text-to-image model's latents is replaced by its inner one, with one channel.
     """
     small: Nodes = {**options, "samples": 2}
     prior, real = mapping(options.get("prior")), mapping(options.get("real"))
@@ -34,15 +34,15 @@ def tiny_samples(options: Mapping[str, Any]) -> Nodes:
 
 
 def tiny_volumes(options: Mapping[str, Any]) -> Nodes:
-    """Return two samples in few steps, of one seed, in a world of few scenes."""
+    """Return options of two samples in few steps, of one seed, in a world of few scenes."""
     world = overlay(options.get("world", {}), WORLD)
 
     def short_arm(node: Nodes) -> Nodes:
-        own = {**node, "method": short_method(mapping(node.get("method"))), "views": VIEWS}
+        small_node = {**node, "method": short_method(mapping(node.get("method"))), "views": VIEWS}
         if "representation" in node:
-            own["representation"] = overlay(node["representation"], IMAGE)
+            small_node["representation"] = overlay(node["representation"], IMAGE)
         canonical = mapping(node.get("noise")).get("name") == "canonical"
-        return {**own, "noise": overlay(node["noise"], {"world": world})} if canonical else own
+        return {**small_node, "noise": overlay(node["noise"], {"world": world})} if canonical else small_node
 
     small = {**options, "samples": 2, "seeds": 1, "world": world, "shown": 1, "turn_frames": 4}
     small["representation"] = overlay(options.get("representation", {"name": "voxel_nerf"}), IMAGE)
@@ -69,7 +69,7 @@ def short_method(node: Nodes) -> Nodes:
 
 
 def without_autoencoder(node: Nodes) -> Nodes:
-    """Return a representation that needs no file: the one that an autoencoder wraps, of small gray images."""
+    """Return the inner representation of an autoencoded one, for small gray images, which needs no file."""
     inner = node.get("inner")
     if node.get("name") != "autoencoded" or not isinstance(inner, Mapping):
         return node
@@ -79,12 +79,12 @@ def without_autoencoder(node: Nodes) -> Nodes:
 
 
 def changed(nodes: Any, change: Any) -> Any:
-    """Return nodes by label, each mapping among them changed."""
+    """Return nodes by label with ``change`` applied to each mapping among them."""
     if not isinstance(nodes, Mapping):
         return nodes
     return {label: change(dict(node)) if isinstance(node, Mapping) else node for label, node in nodes.items()}
 
 
 def mapping(value: Any) -> Nodes:
-    """Return a mapping as it is, and an empty one for anything else: options are not checked yet."""
+    """Return a mapping unchanged, and an empty one for other values, because options are not checked yet."""
     return dict(value) if isinstance(value, Mapping) else {}

@@ -1,4 +1,4 @@
-"""What the noise of views does to the law of volumes: exact covariances for rings of cameras."""
+"""The study of the law of volumes under each kind of view noise: exact covariances for rings of cameras."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from sevenfold.config import ConfigError, merge
-from sevenfold.diffreps.studies.law_summary import draw, headline, table
-from sevenfold.diffreps.worlds.law import KINDS, Order, Setup, Spread, ViewLaw
+from sevenfold.diffreps.studies.view_noise_summary import draw, headline, table
+from sevenfold.diffreps.worlds.view_noise_covariance import KINDS, Order, Setup, Spread, ViewLaw
 from sevenfold.ranges import Count, NonNegativeInt
 from sevenfold.records import Record, summarize
 from sevenfold.study import Context, Piece, Report, Section, Study
@@ -18,14 +18,14 @@ RESAMPLED = ("independent", "object", "canonical")
 
 @dataclass(frozen=True)
 class Ring(Piece):
-    """A ring of ``views`` cameras, with so many ``rounds`` of resampling."""
+    """A ring of ``views`` cameras, with several numbers of ``rounds`` of resampling."""
 
     views: int
     rounds: tuple[int, ...]
 
 
 class ViewNoiseStudy(Study[Ring]):
-    """Compute, for every kind of view noise, the spread of volumes relative to the truth: 1 is right.
+    """The spread of volumes relative to the truth under every kind of view noise: 1 is right.
 
     Args:
         setup: scenes, cameras, noise levels.
@@ -60,7 +60,7 @@ class ViewNoiseStudy(Study[Ring]):
         ]  # fmt: skip
 
     def run(self, piece: Ring, context: Context) -> list[Record]:
-        """Return a record for every kind of noise and how often views overlap."""
+        """Return a record for every kind of noise, and one for the overlap of views."""
         law = ViewLaw(self.setup, piece.views)
         overlap = {"key": piece.keys[0], "group": piece.group, "overlap": law.overlap()}
         return [overlap] + [
@@ -106,7 +106,8 @@ def names(rounds: Sequence[int]) -> list[str]:
 
 
 def spreads(law: ViewLaw, rounds: Sequence[int]) -> dict[str, Spread]:
-    """Return the spread of every kind of noise, resampled where ``rounds`` say so, by name."""
+    """Return the spread of every kind of noise, and after ``rounds`` of resampling, by name."""
+    # The map from noise to parameters does not depend on the kind of noise: Cov(theta) = M Cov(e) M^T.
     maps = {order: law.split(order) for order in ORDERS}
     by_name = {"product_of_views": law.spread(law.product())}
     for kind in KINDS:
@@ -122,6 +123,6 @@ def spreads(law: ViewLaw, rounds: Sequence[int]) -> dict[str, Spread]:
 
 PARTS = (
     "total: all components; top: the leading ones, with 95 % of the true variance; rest: the others. "
-    "Overlap: mean number of views that see a direction of scene space. Product of views: "
-    "resampling without end."
+    "Overlap: mean number of views that show a direction of scene space. Product of views: "
+    "the limit of many rounds of resampling."
 )

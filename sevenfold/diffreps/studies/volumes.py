@@ -1,4 +1,4 @@
-"""Volumes drawn in a multi-view world: one arm after another, over several seeds, judged by unseen views."""
+"""The study of volumes in a multi-view world: several arms and seeds, with scores in held-out views."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,15 +15,15 @@ from sevenfold.diffreps.methods.base import Method
 from sevenfold.diffreps.nodes import ArmNode, MethodNode, RepresentationNode, ViewNoiseNode, WorldPriorNode
 from sevenfold.diffreps.priors.base import UNCONDITIONAL, Prior
 from sevenfold.diffreps.representations.volume import Volume
-from sevenfold.diffreps.studies.drawing import DrawingStudy, chunk_file, drawn
+from sevenfold.diffreps.sampling_task import Task, make_task
+from sevenfold.diffreps.studies.sampling_study import SamplingStudy, chunk_file, draw_or_load
 from sevenfold.diffreps.studies.tiny import tiny_volumes
 from sevenfold.diffreps.studies.volumes_figures import draw_all
 from sevenfold.diffreps.studies.volumes_summary import EXPLAINED, headline, scalars, table
-from sevenfold.diffreps.task import Task, make_task
 from sevenfold.diffreps.view_noise import ViewNoise
 from sevenfold.diffreps.worlds import WORLD_PRIORS
+from sevenfold.diffreps.worlds.depth_maps import depth_agreement, opacity_entropy, render_views
 from sevenfold.diffreps.worlds.judge import Judge
-from sevenfold.diffreps.worlds.looks import depth_agreement, opacity_entropy, seen
 from sevenfold.diffreps.worlds.multiview import World
 from sevenfold.files import write_text
 from sevenfold.ranges import Count, Scale
@@ -47,7 +47,7 @@ class Scenes(Piece):
 
 @dataclass(frozen=True)
 class Arm:
-    """What an arm's samples are drawn with; ``views`` cameras are on the ring."""
+    """The parts of an arm; ``views`` is the number of cameras on the ring."""
 
     method: Method
     noise: ViewNoise
@@ -64,27 +64,33 @@ def arm(
     representation: RepresentationNode = {},  # noqa: B006
     seeds: int | None = None,
 ) -> dict[str, Any]:
-    """Return an arm's options: ``method`` and ``noise`` are components of ``METHODS`` and ``VIEW_NOISES``,
-    ``views`` the cameras of the ring; ``prior`` and ``representation`` are laid over the study's own;
-    ``seeds`` are fewer than the study's.
+    """Return the options of an arm.
+
+    Args:
+        method: a component of ``METHODS``.
+        noise: a component of ``VIEW_NOISES``.
+        views: number of cameras on the ring.
+        prior: options that overwrite those of the study's prior.
+        representation: options that overwrite those of the study's representation.
+        seeds: a smaller number of seeds than the study's; null: the same.
     """
     return locals()
 
 
-class VolumesStudy(DrawingStudy[Scenes]):
-    """Draw samples of every arm and seed; one record is of all samples of a seed.
+class VolumesStudy(SamplingStudy[Scenes]):
+    """Samples of volumes for every arm and seed; a record contains all samples of a seed.
 
-    Images and parameters are kept in ``samples/`` of the run folder.
+    Images and parameters are saved in ``samples/`` of the run folder.
 
     Args:
         arms: by label, see :func:`arm`; null removes one of a base file.
         world: scenes and cameras.
         prior: a component of ``WORLD_PRIORS``, for all arms.
         representation: a volume of ``REPRESENTATIONS``, for all arms; its camera must be the world's.
-        seeds: so many runs of every arm, each with random streams of its own.
-        samples: in each of them.
-        width: of the kernel by which likelihoods are judged.
-        snapshot_every: steps between snapshots, from which a run that was cut off goes on.
+        seeds: number of runs of every arm, each with separate random streams.
+        samples: number of samples of a run.
+        width: of the kernel in the likelihood.
+        snapshot_every: steps between snapshots, from which an interrupted run resumes.
         shown: samples of the first seed in turntables and meshes.
         turn_frames: views of a turntable.
     """
@@ -123,7 +129,7 @@ class VolumesStudy(DrawingStudy[Scenes]):
         if not isinstance(node, Mapping):
             raise ConfigError(key, f"expected a mapping with a 'method', got {node!r}")
         options = arm(**validate(arm, node, key))
-        options |= {name: overlay(own, options[name]) for name, own in shared.items()}
+        options |= {name: overlay(default, options[name]) for name, default in shared.items()}
         prepare(METHODS, options["method"], f"{key}.method")
         prepare(VIEW_NOISES, options["noise"], f"{key}.noise")
         prepare(REPRESENTATIONS, options["representation"], f"{key}.representation")
@@ -133,10 +139,11 @@ class VolumesStudy(DrawingStudy[Scenes]):
     @cached_property
     def arms(self) -> dict[str, Arm]:
         """The arms by label."""
-        return {label: self._built(f"arms.{label}", options) for label, options in self.options.items()}
+        return {label: self._build_arm(f"arms.{label}", options) for label, options in self.options.items()}
 
-    def _built(self, key: str, options: Mapping[str, Any]) -> Arm:
+    def _build_arm(self, key: str, options: Mapping[str, Any]) -> Arm:
         volume = build(REPRESENTATIONS, options["representation"], f"{key}.representation")
+        # a prior of the world's views says nothing about other cameras
         if not isinstance(volume, Volume) or volume.camera != self.world.camera:
             raise ConfigError(f"{key}.representation", "must be a volume with the world's camera")
         return Arm(
@@ -147,7 +154,7 @@ class VolumesStudy(DrawingStudy[Scenes]):
         )
 
     def prior(self, label: str) -> Prior:
-        """Return an arm's prior; those that are alike are rendered once."""
+        """Return an arm's prior; equal ones are built once."""
         options = self.options[label]
         name = json.dumps([options["prior"], options["views"]], sort_keys=True)
         if name not in self._priors:
@@ -162,16 +169,16 @@ class VolumesStudy(DrawingStudy[Scenes]):
 
     @cached_property
     def judge(self) -> Judge:
-        """The world's scenes, rendered in the views that samples are judged by."""
+        """The scores by the world's scenes, rendered in held-out views."""
         return Judge(self.world, width=self.width)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave priors out, too."""
+        """Omit priors as well."""
         return {**super().__getstate__(), "_priors": {}}
 
     def check(self) -> None:
-        """Open and render the priors; refuse parts that do not fit together."""
-        for label, own in self.arms.items():
+        """Build the priors; raise ``ConfigError`` for parts that do not fit together."""
+        for label, parts in self.arms.items():
             self.prior(label)
             try:
                 task = self.task(label, 0, [0], Context(Path()))
@@ -179,15 +186,15 @@ class VolumesStudy(DrawingStudy[Scenes]):
                 part = "noise" if error.key == "view_noise" else "representation"
                 raise ConfigError(f"arms.{label}.{part}", error.message) from None
             with below(f"arms.{label}.method"):
-                own.method.check(task)
+                parts.method.check(task)
 
     def task(self, label: str, number: int, samples: Sequence[int], context: Context) -> Task:
         """Return the task of drawing an arm's samples: sample k has the stream (seed + number, k)."""
-        own, seed = self.arms[label], context.seed + number
+        parts, seed = self.arms[label], context.seed + number
         return make_task(
-            own.volume, self.prior(label), own.noise,
+            parts.volume, self.prior(label), parts.noise,
             seeds=[stream_seed(seed, "sample", k) for k in samples], labels=[UNCONDITIONAL] * len(samples),
-            views=own.views, views_seed=seed, dtype=torch.float32, device=context.device,
+            views=parts.views, views_seed=seed, dtype=torch.float32, device=context.device,
         )  # fmt: skip
 
     def pieces(self) -> Sequence[Scenes]:
@@ -199,12 +206,13 @@ class VolumesStudy(DrawingStudy[Scenes]):
         ]
 
     def run(self, piece: Scenes, context: Context) -> list[Record]:
-        """Draw the samples of one seed and judge them by views that no sampler has."""
+        """Draw the samples of one seed and compute their scores in held-out views."""
+        # figures of real scenes, saved once, so that the report needs neither world nor priors
         bar = context.folder / "samples/real.json"
         if not bar.is_file():
             bar.parent.mkdir(parents=True, exist_ok=True)
             write_text(bar, json.dumps(self.judge.real()))
-        chunk = drawn(
+        chunk = draw_or_load(
             chunk_file(context.folder, piece.keys[0], 0),
             self.arms[piece.arm].method,
             lambda: self.task(piece.arm, piece.number, range(self.samples), context),
@@ -215,21 +223,21 @@ class VolumesStudy(DrawingStudy[Scenes]):
             return []
         volume, theta = self.arms[piece.arm].volume.to("cpu", torch.float32), chunk["theta"].float()
         views = self.world.held_out()
-        figures = self.judge.summary(seen(volume, theta, views))
+        figures = self.judge.summary(render_views(volume, theta, views))
         figures |= depth_agreement(volume, theta, views) | opacity_entropy(volume, theta, views)
         figures |= {name: chunk[name] for name in COUNTED}
         refused = float(chunk["refused"].mean())
         return [{"key": piece.keys[0], "group": piece.group, **figures, "refused": refused}]
 
     def summarize(self, records: Sequence[Record], folder: Path) -> Report:
-        """Return the table over arms with the bar of real scenes; turntables, depth maps, meshes."""
+        """Return the table over arms and real scenes, with turntables, depth maps and meshes."""
         bar = folder / "samples/real.json"
         real = json.loads(bar.read_text()) if bar.is_file() else {}
         with torch.inference_mode(False), torch.no_grad():
             pictures = draw_all(self.volumes(records), folder, self.shown, self.turn_frames)
         text = (
-            "Views that no sampler saw; means over seeds, the standard deviation over seeds in brackets. "
-            "Nearness to known scenes must not be read without diversity: collapse is rewarded by it."
+            "Held-out views; means over seeds, the standard deviation over seeds in brackets. Nearness to "
+            "known scenes must be read together with diversity, because collapse improves it."
         )
         return Report(
             "Volumes",
@@ -244,10 +252,12 @@ class VolumesStudy(DrawingStudy[Scenes]):
         """Return the representation of every arm that has records."""
         groups = {record["group"] for record in records}
         return {
-            label: own.volume.to("cpu", torch.float32) for label, own in self.arms.items() if label in groups
+            label: parts.volume.to("cpu", torch.float32)
+            for label, parts in self.arms.items()
+            if label in groups
         }
 
     @classmethod
     def tiny(cls, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return two samples in few steps, of one seed, in a world of few scenes, under an exact prior."""
+        """Return options of two samples in few steps, in a world of few scenes, under an exact prior."""
         return tiny_volumes(options)

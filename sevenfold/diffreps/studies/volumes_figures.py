@@ -9,15 +9,15 @@ from torch import Tensor
 from sevenfold.diffreps.exports.mesh import mesh_of, write_ply
 from sevenfold.diffreps.exports.pictures import contact_sheet, save_gif, save_png, shade
 from sevenfold.diffreps.representations.volume import Nerf, Volume
-from sevenfold.diffreps.studies.drawing import chunk_file
-from sevenfold.diffreps.worlds.looks import depths, seen
+from sevenfold.diffreps.studies.sampling_study import chunk_file
+from sevenfold.diffreps.worlds.depth_maps import depths, render_views
 from sevenfold.errors import InputError
 
 COLUMNS = 8
 
 
 def draw_all(volumes: Mapping[str, Volume], folder: Path, shown: int, frames: int) -> list[Path]:
-    """Draw the first samples of every arm's first seed, where the run folder has them; return the files."""
+    """Draw the first samples of every arm's first seed, if the run folder has them; return the files."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
     sheets, turntables = [], []
     for label, volume in volumes.items():
@@ -33,16 +33,16 @@ def draw_all(volumes: Mapping[str, Volume], folder: Path, shown: int, frames: in
 
 
 def draw(volume: Volume, theta: Tensor, frames: int, sheet: Path, turntable: Path) -> None:
-    """Draw samples (B, p) from around: a sheet of views with depth maps where there are any, an animation."""
+    """Draw samples (B, p) in views all around: a sheet of views, with depth maps if any, and an animation."""
     around = volume.views(frames, torch.Generator())
-    turns = seen(volume, theta, around)  # (B, frames, C, H, W)
+    turns = render_views(volume, theta, around)  # (B, frames, C, H, W)
     save_gif(turntable, [row_of(frame) for frame in turns.unbind(1)])
-    chosen = slice(0, frames, max(1, frames // COLUMNS))
-    rows = [turns[:, chosen].flatten(0, 1)]
+    places = slice(0, frames, max(1, frames // COLUMNS))
+    rows = [turns[:, places].flatten(0, 1)]
     if isinstance(volume, Nerf):
-        depth, opacity = depths(volume, theta, around[chosen])
+        depth, opacity = depths(volume, theta, around[places])
         rows.append(shade(depth, opacity).flatten(0, 1))
-    columns = turns[:, chosen].shape[1]
+    columns = turns[:, places].shape[1]
     save_png(sheet, torch.cat([contact_sheet(part, columns) for part in rows], 1))
 
 

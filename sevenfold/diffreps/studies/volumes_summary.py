@@ -1,4 +1,4 @@
-"""Tables of volumes: one row an arm, the bar of real scenes last."""
+"""Tables of volumes, one row for each arm and one for real scenes."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,7 +18,7 @@ COLUMNS = {
 }
 HEADLINE = ("calls", "nearest", "agreement", "diversity", "energy", "janus", "depth_agreement")
 EXPLAINED = [
-    "calls: of the prior, a sample. nearest: RMSE to the nearest known scene, view by view; joint: to one "
+    "calls: of the prior, per sample. nearest: RMSE to the nearest known scene, view by view; joint: to one "
     "scene in all; agreement: share of views with the same nearest scene; diversity: distance between "
     "samples relative to real scenes; energy: distance of laws to real ones, 0 is equal; janus: share of "
     "samples whose back looks like a front; depth agreement: share of solid pixels whose "
@@ -27,12 +27,12 @@ EXPLAINED = [
 
 
 def headline(records: Sequence[Record], real: Mapping[str, float], arms: Sequence[str]) -> Table:
-    """Return the figures to look at first."""
+    """Return the main figures."""
     return _rows(records, real, arms, HEADLINE)
 
 
 def table(records: Sequence[Record], real: Mapping[str, float], arms: Sequence[str]) -> Table:
-    """Return all figures that are compared with real scenes, and seconds."""
+    """Return all figures that are compared with real scenes, and the time."""
     return _rows(records, real, arms, tuple(COLUMNS))
 
 
@@ -52,6 +52,7 @@ def _rows(
 
 
 def scalars(records: Sequence[Record], real: Mapping[str, float]) -> dict[str, float]:
-    """Return means over seeds, but for times; real scenes as a reference."""
+    """Return means over seeds, without times, and the figures of real scenes as a reference."""
+    # times differ between machines and are no result
     means = {name: v for name, v in summarize(records).items() if name.split("/")[-2] != "seconds"}
     return means | {f"reference/real/{name}": value for name, value in real.items()}

@@ -1,4 +1,4 @@
-"""Multi-view worlds that need no download: cameras, ray marching, procedural scenes, and what judges samples.
+"""Multi-view worlds without downloads: cameras, ray marching, procedural scenes, and scores of samples.
 
 ``WORLD_PRIORS`` are built for a world and its ring of views.
 """

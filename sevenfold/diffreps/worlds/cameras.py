@@ -1,4 +1,4 @@
-"""Cameras around the origin: rays of a view, rings of views, angles between them.
+"""Cameras around the origin: the rays of a view, rings of views, and angles between views.
 
 A view is (azimuth, elevation) in radians; z is up, image rows go down.
 """
@@ -46,23 +46,26 @@ class Camera:
         return torch.stack([azimuth, torch.full_like(azimuth, math.radians(self.elevation))], 1).float()
 
     def rays(self, view: Tensor, size: int) -> tuple[Tensor, Tensor]:
-        """Return where rays of a view's pixels cross the plane through the origin, and unit directions,
-        both (H W, 3), row by row.
+        """Return the rays of a view's pixels: points on the plane through the origin, and unit directions.
+
+        Both are (H W, 3), row by row.
         """
         center = pixel_centers(size, size).to(view)
         right, up, back = axes(view)
         half = self.radius * math.tan(math.radians(self.field) / 2) if self.field else self.extent
         middle = half * (center[:, :1] * right - center[:, 1:] * up)
+        # perspective rays start at the camera; parallel ones share the direction of view
         toward = middle - self.radius * back if self.field else (-back).expand_as(middle)
         return middle, toward / toward.norm(dim=1, keepdim=True)
 
     def distances(self, samples: int) -> Tensor:
-        """Return how far behind the near plane each of a ray's samples lies, (samples,), front first."""
+        """Return the distances (samples,) of a ray's samples from the near plane, front first."""
         return self.depth * (2 * torch.arange(samples) + 1) / samples
 
     def points(self, view: Tensor, size: int, samples: int) -> tuple[Tensor, Tensor]:
         """Return points (H W, samples, 3) on a view's rays, front first, and their spacing (H W, 1)."""
         middle, direction = self.rays(view, size)
+        # samples lie on planes parallel to the image, so that their spacing is constant along a ray
         t = (self.distances(samples) - self.depth).to(view)
         slant = 1 / -(direction @ axes(view)[2])  # rays run between two planes
         points = middle[:, None] + (t[:, None] * slant[:, None, None]) * direction[:, None]

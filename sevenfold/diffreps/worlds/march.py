@@ -1,6 +1,4 @@
-"""Ray marching in plain PyTorch: absorption and emission along rays, interpolation on grids,
-recomputation.
-"""
+"""Ray marching in plain PyTorch: absorption along rays, interpolation on grids, recomputed derivatives."""
 
 import itertools
 from collections.abc import Callable
@@ -13,12 +11,13 @@ DENSE_LIMIT = 12
 
 
 def absorption(density: Tensor, step: Tensor) -> Tensor:
-    """Return what share of the light of each sample reaches the eye: alpha_i prod_{j<i} (1 - alpha_j).
+    """Return the share of each sample in the light of a ray: alpha_i prod_{j<i} (1 - alpha_j).
 
     ``density`` (..., R, S) at samples front to back, ``step`` (R, 1) their spacing; the shares (..., R, S)
-    add up
-    to the ray's opacity.
+    sum to the ray's opacity.
     """
+    # w_i = exp(-sum_{j < i} sigma_j delta_j) (1 - exp(-sigma_i delta_i))   (Max 1995; Mildenhall et al. 2020,
+    # eq. 3)
     thickness = density * step
     before = thickness.cumsum(-1) - thickness
     return torch.exp(-before) * -torch.expm1(-thickness)
@@ -36,13 +35,13 @@ def interpolate(grid: Tensor, points: Tensor) -> Tensor:
     scaled = (points.clamp(-1, 1) + 1) / 2 * (resolution - 1)
     low = scaled.floor().clamp(max=resolution - 2)
     share, flat = scaled - low, grid.reshape(resolution**3, -1)
-    found: Any = 0
+    values: Any = 0
     for corner in itertools.product((0, 1), repeat=3):
         offset = torch.tensor(corner, device=points.device)
         weight = torch.where(offset > 0, share, 1 - share).prod(1, keepdim=True)
         i, j, k = (low.long() + offset).unbind(1)
-        found = found + weight * flat[(i * resolution + j) * resolution + k]
-    return found * inside
+        values = values + weight * flat[(i * resolution + j) * resolution + k]
+    return values * inside
 
 
 def hats(points: Tensor, resolution: int) -> Tensor:
@@ -55,11 +54,11 @@ def hats(points: Tensor, resolution: int) -> Tensor:
     return product.reshape(-1, resolution**3) * inside
 
 
-class Recomputed(torch.autograd.Function):
-    """Call ``function(params, rays)`` keeping nothing for the way back but its arguments.
+class RecomputedRays(torch.autograd.Function):
+    """A call of ``function(params, rays)`` whose derivatives recompute it from its arguments.
 
-    Derivatives with respect to ``params`` compute it anew: memory for one chunk of rays at a time. Unlike
-    ``torch.utils.checkpoint`` it works below ``torch.func``.
+    Memory is needed for one chunk of rays at a time. Unlike ``torch.utils.checkpoint`` this works under
+    ``torch.func``.
     """
 
     generate_vmap_rule = True
@@ -71,7 +70,7 @@ class Recomputed(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        """Keep the arguments."""
+        """Save the arguments."""
         ctx.function, params, rays = inputs
         ctx.save_for_backward(params, rays)
         ctx.save_for_forward(params, rays)

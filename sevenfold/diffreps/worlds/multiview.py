@@ -1,4 +1,4 @@
-"""The multi-view world: training scenes that priors know, held-out scenes and held-out views to judge by."""
+"""The multi-view world: training scenes for priors, test scenes and held-out views for scores."""
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sevenfold.diffreps.worlds.cameras import Camera
-from sevenfold.diffreps.worlds.scenes import Drawn, Scenes, render_ink, render_opaque
+from sevenfold.diffreps.worlds.scenes import Scenes, SceneSet, render_ink, render_opaque
 from sevenfold.ranges import AtLeastTwo, Range, Seed
 
 RENDERERS = {"opaque": render_opaque, "ink": render_ink}
@@ -25,13 +25,13 @@ class World:
     Args:
         kind: ``opaque`` (solid surfaces on white) or ``ink`` (line integrals, so that a volume is affine).
         scenes: their law.
-        camera: whose ring sees them.
+        camera: of the ring of views.
         size: side of an image in px.
         samples: on a ray.
-        train: scenes that priors know.
-        test: scenes for comparison alone.
+        train: number of scenes for priors.
+        test: number of scenes for comparison.
         seed: of the scenes.
-        unseen: elevation in degrees of the views that samples are judged in; null: the ring's own.
+        unseen: elevation in degrees of the held-out views; null: that of the ring.
     """
 
     kind: Literal["opaque", "ink"] = "opaque"
@@ -49,7 +49,7 @@ class World:
         """Return (C, H, W) of an image."""
         return 3, self.size, self.size
 
-    def drawn(self, part: Part = "train") -> Drawn:
+    def scene_set(self, part: Part = "train") -> SceneSet:
         """Return the scenes of a part."""
         return self.scenes.draw(self.train if part == "train" else self.test, self.seed, part)
 
@@ -58,19 +58,22 @@ class World:
         return self.camera.ring(count)
 
     def held_out(self) -> Tensor:
-        """Return the views (8, 2) no ring contains: 2.8 degrees from the nearest camera of 16, 19.7 of 8, or
-        more where their elevation is ``unseen``.
+        """Return the held-out views (8, 2), which no ring contains.
+
+        They are 2.8 degrees from the nearest camera of a ring of 16 and 19.7 of a ring of 8, or more where
+        ``unseen`` is another elevation.
         """
         elevation = self.camera.elevation if self.unseen is None else self.unseen
         return replace(self.camera, elevation=elevation).ring(HELD_OUT, HELD_OUT_OFFSET)
 
     def renders(self, views: Tensor, part: Part = "train") -> Tensor:
-        """Return images (N, K, 3, H, W) of all scenes of a part in views (K, 2); kept for the next call."""
+        """Return images (N, K, 3, H, W) of all scenes of a part in views (K, 2) (cached)."""
         return torch.stack([_renders(self, tuple(view), part) for view in views.tolist()], 1)
 
 
 @lru_cache(maxsize=128)
 def _renders(world: World, view: tuple[float, ...], part: Part) -> Tensor:
-    scenes, render, where = world.drawn(part), RENDERERS[world.kind], torch.tensor(view)
+    # Worlds are frozen dataclasses, so that they are keys of the cache.
+    scenes, render, where = world.scene_set(part), RENDERERS[world.kind], torch.tensor(view)
     batches = [scenes.part(slice(at, at + BATCH)) for at in range(0, len(scenes), BATCH)]
     return torch.cat([render(some, world.camera, where, world.size, world.samples) for some in batches])

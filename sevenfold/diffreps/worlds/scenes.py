@@ -1,6 +1,4 @@
-"""Procedural scenes: one to three coloured primitives in canonical places, so that views are
-distinguishable.
-"""
+"""Procedural scenes of one to three coloured solids in canonical places, so that views differ."""
 
 from dataclasses import dataclass, replace
 
@@ -21,16 +19,16 @@ KINDS = 3
 class Scenes:
     """The law of scenes.
 
-    Object A is always on the +x side, B and C, where there are any, behind it on either side. Kinds (sphere,
-    box, cylinder), sizes and colours are drawn.
+    Object A is always on the +x side, B and C, if present, behind it on either side. Kinds (sphere, box,
+    cylinder), sizes and colours are random.
 
     Args:
         distance: of objects from the origin.
-        jitter: by how much each coordinate is off at most.
+        jitter: largest random offset of each coordinate of an object.
         smallest, largest: bounds of an object's size.
-        counts: chances of one, two and three objects.
+        counts: probabilities of one, two and three objects.
         edge: width of the transition at a surface.
-        shift: by how much everything is moved in x and y at most.
+        shift: largest random offset of the whole scene in x and y.
     """
 
     distance: NonNegative = 0.5
@@ -46,7 +44,7 @@ class Scenes:
             message = f"must be at most largest ({self.largest:g}), got {self.smallest:g}"
             raise ConfigError("smallest", message)
 
-    def draw(self, count: int, seed: int, purpose: str = "train") -> "Drawn":
+    def draw(self, count: int, seed: int, purpose: str = "train") -> "SceneSet":
         """Draw ``count`` scenes."""
         if count < 1:
             raise ConfigError("scenes", f"needs at least 1, got {count}")
@@ -58,17 +56,22 @@ class Scenes:
         share = torch.tensor(self.counts)
         objects = torch.multinomial(share, count, replacement=True, generator=generator) + 1
         places = self.distance * torch.tensor(PLACES) + self.jitter * (2 * uniform(3, 3) - 1)
-        moved = self.shift * (2 * uniform(1, 3) - 1) * torch.tensor([1.0, 1.0, 0.0])
+        offset = self.shift * (2 * uniform(1, 3) - 1) * torch.tensor([1.0, 1.0, 0.0])
         size = self.smallest + (self.largest - self.smallest) * uniform(3)
         kind = torch.randint(KINDS, (count, 3), generator=generator)
         present = torch.arange(3) < objects[:, None]
-        return Drawn(objects, places + moved, size, kind, uniform(3, 3), present, self.edge)
+        return SceneSet(objects, places + offset, size, kind, uniform(3, 3), present, self.edge)
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """N scenes: number of ``objects`` (N,), and of each of three its center, size, kind, colour and
-    presence.
+class SceneSet:
+    """N random scenes of up to three objects each.
+
+    Attributes:
+        objects: (N,), number of objects.
+        centers, sizes, kinds, colours: (N, 3, ...) of each object.
+        present: (N, 3), whether there is a second and third object.
+        edge: width of the transition at a surface.
     """
 
     objects: Tensor
@@ -83,23 +86,24 @@ class Drawn:
         return len(self.objects)
 
     def occupancy(self, points: Tensor) -> Tensor:
-        """Return how much each object fills points (P, 3): (N, P, 3), from 0 to 1."""
-        found = points.new_zeros(len(self), 3, len(points))
+        """Return the occupancy (N, P, 3), from 0 to 1, of points (P, 3) by each object."""
+        filled = points.new_zeros(len(self), 3, len(points))
         for kind in range(KINDS):
             which = self.present & (self.kinds == kind)
             x, y, z = (points[:, i] - self.centers[which][:, i, None] for i in range(3))
             distance = _distance(kind, x, y, z)
-            found[which] = torch.sigmoid((self.sizes[which][:, None] - distance) / self.edge)
-        return found.mT
+            # a soft indicator of |x - c| < size in the solid's norm: edge is the width of the transition
+            filled[which] = torch.sigmoid((self.sizes[which][:, None] - distance) / self.edge)
+        return filled.mT
 
-    def part(self, rows: slice) -> "Drawn":
+    def part(self, rows: slice) -> "SceneSet":
         """Return some of the scenes."""
         names = ("objects", "centers", "sizes", "kinds", "colours", "present")
         return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
 
 def _distance(kind: int, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
-    """Return how far places are from a sphere's, box's or cylinder's center, in the solid's own norm."""
+    """Return distances from the center of a sphere, box or cylinder, in the norm whose ball is the solid."""
     flat = x.square() + y.square()
     if kind == 0:
         return (flat + z.square()).sqrt()
@@ -108,18 +112,19 @@ def _distance(kind: int, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
     return torch.maximum(flat.sqrt(), z.abs())
 
 
-def render_opaque(scenes: Drawn, camera: Camera, view: Tensor, size: int, samples: int) -> Tensor:
+def render_opaque(scenes: SceneSet, camera: Camera, view: Tensor, size: int, samples: int) -> Tensor:
     """Return images (N, 3, H, W) of solid scenes on white, in [0, 1]."""
     points, step = camera.points(view, size, samples)
     filled = scenes.occupancy(points.flatten(0, 1)).unflatten(1, (-1, samples))  # (N, R, S, 3)
     weight = absorption(SOLID * filled.sum(-1), step)
     share = weight / filled.sum(-1).clamp(min=1e-6)
+    # light of a sample is divided among overlapping objects by occupancy
     objects = torch.einsum("nrs,nrso->nro", share, filled)
     image = objects @ scenes.colours + (1 - weight.sum(2))[..., None]
     return image.transpose(1, 2).unflatten(2, (size, size))
 
 
-def render_ink(scenes: Drawn, camera: Camera, view: Tensor, size: int, samples: int) -> Tensor:
+def render_ink(scenes: SceneSet, camera: Camera, view: Tensor, size: int, samples: int) -> Tensor:
     """Return images (N, 3, H, W) of scenes of ink: one minus its line integrals, so affine in the ink."""
     points, step = camera.points(view, size, samples)
     filled = scenes.occupancy(points.flatten(0, 1)).unflatten(1, (-1, samples))

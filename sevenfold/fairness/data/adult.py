@@ -14,7 +14,9 @@ COLUMNS = ("age", "workclass", "fnlwgt", "education", "education-num", "marital-
 
 
 class Adult:
-    """Test file before training file, rows with ``?`` and the weight ``fnlwgt`` dropped: 45,222 x 98.
+    """The Adult table, 45,222 rows of 98 features, without rows with ``?`` and the weight ``fnlwgt``.
+
+    Rows of the test file precede those of the training file.
 
     Args:
         root: folder of the files.
@@ -25,6 +27,7 @@ class Adult:
 
     def load(self) -> Table:
         """Read both files."""
+        # The order of the files matters for bit-equal splits: rows are permuted by their numbers.
         lines = [line for name, sha in FILES.items() for line in read_lines(self.root, name, sha)]
         rows = [[v.strip() for v in line.split(",")] for line in lines if line.count(",") == 14]
         rows = [row for row in rows if "?" not in row]

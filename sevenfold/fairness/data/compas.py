@@ -1,5 +1,6 @@
-"""COMPAS (ProPublica 2016): defendants in Broward County, Florida. The file's label 1, re-offended, is
-unfavorable; here 1 = did not re-offend.
+"""COMPAS (ProPublica 2016): defendants in Broward County, Florida.
+
+The file's label 1, re-offended, is unfavorable; here 1 = did not re-offend.
 """
 
 import csv
@@ -17,7 +18,7 @@ CODING = {
 
 
 class Compas:
-    """ProPublica's filter, all charge descriptions one-hot: 6,167 rows, 401 features.
+    """The COMPAS table, 6,167 rows of 401 features, filtered as ProPublica did, charge descriptions one-hot.
 
     Args:
         root: folder of the files.
@@ -29,7 +30,7 @@ class Compas:
     def load(self) -> Table:
         """Read the file."""
         lines = read_lines(self.root, "compas-two-years-deidentified.csv", SHA256)
-        rows = [row for row in csv.DictReader(lines) if _kept(row)]
+        rows = [row for row in csv.DictReader(lines) if _is_in_sample(row)]
         columns = {key: np.array([row[key] for row in rows]) for key in rows[0]}
         return assemble(
             "compas",
@@ -40,12 +41,14 @@ class Compas:
                 "race": (columns["race"] == "Caucasian").astype(np.int64),
                 "sex": (columns["sex"] == "Female").astype(np.int64),
             },
+            # the file's label is unfavorable; with it, reject option and calibration invert decisions
             y=1 - columns["two_year_recid"].astype(np.int64),
             coding=CODING,
         )
 
 
-def _kept(row: dict[str, str]) -> bool:
+def _is_in_sample(row: dict[str, str]) -> bool:
+    # ProPublica's filter: charges within 30 days of the screening, a known outcome, no traffic offenses.
     days = row["days_b_screening_arrest"]
     return (
         days != ""

@@ -1,4 +1,4 @@
-"""Pictures with attributes: a folder beside a CSV file, or drawn shapes whose hue goes with the label."""
+"""Images with labels and attributes: a folder with a CSV file, or synthetic shapes of correlated hue."""
 
 import csv
 from pathlib import Path
@@ -26,9 +26,8 @@ def normalize(image: Tensor) -> Tensor:
 class AttributeFolder(Dataset[AttributeBatch]):
     """Images of a folder with a CSV file: columns ``image``, the label and the protected attribute, 0/1.
 
-    Label 1 is favorable, attribute 1 privileged. Scores of a classifier (such as skin tone) may stand there
-    as
-    well: values above ``threshold`` count 1. What an attribute measures is the user's to say.
+    Label 1 is favorable, attribute 1 privileged. The columns may also hold scores of a classifier (such as of
+    skin tone): values above ``threshold`` count as 1. What an attribute measures is for the user to state.
     """
 
     def __init__(
@@ -69,11 +68,12 @@ class AttributeFolder(Dataset[AttributeBatch]):
 
 
 class Shapes(Dataset[AttributeBatch]):
-    """Discs (label 1) and squares on a warm (privileged) or cold background; hue and label go together."""
+    """Discs (label 1) and squares on a warm (privileged) or cold background; hue and label are correlated."""
 
     def __init__(self, n: int = 600, *, size: int = 32, seed: int = 0) -> None:
         generator = torch_generator(seed, "shapes")
         self.a = (torch.rand(n, generator=generator) < 0.5).long()
+        # P(y = 1 | a) is .3 or .7: hue predicts the label, and a classifier learns it as a shortcut
         self.y = (torch.rand(n, generator=generator) < 0.3 + 0.4 * self.a).long()
         self.noise = 0.15 * torch.randn(n, 3, size, size, generator=generator)
         self.center = size * (0.35 + 0.3 * torch.rand(n, 2, generator=generator))
@@ -87,6 +87,7 @@ class Shapes(Dataset[AttributeBatch]):
         dy, dx = places[:, None] - self.center[index, 0], places[None] - self.center[index, 1]
         radius = 0.2 * self.size
         disc = dy**2 + dx**2 < radius**2
+        # half side .886 r: discs and squares have the same area, so that size does not reveal the label
         square = torch.maximum(dy.abs().expand_as(disc), dx.abs().expand_as(disc)) < radius * 0.886
         shape = disc if self.y[index] else square
         hue = torch.tensor([0.7, 0.45, 0.3] if self.a[index] else [0.3, 0.45, 0.7]).view(3, 1, 1)

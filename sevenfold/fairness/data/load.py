@@ -1,4 +1,4 @@
-"""Open a source by name; without its files fall back to the generator, and say so."""
+"""Loading of a table by the source's name, with synthetic people where its files are absent."""
 
 import logging
 from collections.abc import Mapping
@@ -16,13 +16,13 @@ REAL = ("adult", "bank", "compas")
 def open_source(node: Mapping[str, Any], root: str, protected: str, key: str = "source") -> tuple[Table, str]:
     """Return the table of a source and the protected attribute to use.
 
-    Real data sets are looked for in ``root``. Where a file is absent the synthetic generator takes their
-    place: the table's name tells, and a warning is logged.
+    Files of published data sets are expected in ``root``. Where one is absent the table is synthetic instead:
+    its name says so, and a warning is logged.
     """
     prepare(SOURCES, node, key)
-    given = {"root": root} if node["name"] in REAL else {}
+    folder = {"root": root} if node["name"] in REAL else {}
     try:
-        table = build(SOURCES, {**given, **node}, key).load()
+        table = build(SOURCES, {**folder, **node}, key).load()
     except FileNotFoundError as error:
         log.warning("%s. Using synthetic people instead of %s.", error, node["name"])
         table, protected = build(SOURCES, {"name": "synthetic"}, key).load(), "a"

@@ -1,9 +1,8 @@
-"""A structural causal generator: labels and features of the unprivileged group are shifted by known amounts.
+"""Synthetic people by a structural causal model: the unprivileged group's labels and features are shifted.
 
 a ~ Bernoulli(share), merit u ~ N(0, 1); the fair label is 1[u + s e > 0], the recorded one
-1[u + label_shift (1 - a) + s e > 0]; features are two noisy views of u (one shifted by feature_shift (1 -
-a)),
-a proxy of a, and noise.
+1[u + label_shift (1 - a) + s e > 0]. Features are two noisy measurements of u, one of them shifted by
+feature_shift (1 - a), a proxy of a, and noise.
 """
 
 import math
@@ -26,7 +25,7 @@ PRESETS: dict[str, dict[str, float]] = {
 
 
 class Synthetic:
-    """Draw ``n`` people.
+    """A table of ``n`` synthetic people.
 
     Args:
         n: how many.
@@ -52,6 +51,7 @@ class Synthetic:
 
     def label_gap(self) -> float:
         """Return the population's P(y = 1 | a = 0) - P(y = 1 | a = 1) in closed form (one attribute)."""
+        # P(u + delta + s e > 0) = Phi(delta / sqrt(1 + s^2)), because u + s e ~ N(0, 1 + s^2)
         argument = self.parameters["label_shift"] / math.sqrt(1 + self.parameters["noise"] ** 2)
         return math.erf(argument / math.sqrt(2)) / 2
 

@@ -1,4 +1,4 @@
-"""A table of people: features, favorable labels, protected attributes; reading, encoding, splitting."""
+"""A table of people with labels and protected attributes: reading, encoding and splitting."""
 
 import gzip
 import hashlib
@@ -23,7 +23,7 @@ SMALL_CELL = 30
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of people.
+    """A table of people, one a row, with its labels and protected attributes.
 
     Attributes:
         features, names: (n, d) and the d names; a one-hot column is called ``variable=level``.
@@ -55,35 +55,35 @@ class Table:
 
 
 def check_labels(y: NDArray[Any] | Tensor, what: str) -> None:
-    """Refuse labels that are not 0 and 1, both present; say what was found."""
-    found = sorted({float(v) for v in np.unique(np.asarray(y))})
-    if found != [0.0, 1.0]:
+    """Raise ``InputError`` unless labels are 0 and 1 with both present; the message lists the values."""
+    values = sorted({float(v) for v in np.unique(np.asarray(y))})
+    if values != [0.0, 1.0]:
         raise InputError(
-            f"{what} must be 0 and 1, both present, 1 being the favorable outcome; found {found[:6]}. "
+            f"{what} must be 0 and 1, both present, 1 being the favorable outcome; found {values[:6]}. "
             "Map other codings first (csv: favorable='good', or favorable='1' where 1 = good and 2 = bad)"
         )
 
 
 def check_groups(a: NDArray[Any] | Tensor, what: str) -> None:
-    """Refuse a protected attribute that is not 0/1 with both groups present."""
-    found = sorted({float(v) for v in np.unique(np.asarray(a))})
-    if not set(found) <= {0.0, 1.0}:
-        raise InputError(f"protected attribute '{what}' must be 0 or 1 (1 = privileged), found {found[:6]}")
-    if len(found) < 2:
+    """Raise ``InputError`` unless a protected attribute is 0/1 with both groups present."""
+    values = sorted({float(v) for v in np.unique(np.asarray(a))})
+    if not set(values) <= {0.0, 1.0}:
+        raise InputError(f"protected attribute '{what}' must be 0 or 1 (1 = privileged), found {values[:6]}")
+    if len(values) < 2:
         raise InputError(
-            f"protected attribute '{what}' has one group only ({found}); nothing can be compared. "
+            f"protected attribute '{what}' has one group only ({values}); nothing can be compared. "
             "Choose another attribute or another definition of the privileged group"
         )
 
 
 def small_cells(y: Tensor, a: Tensor, least: int = SMALL_CELL) -> list[str]:
-    """Name the cells (group, label) with fewer than ``least`` rows: estimates over them are unreliable."""
+    """Return the names of cells (group, label) with fewer than ``least`` rows, too few for reliable rates."""
     sizes = {(g, v): int(((a == g) & (y == v)).sum()) for g in (0, 1) for v in (0, 1)}
     return [f"a={g}, y={v}: {n} rows" for (g, v), n in sizes.items() if n < least]
 
 
 def read_lines(root: str | Path, name: str, sha256: str) -> list[str]:
-    """Return the lines of ``root/name`` or ``root/name.gz`` after comparing its checksum."""
+    """Return the lines of ``root/name`` or ``root/name.gz`` after a check of its checksum."""
     path = next((p for p in (Path(root) / f"{name}.gz", Path(root) / name) if p.is_file()), None)
     if path is None:
         raise FileNotFoundError(
@@ -99,6 +99,7 @@ def one_hot(columns: Columns, variables: Sequence[str]) -> tuple[list[Floats], l
     """Return all levels of categorical variables as columns and their names; no reference level."""
     arrays, names = [], []
     for variable in variables:
+        # All levels are columns, without a reference level, as in the data of Savani et al. 2020.
         for level in np.unique(columns[variable]):
             arrays.append((columns[variable] == level).astype(float))
             names.append(f"{variable}={level}")
@@ -115,7 +116,7 @@ def assemble(
     y: NDArray[np.int64],
     coding: dict[str, str],
 ) -> Table:
-    """Encode columns of text as a table: protected attributes first, numbers, then one-hot columns."""
+    """Return columns of text as a table: protected attributes first, then numbers, then one-hot columns."""
     encoded, levels = one_hot(columns, categorical)
     numbers = [number(columns[key], key) for key in numeric]
     features = np.stack([*(v.astype(float) for v in attributes.values()), *numbers, *encoded], axis=1)
@@ -123,7 +124,7 @@ def assemble(
 
 
 def number(values: NDArray[Any], name: str) -> Floats:
-    """Read a column of text as numbers; what is none raises ``InputError``."""
+    """Return a column of text as numbers; raises ``InputError`` where a value is not numeric."""
     try:
         return np.asarray(values, dtype=float)
     except ValueError as error:
@@ -154,9 +155,8 @@ class Split:
 def split_rows(
     n: int, seed: int, shares: tuple[float, float, float] = (0.6, 0.2, 0.2)
 ) -> list[NDArray[np.int64]]:
-    """Return the rows of train, validation and test: the first share of a permutation, the rest parted
-    again.
-    """
+    """Return the rows of train, validation and test; train is the first share of a random permutation."""
+    # 60 % of a permutation for training, the rest divided equally   (Savani et al. 2020)
     stream = numpy_generator(seed, "fairness split")
     order = stream.permutation(n)
     cut = int(shares[0] * n)
@@ -174,17 +174,22 @@ def split_table(
     drop_protected: bool = False,
     min_count: int = 0,
 ) -> Split:
-    """Split, drop the protected column if asked, group rare levels by their counts in train, standardize."""
+    """Return the standardized parts of a table.
+
+    The protected column is dropped if ``drop_protected`` is true; levels that occur fewer than ``min_count``
+    times in train are merged. Mean and standard deviation are those of the training rows.
+    """
     a = attribute(table, protected)
     rows = split_rows(len(table.y), seed, shares)
     features, names = table.features, table.names
     if drop_protected:
-        gone = set(re.split(" or | and ", protected))
-        keep = [i for i, name in enumerate(names) if name not in gone]
+        dropped = set(re.split(" or | and ", protected))
+        keep = [i for i, name in enumerate(names) if name not in dropped]
         features, names = features[:, keep], [names[i] for i in keep]
     if min_count:
         features, names = group_rare(features, names, rows[0], min_count)
     mean, deviation = features[rows[0]].mean(0), features[rows[0]].std(0)
+    # Statistics of the training rows alone: others would leak validation and test data into training.
     scaled = (features - mean) / np.where(deviation > 0, deviation, 1)
     parts = []
     for part in rows:
@@ -198,10 +203,10 @@ def split_table(
 def attribute(table: Table, protected: str) -> NDArray[np.int64]:
     """Return an attribute by name; ``x or y`` and ``x and y`` combine two (privileged in either, in both)."""
     words = re.split(" (or|and) ", protected)
-    unknown = [word for word in words[::2] if word not in table.attributes]
-    if unknown or len(words) > 3:
-        known = ", ".join(table.attributes)
-        raise InputError(f"{table.name} has no protected attribute '{protected}'. Known: {known}")
+    missing = [word for word in words[::2] if word not in table.attributes]
+    if missing or len(words) > 3:
+        names = ", ".join(table.attributes)
+        raise InputError(f"{table.name} has no protected attribute '{protected}'. Known: {names}")
     first, *rest = (table.attributes[word] for word in words[::2])
     if not rest:
         return first
@@ -211,7 +216,7 @@ def attribute(table: Table, protected: str) -> NDArray[np.int64]:
 def group_rare(
     features: Floats, names: list[str], rows: NDArray[np.int64], least: int
 ) -> tuple[Floats, list[str]]:
-    """Add up the one-hot columns of a variable that occur fewer than ``least`` times in ``rows``."""
+    """Return features with a variable's one-hot columns merged where rarer than ``least`` in ``rows``."""
     frequent: list[int] = []
     rare: dict[str, list[int]] = {}
     for i, name in enumerate(names):
@@ -219,6 +224,7 @@ def group_rare(
             rare.setdefault(name.partition("=")[0], []).append(i)
         else:
             frequent.append(i)
+    # one-hot columns of one variable exclude each other, so that their sum is one-hot again
     grouped = [features[:, columns].sum(1) for columns in rare.values()]
-    named = [names[i] for i in frequent] + [f"{variable}=(rare)" for variable in rare]
-    return np.stack([*features[:, frequent].T, *grouped], axis=1), named
+    new_names = [names[i] for i in frequent] + [f"{variable}=(rare)" for variable in rare]
+    return np.stack([*features[:, frequent].T, *grouped], axis=1), new_names

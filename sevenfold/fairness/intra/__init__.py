@@ -1,3 +1,1 @@
-"""Methods that change a trained network's weights, given validation rows alone; the table is in the
-package.
-"""
+"""Methods that change a trained network's weights, using validation rows alone."""

@@ -1,6 +1,4 @@
-"""Adversarial fine-tuning: a critic learns the bias of a batch from its last hidden features; the network is
-tuned against the critic's estimate.
-"""
+"""Adversarial fine-tuning against a critic that predicts the bias of a batch (Savani et al. 2020)."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -9,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from sevenfold.errors import InputError
-from sevenfold.fairness.intra.base import Debiased, Incumbent, Method, Problem, linear_layer
+from sevenfold.fairness.intra.base import DebiasingResult, Incumbent, Method, Problem, linear_layer
 from sevenfold.fairness.intra.finetune import stratified
 from sevenfold.fairness.measures import soft_bias
 from sevenfold.ranges import MOST, Count, LearningRate, NonNegative, Range
@@ -18,14 +16,14 @@ from sevenfold.seeding import seeded, torch_generator
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast an adversarial training goes.
+    """Lengths and rates of an adversarial training.
 
     Args:
         epochs: rounds of critic and then actor steps.
         critic, actor: steps of an epoch.
         batch: rows of a step.
         lr_critic, lr_actor: step sizes of Adam.
-        check: actor steps between two looks at the objective.
+        check: actor steps between two evaluations of the objective.
     """
 
     epochs: Count = 8
@@ -38,7 +36,7 @@ class Schedule:
 
 
 class FlattenCritic(nn.Module):
-    """The paper's: all features of a batch as one row; the size of the batch is fixed, its order matters."""
+    """The paper's critic: all features of a batch as one row, so that size and order of the batch matter."""
 
     def __init__(self, features: int, batch: int) -> None:
         super().__init__()
@@ -51,7 +49,7 @@ class FlattenCritic(nn.Module):
 
 
 class SetCritic(nn.Module):
-    """Indifferent to order and size: features of each row pooled by cell (a, y)."""
+    """A critic of features pooled by cell (a, y), which does not depend on the batch's order or size."""
 
     def __init__(self, features: int, batch: int, width: int = 32) -> None:
         super().__init__()
@@ -61,6 +59,7 @@ class SetCritic(nn.Module):
     def forward(self, h: Tensor, y: Tensor, a: Tensor) -> Tensor:
         """Estimate the batch's bias."""
         member = nn.functional.one_hot((2 * a + y).long(), 4).to(h.dtype)
+        # permutation-invariant: rho(mean over the cell of phi(h))   (Zaheer et al. 2017, deep sets)
         pooled = member.T @ self.each(h) / member.sum(0).clamp(min=1)[:, None]
         return self.whole(pooled.flatten())[0]
 
@@ -72,13 +71,12 @@ class Adversarial(Method):
     """Fine-tune against a critic: the actor's loss is max(1, strength (|g| - eps + margin) + 1) x BCE.
 
     Args:
-        critic: ``set`` (ours) or ``flatten`` (the paper); with ``none`` the actor sees the batch's own soft
-            bias.
-        schedule: how long. The paper's is 32 epochs of 201 and 301 steps, rates 1e-3 and 1e-4.
+        critic: ``set`` (ours) or ``flatten`` (the paper's); ``none`` uses the batch's soft bias itself.
+        schedule: lengths and rates. The paper's is 32 epochs of 201 and 301 steps, rates 1e-3 and 1e-4.
         strength, margin: of the actor's loss.
         stratify: every cell (a, y) in every batch; the paper draws uniformly.
 
-    Everything is tuned in eval mode (no dropout, frozen statistics); the best check by the objective is kept.
+    Tuning is in eval mode (no dropout, frozen statistics); the result is the best check by the objective.
 
     Example:
         >>> from sevenfold.fairness.intra.adversarial import Schedule
@@ -100,7 +98,7 @@ class Adversarial(Method):
         self.critic, self.schedule, self.strength = critic, schedule, strength
         self.margin, self.stratify = margin, stratify
 
-    def search(self, problem: Problem) -> Debiased:
+    def search(self, problem: Problem) -> DebiasingResult:
         """Alternate critic and actor."""
         if self.critic == "flatten" and len(problem.y) < self.schedule.batch:
             raise InputError(f"batches of {self.schedule.batch} need at least as many validation rows")
@@ -114,7 +112,7 @@ class Adversarial(Method):
                     duel.train_actor()
                     step += 1
                     if step % how.check == 0:
-                        duel.look(incumbent)
+                        duel.check(incumbent)
         return incumbent.result()
 
 
@@ -135,8 +133,8 @@ class Duel:
                 self.critic = CRITICS[how.critic](head.in_features, how.schedule.batch).to(problem.x.device)
             self.critic_rates = torch.optim.Adam(self.critic.parameters(), lr=how.schedule.lr_critic)
 
-    def look(self, incumbent: Incumbent) -> None:
-        """Offer the actor as it is now."""
+    def check(self, incumbent: Incumbent) -> None:
+        """Offer the present actor as a candidate."""
         state = {name: value.detach() for name, value in self.actor.named_parameters()}
         best = self.problem.best(self.problem.scores(state)[None])
         incumbent.offer(best, lambda _: state, "actor step")
@@ -153,12 +151,13 @@ class Duel:
         return p.x[rows], p.y[rows], p.a[rows]
 
     def train_critic(self) -> None:
-        """Teach the critic the soft bias of one batch."""
+        """Take one critic step towards the soft bias of a batch."""
         assert self.critic is not None
         self.critic.train()
         x, y, a = self.batch()
         with torch.no_grad():
             soft = torch.sigmoid(self.actor(x))
+        # min over g of (g(h(x)) - mu(sigmoid(f(x)), y, a))^2   (Savani et al. 2020, adversarial fine-tuning)
         target = soft_bias(self.problem.objective.measure, soft, y, a)
         value = (self.critic(self.features[0].detach(), y, a) - target).square()
         self.critic_rates.zero_grad()
@@ -166,7 +165,7 @@ class Duel:
         self.critic_rates.step()
 
     def train_actor(self) -> None:
-        """Step the actor against the critic's estimate."""
+        """Take one actor step against the critic's estimate."""
         x, y, a = self.batch()
         logits = self.actor(x)
         task = nn.functional.binary_cross_entropy_with_logits(logits, y.to(logits.dtype))
@@ -174,6 +173,8 @@ class Duel:
             estimate = soft_bias(self.problem.objective.measure, torch.sigmoid(logits), y, a)
         else:
             estimate = self.critic.eval()(self.features[0], y, a)
+        # max(1, lambda (|g(h)| - eps + delta) + 1) x BCE(f(x), y): within the bound only the task counts
+        # (Savani et al. 2020, adversarial fine-tuning)
         excess = estimate.abs() - self.problem.objective.epsilon + self.how.margin
         value = (self.how.strength * excess + 1).clamp(min=1) * task
         self.rates.zero_grad()

@@ -1,4 +1,4 @@
-"""What a method is given and what it returns; scoring of many candidates at once."""
+"""The problem a debiasing method solves, its result, and the scoring of many candidates at once."""
 
 import copy
 import dataclasses
@@ -22,22 +22,22 @@ from sevenfold.seeding import torch_generator
 
 State = dict[str, Tensor]
 ROWS = 256
-"""Rows scored at a time: what all candidates compute of them should stay in the processor's cache."""
+"""Rows scored at a time, few enough for the activations of all candidates to fit the processor's cache."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A trained network and the validation rows it is to be made fair on.
+    """A trained network and the validation rows on which its bias is to be reduced.
 
     ``network`` maps x to logits of the favorable label, (n,). Methods never change it: they work on states,
-    or on ``clone()``. Scoring is in eval mode whatever mode the network is in. Directions and gradients come
-    from ``material``: the rows themselves, or others where ``tune`` holds x, y, a of a tune/select split.
+    or on ``clone()``. Scoring is in eval mode whatever mode the network is in. Directions and gradients are
+    computed on ``material``: the rows themselves, or ``tune``, the x, y, a of a tune/select split.
 
     Example:
         >>> import torch
         >>> x, a = torch.randn(100, 3), torch.arange(100) % 2
-        >>> given = Problem(torch.nn.Sequential(torch.nn.Linear(3, 1), torch.nn.Flatten(0)), x, a, a)
-        >>> given.scores().shape
+        >>> problem = Problem(torch.nn.Sequential(torch.nn.Linear(3, 1), torch.nn.Flatten(0)), x, a, a)
+        >>> problem.scores().shape
         torch.Size([100])
     """
 
@@ -59,15 +59,16 @@ class Problem:
         x, y, a = self.tune
         return dataclasses.replace(self, x=x, y=y, a=a, tune=None)
 
-    def parted(self, share: float) -> "Problem":
-        """Tune on ``share`` of every cell (a, y), select on the rest."""
+    def tune_select_split(self, share: float) -> "Problem":
+        """Return the problem with a random ``share`` of every cell (a, y) for tuning, the rest to select."""
+        # Stratified by cell: a random split of small groups could leave a cell empty.
         order = torch.randperm(len(self.y), generator=torch_generator(self.seed, "tune and select"))
         order = order.to(self.y.device)
-        cell, chosen = (2 * self.a + self.y)[order], torch.zeros_like(self.y, dtype=torch.bool)
+        cell, is_tune = (2 * self.a + self.y)[order], torch.zeros_like(self.y, dtype=torch.bool)
         for k in range(4):
-            own = order[cell == k]
-            chosen[own[: round(share * len(own))]] = True
-        x, y, a = ((v[chosen], v[~chosen]) for v in (self.x, self.y, self.a))
+            members = order[cell == k]
+            is_tune[members[: round(share * len(members))]] = True
+        x, y, a = ((v[is_tune], v[~is_tune]) for v in (self.x, self.y, self.a))
         return dataclasses.replace(self, x=x[1], y=y[1], a=a[1], tune=(x[0], y[0], a[0]))
 
     def state(self) -> State:
@@ -84,23 +85,24 @@ class Problem:
     @torch.no_grad()
     def scores(self, state: Mapping[str, Tensor] | None = None, x: Tensor | None = None) -> Tensor:
         """Return logits, (n,), with some parameters replaced, computed in eval mode."""
-        with evaluating(self.network):
+        with eval_mode(self.network):
             return functional_call(self.network, dict(state or {}), (self.x if x is None else x,))
 
     @torch.no_grad()
     def batched_scores(self, stack: Mapping[str, Tensor], x: Tensor | None = None) -> Tensor:
         """Return logits, (K, n), of K candidates: ``stack`` holds what differs, (K, ...) each."""
         x = self.x if x is None else x
-        with evaluating(self.network):
+        with eval_mode(self.network):
             return torch.cat([self._side_by_side(dict(stack), rows) for rows in x.split(ROWS)], dim=1)
 
     def _side_by_side(self, stack: State, x: Tensor) -> Tensor:
+        # vmap over parameter sets: one batched forward pass in place of K
         def one(state: State) -> Tensor:
             return functional_call(self.network, state, (x,))
 
         try:
             return vmap(one)(stack)
-        except RuntimeError:  # a module that vmap cannot take: one after another
+        except RuntimeError:  # vmap does not support this module: score candidates one by one
             count = len(next(iter(stack.values())))
             return torch.stack([one({k: v[i] for k, v in stack.items()}) for i in range(count)])
 
@@ -110,20 +112,21 @@ class Problem:
 
     def result(
         self, state: State, best: Best, index: int = 0, *, trace: list[dict[str, Any]], **facts: Any
-    ) -> "Debiased":
+    ) -> "DebiasingResult":
         """Return the record of one candidate; the state is copied."""
         threshold, phi, rho, mu = (float(v[index]) for v in (best.threshold, best.phi, best.rho, best.mu))
-        own = {name: value.detach().clone() for name, value in state.items()}
+        parameters = {name: value.detach().clone() for name, value in state.items()}
         met = abs(mu) < self.objective.epsilon
-        return Debiased(own, threshold, phi, rho, mu, met, trace, self.seed, **facts)
+        return DebiasingResult(parameters, threshold, phi, rho, mu, met, trace, self.seed, **facts)
 
 
 @dataclass
-class Debiased:
-    """New parameters and a threshold on the logit: decide 1 where the logit is above.
+class DebiasingResult:
+    """The result of a method: new parameters and a threshold on the logit, above which the decision is 1.
 
-    ``phi``, ``rho`` and ``mu`` are figures on the validation rows (which the method has seen: no estimate);
-    ``met`` tells whether |mu| < epsilon there; ``trace`` has one mapping per candidate or check.
+    ``phi``, ``rho`` and ``mu`` are figures on the validation rows (which the method was fitted to, so that
+    they are no estimate for new rows); ``met`` tells whether |mu| < epsilon there; ``trace`` has one mapping
+    per candidate or check.
     """
 
     state: State
@@ -145,17 +148,17 @@ class Debiased:
 
 
 class Method(Checked, ABC):
-    """A way to change weights: ``fit(problem)`` returns the result, timed.
+    """A method that changes weights: ``fit(problem)`` returns the result with its CPU time.
 
     The base network with its own best threshold is always candidate 0, so that on the validation rows no
     method is worse than moving the threshold.
     """
 
-    def fit(self, problem: Problem) -> Debiased:
-        """Search; the network of ``problem`` is left as it was."""
-        began = time.process_time()
+    def fit(self, problem: Problem) -> DebiasingResult:
+        """Run the search; the network of ``problem`` is not changed."""
+        start = time.process_time()
         result = self.search(problem)
-        result.seconds = time.process_time() - began
+        result.seconds = time.process_time() - start
         result.options = {
             "method": type(self).__name__,
             **{k: v for k, v in vars(self).items() if k[0] != "_"},
@@ -163,13 +166,17 @@ class Method(Checked, ABC):
         return result
 
     @abstractmethod
-    def search(self, problem: Problem) -> Debiased:
-        """Return the best candidate found."""
+    def search(self, problem: Problem) -> DebiasingResult:
+        """Return the best candidate of the search."""
 
 
 @dataclass
 class Incumbent:
-    """The best candidate so far, beginning with the base network; its state is copied when it changes."""
+    """The best candidate so far, at first the base network.
+
+    States are copied when a candidate is accepted: the public code of the paper keeps references, which later
+    updates overwrite, and so reports other weights than it selected.
+    """
 
     problem: Problem
     state: State = field(init=False)
@@ -188,10 +195,9 @@ class Incumbent:
             self.trace.append({"what": what, **numbers})
 
     def offer(self, best: Best, states: Any, what: str) -> bool:
-        """Compare candidates with figures ``best``; ``states(i)`` gives the parameters that candidate i
-        changes.
+        """Accept the best of some candidates if it beats the incumbent; return whether it did.
 
-        Return whether one was taken.
+        ``best`` holds the candidates' figures; ``states(i)`` returns the parameters that candidate i changes.
         """
         self.note(best, what)
         i = best.argmax()
@@ -205,15 +211,15 @@ class Incumbent:
         self.state = {**self.problem.state(), **{k: v.detach().clone() for k, v in states(i).items()}}
         return True
 
-    def result(self) -> Debiased:
-        """Return the record, rescored with the state as it is reported."""
-        rescored = self.problem.scores(self.state)
-        checked = figures_at(self.problem, rescored, float(self.best.threshold[0]))
-        return self.problem.result(self.state, checked, trace=self.trace, evaluations=len(self.trace))
+    def result(self) -> DebiasingResult:
+        """Return the record, its figures computed again from the state that it reports."""
+        scores = self.problem.scores(self.state)
+        figures = figures_at(self.problem, scores, float(self.best.threshold[0]))
+        return self.problem.result(self.state, figures, trace=self.trace, evaluations=len(self.trace))
 
 
 def figures_at(problem: Problem, scores: Tensor, threshold: float) -> Best:
-    """Return the figures of scores (n,) at a given threshold."""
+    """Return the figures of scores (n,) at one threshold."""
     decisions = scores.double() > threshold
     values = problem.objective.value(*count(decisions, problem.y, problem.a))
     at = torch.tensor([threshold], dtype=torch.float64, device=scores.device)
@@ -221,8 +227,8 @@ def figures_at(problem: Problem, scores: Tensor, threshold: float) -> Best:
 
 
 @contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """Put every part in eval mode and restore each one's own mode after."""
+def eval_mode(network: nn.Module) -> Iterator[None]:
+    """Put every submodule in eval mode within the context; restore the mode of each afterwards."""
     modes = {module: module.training for module in network.modules()}
     network.eval()
     try:
@@ -235,36 +241,37 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 def weighted_layers(network: nn.Module) -> list[tuple[str, nn.Module]]:
     """Return layers with a weight matrix or kernel, in the order of definition."""
     kinds = (nn.Linear, nn.Conv1d, nn.Conv2d)
-    found: list[tuple[str, nn.Module]] = [(n, m) for n, m in network.named_modules() if isinstance(m, kinds)]
-    if not found:
+    layers: list[tuple[str, nn.Module]] = [(n, m) for n, m in network.named_modules() if isinstance(m, kinds)]
+    if not layers:
+        # a network of normalization and pooling layers only
         raise ConfigError("module", "has no linear or convolutional layer to work on")
-    return found
+    return layers
 
 
 def linear_layer(network: nn.Module, which: str) -> tuple[str, nn.Linear]:
     """Return a linear layer by name; ``first`` and ``head`` are the first and the last one."""
     linear = [(n, m) for n, m in weighted_layers(network) if isinstance(m, nn.Linear)]
-    named = dict(linear)
+    by_name = dict(linear)
     if which in ("first", "head") and linear:
         return linear[0 if which == "first" else -1]
-    name = which if which in named else f"module.{which}"
-    if name not in named:
-        raise ConfigError("layer", f"'{which}' is no linear layer. Known: first, head, {', '.join(named)}")
-    return name, named[name]
+    name = which if which in by_name else f"module.{which}"
+    if name not in by_name:
+        raise ConfigError("layer", f"'{which}' is no linear layer. Known: first, head, {', '.join(by_name)}")
+    return name, by_name[name]
 
 
-def hooked(network: nn.Module, layer: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def layer_tensors(network: nn.Module, layer: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return a layer's input, its output (with gradient) and the logits, in eval mode."""
-    kept: list[Tensor] = []
+    tensors: list[Tensor] = []
 
     def keep(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
-        kept[:] = [inputs[0].detach(), output.detach().requires_grad_(True)]
-        return kept[1]
+        tensors[:] = [inputs[0].detach(), output.detach().requires_grad_(True)]
+        return tensors[1]
 
     handle = layer.register_forward_hook(keep)
     try:
-        with evaluating(network), torch.enable_grad():
+        with eval_mode(network), torch.enable_grad():
             logits = network(x)
     finally:
         handle.remove()
-    return kept[0], kept[1], logits
+    return tensors[0], tensors[1], logits

@@ -1,38 +1,41 @@
-"""Controls of every comparison: the network as it is, its threshold moved, everybody treated alike."""
+"""Controls of every comparison: the unchanged network, a moved threshold, and a constant decision."""
 
 import dataclasses
 import math
 
 import torch
 
-from sevenfold.fairness.intra.base import Debiased, Incumbent, Method, Problem, figures_at
+from sevenfold.fairness.intra.base import DebiasingResult, Incumbent, Method, Problem, figures_at
 
 
 class Base(Method):
-    """The network as it is, at the threshold of best performance without any constraint."""
+    """The unchanged network, at the threshold of best performance without any constraint."""
 
-    def search(self, problem: Problem) -> Debiased:
-        """Move the threshold for performance alone."""
+    def search(self, problem: Problem) -> DebiasingResult:
+        """Choose the threshold for performance alone."""
+        # tau = argmax rho(1[s > tau], y): the row "default" of Savani et al. 2020
         free = dataclasses.replace(problem.objective, kind="constrained", epsilon=1e9, margin=0.0)
         scores = problem.scores()
         best = dataclasses.replace(problem, objective=free).best(scores[None])
-        judged = figures_at(problem, scores, float(best.threshold[0]))
-        return problem.result(problem.state(), judged, trace=[])
+        figures = figures_at(problem, scores, float(best.threshold[0]))
+        return problem.result(problem.state(), figures, trace=[])
 
 
 class ThresholdOnly(Method):
-    """The network as it is, at the threshold of the best objective."""
+    """The unchanged network, at the threshold of the best objective."""
 
-    def search(self, problem: Problem) -> Debiased:
-        """Take candidate 0."""
+    def search(self, problem: Problem) -> DebiasingResult:
+        """Return the first candidate of every search, the base network."""
         return Incumbent(problem).result()
 
 
 class Constant(Method):
-    """Everybody gets the more frequent label: no bias, no use; what a result must be told from."""
+    """The constant decision, the more frequent label for everybody: without bias and without use."""
 
-    def search(self, problem: Problem) -> Debiased:
-        """Look at the labels alone."""
+    def search(self, problem: Problem) -> DebiasingResult:
+        """Choose the decision from the labels alone."""
+        # Balanced accuracy 1/2 and bias 0. Under the linear objective of the paper's first version this is
+        # nearly optimal (.25 x the minority's share), so results must be compared with it.
         threshold = -math.inf if problem.y.double().mean() > 0.5 else math.inf
-        judged = figures_at(problem, torch.zeros(len(problem.y), device=problem.y.device), threshold)
-        return problem.result(problem.state(), judged, trace=[])
+        figures = figures_at(problem, torch.zeros(len(problem.y), device=problem.y.device), threshold)
+        return problem.result(problem.state(), figures, trace=[])

@@ -1,4 +1,7 @@
-"""Fine-tuning on the batch's own soft bias: gradient descent without an adversary."""
+"""Fine-tuning by gradient descent on the soft bias of a batch, without an adversary.
+
+Gradients of differentiable proxies of bias: Marcinkevics, Ozkan & Vogt 2022.
+"""
 
 import dataclasses
 from dataclasses import dataclass
@@ -9,12 +12,12 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from sevenfold.fairness.intra.base import (
-    Debiased,
+    DebiasingResult,
     Incumbent,
     Method,
     Problem,
     State,
-    evaluating,
+    eval_mode,
     weighted_layers,
 )
 from sevenfold.fairness.measures import soft_bias
@@ -24,16 +27,16 @@ from sevenfold.seeding import torch_generator
 
 @dataclass(frozen=True)
 class Sgd:
-    """How a descent goes.
+    """Options of a gradient descent.
 
     Args:
         lr: step size.
         steps: how many.
         momentum: of SGD.
-        clip: norm beyond which a gradient is shortened; infinity: never.
+        clip: norm above which a gradient is shortened; infinity: never.
         strength: weight of the bias in the loss.
-        batch: rows up to which a step sees all of them, and how many it sees beyond.
-        check: steps between two looks at the threshold's objective.
+        batch: rows of a step; a step uses all rows where there are no more than this.
+        check: steps between two evaluations of the objective.
         softness: width of the sigmoid that softens decisions, in standard deviations of the base logits.
         balanced: whether both labels weigh the same in the loss.
         optimizer: ``sgd`` or ``adam``.
@@ -60,12 +63,12 @@ class Sgd:
 def stratified(y: Tensor, a: Tensor, size: int, generator: torch.Generator) -> Tensor:
     """Draw rows with every cell (a, y) in proportion and at least one of each that exists."""
     cell = 2 * a + y
-    drawn = []
+    rows = []
     for k in range(4):
         members = (cell == k).nonzero()[:, 0]
         take = max(1, round(size * len(members) / len(y))) if len(members) else 0
-        drawn.append(members[torch.randint(max(len(members), 1), (take,), generator=generator)])
-    return torch.cat(drawn)
+        rows.append(members[torch.randint(max(len(members), 1), (take,), generator=generator)])
+    return torch.cat(rows)
 
 
 def cross_entropy(logits: Tensor, y: Tensor, *, balanced: bool) -> Tensor:
@@ -82,22 +85,22 @@ def scope_names(network: nn.Module, scope: str | list[str]) -> list[str]:
     if scope == "all":
         return names
     layers = weighted_layers(network)
-    chosen = [layers[0][0]] if scope == "first" else [layers[-1][0]] if scope == "head" else list(scope)
-    return [name for name in names if any(name.startswith(f"{layer}.") for layer in chosen)]
+    in_scope = [layers[0][0]] if scope == "first" else [layers[-1][0]] if scope == "head" else list(scope)
+    return [name for name in names if any(name.startswith(f"{layer}.") for layer in in_scope)]
 
 
 def tune(problem: Problem, incumbent: Incumbent, start: State, how: Sgd, *, scope: str | list[str]) -> None:
-    """Descend from ``start``; offer what comes to the incumbent every ``how.check`` steps.
+    """Descend from ``start``, offering the present weights to the incumbent every ``how.check`` steps.
 
-    The loss is cross-entropy + strength |soft bias - target| with the soft decision
+    The loss is cross-entropy + strength |soft bias| with the soft decision
     sigmoid((logit - base threshold) / (softness sd)). ``anchor`` adds the squared distance to the start
-    (L2-SP), ``distill`` the cross-entropy to the base's own probabilities, ``multiplier`` the step of an
-    augmented Lagrangian on the bias. Everything stays in eval mode: no dropout, frozen statistics.
+    (L2-SP), ``distill`` the cross-entropy to the base network's probabilities, ``multiplier`` the step of an
+    augmented Lagrangian on the bias. The network is in eval mode: no dropout, frozen statistics.
     """
     material, base = problem.material, problem.scores()
     center, spread = float(incumbent_threshold(problem, base)), how.softness * base.std().clamp(min=1e-6)
     weights = {n: start[n].detach().clone().requires_grad_(True) for n in scope_names(problem.network, scope)}
-    fixed = {n: v for n, v in start.items() if n not in weights}
+    frozen = {n: v for n, v in start.items() if n not in weights}
     anchors = {n: w.detach().clone() for n, w in weights.items()}
     parameters = list(weights.values())
     optimizer: torch.optim.Optimizer = (
@@ -106,16 +109,20 @@ def tune(problem: Problem, incumbent: Incumbent, start: State, how: Sgd, *, scop
         else torch.optim.SGD(parameters, lr=how.lr, momentum=how.momentum)
     )
     generator, price = torch_generator(problem.seed, "fine-tuning"), 0.0
-    whole, teacher = len(material.y) <= how.batch, material.scores()
-    with evaluating(problem.network), torch.enable_grad():
+    full_batch, teacher = len(material.y) <= how.batch, material.scores()
+    with eval_mode(problem.network), torch.enable_grad():
         for step in range(1, how.steps + 1):
-            rows = slice(None) if whole else stratified(material.y, material.a, how.batch, generator)
-            logits = functional_call(problem.network, {**fixed, **weights}, (material.x[rows],))
+            rows = slice(None) if full_batch else stratified(material.y, material.a, how.batch, generator)
+            logits = functional_call(problem.network, {**frozen, **weights}, (material.x[rows],))
+            # L = BCE(f(x), y) + lambda |mu(sigmoid((f(x) - tau) / (c sd)), y, a)|
             soft = torch.sigmoid((logits - center) / spread)
             mu = soft_bias(problem.objective.measure, soft, material.y[rows], material.a[rows])
             value = cross_entropy(logits, material.y[rows], balanced=how.balanced)
+            # augmented Lagrangian: L + lambda mu^2 + p mu with p <- p + eta mu   (Hestenes 1969)
             value = value + how.strength * (mu.abs() if not how.multiplier else mu.square()) + price * mu
+            # L2-SP: alpha |w - w0|^2   (Li, Grandvalet & Davoine 2018)
             value = value + how.anchor * sum((w - anchors[n]).square().sum() for n, w in weights.items())
+            # distillation from the base network   (Hinton, Vinyals & Dean 2015)
             if how.distill:
                 value = value + how.distill * cross_entropy_to(logits, teacher[rows])
             optimizer.zero_grad()
@@ -125,7 +132,7 @@ def tune(problem: Problem, incumbent: Incumbent, start: State, how: Sgd, *, scop
             price += how.multiplier * float(mu.detach())
             if step % how.check == 0 or step == how.steps:
                 now = {n: w.detach() for n, w in weights.items()}
-                state = {**fixed, **now}
+                state = {**frozen, **now}
                 best = problem.best(problem.scores(state)[None])
                 incumbent.offer(best, lambda _, state=state: state, "step")
 
@@ -146,7 +153,7 @@ class FineTune(Method):
 
     Args:
         scope: ``first`` layer, ``head`` or ``all`` parameters.
-        descent: how.
+        descent: its options.
 
     Example:
         >>> from sevenfold.testing.method import problem
@@ -158,8 +165,8 @@ class FineTune(Method):
     def __init__(self, *, scope: Literal["first", "head", "all"] = "first", descent: Sgd = Sgd()) -> None:
         self.scope, self.descent = scope, descent
 
-    def search(self, problem: Problem) -> Debiased:
-        """Descend; keep the best check."""
+    def search(self, problem: Problem) -> DebiasingResult:
+        """Descend and return the best check."""
         incumbent = Incumbent(problem)
         tune(problem, incumbent, problem.state(), self.descent, scope=self.scope)
         return incumbent.result()

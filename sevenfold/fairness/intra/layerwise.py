@@ -1,4 +1,4 @@
-"""Layer-wise optimization: derivative-free search over the entries of one tensor at a time."""
+"""Layer-wise optimization (Savani et al. 2020): derivative-free search over one tensor at a time."""
 
 from typing import Any, Literal
 
@@ -7,7 +7,15 @@ import torch
 from torch import Tensor
 
 from sevenfold.config import build
-from sevenfold.fairness.intra.base import Debiased, Incumbent, Method, Problem, State, hooked, weighted_layers
+from sevenfold.fairness.intra.base import (
+    DebiasingResult,
+    Incumbent,
+    Method,
+    Problem,
+    State,
+    layer_tensors,
+    weighted_layers,
+)
 from sevenfold.fairness.nodes import OptimizerNode
 from sevenfold.fairness.threshold import Best
 from sevenfold.ranges import Count, Scale
@@ -31,19 +39,18 @@ CMA = {"name": "cmaes"}
 
 
 class LayerWise(Method):
-    """Search the entries of some tensors, one tensor after another, within a box around their values.
+    """Derivative-free search over tensors, one after another, within a box around their values.
 
     Args:
-        scope: ``tensors``, the last ``tensors`` parameter tensors (the paper); ``head``, the last layer's
-            weights and bias together, on cached features; ``first``, the first layer's.
+        scope: ``tensors``, the last ``tensors`` parameter tensors (the paper's choice); ``head``, weights and
+            bias of the last layer together, on cached features; ``first``, those of the first layer.
         tensors: how many, last first.
         calls: evaluations per tensor.
         optimizer: a component of ``OPTIMIZERS`` with its options.
-        box: half the width of the box in standard deviations of the tensor; one that does not vary takes
-            ``floor`` instead.
-        max_free: entries that are free, drawn at random.
-        greedy: keep what a tensor gained while the next ones are searched (the paper: false).
-        floor: half the width of the box of a tensor that does not vary.
+        box: half the width of the box in standard deviations of the tensor; see ``floor``.
+        max_free: number of free entries, drawn at random.
+        greedy: search the next tensor with the best values of the previous ones (the paper: false).
+        floor: half the width of the box of a tensor whose entries are all equal.
     """
 
     def __init__(
@@ -63,14 +70,14 @@ class LayerWise(Method):
         self.box, self.floor, self.max_free, self.greedy = box, floor, max_free, greedy
 
     def groups(self, problem: Problem) -> list[list[str]]:
-        """Return the names searched together, in turn; more tensors than there are means all."""
+        """Return the groups of parameter names that are searched together, in their order."""
         names = [name for name, _ in problem.network.named_parameters()]
         if self.scope == "tensors":
             return [[name] for name in names[::-1][: self.tensors]]
         layer = weighted_layers(problem.network)[-1 if self.scope == "head" else 0][0]
         return [[name for name in names if name.startswith(f"{layer}.")]]
 
-    def search(self, problem: Problem) -> Debiased:
+    def search(self, problem: Problem) -> DebiasingResult:
         """Search each group of tensors."""
         incumbent, base = Incumbent(problem), problem.state()
         for names in self.groups(problem):
@@ -81,20 +88,22 @@ class LayerWise(Method):
         box = Box(start, names, self)
         stream = numpy_generator(problem.seed, "layer-wise", *names)
         free = stream.permutation(len(box.center))[: self.max_free]
+        # minimize -phi over w in [w0 - 2.2 sd(w0), w0 + 2.2 sd(w0)], one tensor at a time
+        # (Savani et al. 2020, layer-wise optimization)
         low, high = box.center - box.radius, box.center + box.radius
         optimizer = build(
             OPTIMIZERS, self.optimizer, "optimizer", low=low[free], high=high[free], stream=stream
         )
         score = Scorer(problem, start, names)
-        left = self.calls
-        while left > 0:
-            asked = optimizer.ask(left)
-            left -= len(asked)
-            points = np.repeat(box.center[None], len(asked), axis=0)
-            points[:, free] = asked
+        budget = self.calls
+        while budget > 0:
+            candidates = optimizer.ask(budget)
+            budget -= len(candidates)
+            points = np.repeat(box.center[None], len(candidates), axis=0)
+            points[:, free] = candidates
             stack = box.unflatten(points)
             best: Best = problem.best(score(stack))
-            optimizer.tell(asked, -best.phi.cpu().numpy())
+            optimizer.tell(candidates, -best.phi.cpu().numpy())
 
             def changed(i: int, stack: State = stack) -> State:
                 return {**start, **{name: value[i] for name, value in stack.items()}}
@@ -123,7 +132,7 @@ class Box:
 
 
 class Scorer:
-    """Scores of candidates; where only the last linear layer changes, from its cached input."""
+    """Scores of candidates, computed from the cached input of the last layer where only that one changes."""
 
     def __init__(self, problem: Problem, start: State, names: list[str]) -> None:
         self.problem, self.start = problem, start
@@ -132,7 +141,8 @@ class Scorer:
         only_head = set(names) <= {self.weight, self.bias} and isinstance(module, torch.nn.Linear)
         self.features: Tensor | None = None
         if only_head and self.weight in start and len(start[self.weight]) == 1:
-            features, output, logits = hooked(problem.network, module, problem.x)
+            features, output, logits = layer_tensors(problem.network, module, problem.x)
+            # With fixed features h a candidate of the head costs one product: s = W h + b.
             if torch.equal(output.detach().flatten(), logits.detach()):  # nothing follows the layer
                 self.features = features
 
@@ -140,11 +150,11 @@ class Scorer:
         """Return logits, (K, n)."""
         count = len(next(iter(stack.values())))
         if self.features is None:
-            whole = {n: v.expand(count, *v.shape) for n, v in self.start.items() if n not in stack}
+            unchanged = {n: v.expand(count, *v.shape) for n, v in self.start.items() if n not in stack}
             parts = range(0, count, self.problem.chunk)
-            joint = {**whole, **stack}
-            cut = [{n: v[i : i + self.problem.chunk] for n, v in joint.items()} for i in parts]
-            return torch.cat([self.problem.batched_scores(part) for part in cut])
+            joint = {**unchanged, **stack}
+            chunks = [{n: v[i : i + self.problem.chunk] for n, v in joint.items()} for i in parts]
+            return torch.cat([self.problem.batched_scores(part) for part in chunks])
         weight = stack.get(self.weight, self.start[self.weight].expand(count, 1, -1))
         bias = stack.get(self.bias, self.start.get(self.bias, weight.new_zeros(1)).expand(count, 1))
         return weight[:, 0] @ self.features.T + bias

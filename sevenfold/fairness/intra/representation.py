@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from sevenfold.fairness.intra.adversarial import Adversarial, Duel, Schedule
-from sevenfold.fairness.intra.base import Debiased, Incumbent, Method, Problem
+from sevenfold.fairness.intra.base import DebiasingResult, Incumbent, Method, Problem
 from sevenfold.ranges import NonNegative
 from sevenfold.seeding import seeded
 
@@ -12,20 +12,19 @@ ZHANG = Schedule(epochs=6, critic=60, actor=60, lr_actor=1e-4)
 
 
 class Representation(Method):
-    """An adversary predicts the attribute from the features; the network descends on the task without
-    helping it.
+    """Fine-tuning against an adversary that predicts the attribute from the network's features.
 
     The actor's gradient is g - (g . h / |h|^2) h - alpha h, g of the task and h of the adversary's loss.
 
     Args:
-        schedule: how long; the paper's is 24 epochs of 201 and 201 steps.
+        schedule: lengths and rates; the paper's is 24 epochs of 201 and 201 steps.
         alpha: weight of the adversary's gradient.
     """
 
     def __init__(self, *, schedule: Schedule = ZHANG, alpha: NonNegative = 0.8) -> None:
         self.schedule, self.alpha = schedule, alpha
 
-    def search(self, problem: Problem) -> Debiased:
+    def search(self, problem: Problem) -> DebiasingResult:
         """Alternate adversary and network."""
         incumbent, how, step = Incumbent(problem), self.schedule, 0
         duel = Duel(problem, Adversarial(critic="none", schedule=how))
@@ -46,7 +45,7 @@ class Representation(Method):
                     self._step(duel, adversary.eval())
                     step += 1
                     if step % how.check == 0:
-                        duel.look(incumbent)
+                        duel.check(incumbent)
         return incumbent.result()
 
     def _guess(self, duel: Duel, adversary: nn.Module) -> tuple[Tensor, Tensor]:
@@ -62,14 +61,17 @@ class Representation(Method):
         parameters = list(duel.actor.parameters())
         g = torch.autograd.grad(task, parameters, retain_graph=True)
         h = torch.autograd.grad(wrong, parameters, allow_unused=True)
-        whole = [torch.zeros_like(p) if v is None else v for p, v in zip(parameters, h, strict=True)]
-        for p, value in zip(parameters, combine(list(g), whole, self.alpha), strict=True):
+        adversary_gradients = [
+            torch.zeros_like(p) if v is None else v for p, v in zip(parameters, h, strict=True)
+        ]
+        for p, value in zip(parameters, combine(list(g), adversary_gradients, self.alpha), strict=True):
             p.grad = value
         duel.rates.step()
 
 
 def combine(task: list[Tensor], adversary: list[Tensor], alpha: float) -> list[Tensor]:
     """Return g - (g . h / |h|^2) h - alpha h over all tensors together."""
+    # grad L_P - proj_{grad L_A} grad L_P - alpha grad L_A   (Zhang, Lemoine & Mitchell 2018, eq. 1)
     dot = sum((g * h).sum() for g, h in zip(task, adversary, strict=True))
     square = sum((h * h).sum() for h in adversary)
     factor = dot / torch.as_tensor(square).clamp(min=1e-20) + alpha

@@ -1,6 +1,4 @@
-"""Calibrated equalized odds (Pleiss et al. 2017): the group with the lower cost is sometimes judged
-blindly.
-"""
+"""Calibrated equalized odds (Pleiss et al. 2017): information is withheld from the group of lower cost."""
 
 from typing import Literal
 
@@ -12,12 +10,11 @@ from sevenfold.ranges import Share
 
 
 class CalibratedEqualizedOdds:
-    """Replace scores of the cheaper group by its base rate with the probability that equalizes the costs.
+    """Replacement of the lower-cost group's scores by its base rate, as often as equalizes the costs.
 
     Args:
-        cost: generalized false positive rate (``fpr``, the paper's), false negative rate, or both
-        ``weighted``.
-        cut: decided 1 from this score on.
+        cost: generalized false positive rate (``fpr``), false negative rate (``fnr``), or ``weighted`` both.
+        cut: lowest score of decision 1.
     """
 
     def __init__(self, *, cost: Literal["fpr", "fnr", "weighted"] = "fpr", cut: Share = 0.5) -> None:
@@ -25,13 +22,16 @@ class CalibratedEqualizedOdds:
         self.mix, self.base = torch.zeros(2), torch.zeros(2)
 
     def fit(self, scores: Tensor, y: Tensor, a: Tensor, objective: Objective) -> "CalibratedEqualizedOdds":
-        """Find the mixing rates."""
+        """Compute the mixing rates."""
         s, groups = scores.double(), [a == g for g in (0, 1)]
         self.base = torch.stack([y[group].double().mean() for group in groups])
-        own = [self._cost(s[g], y[g], b) for g, b in zip(groups, self.base, strict=True)]
-        blind = [self._cost(b.expand(int(g.sum())), y[g], b) for g, b in zip(groups, self.base, strict=True)]
-        cheaper = 1 if own[0] > own[1] else 0
-        rate = (own[1 - cheaper] - own[cheaper]) / (blind[cheaper] - own[cheaper])
+        costs = [self._cost(s[g], y[g], b) for g, b in zip(groups, self.base, strict=True)]
+        blind_costs = [
+            self._cost(b.expand(int(g.sum())), y[g], b) for g, b in zip(groups, self.base, strict=True)
+        ]
+        cheaper = 1 if costs[0] > costs[1] else 0
+        # alpha = (c(h_2) - c(h_1)) / (c(h_mu) - c(h_1)), h_mu the constant base rate   (Pleiss et al. 2017)
+        rate = (costs[1 - cheaper] - costs[cheaper]) / (blind_costs[cheaper] - costs[cheaper])
         self.mix = torch.zeros(2, dtype=torch.float64)
         self.mix[cheaper] = rate
         return self

@@ -33,6 +33,8 @@ class EqualizedOdds:
 
     def fit(self, scores: Tensor, y: Tensor, a: Tensor, objective: Objective) -> "EqualizedOdds":
         """Solve for P(final 1 | decision, group), minimizing the sum of both groups' error rates."""
+        # min over p of the expected loss, subject to TPR_0(p) = TPR_1(p), FPR_0(p) = FPR_1(p), 0 <= p <= 1:
+        # a linear program in four probabilities   (Hardt, Price & Srebro 2016, section 4.1)
         from scipy.optimize import linprog
 
         rates = Rates.of(*count(scores > self.cut, y, a))
@@ -44,8 +46,8 @@ class EqualizedOdds:
             [1 - tpr[0], tpr[0], tpr[1] - 1, -tpr[1]],
             [1 - fpr[0], fpr[0], fpr[1] - 1, -fpr[1]],
         ]
-        solved = linprog(np.ravel(cost), A_eq=equal, b_eq=[0, 0], bounds=(0, 1), method="highs")
-        self.keep, self.value = solved.x.reshape(2, 2), float(solved.fun)
+        solution = linprog(np.ravel(cost), A_eq=equal, b_eq=[0, 0], bounds=(0, 1), method="highs")
+        self.keep, self.value = solution.x.reshape(2, 2), float(solution.fun)
         return self
 
     def predict_proba(self, scores: Tensor, a: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Reject option (Kamiran et al. 2012): within a margin of the threshold decide for the unprivileged group.
+"""Reject option (Kamiran et al. 2012): near the threshold the decision favors the unprivileged group.
 
 Equivalent to two thresholds: the privileged are decided 1 where s > t + m, the others where s >= t - m.
 """
@@ -17,13 +17,13 @@ log = logging.getLogger(__name__)
 
 
 class RejectOption:
-    """Search thresholds t and margins m on a grid.
+    """The reject option, its threshold t and margin m searched on a grid.
 
     Args:
         thresholds, margins: points of t in [0.01, 0.99], and of m in [0, min(t, 1 - t)].
-        two_sided: let m be negative too, which repairs a bias against the privileged; the paper's is not.
+        two_sided: whether m may be negative, against a bias towards the unprivileged; not so in the paper.
 
-    Where nothing meets the bound, the least |bias| is taken and a warning logged (``met`` is False).
+    Where no pair meets the bound, the one of least |bias| is chosen and a warning logged (``met`` is False).
 
     Example:
         >>> import torch
@@ -49,16 +49,18 @@ class RejectOption:
         return t.repeat_interleave(len(steps)), (largest[:, None] * steps).flatten()
 
     def fit(self, scores: Tensor, y: Tensor, a: Tensor, objective: Objective) -> "RejectOption":
-        """Find the pair of best performance within the bound (no margin)."""
+        """Choose the pair of best performance within the bound (no margin)."""
         t, m = self.grid()
         s = scores.double().cpu()
         counts = torch.zeros(len(t), 2, 2, dtype=torch.float64)
         totals = torch.zeros(2, 2, dtype=torch.float64)
+        # Critical region |s - t| <= m: unprivileged are decided 1, privileged 0   (Kamiran et al. 2012).
+        # Counts above an edge are places in the sorted scores, so the whole grid needs four sorts.
         for group, edge in ((0, t - m), (1, t + m)):
             for label in (0, 1):
-                own = s[((a == group) & (y == label)).cpu()].sort().values
-                totals[group, label] = len(own)
-                counts[:, group, label] = len(own) - torch.searchsorted(own, edge, right=group == 1)
+                cell = s[((a == group) & (y == label)).cpu()].sort().values
+                totals[group, label] = len(cell)
+                counts[:, group, label] = len(cell) - torch.searchsorted(cell, edge, right=group == 1)
         _, rho, mu = objective.value(counts, totals, search=False)
         feasible = (mu.abs() <= objective.epsilon) & ~rho.isnan()
         self.met = bool(feasible.any())
@@ -72,7 +74,7 @@ class RejectOption:
         return self
 
     def predict_proba(self, scores: Tensor, a: Tensor) -> Tensor:
-        """Decide."""
+        """Return the decisions as probabilities 0 and 1."""
         s = scores.double()
         privileged, other = s > self.threshold + self.margin, s >= self.threshold - self.margin
         return torch.where(a == 1, privileged, other).double()

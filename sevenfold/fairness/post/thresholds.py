@@ -1,4 +1,4 @@
-"""Group thresholds by fairlearn's ThresholdOptimizer."""
+"""Group thresholds by fairlearn's ThresholdOptimizer (Hardt et al. 2016; Weerts et al. 2023)."""
 
 from typing import Any
 
@@ -14,10 +14,10 @@ CONSTRAINTS = {"spd": "demographic_parity", "eod": "true_positive_rate_parity"}
 
 
 class Scores(BaseEstimator):
-    """An estimator whose prediction is its input, for fairlearn."""
+    """A scikit-learn estimator whose prediction is its input, as fairlearn needs."""
 
     def fit(self, x: Any, y: Any) -> "Scores":
-        """Learn nothing."""
+        """Mark the estimator as fitted."""
         self.fitted_ = True
         return self
 
@@ -30,8 +30,7 @@ class FairlearnThresholds:
     """The best randomized thresholds by group: parity for SPD and EOD, equalized odds for the other measures.
 
     Args:
-        relax: whether a gap of epsilon (fairlearn's ``tol``) is allowed where fairlearn can: not for
-            equalized odds.
+        relax: whether to allow a gap of epsilon (fairlearn's ``tol``), which equalized odds does not support.
     """
 
     def __init__(self, *, relax: bool = True) -> None:
@@ -41,6 +40,8 @@ class FairlearnThresholds:
         """Fit fairlearn's optimizer."""
         from fairlearn.postprocessing import ThresholdOptimizer
 
+        # A randomized threshold for each group: points on the ROC curves' convex hulls with equal rates
+        # (Hardt, Price & Srebro 2016, section 4.2).
         constraint = CONSTRAINTS.get(objective.measure, "equalized_odds")
         self._optimizer = ThresholdOptimizer(
             estimator=Scores().fit(None, None),

@@ -1,4 +1,4 @@
-"""Studies of debiasing, by the name a configuration calls them."""
+"""Studies of debiasing by name."""
 
 from sevenfold.tables import ComponentTable
 

@@ -1,4 +1,4 @@
-"""Methods of debiasing side by side: each on every base network, for every measure and bound."""
+"""Comparison of debiasing methods, each on every base network, for every measure and bound."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,9 +15,15 @@ from sevenfold.fairness.intra.base import Problem
 from sevenfold.fairness.network import Logits
 from sevenfold.fairness.nodes import MethodNode, SourceNode
 from sevenfold.fairness.objective import Objective
+from sevenfold.fairness.studies.base_networks import (
+    SYNTHETIC,
+    BaseNetwork,
+    BaseNetworks,
+    distinct,
+    objectives,
+)
 from sevenfold.fairness.studies.debias_figures import draw_all
 from sevenfold.fairness.studies.debias_summary import by_setting, headline, scalars, sections
-from sevenfold.fairness.studies.networks import SYNTHETIC, BaseNetwork, BaseNetworks, distinct, objectives
 from sevenfold.fairness.threshold import Search
 from sevenfold.fairness.training import area_under_curve, logistic_auc
 from sevenfold.ranges import Count, NonNegativeInt, Positive, Seed
@@ -37,23 +43,23 @@ class Trial(Piece):
 
 
 class DebiasStudy(Study[Trial]):
-    """Debias trained networks on validation rows; judge on test rows that no method has seen.
+    """Comparison of methods that debias trained networks on validation rows, judged on test rows.
 
     Args:
-        methods: components of ``METHODS`` and ``POSTPROCESSORS`` by the label they are reported under; null
-            removes one that a base file brought in.
+        methods: components of ``METHODS`` and ``POSTPROCESSORS`` by the label of their results; null removes
+            one of a base file.
         source: a component of ``sevenfold.fairness.data.SOURCES``.
-        root: folder of the real data sets; without it people are synthetic.
+        root: folder of the published data sets; without it people are synthetic.
         protected: the attribute; ``sex or race`` combines two.
         drop_protected: with the attribute among the features (false), without, or both.
         min_count: one-hot levels rarer than this in train are grouped.
         measures: of bias, ``sevenfold.fairness.measures.MEASURES``.
         epsilons: bounds on the absolute bias.
-        objective: what else a decision is judged by.
-        seeds: one base network, split and search each.
+        objective: the other options of the objective.
+        seeds: each has its own split, base network and search.
         base: the networks that are debiased; they are trained once and never changed.
-        search: how thresholds are searched.
-        chunk: candidates scored at a time; results do not depend on it but for rounding.
+        search: options of the search for thresholds.
+        chunk: candidates scored at a time; results depend on it only by rounding.
 
     Example:
         >>> study = DebiasStudy(methods={"base": {"name": "base"}, "ours": {"name": "rank_one"}})
@@ -110,20 +116,21 @@ class DebiasStudy(Study[Trial]):
         """Debias one network with one method."""
         split = self.networks.split(piece.drop, piece.seed)
         network = self.networks.network(piece.drop, piece.seed, context.folder).to(context.device)
-        val, test = placed(split.val, context.device), placed(split.test, context.device)
+        val, test = on_device(split.val, context.device), on_device(split.test, context.device)
         problem = Problem(
             Logits(network, "logit"), val.x, val.y, val.a,
             piece.objective, self.search, piece.seed, self.chunk,
         )  # fmt: skip
         node = self.methods[piece.label]
         facts, on_val, on_test = decide(node, problem, test)
+        # calibration is that of the base network: methods move thresholds, not probabilities
         scores = problem.scores(x=test.x).cpu()
         record = {
             "key": piece.keys[0],
             "group": piece.group,
             "seed": piece.seed,
             "method": node["name"],
-            **self._judged(piece, split, on_val.cpu(), on_test.cpu()),
+            **self._figures(piece, split, on_val.cpu(), on_test.cpu()),
             **facts,
             "by_group": by_group(
                 on_test.cpu(),
@@ -132,12 +139,13 @@ class DebiasStudy(Study[Trial]):
                 scores.sigmoid(),
             ),
         }
+        # a base network that loses to logistic regression is a failed training, not a biased one
         if node["name"] == "base":
             record["auc"] = float(area_under_curve(scores, split.test.y))
             record["logistic_auc"] = logistic_auc(split.train.x, split.train.y, split.test.x, split.test.y)
         return [record]
 
-    def _judged(
+    def _figures(
         self, piece: Trial, split: Split, on_val: torch.Tensor, on_test: torch.Tensor
     ) -> dict[str, Any]:
         """Return the data and the figures of decisions on validation and test rows."""
@@ -156,7 +164,7 @@ class DebiasStudy(Study[Trial]):
         }
 
     def summarize(self, records: Sequence[Record], folder: Path) -> Report:
-        """Return the comparison of methods: tables, by-group figures, a model card, accuracy against bias."""
+        """Return the report: tables of methods and groups, a model card, plots of accuracy against bias."""
         settings = by_setting(records, self.methods)
         seeds = len({record["seed"] for record in records})
         text = (
@@ -185,7 +193,7 @@ class DebiasStudy(Study[Trial]):
         return merge(options, {**TINY, **({"methods": short} if short else {})})
 
 
-def placed(part: Part, device: torch.device) -> Part:
+def on_device(part: Part, device: torch.device) -> Part:
     """Return rows on a device."""
     return replace(part, x=part.x.to(device), y=part.y.to(device), a=part.a.to(device))
 

@@ -8,7 +8,7 @@ from sevenfold.records import Record
 
 
 def draw_all(settings: Settings, folder: Path) -> list[Path]:
-    """Draw one picture for each setting into a folder; return the files."""
+    """Draw one picture of each setting into a folder; return the files."""
     folder.mkdir(parents=True, exist_ok=True)
     pictures = []
     for setting, by_label in settings.items():
@@ -18,22 +18,24 @@ def draw_all(settings: Settings, folder: Path) -> list[Path]:
 
 
 def draw(by_label: Mapping[str, Sequence[Record]], title: str, path: Path) -> None:
-    """Draw test balanced accuracy against |bias|: every seed small, means large, the bound and the
-    constant.
+    """Draw test balanced accuracy against |bias|, with the bound and the constant decision.
+
+    Networks are small marks, the mean over networks of each method a large one.
     """
     from matplotlib import colormaps
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8.5, 4.6), layout="constrained")
     axes, colors = figure.subplots(), colormaps["tab20"]
-    for i, (label, own) in enumerate(by_label.items()):
-        bias, accuracy = ([record[name] for record in own] for name in ("abs_mu", "balanced_accuracy"))
-        marker = "s" if uses_attribute(own) else "o"
+    for i, (label, records) in enumerate(by_label.items()):
+        bias, accuracy = ([record[name] for record in records] for name in ("abs_mu", "balanced_accuracy"))
+        marker = "s" if uses_attribute(records) else "o"
         axes.scatter(bias, accuracy, s=10, color=colors(i % 20), alpha=0.4, marker=marker, linewidths=0)
         middle = sum(bias) / len(bias), sum(accuracy) / len(accuracy)
         axes.scatter(*middle, s=70, color=colors(i % 20), label=label, marker=marker, edgecolors="black")
     epsilon = float(title.rpartition("@")[2])
     axes.axvspan(0, epsilon, color="tab:green", alpha=0.08)
+    # A constant decision has balanced accuracy 1/2 and bias 0: results must be above this line.
     axes.axhline(0.5, color="gray", linestyle="--", linewidth=1)
     axes.annotate("everybody treated alike", (axes.get_xlim()[1], 0.5), ha="right", va="bottom", fontsize=7)
     axes.set(

@@ -1,4 +1,4 @@
-"""How the bias of trained networks depends on each of their weights."""
+"""Dependence of the bias of trained networks on each of their weights (Savani et al. 2020)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,13 +8,19 @@ from typing import Annotated, Any
 import torch
 
 from sevenfold.config import merge
-from sevenfold.fairness.initial import sensitivity
 from sevenfold.fairness.intra.base import Problem
 from sevenfold.fairness.network import Logits
 from sevenfold.fairness.nodes import SourceNode
 from sevenfold.fairness.objective import Objective
+from sevenfold.fairness.studies.base_networks import (
+    SYNTHETIC,
+    BaseNetwork,
+    BaseNetworks,
+    distinct,
+    objectives,
+)
 from sevenfold.fairness.studies.initial_summary import draw_all, headline
-from sevenfold.fairness.studies.networks import SYNTHETIC, BaseNetwork, BaseNetworks, distinct, objectives
+from sevenfold.fairness.weight_sensitivity import sensitivity
 from sevenfold.files import replace_file
 from sevenfold.ranges import MOST, NonNegativeInt, Positive, Range, Scale, Seed
 from sevenfold.records import Record, summarize
@@ -33,9 +39,9 @@ class Network(Piece):
 
 
 class InitialStudy(Study[Network]):
-    """Perturb every base network many times and regress its soft bias on the test rows on the noise.
+    """Regression of the soft bias of every base network on random perturbations of its weights.
 
-    Coefficients are kept in ``coefficients/`` of the run folder.
+    The bias is that of the test rows. Coefficients are saved in ``coefficients/`` of the run folder.
 
     Args:
         draws: perturbations of a network; a fifth is held out.
@@ -43,11 +49,11 @@ class InitialStudy(Study[Network]):
         base: the networks, one for each seed.
         seeds: of networks and splits.
         source: a component of ``sevenfold.fairness.data.SOURCES``.
-        root: folder of the real data sets; without it people are synthetic.
+        root: folder of the published data sets; without it people are synthetic.
         protected: the attribute; ``sex or race`` combines two.
         drop_protected: with the attribute among the features (false), without, or both.
         min_count: one-hot levels rarer than this in train are grouped.
-        objective: what else a decision is judged by.
+        objective: the other options of the objective.
         measures: of bias, ``sevenfold.fairness.measures.MEASURES``.
         epsilons: bounds on the absolute bias; they only name the records here.
     """
@@ -91,7 +97,8 @@ class InitialStudy(Study[Network]):
         ]
 
     def run(self, piece: Network, context: Context) -> list[Record]:
-        """Perturb one network; keep its coefficients."""
+        """Perturb one network and save its coefficients."""
+        # The bias is that of the test rows: the network has not been fitted to them.
         test = self.networks.split(piece.drop, piece.seed).test
         network = self.networks.network(piece.drop, piece.seed, context.folder)
         problem = Problem(Logits(network, "logit"), test.x, test.y, test.a, piece.objective, seed=piece.seed)
@@ -132,5 +139,5 @@ class InitialStudy(Study[Network]):
 
 
 def coefficients_file(folder: Path, key: str) -> Path:
-    """Return where the coefficients of a record are kept."""
+    """Return the path of a record's coefficients."""
     return folder / "coefficients" / f"{key.replace('/', '_')}.pt"

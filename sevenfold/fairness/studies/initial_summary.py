@@ -1,4 +1,4 @@
-"""Table and pictures of how the bias depends on the weights."""
+"""Table and pictures of the dependence of the bias on the weights."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from sevenfold.fairness.initial import Floats, shared_directions
+from sevenfold.fairness.weight_sensitivity import Floats, shared_directions
 from sevenfold.records import Record
 from sevenfold.study import Table
 
@@ -15,19 +15,19 @@ TWO_SIDED = 2.2  # standard deviations that the paper's spread of R^2 is given i
 
 
 def headline(records: Sequence[Record]) -> Table:
-    """Return one row a network, and one a group with means and 2.2 standard deviations of R^2."""
+    """Return one row for each network, and one for each group: means, and 2.2 standard deviations of R^2."""
     rows = [["network", "R2 on held-out draws", "soft bias, mean of draws", "spread", "weights with 90 %"]]
     groups: dict[str, list[Record]] = {}
     for record in records:
         groups.setdefault(record["group"], []).append(record)
-    for group, own in groups.items():
-        for record in own:
+    for group, members in groups.items():
+        for record in members:
             name = str(record["seed"]) if len(groups) == 1 else f"{group}, {record['seed']}"
             share = f"{100 * record['concentration']:.1f} %"
             rows.append([name, *(f"{record[field]:.3f}" for field in COLUMNS), share])
-        r2 = np.array([record["r2"] for record in own])
-        means = [f"{np.mean([record[field] for record in own]):.3f}" for field in COLUMNS[1:]]
-        share = f"{100 * np.mean([record['concentration'] for record in own]):.1f} %"
+        r2 = np.array([record["r2"] for record in members])
+        means = [f"{np.mean([record[field] for record in members]):.3f}" for field in COLUMNS[1:]]
+        share = f"{100 * np.mean([record['concentration'] for record in members]):.1f} %"
         name = "mean" if len(groups) == 1 else f"{group}, mean"
         rows.append([name, f"{r2.mean():.3f} ± {TWO_SIDED * r2.std():.3f} (2.2 sd)", *means, share])
     return rows
@@ -38,8 +38,8 @@ def draw_all(coefficients: Mapping[str, Sequence[Tensor]], folder: Path) -> list
     folder.mkdir(parents=True, exist_ok=True)
     pictures = []
     for group, rows in coefficients.items():
-        own = "" if len(coefficients) == 1 else f"_{group.replace('/', '_')}"
-        pictures.append(folder / f"initial_conditions{own}.png")
+        suffix = "" if len(coefficients) == 1 else f"_{group.replace('/', '_')}"
+        pictures.append(folder / f"initial_conditions{suffix}.png")
         draw(np.stack([row.numpy() for row in rows]), group, pictures[-1])
     return pictures
 

@@ -1,4 +1,4 @@
-"""Tables and picture of what the noise of views does to the law of volumes."""
+"""Tables and picture of the law of volumes under each kind of view noise."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from sevenfold.diffreps.worlds.law import KINDS
+from sevenfold.diffreps.worlds.view_noise_covariance import KINDS
 from sevenfold.records import Record
 from sevenfold.study import Table
 
-RINGS = 7  # what the headline has room for
+RINGS = 7  # columns of the headline
 STYLES = {"heun": "-", "euler": "--"}
 PLAIN = ("product_of_views", *(f"{kind}/heun" for kind in KINDS), "joint_prior/heun")
 
@@ -25,29 +25,30 @@ def by_ring(records: Sequence[Record]) -> dict[int, dict[str, Record]]:
 
 
 def headline(records: Sequence[Record]) -> Table:
-    """Return the total spread: one row a kind of noise, one column a ring."""
+    """Return the total spread: one row for each kind of noise, one column for each ring."""
     rings = dict(list(by_ring(records).items())[:RINGS])
     rows = [["noise", *(f"{views} views" for views in rings)]]
     for name in PLAIN:
-        if any(name in own for own in rings.values()):
-            cells = [f"{own[name]['total']:.3f}" if name in own else "-" for own in rings.values()]
+        if any(name in ring for ring in rings.values()):
+            cells = [f"{ring[name]['total']:.3f}" if name in ring else "-" for ring in rings.values()]
             rows.append([name.partition("/")[0].replace("_", " "), *cells])
     return rows
 
 
 def table(records: Sequence[Record]) -> Table:
-    """Return every record: the three spreads, and the overlap of a ring."""
+    """Return the table of all records: the three spreads, and the overlap of a ring."""
     fields = ("total", "top", "rest", "overlap")
     rows = [["views", "noise", *fields]]
-    for views, own in by_ring(records).items():
-        for name, record in own.items():
+    for views, ring in by_ring(records).items():
+        for name, record in ring.items():
             rows.append([str(views), name, *(f"{record[f]:.3f}" if f in record else "-" for f in fields)])
     return rows
 
 
 def draw(records: Sequence[Record], path: Path) -> bool:
-    """Draw the total spread against the number of views, and beside it the effect of resampling, where there
-    was any; return whether there was anything to draw.
+    """Draw the total spread against the number of views, and beside it against rounds of resampling.
+
+    Returns whether there was anything to draw.
     """
     from matplotlib.figure import Figure
 
@@ -55,7 +56,7 @@ def draw(records: Sequence[Record], path: Path) -> bool:
     if not rings:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    resampled = [own for own in rings.values() if "joint_prior/heun" in own]
+    resampled = [ring for ring in rings.values() if "joint_prior/heun" in ring]
     columns = 1 + bool(resampled)
     figure = Figure(figsize=(5 * columns, 4.2), layout="constrained")
     row = figure.subplots(1, columns, sharey=True, squeeze=False)[0]
@@ -75,7 +76,7 @@ def _draw_rings(axes: Any, rings: Mapping[int, Mapping[str, Record]]) -> None:
     for i, kind in enumerate(KINDS):
         for order, style in STYLES.items():
             name = f"{kind}/{order}"
-            points = [(views, own[name]["total"]) for views, own in rings.items() if name in own]
+            points = [(views, ring[name]["total"]) for views, ring in rings.items() if name in ring]
             label = kind.replace("_", " ") if order == "heun" else None
             axes.plot(*np.array(points).reshape(-1, 2).T, f"o{style}", color=f"C{i}", label=label, ms=4)
     axes.set(
@@ -86,7 +87,7 @@ def _draw_rings(axes: Any, rings: Mapping[int, Mapping[str, Record]]) -> None:
 
 
 def _draw_rounds(axes: Any, ring: Mapping[str, Record]) -> None:
-    """Draw a line for each kind of noise over rounds of resampling, and the law they lead to."""
+    """Draw a line for each kind of noise over rounds of resampling, and the limit of many rounds."""
     for i, kind in enumerate(KINDS):
         points = rounds_of(ring, kind)
         if len(points) > 1:
@@ -98,7 +99,7 @@ def _draw_rounds(axes: Any, ring: Mapping[str, Record]) -> None:
 
 
 def rounds_of(ring: Mapping[str, Record], kind: str) -> list[tuple[int, float]]:
-    """Return pairs of rounds and total spread of a kind of noise, rising; no rounds are the plain law."""
+    """Return pairs of rounds and total spread of a kind of noise, sorted; 0 rounds are the plain law."""
     pairs = [(0, ring[f"{kind}/heun"]["total"])] if f"{kind}/heun" in ring else []
     prefix = f"{kind}/heun_rounds"
     pairs += [

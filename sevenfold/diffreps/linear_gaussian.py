@@ -1,7 +1,7 @@
-"""Exact laws of linear problems: closed forms, and the covariance of a sampler's output without sampling.
+"""Exact laws of linear Gaussian problems: closed forms, and the covariance of a sampler without sampling.
 
 With an affine representation and a Gaussian prior one step of the sampler is an affine map of parameters and
-noise. Pushing basis vectors through it gives its matrix, and matrices give second moments.
+noise. Its matrix follows from its values on basis vectors, and second moments follow from the matrix.
 """
 
 from dataclasses import dataclass, replace
@@ -14,9 +14,9 @@ from sevenfold.diffreps.methods.base import State
 from sevenfold.diffreps.methods.plan import Step
 from sevenfold.diffreps.methods.pullback import Pullback
 from sevenfold.diffreps.priors.mixture import Mixture
+from sevenfold.diffreps.random_streams import Streams
 from sevenfold.diffreps.representations.affine import Affine
-from sevenfold.diffreps.streams import Streams
-from sevenfold.diffreps.task import Task, make_task
+from sevenfold.diffreps.sampling_task import Task, make_task
 from sevenfold.diffreps.view_noise import Noise, Pool, ViewNoise
 
 WEIGHTS = (0.5, 0.3, 0.2)
@@ -25,32 +25,38 @@ VARIANCES = (0.25, 1.0, 4.0)
 
 @dataclass(frozen=True)
 class Line:
-    """A one-dimensional range in an image with independent values.
+    """A one-dimensional range of a representation, in an image with independent values.
 
-    ``weights`` are the squares of the unit vector q that spans the range, adding up to one; ``variances`` the
-    prior's.
+    ``weights`` are the squares of the unit vector q that spans the range, and sum to one; ``variances`` are
+    those of the prior.
     """
 
     weights: tuple[float, ...] = WEIGHTS
     variances: tuple[float, ...] = VARIANCES
 
     def marginal(self) -> float:
-        """Return the variance along q of an image fitted after it was sampled."""
+        """Return the variance along q of an image that is sampled first and then fitted."""
+        # Var(q^T x) = sum_j w_j lam_j
         return float(np.dot(self.weights, self.variances))
 
     def conditional(self) -> float:
-        """Return the variance of the prior restricted to the range: what is wanted."""
+        """Return the variance of the prior restricted to the range, the law that sampling aims at."""
+        # (q^T S^-1 q)^-1 = (sum_j w_j / lam_j)^-1
         return 1 / float(np.dot(self.weights, 1 / np.array(self.variances)))
 
     def geometric(self) -> float:
-        """Return the variance where the noise itself is forced into the range."""
+        """Return the variance where the noise itself is projected to the range."""
+        # d log u / d sigma = sigma q^T (S + sigma^2)^-1 q integrates to prod_j lam_j^(w_j / 2)
         return float(np.exp(np.dot(self.weights, np.log(self.variances))))
 
     def split(self) -> float:
-        """Return the variance of the pullback without resampling, from infinite noise:
-        sum_j w_j (integral of lam_j / ((lam_j + s^2) Phi(s)) ds)^2, Phi the product of
+        """Return the variance of the pullback without resampling, from infinite noise.
+
+        It is sum_j w_j (integral of lam_j / ((lam_j + s^2) Phi(s)) ds)^2, Phi the product of
         ((lam_j + s^2) / lam_j)^(w_j / 2).
         """
+        # Variation of constants for du/ds = h(s) u - q^T S (S + s^2)^-1 e, h(s) = s q^T (S + s^2)^-1 q, whose
+        # integrating factor is 1 / Phi(s).
         from scipy.integrate import quad
 
         w, lam = np.array(self.weights), np.array(self.variances)
@@ -62,7 +68,7 @@ class Line:
         return sum(w[j] * quad(integrand, 0, np.inf, args=(j,))[0] ** 2 for j in range(len(w)))
 
     def task(self, noise: ViewNoise | None = None) -> Task:
-        """Return one sample of it in float64, prior mean zero."""
+        """Return the task of one sample in float64, under a prior of mean zero."""
         size = len(self.weights)
         direction = torch.tensor(self.weights, dtype=torch.float64).sqrt()
         prior = gaussian(torch.zeros(size), torch.tensor(self.variances).diag(), (size, 1, 1))
@@ -79,7 +85,7 @@ def gaussian(mean: Tensor, covariance: Tensor, shape: tuple[int, int, int]) -> M
 def sampled_covariance(method: Pullback, task: Task) -> Tensor:
     """Return the exact covariance (p, p) of the parameters that ``method`` ends at; ``task`` has one sample.
 
-    The representation must be affine, the prior a Gaussian, the method's solver undisturbed by step control.
+    The representation must be affine, the prior Gaussian, and the solver must accept every step.
     """
     p = task.representation.layout.size
     example = task.noise.start(Streams([0], "shape", task.pool))
@@ -87,26 +93,27 @@ def sampled_covariance(method: Pullback, task: Task) -> Tensor:
     moment = torch.block_diag(torch.zeros(p, p), torch.eye(m)).double()
     for number, step in enumerate(method.plan(task.prior)):
         if step.back is not None:
-            moment = _mixed(moment, p, step.back / step.sigma)
+            moment = _mixed_moment(moment, p, step.back / step.sigma)
         sigma = (1 + method.stochastic.churn) * step.sigma
-        moment = _mixed(moment, p, step.sigma / sigma)
+        moment = _mixed_moment(moment, p, step.sigma / sigma)
         down = method.down(sigma, step.next)
+        # (theta, e)' = M (theta, e), so that the second moment becomes M moment M^T
         matrix = _step_matrix(method, task, replace(step, sigma=sigma, next=down), number, example)
         moment = matrix @ moment @ matrix.T
         if step.next > 0:
-            moment = _mixed(moment, p, down / step.next)
+            moment = _mixed_moment(moment, p, down / step.next)
     return moment[:p, :p]
 
 
-def _mixed(moment: Tensor, p: int, keep: float) -> Tensor:
-    """Return the second moment after the noise became keep e + sqrt(1 - keep^2) n."""
+def _mixed_moment(moment: Tensor, p: int, keep: float) -> Tensor:
+    """Return the second moment after the noise e is replaced by keep e + sqrt(1 - keep^2) n."""
     scale = torch.cat([torch.ones(p), torch.full((len(moment) - p,), keep)]).double()
     fresh = torch.cat([torch.zeros(p), torch.full((len(moment) - p,), 1 - keep**2)]).double()
     return scale[:, None] * moment * scale + fresh.diag()
 
 
 def _step_matrix(method: Pullback, task: Task, step: Step, number: int, example: Noise) -> Tensor:
-    """Return the matrix of one step on (parameters, noise), from pushing zero and the basis through it."""
+    """Return the matrix of one step on (parameters, noise), from its values at zero and at basis vectors."""
     p, sizes = task.representation.layout.size, [v[0].numel() for v in example.values()]
     basis = torch.cat([torch.zeros(1, p + sum(sizes)), torch.eye(p + sum(sizes))]).double()
     many = replace(task, seeds=range(len(basis)), labels=task.labels.expand(len(basis)))
@@ -119,5 +126,5 @@ def _step_matrix(method: Pullback, task: Task, step: Step, number: int, example:
     state = State(theta, noise, Streams([], "none", task.pool), method.solver.begin(theta))
     index = task.some_views(method.views_per_step, number)
     method.move(many, state, step.sigma, step.next, index)
-    moved = torch.cat([state.theta, basis[:, p:]], 1)
-    return (moved[1:] - moved[:1]).T
+    after = torch.cat([state.theta, basis[:, p:]], 1)
+    return (after[1:] - after[:1]).T

@@ -1,4 +1,4 @@
-"""What studies of debiasing share: a table of people, its splits, and the base networks trained on them."""
+"""The base networks of a debiasing study, with the table of people and the splits they are trained on."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -25,13 +25,13 @@ SYNTHETIC = {"name": "synthetic"}
 
 @dataclass(frozen=True)
 class BaseNetwork:
-    """Which base networks are trained; one for each seed, all at once.
+    """Options of the base networks, of which one is trained for each seed, all at once.
 
     Args:
         width: units of a block.
         depth: blocks after the first.
         dropout: share of units left out in training.
-        training: how they are trained.
+        training: options of their training.
     """
 
     width: Size = 32
@@ -43,8 +43,8 @@ class BaseNetwork:
 class BaseNetworks:
     """A table of people, with the protected attribute among the features or without, and its base networks.
 
-    The networks of all seeds are trained side by side on their train rows and kept in ``bases/`` of the run
-    folder, where every process finds them.
+    The networks of all seeds are trained side by side on their training rows and saved in ``bases/`` of the
+    run folder, from where every process loads them.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class BaseNetworks:
         table, protected = self.people
         few = small_cells(torch.as_tensor(table.y), torch.as_tensor(attribute(table, protected)))
         if few:
+            # checked before any training: rates over a handful of rows are noise
             raise ConfigError("protected", f"too few rows to estimate anything: {'; '.join(few)}")
 
     def setting(self, drop: bool) -> str:
@@ -80,11 +81,11 @@ class BaseNetworks:
         return f"{table.name}-{protected.replace(' ', '_')}-{'without' if drop else 'with'}"
 
     def split(self, drop: bool, seed: int) -> Split:
-        """Return the split of a seed; the last one is kept for the next call."""
+        """Return the split of a seed; the last one is cached."""
         if (drop, seed) not in self._split:
             table, protected = self.people
-            own = split_table(table, protected, seed, drop_protected=drop, min_count=self.min_count)
-            self._split = {(drop, seed): own}
+            split = split_table(table, protected, seed, drop_protected=drop, min_count=self.min_count)
+            self._split = {(drop, seed): split}
         return self._split[drop, seed]
 
     def test_attributes(self, seed: int) -> dict[str, Tensor]:
@@ -95,21 +96,23 @@ class BaseNetworks:
         return {name: torch.as_tensor(attribute(table, name)[rows]) for name in names}
 
     def network(self, drop: bool, seed: int, folder: Path) -> TabularNet:
-        """Return a base network: from memory, from the run folder, or trained with those of all seeds."""
+        """Return a base network, loaded from the run folder, or trained together with those of all seeds."""
         path = folder / "bases" / f"{self.setting(drop)}.pt"
         if path not in self._networks:
             if not path.is_file():
                 self._train(drop, path)
             states = torch.load(path, weights_only=True)
-            loaded = {own: self._loaded(state) for own, state in zip(self.seeds, states, strict=True)}
-            self._networks = {path: loaded}
+            networks = {
+                number: self._load_state(state) for number, state in zip(self.seeds, states, strict=True)
+            }
+            self._networks = {path: networks}
         return self._networks[path][seed]
 
     def _new(self, features: int, seed: int) -> TabularNet:
         base = self.base
         return new_network(features, seed, width=base.width, depth=base.depth, dropout=base.dropout)
 
-    def _loaded(self, state: dict[str, Tensor]) -> TabularNet:
+    def _load_state(self, state: dict[str, Tensor]) -> TabularNet:
         network = self._new(state["0.weight"].shape[1], 0)
         network.load_state_dict(state)
         return network.eval()
@@ -117,19 +120,20 @@ class BaseNetworks:
     def _train(self, drop: bool, path: Path) -> None:
         splits = [self.split(drop, seed) for seed in self.seeds]
         networks = [self._new(s.train.x.shape[1], seed) for s, seed in zip(splits, self.seeds, strict=True)]
-        trained = train_all(networks, splits, self.base.training, self.seeds)
+        networks_of_seeds = train_all(networks, splits, self.base.training, self.seeds)
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.is_file():  # another process may have been faster: all take the same networks
+        if not path.is_file():  # another process may have written it: all use the same networks
             with replace_file(path) as temporary:
-                torch.save([network.state_dict() for network in trained], temporary)
+                torch.save([network.state_dict() for network in networks_of_seeds], temporary)
 
 
 def train_all(
     networks: list[TabularNet], splits: Sequence[Split], training: Training, seeds: list[int]
 ) -> list[TabularNet]:
-    """Train networks side by side; those whose number of features differs (grouped levels) one by one."""
+    """Train networks side by side, or one by one where their numbers of features differ (merged levels)."""
     train = [(s.train.x, s.train.y) for s in splits]
     val = [(s.val.x, s.val.y) for s in splits]
+    # merged rare levels depend on the training rows, so that numbers of features may differ
     if len({x.shape for x, _ in train}) == 1:
         return train_copies(networks, train, val, training, seeds)
     return [

@@ -1,4 +1,4 @@
-"""Group confusion counts as a streaming metric: exact for any batch size and number of devices."""
+"""Confusion counts of each group as a streaming metric, exact for any batch size and number of devices."""
 
 from typing import Any
 
@@ -21,6 +21,7 @@ class GroupConfusion(Metric):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
+        # Sums, not rates: a mean of batches' rates would depend on the batch size.
         for name in ("positives", "totals"):
             self.add_state(name, torch.zeros(2, 2, dtype=torch.float64), dist_reduce_fx="sum")
 
@@ -31,6 +32,9 @@ class GroupConfusion(Metric):
         self.totals += totals
 
     def compute(self) -> dict[str, Tensor]:
-        """Return the figures of everything seen."""
-        found = {name: bias(name, self.positives, self.totals) for name in MEASURES}
-        return {"balanced_accuracy": performance("balanced_accuracy", self.positives, self.totals), **found}
+        """Return the figures of all batches so far."""
+        measures = {name: bias(name, self.positives, self.totals) for name in MEASURES}
+        return {
+            "balanced_accuracy": performance("balanced_accuracy", self.positives, self.totals),
+            **measures,
+        }

@@ -1,9 +1,8 @@
-"""The law of the multi-view pullback, exactly: which covariance volumes have, by the noise of their views.
+"""The exact covariance of volumes sampled by the multi-view pullback, for each kind of view noise.
 
-A volume of ink is affine, and with Gaussian laws of its views one step of the sampler is a linear map.
-Maps are
-multiplied and covariances follow, without sampling. Diversity is the root of the trace of held-out renders'
-covariance relative to the true one's: 1 is right.
+A volume of ink is affine, and with Gaussian laws of its views one step of the sampler is a linear map. The
+product of these maps gives the covariance without sampling. The spread is the root of the trace of held-out
+renders' covariance relative to that of the true covariance: 1 is right.
 """
 
 from collections.abc import Sequence
@@ -35,8 +34,12 @@ LAW_CAMERA = Camera(elevation=14.2, extent=1.084, depth=1.11)
 
 @dataclass(frozen=True)
 class Spread:
-    """Root trace ratios of held-out renders to the truth: in ``total``, in the ``top`` components that hold
-    95 % of the true variance, and in the ``rest``.
+    """Root trace ratios of the covariance of held-out renders to the true covariance.
+
+    Attributes:
+        total: of all components.
+        top: of the leading components with 95 % of the true variance.
+        rest: of the others.
     """
 
     total: float
@@ -46,11 +49,11 @@ class Spread:
 
 @dataclass(frozen=True)
 class Setup:
-    """The problem: scenes with covariance C + floor I, seen in one gray channel by parallel rays.
+    """Options of the problem: scenes with covariance C + floor I, in one gray channel, with parallel rays.
 
     Args:
         scenes: their law.
-        camera: whose ring sees them.
+        camera: of the ring of views.
         count: scenes that the covariance is estimated from.
         resolution: nodes along a side of the grid.
         size: side of an image in px.
@@ -75,7 +78,7 @@ class Setup:
 
 
 class ViewLaw:
-    """The law for a ring of ``views``."""
+    """The law of sampled volumes for a ring of ``views``."""
 
     def __init__(self, setup: Setup, views: int) -> None:
         if views < 1:
@@ -90,13 +93,15 @@ class ViewLaw:
         self.maps = [self.volume.integrals(view) for view in self.ring]
         self.stack = torch.cat(self.maps)
         self.inverse = torch.linalg.pinv(self.stack, rtol=1e-10)
-        held = setup.camera.ring(HELD_OUT, HELD_OUT_OFFSET).double()
-        self.held = torch.cat([self.volume.integrals(view) for view in held])
+        held_out = setup.camera.ring(HELD_OUT, HELD_OUT_OFFSET).double()
+        self.held = torch.cat([self.volume.integrals(view) for view in held_out])
         self.marginals = [eigen(a @ self.covariance @ a.T) for a in self.maps]
         self.joint = eigen(self.stack @ self.covariance @ self.stack.T)
 
     def overlap(self) -> float:
-        """Return the mean number of views that see a direction of scene space."""
+        """Return the mean number of views that show a direction of scene space."""
+        # The product of the views' laws has precision N = sum_v P_v with projectors P_v: n_j views show
+        # direction j, which shrinks by 1 / sqrt(n_j).
         ranks = [int((values > CUTOFF * values.max()).sum()) for values, _ in self.marginals]
         return sum(ranks) / self.volume.layout.size
 
@@ -110,45 +115,50 @@ class ViewLaw:
         if kind == "canonical":
             values, vectors = torch.linalg.eigh(self.covariance)
             root = vectors * values.clamp(min=0).sqrt() @ vectors.T
-            return shared([orthonormal(a @ root, CUTOFF) for a in self.maps])
+            return noise_covariance([orthonormal(a @ root, CUTOFF) for a in self.maps])
         bound = Object(window=window if kind == "object" else None, cutoff=CUTOFF).bind(
             self.volume, self.ring
         )
         assert isinstance(bound, Object)
-        return shared(list(zip(bound.left, bound.right, strict=True)))
+        return noise_covariance(list(zip(bound.left, bound.right, strict=True)))
 
     def split(self, order: Order, *, joint: bool = False) -> Tensor:
-        """Return the map (p, V n) from all views' noise to the parameters the pullback ends at."""
-        moved = torch.zeros(self.stack.shape[1], len(self.stack)).double()
+        """Return the map (p, V n) from all views' noise to the parameters at the end of the pullback."""
+        theta_map = torch.zeros(self.stack.shape[1], len(self.stack)).double()
         for sigma, following in self.levels():
-            moved = self.step(moved, torch.eye(len(self.stack)).double(), sigma, following, order, joint)
-        return moved
+            theta_map = self.step(
+                theta_map, torch.eye(len(self.stack)).double(), sigma, following, order, joint
+            )
+        return theta_map
 
     def step(
-        self, moved: Tensor, e: Tensor, sigma: float, following: float, order: Order, joint: bool = False
+        self, theta_map: Tensor, e: Tensor, sigma: float, following: float, order: Order, joint: bool = False
     ) -> Tensor:
         """Return the parameters' map after one level; ``moved`` (p, m) and ``e`` (V n, m) before it."""
-        y = self.stack @ moved
+        y = self.stack @ theta_map
+        # dtheta/dsigma = A^+ (y - D(y + sigma e, sigma)) / sigma, applied to the columns of a basis of e
         slope = (y - self.denoise(y + sigma * e, sigma, joint)) / sigma
-        found = moved + self.inverse @ ((following - sigma) * slope)
+        euler = theta_map + self.inverse @ ((following - sigma) * slope)
         if order == "euler" or following == 0:
-            return found
-        y = self.stack @ found
+            return euler
+        y = self.stack @ euler
         second = (y - self.denoise(y + following * e, following, joint)) / following
-        return moved + self.inverse @ ((following - sigma) * (slope + second) / 2)
+        return theta_map + self.inverse @ ((following - sigma) * (slope + second) / 2)
 
     def denoise(self, z: Tensor, sigma: float, joint: bool) -> Tensor:
-        """Return the linear part of the denoiser of columns ``z``: each view by itself, or all together."""
+        """Return the linear part of the denoiser of columns ``z``, for views separately or jointly."""
         if joint:
-            return shrunk(z, self.joint, sigma)
+            return shrinkage(z, self.joint, sigma)
         parts = z.split(len(self.maps[0]))
-        return torch.cat([shrunk(z, own, sigma) for z, own in zip(parts, self.marginals, strict=True)])
+        return torch.cat(
+            [shrinkage(z, marginal, sigma) for z, marginal in zip(parts, self.marginals, strict=True)]
+        )
 
     def levels(self) -> list[tuple[float, float]]:
         """Return pairs of noise levels, the last of which leads to 0."""
         s = self.setup
-        found = karras(prior=None, levels=s.levels, sigma_min=s.sigma_min, sigma_max=s.sigma_max)  # type: ignore[arg-type]
-        return list(zip(found.tolist(), found.tolist()[1:], strict=False))
+        sigmas = karras(prior=None, levels=s.levels, sigma_min=s.sigma_min, sigma_max=s.sigma_max)  # type: ignore[arg-type]
+        return list(zip(sigmas.tolist(), sigmas.tolist()[1:], strict=False))
 
     def resampled(self, noise: Tensor, order: Order, rounds: int) -> Tensor:
         """Return the parameters' covariance with ``rounds`` of resampling at every level but the last."""
@@ -159,13 +169,14 @@ class ViewLaw:
             top = self.step(basis[:p], basis[p:], sigma, following, order)
             for number in range(rounds + 1 if following else 1):
                 if number:
-                    moment = remixed(moment, p, noise, following / sigma)
+                    moment = mixed_moment(moment, p, noise, following / sigma)
                 corner, cross = top @ moment @ top.T, top @ moment[:, p:]
                 moment = torch.cat([torch.cat([corner, cross], 1), torch.cat([cross.T, moment[p:, p:]], 1)])
         return moment[:p, :p]
 
     def product(self) -> Tensor:
-        """Return the covariance of the product of the views' laws: resampling without end."""
+        """Return the covariance of the product of the views' laws, the limit of many rounds of resampling."""
+        # (sum_v A_v^T S_v^+ A_v)^-1
         precision = sum(
             a.T @ (u[:, keep] / values[keep]) @ u[:, keep].T @ a
             for a, (values, u) in zip(self.maps, self.marginals, strict=True)
@@ -174,22 +185,22 @@ class ViewLaw:
         return torch.linalg.pinv(torch.as_tensor(precision), rtol=1e-12, hermitian=True)
 
     def spread(self, covariance: Tensor) -> Spread:
-        """Compare a covariance (p, p) of parameters with the truth, in held-out renders."""
+        """Return the spread of a covariance (p, p) of parameters, in held-out renders."""
         true = self.held @ self.covariance @ self.held.T
-        got = self.held @ covariance @ self.held.T
+        sampled = self.held @ covariance @ self.held.T
         values, vectors = torch.linalg.eigh(true)
         values, vectors = values.flip(0), vectors.flip(1)
-        own = (vectors * (got @ vectors)).sum(0)
+        variances = (vectors * (sampled @ vectors)).sum(0)
         top = int((values.cumsum(0) < TOP * values.sum()).sum()) + 1
         parts = [slice(None), slice(0, top), slice(top, None)]
-        return Spread(*(float((own[part].sum() / values[part].sum()).sqrt()) for part in parts))
+        return Spread(*(float((variances[part].sum() / values[part].sum()).sqrt()) for part in parts))
 
 
-def shared(pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+def noise_covariance(pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
     """Return the covariance of noise U_v W_v^T w + (I - U_v U_v^T) n_v of views v."""
     common = torch.cat([left @ right.T for left, right in pairs])
-    own = [torch.eye(len(left)).to(left) - left @ left.T for left, _ in pairs]
-    return common @ common.T + torch.block_diag(*own)
+    complements = [torch.eye(len(left)).to(left) - left @ left.T for left, _ in pairs]
+    return common @ common.T + torch.block_diag(*complements)
 
 
 def eigen(matrix: Tensor) -> tuple[Tensor, Tensor]:
@@ -198,16 +209,14 @@ def eigen(matrix: Tensor) -> tuple[Tensor, Tensor]:
     return values, vectors
 
 
-def shrunk(z: Tensor, own: tuple[Tensor, Tensor], sigma: float) -> Tensor:
+def shrinkage(z: Tensor, eigenpairs: tuple[Tensor, Tensor], sigma: float) -> Tensor:
     """Return S (S + sigma^2 I)^-1 z for S = vectors values vectors^T."""
-    values, vectors = own[0].clamp(min=0), own[1]
+    values, vectors = eigenpairs[0].clamp(min=0), eigenpairs[1]
     return vectors @ ((values / (values + sigma**2))[:, None] * (vectors.T @ z))
 
 
-def remixed(moment: Tensor, p: int, noise: Tensor, keep: float) -> Tensor:
-    """Return the second moment after the noise became keep e + sqrt(1 - keep^2) fresh noise of the same
-    law.
-    """
+def mixed_moment(moment: Tensor, p: int, noise: Tensor, keep: float) -> Tensor:
+    """Return the second moment after the noise e is replaced by keep e + sqrt(1 - keep^2) n of equal law."""
     scale = torch.cat([torch.ones(p), torch.full((len(noise),), keep)]).to(moment)
     fresh = torch.block_diag(torch.zeros(p, p).to(noise), (1 - keep**2) * noise)
     return scale[:, None] * moment * scale + fresh

@@ -1,4 +1,4 @@
-"""One's own table: a CSV file with a header."""
+"""A table of people from a CSV file of the user."""
 
 import csv
 from pathlib import Path
@@ -13,8 +13,8 @@ from sevenfold.fairness.data.table import Table, assemble
 MISSING = ("", "?", "NA", "nan", "NaN")
 
 
-class Own:
-    """Read a CSV file; every choice is said, nothing is guessed.
+class CsvTable:
+    """A table read from a CSV file with a header; no column's role or coding is guessed.
 
     Args:
         path: the file.
@@ -54,25 +54,26 @@ class Own:
             )
         with open(self.path, newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file, delimiter=self.delimiter))
-        used = [self.label, *self.protected, *self.numeric, *self.categorical]
-        for name in used:
+        names = [self.label, *self.protected, *self.numeric, *self.categorical]
+        for name in names:
             if not rows or name not in rows[0]:
                 raise InputError(
                     f"'{self.path}' has no column '{name}'. {suggest(name, rows[0] if rows else [])}"
                 )
-        whole = [row for row in rows if not any(row[name].strip() in MISSING for name in used)]
-        if len(whole) < len(rows) and self.missing == "refuse":
+        complete = [row for row in rows if not any(row[name].strip() in MISSING for name in names)]
+        if len(complete) < len(rows) and self.missing == "refuse":
             raise InputError(
-                f"'{self.path}': {len(rows) - len(whole)} of {len(rows)} rows have missing values; "
+                f"'{self.path}': {len(rows) - len(complete)} of {len(rows)} rows have missing values; "
                 "fill them, or set missing: drop"
             )
-        columns = {name: np.array([row[name].strip() for row in whole]) for name in used}
+        # Values stay text until their role is known: "1" may be a label, a level or a number.
+        columns = {name: np.array([row[name].strip() for row in complete]) for name in names}
         values, counts = np.unique(columns[self.label], return_counts=True)
         if len(values) != 2 or self.favorable not in values:
-            found = ", ".join(f"'{v}' ({n})" for v, n in zip(values[:6], counts[:6], strict=True))
+            listing = ", ".join(f"'{v}' ({n})" for v, n in zip(values[:6], counts[:6], strict=True))
             raise InputError(
                 f"label '{self.label}' must have two values, one of them the favorable '{self.favorable}'; "
-                f"found {found}. Set favorable to one of them, or map the column first"
+                f"found {listing}. Set favorable to one of them, or map the column first"
             )
         attributes = {name: self._privileged(columns[name], rule) for name, rule in self.protected.items()}
         coding = {"y": f"{self.label} = {self.favorable}", **self.protected}

@@ -1,4 +1,4 @@
-"""One batch of samples to draw: what is rendered, under which prior, with which noise and seeds."""
+"""The task of drawing a batch of samples: representation, prior, view noise, classes and seeds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,20 +8,20 @@ from torch import Tensor
 
 from sevenfold.config import ConfigError
 from sevenfold.diffreps.priors.base import UNCONDITIONAL, Prior
+from sevenfold.diffreps.random_streams import Streams
 from sevenfold.diffreps.rendering import Rendering
 from sevenfold.diffreps.representations.base import Representation
-from sevenfold.diffreps.streams import Streams
 from sevenfold.diffreps.view_noise import ViewNoise
 from sevenfold.seeding import torch_generator
 
 
 @dataclass(frozen=True)
 class Task:
-    """A batch of B samples.
+    """A batch of B samples to draw.
 
-    ``noise`` is bound to the ``pool`` (K, d) of views; ``labels`` (B,) are the classes asked for, -1 for
-    none; ``seeds`` (B) are the samples' own. ``views_seed`` chooses the subsets of views of every step: it
-    belongs to the run, so that a sample does not depend on which others are in its batch.
+    ``noise`` is bound to the ``pool`` (K, d) of views; ``labels`` (B,) are the classes of samples, -1 for
+    none; ``seeds`` (B) those of each sample. ``views_seed`` determines the subset of views of every step: it
+    belongs to the run, so that a sample does not depend on the others in its batch.
     """
 
     representation: Representation
@@ -40,11 +40,12 @@ class Task:
         return replace(self, labels=self.labels[rows], seeds=self.seeds[rows])
 
     def streams(self, purpose: str) -> Streams:
-        """Return the samples' random numbers for a purpose."""
+        """Return the random streams of the samples for a purpose."""
         return Streams(self.seeds, purpose, self.pool)
 
     def start(self) -> Tensor:
         """Draw initial parameters (B, p)."""
+        # initial parameters are drawn on the CPU in float32, whatever dtype and device the task has
         generators = self.streams("parameters").generators
         return torch.stack([self.representation.initial(g) for g in generators]).to(self.pool)
 
@@ -56,6 +57,7 @@ class Task:
         """Return the places of the views of one step: all, or ``count`` drawn without repetition."""
         if count is None or count >= len(self.pool):
             return self.all_views()
+        # a generator for each step, so that a resumed run draws the same views
         generator = torch_generator(self.views_seed, "diffreps views", step)
         return torch.randperm(len(self.pool), generator=generator)[:count].sort().values.to(self.pool.device)
 
@@ -76,7 +78,7 @@ def make_task(
     dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
 ) -> Task:
-    """Check that prior and representation fit, draw the pool of ``views``, bind the noise to it.
+    """Return a task after checking that prior and representation fit; draws the pool of ``views``.
 
     Example:
         >>> from sevenfold.diffreps import Pixels, Pool, gmm
@@ -86,25 +88,27 @@ def make_task(
         3
     """
     check_fit(representation, prior)
-    placed = representation.to(device, dtype)
-    pool = placed.views(views, torch_generator(views_seed, "diffreps pool")).to(device, dtype)
-    asked = torch.tensor([UNCONDITIONAL] * len(seeds) if labels is None else labels, device=device)
+    representation = representation.to(device, dtype)
+    pool = representation.views(views, torch_generator(views_seed, "diffreps pool")).to(device, dtype)
+    classes = torch.tensor([UNCONDITIONAL] * len(seeds) if labels is None else labels, device=device)
     prior = prior.to(device, dtype)
-    return Task(placed, prior, noise.bind(placed, pool), pool, asked, list(seeds), views_seed)
+    return Task(
+        representation, prior, noise.bind(representation, pool), pool, classes, list(seeds), views_seed
+    )
 
 
 def check_fit(representation: Representation, prior: Prior) -> None:
-    """Raise ``ConfigError`` where images of one are no images of the other, naming both."""
+    """Raise ``ConfigError`` where shape or range of a representation's images do not fit the prior."""
     if representation.shape != prior.shape:
         raise ConfigError(
             "representation",
             f"renders images of shape {representation.shape}, the prior knows {tuple(prior.shape)}; "
             f"set size and channels alike",
         )
-    own, wanted = representation.range, prior.range
-    if own is not None and wanted is not None and (own[0] > wanted[0] or own[1] < wanted[1]):
+    values, known = representation.range, prior.range
+    if values is not None and known is not None and (values[0] > known[0] or values[1] < known[1]):
         raise ConfigError(
             "representation",
-            f"renders values from {own[0]:g} to {own[1]:g}, the prior's images go from {wanted[0]:g} to "
-            f"{wanted[1]:g}; set its range",
+            f"renders values from {values[0]:g} to {values[1]:g}, the prior's images go from {known[0]:g} to "
+            f"{known[1]:g}; set its range",
         )

@@ -1,4 +1,4 @@
-"""What studies that draw samples share: chunks of them, drawn or taken from the run folder."""
+"""The common part of studies that draw samples: chunks of samples, drawn or loaded from the run folder."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -7,36 +7,39 @@ from typing import Any
 
 import torch
 
-from sevenfold.diffreps.chunk import chunk_of, save
 from sevenfold.diffreps.methods.base import Method
-from sevenfold.diffreps.run import Stopped, Watch, run
+from sevenfold.diffreps.run import RunStopped, Watch, run
+from sevenfold.diffreps.sample_files import chunk_of, save
+from sevenfold.diffreps.sampling_task import Task
 from sevenfold.diffreps.scores import Scorer
-from sevenfold.diffreps.task import Task
 from sevenfold.study import Context, P, Study
 
 Chunk = dict[str, Any]
 
 
-class DrawingStudy(Study[P]):
-    """A study whose pieces draw samples: nothing is differentiated but inside methods."""
+class SamplingStudy(Study[P]):
+    """A study whose pieces draw samples, with gradients inside methods only."""
 
     gradients = False
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave priors, networks and renders out: another process opens what its own pieces need."""
+        """Omit priors, networks and renders: another process loads those that its pieces need."""
         kinds = type(self).__mro__
         lazy = {
-            name for kind in kinds for name, own in vars(kind).items() if isinstance(own, cached_property)
+            name
+            for kind in kinds
+            for name, member in vars(kind).items()
+            if isinstance(member, cached_property)
         }
         return {name: value for name, value in self.__dict__.items() if name not in lazy}
 
 
 def chunk_file(folder: Path, group: str, first: int) -> Path:
-    """Return where the chunk of a group that begins with sample ``first`` is kept."""
+    """Return the path of a group's chunk that begins with sample ``first``."""
     return folder / "samples" / f"{group.replace('/', '--')}--{first:05d}.pt"
 
 
-def drawn(
+def draw_or_load(
     path: Path,
     method: Method,
     make_task: Callable[[], Task],
@@ -46,15 +49,16 @@ def drawn(
     frames: int = 0,
     scorer: Scorer | None = None,
 ) -> Chunk | None:
-    """Return a chunk: from its file, or drawn, from a snapshot if there is one; None if stopped."""
+    """Return a chunk from its file, or draw it, starting at its snapshot if there is one; None if stopped."""
     if path.is_file():
         return dict(torch.load(path, weights_only=True))
     snapshot, task = path.with_suffix(".snapshot"), make_task()
     try:
         outcome = run(method, task, Watch(snapshot, every, frames, context.stopping, context.progress))
-    except Stopped:
+    except RunStopped:
         return None
     chunk = chunk_of(outcome, task, scorer)
     save(path, chunk)
+    # the samples are saved before their snapshot is deleted
     snapshot.unlink(missing_ok=True)
     return chunk
