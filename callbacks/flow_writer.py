@@ -27,7 +27,7 @@ class FlowWriter(pl.Callback):
         radius: speed in px of the wheel's most saturated color; by default each field's own largest.
         animation: write an animated ``colors/SEQUENCE.gif`` once a sequence is done.
 
-    A finished sequence is recorded in ``records/``, so that a run that was cut off goes on with the next.
+    A finished sequence is recorded in ``records/``, so that an interrupted run continues with the next.
     """
 
     needs: ClassVar[type] = FlowBatch

@@ -21,9 +21,9 @@ DIGITS = {"name": "digits-nb201"}
 
 
 class TrainingBatches(Dataset[CellBatch]):
-    """Batch ``index`` of ``epoch``, for all members of an ensemble, each in an order of its own.
+    """Batch ``index`` of ``epoch``, for all members of an ensemble, each in a separate order.
 
-    Items are asked for as ``(epoch, index)``.
+    Items are indexed by ``(epoch, index)``.
     """
 
     def __init__(self, cells: Cells, *, seed: int, members: int, batch_size: int) -> None:
@@ -52,7 +52,7 @@ class PredictorCells(WithFacts[CellFacts]):
         train, val, test: cells in each split; validation and test come as one batch each, with ``removed``,
             the number of drawn cells that were left out because their network had come up before.
         run: number of a run, or null for the mean of all.
-        members: copies of the predictor, each with an order of its own.
+        members: copies of the predictor, each with a separate order.
         batch_size: cells in a training batch.
         seed: of the draw and the orders.
     """

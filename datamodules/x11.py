@@ -30,7 +30,7 @@ class CurveTables(WithFacts[CurveFacts]):
         metrics: "split/metric" of every curve that is modelled; the first is the one reported first.
         epochs: length of the curves; default: the commonest.
         split: whether networks (``class``) or strings are divided.
-        beside: a second division, with a model of its own, whose scores stand beside; null: none.
+        beside: a second division, with a separate model, whose scores are reported too; null: none.
         train: share, or number, of architectures to learn from.
         runs: runs to learn from, by position; default: all.
         judge_run: a run that judges only, by position.
@@ -75,8 +75,8 @@ class CurveTables(WithFacts[CurveFacts]):
         }.items():
             if any(not 0 <= place < count for place in places):
                 raise ConfigError(name, f"is {places}; the table has {count} runs")
-        kept = [run for run in range(count) if run != judge_run] if runs is None else runs
-        self.known = self.table.runs(kept)
+        known = [run for run in range(count) if run != judge_run] if runs is None else runs
+        self.known = self.table.runs(known)
         self.last = None if judge_run is None else self.table.runs([judge_run])
         if test_path:
             other = curve_tensor(open_curves(test_path), metrics, epochs=self.table.epochs)
@@ -86,7 +86,7 @@ class CurveTables(WithFacts[CurveFacts]):
             self.training, self.judged = Division(self.known, self.last, train, split, beside, seed).parts()
 
     def facts(self) -> CurveFacts:
-        """Return the training part, and whether a run is kept for judging."""
+        """Return the training part, and whether a run is reserved for judging."""
         return CurveFacts(self.training, separate_run=self.last is not None)
 
     def transfer_batch_to_device(self, batch: B, device: torch.device, dataloader_idx: int) -> B:

@@ -213,7 +213,7 @@ class FlowModule(Loadable):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _padded(self, batch: FlowBatch) -> tuple[Tensor, Tensor, Amounts]:
-        """Return both images padded as the batch's data set wants it, and what was added."""
+        """Return both images padded as the batch's data set prescribes, and the padding."""
         rule = batch["padding"][0]
         image1, added = pad(batch["image1"], self.network.stride, rule)
         return image1, pad(batch["image2"], self.network.stride, rule)[0], added

@@ -40,8 +40,8 @@ class CurveSurrogate(CurveModule):
         regressor: from an encoding to coefficients.
         noise: of one training.
         encoding: of architectures.
-        members: of the ensemble, each with seeds of its own.
-        bootstrap: whether a member learns from rows of its own, drawn with replacement.
+        members: size of the ensemble; each member has its seeds.
+        bootstrap: whether each member learns from rows drawn with replacement.
         spikes: whether spikes are modelled apart from the noise.
         folds: of the out-of-sample predictions that noise and conditioning are fitted to.
         chance: accuracy of guessing: curves that end above are scored by themselves too; null: not.
@@ -151,23 +151,23 @@ class CurveSurrogate(CurveModule):
         self.seconds += time.monotonic() - started
 
     def test_step(self, batch: JudgedPart, batch_idx: int) -> Judgement:  # type: ignore[override]
-        """Score one test part, with a surrogate of its own where the part asks for one."""
+        """Score one test part, with a separate surrogate where the part needs one."""
         surrogate, seconds = self.surrogate, self.seconds
         if batch.fit is not None:
             surrogate, started = self._made(batch.fit), time.monotonic()
             surrogate.ensemble.fit(batch.fit.archs, batch.fit.means())
             seconds = time.monotonic() - started
-        found = judge(surrogate.ensemble, batch.test, chance=self.chance)
+        judgement = judge(surrogate.ensemble, batch.test, chance=self.chance)
         if batch.fit is None:
-            found.observe(surrogate, batch.test, self.chance)
+            judgement.observe(surrogate, batch.test, self.chance)
         scores = {
-            **found.scores,
+            **judgement.scores,
             "leak": batch.leak,
             "rows": float(len(batch.test.archs)),
         }
-        found.seconds = seconds
+        judgement.seconds = seconds
         self.log_dict({f"{batch.name}/{key}": value for key, value in scores.items()}, batch_size=1)
-        return found
+        return judgement
 
     def on_save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Add everything that is no network's weight, as tensors, texts and plain values."""

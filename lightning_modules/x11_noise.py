@@ -152,10 +152,12 @@ class NoiseStudy(CurveModule):
 
     def test_step(self, batch: JudgedPart, batch_idx: int) -> dict[str, NoiseJudgement]:
         """Judge every model."""
-        found = {}
+        judgements = {}
         for label, surrogate in self.surrogates.items():
             stream = numpy_generator(surrogate.ensemble.seed, "draws", label)
-            found[label] = judge_noise(surrogate, batch.test, batch.judge, draws=self.draws, stream=stream)
-            scores = {f"{label}/{name}": value for name, value in found[label].scores.items()}
+            judgements[label] = judge_noise(
+                surrogate, batch.test, batch.judge, draws=self.draws, stream=stream
+            )
+            scores = {f"{label}/{name}": value for name, value in judgements[label].scores.items()}
             self.log_dict(scores, batch_size=1, add_dataloader_idx=False)
-        return found
+        return judgements

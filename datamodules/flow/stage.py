@@ -34,7 +34,7 @@ class FlowStage(pl.LightningDataModule):
 
     Args:
         stage: which mix, see ``sevenfold.flow.data.mix``.
-        root: the folder that holds the data sets, each laid out as torchvision wants it.
+        root: the folder that holds the data sets, each laid out as torchvision expects it.
         crop: height and width of training pairs in px.
         batch_size: pairs per device; the published number is over all devices.
         epoch_batches: batches that make an epoch, after which Lightning validates and saves.

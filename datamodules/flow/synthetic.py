@@ -36,7 +36,7 @@ class Evaluation:
 
 
 class SyntheticFlow(pl.LightningDataModule):
-    """Train and evaluate on procedural scenes, made when they are asked for; nothing is read or written.
+    """Train and evaluate on procedural scenes, made item by item; nothing is read or written.
 
     Args:
         seed: of all scenes, those of the evaluation sets included.

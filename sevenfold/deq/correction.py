@@ -13,7 +13,7 @@ class Correction:
 
     Args:
         n: the number of equally spaced states that are supervised, the last one included.
-        graph: ``sliced`` solves up to a state, gives it its gradient and goes on from there, detached;
+        graph: ``sliced`` solves up to a state, gives it its gradient and continues from there, detached;
             ``indexing`` solves once, records the states and then gives each its gradient.
         indexing: the steps after which a state is supervised, besides the last, increasing; null for ``n``
             equally spaced ones.
@@ -62,4 +62,6 @@ class Correction:
 
     def weights(self, n: int) -> list[float]:
         """Return the loss weights gamma^(n-1-i) of n supervised states in order; the last is 1."""
+        # L = sum_i gamma^(n-1-i) loss(z_i): sparse fixed-point correction (Bai et al. 2022).
+        # The sum is that of RAFT (Teed and Deng 2020), over a few states in place of all.
         return [self.gamma ** (n - 1 - i) for i in range(n)]

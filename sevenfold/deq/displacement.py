@@ -32,6 +32,8 @@ class Displacement:
             shown[self.coords] = shown[self.coords] - (self.origin if whole else self.origin[index])
         rest = [i for i in range(len(fz)) if i != self.coords]
         hidden = Measured(_norm([step[i] for i in rest]), _norm([shown[i] for i in rest]))
+        # Pixels per step: cell |c' - c|, averaged over positions. The relative residual of the rest is
+        # |f(h) - h| / |f(h)|, as the logs of DEQ-Flow print it (Bai et al. 2022).
         moved = torch.linalg.vector_norm(step[self.coords].float(), dim=1).flatten(1).mean(1)
         return Measured(_norm(step), _norm(shown), pixels=self.cell * moved, rest=hidden.rel)
 

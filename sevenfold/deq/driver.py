@@ -33,9 +33,9 @@ def solve(
 ) -> Solution:
     """Find z = f(z) from z0, sample by sample, with at most ``max_iter`` evaluations of f.
 
-    Samples are independent: each stops by itself and its result does not depend on the others of its batch (f
-    must treat them apart too). f is called without gradient as ``f(z)``; z is a view of memory that is used
-    again, so f must not keep it.
+    Samples are independent: each stops separately and its result does not depend on the others of its batch
+    (f must treat them apart too). f is called without gradient as ``f(z)``; z is a view of memory that is
+    used again, so f must not keep it.
 
     Args:
         f: the map; it returns a tuple of the shapes it was given, in any floating dtype.
@@ -117,6 +117,7 @@ class _Run:
         fz = self.f(z) if rows is None else self.f(z, rows)
         with self.shield():
             self.layout.pack(fz, out=y)
+            # y = f(x) and r = f(x) - x; z* = f(z*) where r = 0 (Bai, Kolter and Koltun 2019, section 3).
             torch.sub(y, self.x, out=r)
             if self.measure is None:
                 values = torch.stack([torch.linalg.vector_norm(size, dim=1) for size in (r, y)])
@@ -137,6 +138,7 @@ class _Run:
         record = self.record
         with self.shield():
             self.solver.step(self.memory, self.x, self.y, self.r)
+        # A step from here would start at a point that extrapolation has made worse.
         if self.guard is not None:
             restart = self.guard.exceeded(record.score, record.live)
             if not record.watched or restart.any():

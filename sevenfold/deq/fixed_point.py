@@ -31,6 +31,7 @@ class FixedPoint(Solver):
 
     def step(self, memory: None, x: Tensor, y: Tensor, r: Tensor) -> None:
         """Overwrite x with x + tau r."""
+        # x_{k+1} = (1 - tau) x_k + tau f(x_k): Picard's iteration, damped as by Krasnoselskii (1955).
         if self.damping == 1:
             x.copy_(y)
         else:

@@ -14,6 +14,8 @@ def inner(stack: Tensor, vectors: Tensor) -> Tensor:
     not in the eighth.
     """
     count, batch, width = stack.shape
+    # Anderson's least squares and Broyden's updates read the past through <v_k, s_i> and
+    # sum_i w_i s_i alone (Walker and Ni 2011, section 2).
     left = vectors.view(len(vectors), -1, _chunk(width)).transpose(0, 1)  # (B * chunks, k, chunk)
     right = stack.view(count, -1, _chunk(width)).permute(1, 2, 0)  # (B * chunks, chunk, n)
     return torch.bmm(left, right).view(batch, -1, len(vectors), count).sum(1, dtype=torch.float64)

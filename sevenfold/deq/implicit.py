@@ -59,7 +59,7 @@ class Implicit(Backward):
         return [_Correct.apply(self, *fz, *leaf)]
 
     def solve(self, adjoint: Function, g: State) -> State:
-        """Return y = adjoint(y), or the best found."""
+        """Return the solution of y = adjoint(y), or the best iterate."""
         solution = solve(
             adjoint, tuple(map(torch.zeros_like, g)), self.solver, max_iter=self.max_iter, stop=self.stop
         )

@@ -129,5 +129,7 @@ class DEQ(nn.Module):
     def _indexing(self, f: Function, z0: State, run: Callable[..., Solution], steps: list[int]) -> Corrected:
         """Solve once; give each recorded state its gradient, the last one always by the layer's own rule."""
         solution = run(z0, max_iter=steps[-1], indexing=steps[:-1])
+        # dL/dx = dL/dz* (I - J_f)^-1 df/dx, or an approximation of it, from each supervised state (Bai,
+        # Kolter and Koltun 2019, theorem 1; several states: Bai et al. 2022).
         states = [state for value in solution.indexed for state in self.early_rule.attach(f, value)]
         return states + self.rule.attach(f, solution.value), solution

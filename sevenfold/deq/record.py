@@ -45,6 +45,8 @@ class Record:
         if step == 1:
             self.limit = self.stop.divergence * (measured.abs + measured.norm)
         self.live = self.running & (self.score + measured.norm < math.inf)
+        # The state with the lowest residual is returned: a solver need not improve with every step, as in
+        # Bai, Koltun and Kolter 2020.
         better = self.live & (self.score < self.best_score)
         self.best_score = torch.where(better, self.score, self.best_score)
         self.lows.masked_fill_(better, step)
@@ -134,7 +136,7 @@ class Record:
         return self.best if self.last is None else self.last
 
     def solution(self, layout: Layout, indexed: list[Tensor]) -> Solution:
-        """Close the books."""
+        """Return the solution with its statistics."""
         self.steps.masked_fill_(self.running, len(self.log))
         self._write_outcome()
         steps, status, lows = self.outcome

@@ -35,9 +35,9 @@ class Reuse:
         self.sequence: list[Hashable] = []
 
     def start(self, fresh: State, sequence: Sequence[Hashable]) -> State:
-        """Return the initial state: carried where the sample's sequence goes on, ``fresh`` elsewhere.
+        """Return the initial state: carried where the sample's sequence continues, ``fresh`` elsewhere.
 
-        ``sequence`` names the sequence of each sample. A sample goes on if the last stored batch had one of
+        ``sequence`` names the sequence of each sample. A sample continues if the last stored batch had one of
         the same name (wherever it stood); all start afresh when the shapes of the state changed. Parts that
         are not finite are not carried.
         """
@@ -46,6 +46,7 @@ class Reuse:
             a.shape[1:] != b.shape[1:] for a, b in zip(self.state, fresh, strict=True)
         ):
             return fresh
+        # z_0 of frame t + 1 is z* of frame t: fixed-point reuse (Bai et al. 2022).
         places = [self.sequence.index(name) if name in self.sequence else -1 for name in sequence]
         index = torch.tensor(places, device=fresh[0].device)
         carried = tuple(part[index.clamp(min=0)] for part in self.state)

@@ -11,7 +11,7 @@ class Safeguard:
 
     A sample restarts when its residual exceeds ``growth`` times the lowest since its last restart. It goes
     back to its best state, unless it already restarted from that very state (the same steps would follow,
-    forever); then it forgets its past and goes on with a plain step.
+    forever); then it forgets its past and takes a plain step.
     """
 
     def __init__(self, like: Tensor, growth: float) -> None:
@@ -21,6 +21,8 @@ class Safeguard:
 
     def exceeded(self, score: Tensor, live: Tensor) -> Tensor:
         """Return which samples must restart, a (B,) mask, and remember the residuals of the others."""
+        # |r_k| > growth min_{j < k} |r_j|: a restart in the spirit of safeguarded Anderson acceleration
+        # (Zhang, O'Donoghue and Boyd 2020).
         restart = live & (score > self.growth * self.lowest)
         self.lowest = torch.minimum(self.lowest, score)
         return restart

@@ -42,7 +42,7 @@ def converge(
 ) -> tuple[Curve, State]:
     """Iterate f from its start to the last of ``steps`` and score the state after each of them.
 
-    ``solver`` is a name of ``sevenfold.deq.SOLVERS``; any network can be looked at so, an unrolled one too.
+    ``solver`` is a name of ``sevenfold.deq.SOLVERS``; any network can be analyzed, an unrolled one too.
     ``target`` (B, 2, H, W) and ``valid`` (B, H, W) have the pictures' size, ``added`` is what padding added
     to it. The final state comes with the curve.
     """

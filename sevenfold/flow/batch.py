@@ -79,7 +79,7 @@ def complete(batch: Any, number: int, *, truth: bool) -> FlowBatch:
 
     Args:
         batch: ``(image1, image2)``, ``(image1, image2, flow)`` or ``(image1, image2, flow, valid)``, or a
-            mapping with these keys; what else a mapping holds is kept.
+            mapping with these keys; other entries of a mapping stay.
         number: of the first pair in its epoch; pairs without a name are called after it.
         truth: whether ``flow`` must be there. Without ``valid`` it is known where it is finite.
     """

@@ -48,7 +48,7 @@ RENAMES = [
 
 @dataclass(frozen=True)
 class LoadReport:
-    """Say where weights came from (``style``), what they look like, and what was changed on the way."""
+    """Source of weights (``style``), the variant they resemble, and what was changed in loading."""
 
     style: str
     variant: str
@@ -128,11 +128,11 @@ def looks_like(weights: Weights) -> str:
 
     start, hidden = rows("context_encoder.conv"), rows("update_block.recurrent_block.convgru1.convz")
     head, features = rows("update_block.flow_head.conv1"), rows("feature_encoder.conv")
-    found = (rows("feature_encoder.convnormrelu.0"), features, hidden, head)
+    sizes = (rows("feature_encoder.convnormrelu.0"), features, hidden, head)
     for kind, table in (("RAFT", RAFT_VARIANTS), ("DEQ-Flow", DEQ_VARIANTS)):
         for name, widths in table.items():
             expected = widths.context + (widths.hidden if kind == "RAFT" else 0)
-            if (*found, start) == (widths.stem, widths.features, widths.hidden, widths.head, expected):
+            if (*sizes, start) == (widths.stem, widths.features, widths.hidden, widths.head, expected):
                 gma = ", gma" if "update_block.gma.gamma" in weights else ""
                 norm = ", weight norm" if any(key.endswith(NORM_G) for key in weights) else ""
                 return f"{kind} {name}{gma}{norm}"
@@ -173,10 +173,10 @@ def _match_hidden_start(weights: Weights, network: FlowNetwork, notes: list[str]
     if network.design.h_init != "zeros" or last is None or last.shape[0] != widths.hidden + widths.context:
         return weights
     notes.append(f"dropped the first {widths.hidden} context outputs, for the hidden state starts at zeros")
-    kept = {
+    weights_left = {
         f"context_encoder.conv.{part}": weights[f"context_encoder.conv.{part}"] for part in ("weight", "bias")
     }
-    return weights | {name: value[widths.hidden :] for name, value in kept.items()}
+    return weights | {name: value[widths.hidden :] for name, value in weights_left.items()}
 
 
 def _differences(weights: Weights, own: Weights) -> list[str]:

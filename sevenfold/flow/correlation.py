@@ -78,8 +78,8 @@ def _windows(volume: Tensor, centers: Tensor, radius: int) -> Tensor:
         for at, size in zip(centers.flatten(0, 1).unbind(1), volume.shape[:1:-1], strict=True)
     )
     where = torch.stack(torch.broadcast_tensors(x[:, :, None], y[:, None]), dim=-1)
-    found = F.grid_sample(volume.flatten(0, 1)[:, None], where, align_corners=False)
-    return found.view(*centers.shape[:2], -1)
+    samples = F.grid_sample(volume.flatten(0, 1)[:, None], where, align_corners=False)
+    return samples.view(*centers.shape[:2], -1)
 
 
 def _volume(rows: Tensor, level: Tensor) -> Tensor:
@@ -103,8 +103,8 @@ class AllPairs:
     def __call__(self, coordinates: Tensor) -> Tensor:
         """Sample every stored volume."""
         centers = coordinates.flatten(2).transpose(1, 2)
-        found = [_windows(volume, centers / 2**i, self.radius) for i, volume in enumerate(self.volumes)]
-        return _join(found, coordinates)
+        levels = [_windows(volume, centers / 2**i, self.radius) for i, volume in enumerate(self.volumes)]
+        return _join(levels, coordinates)
 
     def select(self, index: Tensor) -> "AllPairs":
         """Keep the samples ``index``."""

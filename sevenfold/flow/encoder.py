@@ -37,7 +37,7 @@ NORMS: dict[str, Callable[[int], nn.Module]] = {"instance": InstanceNorm, "batch
 def conv_norm(
     inputs: int, outputs: int, kernel: int, *, stride: int = 1, norm: Norm, relu: bool = True
 ) -> nn.Sequential:
-    """Return convolution, normalization (unless ``none``) and ReLU (unless told) in a row, same padding."""
+    """Return convolution, normalization (unless ``none``) and ReLU (optional) in a row, same padding."""
     parts: list[nn.Module] = [nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2)]
     if norm != "none":
         parts.append(NORMS[norm](outputs))

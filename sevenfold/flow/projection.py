@@ -11,7 +11,7 @@ def forward_project(flow: Tensor) -> Tensor:
     """Move each vector of flow (B, 2, H, W), in cells, along itself; fill the grid from the nearest one.
 
     Vectors that would leave the frame (or land on its very border) are dropped; where none stays, the result
-    is zero. The nearest vector is found exactly, on the tensor's device: this is nearest-neighbor
+    is zero. The nearest vector is exact, computed on the tensor's device: this is nearest-neighbor
     interpolation of scattered data, except that ties may be settled otherwise.
     """
     return torch.stack([_project(field) for field in flow])
@@ -32,8 +32,8 @@ def _project(flow: Tensor) -> Tensor:
     if not inside.any():
         return torch.zeros_like(flow)
     target, vectors = target[:, inside], vectors[:, inside]
-    nearest, found = _nearest_around(target, size)
-    missing = (~found).nonzero()[:, 0]
+    nearest, exists = _nearest_around(target, size)
+    missing = (~exists).nonzero()[:, 0]
     for part in missing.split(max(1, CHUNK // target.shape[1])):
         nearest[part] = _squares(grid[:, part, None] - target[:, None]).argmin(1)
     return vectors[:, nearest].view_as(flow)
@@ -42,7 +42,7 @@ def _project(flow: Tensor) -> Tensor:
 def _nearest_around(points: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
     """Return for each cell of a grid the index of its nearest point (2, N), and where that is certain.
 
-    Every point is scattered to the cells within ``RADIUS`` of its own. A point of any other is at least
+    Every point is scattered to the cells within ``RADIUS`` of its cell. A point of any other is at least
     ``RADIUS`` + 1/2 away.
     """
     steps = torch.arange(-RADIUS, RADIUS + 1, device=points.device)

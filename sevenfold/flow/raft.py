@@ -37,12 +37,12 @@ class RAFT(FlowNetwork):
         self.gamma = gamma
 
     def states_at(self, f: Recurrence, steps: Sequence[int]) -> list[State]:
-        """Apply ``f`` repeatedly; keep the states asked for."""
-        state, kept = f.start, []
+        """Return the states after the given numbers of steps of ``f``."""
+        state, states = f.start, []
         for step in range(1, steps[-1] + 1):
             state = f(state)
-            kept += [state] if step in steps else []
-        return kept
+            states += [state] if step in steps else []
+        return states
 
     def run(self, f: Recurrence, start: State, iterations: int) -> tuple[list[State], None]:
         """Apply ``f`` repeatedly; in training return the state after every step."""

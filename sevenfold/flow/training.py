@@ -23,7 +23,7 @@ def draw_iterations(choices: Sequence[int], seed: int, step: int) -> int:
 class StaleStart:
     """Start a share of each batch from the final states of the batch before it, other pairs' states.
 
-    It teaches the network to find its way from wherever it is. Nothing is kept of a batch of another shape.
+    The network learns to converge from anywhere. States of a batch of another shape are dropped.
     """
 
     def __init__(self, share: float, seed: int):
@@ -72,13 +72,16 @@ def measures(estimate: Estimate, flow: Tensor, valid: Tensor) -> dict[str, Tenso
     and that failed.
     """
     error, count = end_point_error(estimate.flows[-1], flow), valid.sum().clamp(min=1)
-    found = {"epe": torch.where(valid, error, 0).sum() / count, "last_step": estimate.last_step}
+    scalars = {"epe": torch.where(valid, error, 0).sum() / count, "last_step": estimate.last_step}
     for limit in (1, 3, 5):
-        found[f"{limit}px"] = ((error < limit) & valid).sum() / count
+        scalars[f"{limit}px"] = ((error < limit) & valid).sum() / count
     solution = estimate.solution
     if solution is not None:
-        found |= {"residual": solution.residual_rel.mean(), "residual_max": solution.residual_rel.max()}
-        found |= {"residual_abs": solution.residual_abs.mean(), "evaluations": solution.steps.float().mean()}
-        found["converged"] = (solution.status == Status.converged).float().mean()
-        found["failed"] = (solution.status >= Status.diverged).float().mean()
-    return found
+        scalars |= {"residual": solution.residual_rel.mean(), "residual_max": solution.residual_rel.max()}
+        scalars |= {
+            "residual_abs": solution.residual_abs.mean(),
+            "evaluations": solution.steps.float().mean(),
+        }
+        scalars["converged"] = (solution.status == Status.converged).float().mean()
+        scalars["failed"] = (solution.status >= Status.diverged).float().mean()
+    return scalars

@@ -23,10 +23,10 @@ def list_files(find: Callable[[], Any], *, root: str, title: str, layout: str) -
     """
     expected = f"{title} is expected as {layout} below data.root={root}"
     try:
-        found = find()
+        triples = find()
     except (OSError, IndexError, ValueError) as error:
         raise InputError(f"{' '.join(str(error).split())}: {expected}") from None
-    images, flows = found._image_list, found._flow_list or [None] * len(found._image_list)
+    images, flows = triples._image_list, triples._flow_list or [None] * len(triples._image_list)
     if not images:
         raise InputError(f"no pictures: {expected}")
     if len(images) != len(flows):

@@ -98,13 +98,13 @@ def find_pairs(root: str | Path) -> list[Pair]:
     root = Path(root)
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; set data.root to the folder with the flow data")
-    found: list[Pair] = []
+    listed: list[Pair] = []
     for folder, _, names in sorted(os.walk(root, followlinks=True)):
         for layout in LAYOUTS:
-            found.extend(layout(Path(folder), set(names)))
-    if not found:
+            listed.extend(layout(Path(folder), set(names)))
+    if not listed:
         raise InputError(f"{root}: no image pairs here; looked for {LOOKED_FOR}")
-    return _named(root, found)
+    return _named(root, listed)
 
 
 def _named(root: Path, pairs: list[Pair]) -> list[Pair]:

@@ -11,7 +11,7 @@ from sevenfold.flow.formats import read_flow, read_image
 
 
 class PairDataset(Dataset[FlowItem]):
-    """The given pairs, read when asked for; sizes are checked."""
+    """A data set of pairs of files, read item by item; sizes are checked."""
 
     def __init__(self, pairs: list[Pair]) -> None:
         self.pairs = pairs

@@ -42,22 +42,22 @@ def find_sequences(root: str | Path) -> list[Frames]:
 
     Pictures belong together if their names differ in the last number alone, such as ``frame_0001.png``
     (Sintel, any video) or ``000007_10.png`` and ``000007_11.png`` (KITTI). A gap in the numbers is a cut:
-    what follows is a sequence of its own. Raises ``InputError`` if there is none.
+    what follows is another sequence. Raises ``InputError`` if there is none.
     """
     root = Path(root)
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; set data.root to a folder of frames")
-    found = [
+    sequences = [
         frames
         for folder, _, names in sorted(os.walk(root, followlinks=True))
         for frames in _in_folder(root, Path(folder), names)
     ]
-    if not found:
+    if not sequences:
         raise InputError(
             f"{root}: no two pictures whose names differ in a running number, such as frame_0001.png and "
             f"frame_0002.png; known are {', '.join(PICTURES)}"
         )
-    return found
+    return sequences
 
 
 def _in_folder(root: Path, folder: Path, names: list[str]) -> Iterator[Frames]:

@@ -19,7 +19,7 @@ FEW_CELLS, MANY_CELLS = 10, 40
 def texture_bank(seed: int, count: int = 256, size: int = 128) -> Tensor:
     """Return ``count`` gray textures, float32 (count, 1, size, size), each of mean 0 within [-1, 1].
 
-    The result depends on the arguments alone; it is kept, so do not write into it.
+    The result depends on the arguments alone and is cached: do not write into it.
     """
     generator = torch_generator(seed, "textures")
     shares = torch.rand(count, 3, generator=generator)

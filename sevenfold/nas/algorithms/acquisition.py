@@ -53,16 +53,20 @@ Rule = Callable[[Acquisition, Prediction, float, Generator], Floats]
 
 
 def _its(rule: Acquisition, given: Prediction, best: float, rng: Generator) -> Floats:
+    # a ~ N(mu, sigma^2), drawn for each candidate: independent Thompson sampling (White, Neiswanger and
+    # Savani 2021).
     return given.mean + given.std * rng.standard_normal(len(given.mean))
 
 
 def _ucb(rule: Acquisition, given: Prediction, best: float, rng: Generator) -> Floats:
+    # mu - beta sigma: the confidence bound of GP-UCB, for losses (Srinivas et al. 2010).
     return given.mean - rule.beta * given.std
 
 
 def _ei(rule: Acquisition, given: Prediction, best: float, rng: Generator) -> Floats:
     std = np.maximum(given.std / rule.ei_scale, 1e-12)
     gap = best - given.mean
+    # EI = (l* - mu) Phi(z) + sigma phi(z), z = (l* - mu) / sigma (Jones, Schonlau and Welch 1998, eq. 15).
     return -(gap * norm.cdf(gap / std) + std * norm.pdf(gap / std))
 
 

@@ -24,14 +24,14 @@ PATIENCE = 4096
 class Algorithm(Checked, ABC):
     """One trial of a search that minimizes a loss.
 
-    ``ask(k)`` names up to ``k`` architectures to evaluate; fewer where the algorithm wants to hear their
-    losses first or the space ends, and none only when there is nothing left to ask. ``tell`` takes losses of
-    any evaluations, asked or not (a warm start), in any order: what is told between two asks has the same
-    effect however it is ordered or divided. ``ask`` goes on with what it knows if answers are outstanding.
+    ``ask(k)`` proposes up to ``k`` architectures to evaluate; fewer where the algorithm needs their losses
+    first or the space ends, and none only when there is nothing left to propose. ``tell`` takes losses of
+    any evaluations, proposed or not (a warm start), in any order: those between two calls of ``ask`` have
+    the same effect however they are ordered or divided. ``ask`` does not wait for outstanding answers.
 
-    Architectures are told apart by ``space.keys`` and asked once, unless a subclass says otherwise. All draws
-    come from ``rng``. After any call, ``state_dict`` holds the trial as plain values that JSON can write, and
-    ``load_state_dict`` of an algorithm with the same space and options continues it exactly.
+    Architectures are identified by ``space.keys`` and proposed once, unless a subclass says otherwise. All
+    draws come from ``rng``. After any call, ``state_dict`` holds the trial as plain values that JSON can
+    write, and ``load_state_dict`` of an algorithm with the same space and options continues it exactly.
 
     Args:
         space: search space.
@@ -41,7 +41,7 @@ class Algorithm(Checked, ABC):
     """
 
     k: int = 1
-    """How many to ask at once, where the caller has no wish."""
+    """Proposals at once by default."""
 
     def __init__(
         self, space: Space, rng: Generator, *, num_init: int = 1, sampling: str | None = None
@@ -61,14 +61,14 @@ class Algorithm(Checked, ABC):
 
     @abstractmethod
     def propose(self, k: int) -> Ints:
-        """Return up to ``k`` architectures, given that all that was told stands in the history."""
+        """Return up to ``k`` architectures; the history holds every evaluation."""
 
     def own_state(self) -> dict[str, Any]:
         """Return what a subclass remembers beside the history, as plain values."""
         return {}
 
     def load_own_state(self, state: Mapping[str, Any]) -> None:  # noqa: B027  (most remember nothing more)
-        """Take back ``own_state``."""
+        """Restore ``own_state``."""
 
     @classmethod
     def propose_together(cls, trials: Sequence[Self], counts: Sequence[int]) -> list[Ints]:
@@ -80,11 +80,11 @@ class Algorithm(Checked, ABC):
         """Ask several trials with the same options at once: the same as one after another, but faster."""
         for trial, k in zip(trials, counts, strict=True):
             trial.absorb(k)
-        asked = cls.propose_together(trials, counts)
-        keys = iter(trials[0].keys(np.concatenate(asked)))
-        for trial, archs in zip(trials, asked, strict=True):
+        batches = cls.propose_together(trials, counts)
+        keys = iter(trials[0].keys(np.concatenate(batches)))
+        for trial, archs in zip(trials, batches, strict=True):
             trial._mark([next(keys) for _ in archs])
-        return asked
+        return batches
 
     @classmethod
     def tell_together(
@@ -112,16 +112,16 @@ class Algorithm(Checked, ABC):
         return self.space.keys(archs).tolist() if len(archs) else []
 
     def _hear(self, key: int, row: Ints, loss: float) -> None:
-        if asked := self._pending.get(key):
-            self._inbox.append((asked.pop(0), key, row, loss))
-            if not asked:
+        if orders := self._pending.get(key):
+            self._inbox.append((orders.pop(0), key, row, loss))
+            if not orders:
                 del self._pending[key]
         elif key not in self.seen:
             self._inbox.append((math.inf, key, row, loss))
             self.seen.add(key)
 
     def absorb(self, k: int) -> None:
-        """Add what was told to the history, in the order it was asked; check ``k``."""
+        """Add new evaluations to the history, in the order of their proposals; check ``k``."""
         if k < 1:
             raise InputError(f"ask for at least one architecture, not {k}")
         for _, key, row, loss in sorted(self._inbox, key=lambda told: told[:2]):
@@ -131,7 +131,7 @@ class Algorithm(Checked, ABC):
         self._inbox.clear()
 
     def _mark(self, keys: Sequence[int]) -> None:
-        """Note what is asked."""
+        """Note what is proposed."""
         for key in keys:
             self._pending.setdefault(key, []).append(self._count)
             self._count += 1
@@ -148,36 +148,36 @@ class Algorithm(Checked, ABC):
     def design(self, k: int) -> Ints | None:
         """Return what is missing of the initial design, up to ``k``; None when the search proper can begin.
 
-        Evaluations told from outside count; while no loss is known, more random ones follow.
+        Evaluations from outside count; while no loss is known, more random ones follow.
         """
         missing = self.num_init - len(self.seen)
         if missing > 0:
             return self.random(min(k, missing))
         return None if self.losses else self.random(k)
 
-    def random(self, k: int, found: Ints | None = None) -> Ints:
-        """Extend ``found`` to ``k`` new architectures by random ones; to fewer if the space has no more."""
-        found = self.collect(k, lambda n: self.space.sample(self.rng, n, method=self.sampling), found)
-        if len(found) < k and isinstance(self.space, Enumerable) and self.sampling == "uniform":
-            rest = self.unseen(self.space.archs(np.arange(self.space.size or 0)), found)
-            found = np.concatenate([found, self.rng.permutation(rest)[: k - len(found)]])
-        return found
+    def random(self, k: int, archs: Ints | None = None) -> Ints:
+        """Extend ``archs`` to ``k`` new architectures by random ones; to fewer if the space has no more."""
+        archs = self.collect(k, lambda n: self.space.sample(self.rng, n, method=self.sampling), archs)
+        if len(archs) < k and isinstance(self.space, Enumerable) and self.sampling == "uniform":
+            rest = self.unseen(self.space.archs(np.arange(self.space.size or 0)), archs)
+            archs = np.concatenate([archs, self.rng.permutation(rest)[: k - len(archs)]])
+        return archs
 
-    def collect(self, k: int, draw: Callable[[int], Ints], found: Ints | None = None) -> Ints:
-        """Extend ``found`` by what ``draw(n)`` brings until ``k`` different architectures are new, or
+    def collect(self, k: int, draw: Callable[[int], Ints], archs: Ints | None = None) -> Ints:
+        """Extend ``archs`` by what ``draw(n)`` brings until ``k`` different architectures are new, or
         ``PATIENCE`` draws brought none.
         """
-        found, idle = np.empty((0, self.space.width), np.int8) if found is None else found, 0
-        n = k - len(found)
-        while len(found) < k and idle < PATIENCE:
-            new = self.unseen(draw(n), found)[: k - len(found)]
-            found, idle = np.concatenate([found, new]), 0 if len(new) else idle + n
+        archs, idle = np.empty((0, self.space.width), np.int8) if archs is None else archs, 0
+        n = k - len(archs)
+        while len(archs) < k and idle < PATIENCE:
+            new = self.unseen(draw(n), archs)[: k - len(archs)]
+            archs, idle = np.concatenate([archs, new]), 0 if len(new) else idle + n
             n = min(2 * n, 1024)
-        return found
+        return archs
 
-    def unseen(self, archs: Ints, found: Ints | None = None) -> Ints:
-        """Return the rows that are new, each once, in order; those in ``found`` are not new either."""
-        taken = set() if found is None else set(self.keys(found))
+    def unseen(self, archs: Ints, others: Ints | None = None) -> Ints:
+        """Return the rows that are new, each once, in order; those in ``others`` do not count as new."""
+        taken = set() if others is None else set(self.keys(others))
         places = []
         for place, key in enumerate(self.keys(archs)):
             if key not in self.seen and key not in taken:
@@ -185,20 +185,20 @@ class Algorithm(Checked, ABC):
                 places.append(place)
         return archs[places]
 
-    def around(self, archs: Ints, k: int, found: Ints) -> Ints:
-        """Extend ``found`` to ``k`` new architectures near a population, for when mutation finds no more.
+    def around(self, archs: Ints, k: int, start: Ints) -> Ints:
+        """Extend ``start`` to ``k`` new architectures near a population, where mutation has no more.
 
         Neighbors are taken first, then neighbors of neighbors, then random ones.
         """
-        logger.info("mutation found %d new architectures of %d; taking neighbors", len(found), k)
+        logger.info("mutation start %d new architectures of %d; taking neighbors", len(start), k)
         for _ in range(2):
             archs = np.concatenate([self.space.neighbors(row) for row in archs])
-            new = self.rng.permutation(self.unseen(archs, found))
-            found = np.concatenate([found, new[: k - len(found)]])
-            if len(found) == k:
-                return found
-        logger.info("the neighborhood has only %d of %d; taking random ones", len(found), k)
-        return self.random(k, found)
+            new = self.rng.permutation(self.unseen(archs, start))
+            start = np.concatenate([start, new[: k - len(start)]])
+            if len(start) == k:
+                return start
+        logger.info("the neighborhood has only %d of %d; taking random ones", len(start), k)
+        return self.random(k, start)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the trial as plain values."""
@@ -209,8 +209,8 @@ class Algorithm(Checked, ABC):
             "place": [list(item) for item in self.place.items()],
             "seen": sorted(self.seen),
             "count": self._count,
-            "pending": [[key, list(asked)] for key, asked in self._pending.items()],
-            "inbox": [[asked, key, row.tolist(), loss] for asked, key, row, loss in self._inbox],
+            "pending": [[key, list(order)] for key, order in self._pending.items()],
+            "inbox": [[order, key, row.tolist(), loss] for order, key, row, loss in self._inbox],
             "own": self.own_state(),
         }
 
@@ -219,8 +219,8 @@ class Algorithm(Checked, ABC):
         self.rng.bit_generator.state = state["rng"]
         self.archs, self.losses = [_row(row) for row in state["archs"]], list(state["losses"])
         self.place, self.seen = dict(state["place"]), set(state["seen"])
-        self._count, self._pending = state["count"], {key: list(asked) for key, asked in state["pending"]}
-        self._inbox = [(asked, key, _row(row), loss) for asked, key, row, loss in state["inbox"]]
+        self._count, self._pending = state["count"], {key: list(order) for key, order in state["pending"]}
+        self._inbox = [(order, key, _row(row), loss) for order, key, row, loss in state["inbox"]]
         self.load_own_state(state["own"])
 
 

@@ -41,28 +41,32 @@ class Candidates:
 
     def draw(self, trial: Algorithm, mutation: str) -> Ints:
         """Return the candidates of a trial, each once; none where mutation brings nothing new."""
-        found: Ints = np.empty((0, trial.space.width), np.int8)
+        candidates: Ints = np.empty((0, trial.space.width), np.int8)
         if self.mode == "all":
             if not isinstance(trial.space, Enumerable):
                 raise ConfigError("candidates.mode", "'all' needs a space that can be listed")
             return trial.unseen(trial.space.archs(np.arange(trial.space.size or 0)))
         if self.mode == "edits":
-            found = self._edited(trial, mutation)
+            candidates = self._edited(trial, mutation)
         elif self.mode != "random":
-            found = self._mutated(trial, mutation)
+            candidates = self._mutated(trial, mutation)
         if self.mode in ("random", "mutation_random"):
-            found = trial.random(len(found) + self.num, found)
-        return found
+            candidates = trial.random(len(candidates) + self.num, candidates)
+        return candidates
 
     def _mutated(self, trial: Algorithm, mutation: str) -> Ints:
-        found: Ints = np.empty((0, trial.space.width), np.int8)
+        mutated: Ints = np.empty((0, trial.space.width), np.int8)
         for place in trial.best(self.parents):
-            if len(found) >= self.num:
+            if len(mutated) >= self.num:
                 break
+            # Mutations of the best evaluations as candidates, as BANANAS chose by its ablation (White,
+            # Neiswanger and Savani 2021).
             mutants = np.repeat(trial.archs[place][None], self.num, axis=0)
             mutants = trial.space.mutate(mutants, trial.rng, rate=self.rate, kind=mutation)
-            found = np.concatenate([found, mutants if self.allow_repeats else trial.unseen(mutants, found)])
-        return found
+            mutated = np.concatenate(
+                [mutated, mutants if self.allow_repeats else trial.unseen(mutants, mutated)]
+            )
+        return mutated
 
     def _edited(self, trial: Algorithm, mutation: str) -> Ints:
         parents = np.stack([trial.archs[place] for place in trial.best(self.parents)])

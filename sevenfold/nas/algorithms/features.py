@@ -36,6 +36,8 @@ class Features:
         """Return the rows of a population, (n, d)."""
         if not isinstance(space, Enumerable) or (space.size or LISTED + 1) > LISTED:
             return self._encode(space, archs)
+        # The encoding-dependent step `train predictor` of White, Neiswanger, Nolen and Savani 2020: rows of a
+        # listed space are computed once.
         tables = _TABLES.setdefault(space, {})
         key = (self.encoding, self.cutoff)
         if key not in tables:

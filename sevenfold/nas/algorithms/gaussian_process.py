@@ -61,9 +61,10 @@ def linear(
 ) -> list[Prediction]:
     """Return the posterior of a linear function of features, rows (T, n, d), at new ones, T times (m, d)."""
     unseen = padded(new).astype(float)
+    # f = w^T x with w ~ N(0, 1): k(x, x') = x^T x' (Rasmussen and Williams 2006, section 2.1).
     kernel, cross = rows @ rows.transpose(0, 2, 1), rows @ unseen.transpose(0, 2, 1)
-    found = posterior(kernel[None], cross[None], (unseen**2).sum(axis=2)[None], targets, ratios, None)
-    return [Prediction(m[: len(x)], s[: len(x)]) for m, s, x in zip(*found, new, strict=True)]
+    result = posterior(kernel[None], cross[None], (unseen**2).sum(axis=2)[None], targets, ratios, None)
+    return [Prediction(m[: len(x)], s[: len(x)]) for m, s, x in zip(*result, new, strict=True)]
 
 
 class GaussianProcess(Model):
@@ -111,7 +112,7 @@ class GaussianProcess(Model):
         within = np.stack([self._distances(space, r.archs, r.archs) for r in rounds])
         across = padded([self._distances(space, r.candidates, r.archs) for r in rounds])
         scales = np.array(self.scales)[:, None, None, None]
-        found = posterior(
+        result = posterior(
             np.exp(-within / scales),
             np.exp(-across.transpose(0, 2, 1) / scales),
             np.ones((len(scales), *across.shape[:2])),
@@ -120,14 +121,14 @@ class GaussianProcess(Model):
             self.signal,
         )
         sizes = [len(r.candidates) for r in rounds]
-        return [Prediction(m[:size], s[:size]) for m, s, size in zip(*found, sizes, strict=True)]
+        return [Prediction(m[:size], s[:size]) for m, s, size in zip(*result, sizes, strict=True)]
 
     def _distances(self, space: Space, first: Ints, second: Ints) -> NDArray[np.float64]:
         try:
-            found = self.distance(space, first, second)
+            distances = self.distance(space, first, second)
         except InputError as error:
             raise ConfigError("distance", str(error)) from None
-        return np.asarray(found, float)
+        return np.asarray(distances, float)
 
 
 def _listed(values: list[float], option: str) -> list[float]:

@@ -16,7 +16,7 @@ class LocalSearch(Algorithm):
     """Climb from the best of a few random architectures to a local minimum, then begin another climb.
 
     A pass evaluates the new neighbors of the center in random order; the best of the pass is the next center.
-    Asked for more than one architecture, a pass looks at that many before it compares.
+    With ``k`` above one a pass evaluates that many before it compares.
 
     Args:
         num_init: random architectures that begin a climb.
@@ -65,9 +65,9 @@ class LocalSearch(Algorithm):
         while not len(self._queue) or (not self.query_full_nbhd and self._improved()):
             if not self._begin():
                 break
-        asked, self._queue = self._queue[:k], self._queue[k:]
-        self._pass += self.keys(asked)
-        return asked
+        batch, self._queue = self._queue[:k], self._queue[k:]
+        self._pass += self.keys(batch)
+        return batch
 
     def _lowest(self) -> int | None:
         """Return the place of the pass's best evaluation, None if it has none."""
@@ -118,7 +118,7 @@ class LocalSearch(Algorithm):
         }
 
     def load_own_state(self, state: Mapping[str, Any]) -> None:
-        """Take back the pass."""
+        """Restore the pass."""
         self._queue, self._pass = (
             np.array(state["queue"], int).reshape(-1, self.space.width),
             list(state["pass"]),

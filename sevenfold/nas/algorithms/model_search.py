@@ -26,8 +26,8 @@ class ModelSearch(Algorithm):
         preset: set of defaults, one of those that the algorithm lists; null: its first.
         num_init: random architectures that are evaluated first; null: as in the preset, 10 in most.
         k: architectures evaluated between two fits of the surrogate; null: as in the preset, 10 in most.
-        candidates: options of the set that candidates are chosen from, laid over the preset's.
-        surrogate: model that scores candidates; its options are laid over the preset's unless it has
+        candidates: options of the set that candidates are chosen from, merged into the preset's.
+        surrogate: model that scores candidates; its options are merged into the preset's unless it has
             another name.
         mutation: kind of mutation that makes candidates, one of the space's ``mutations``; null: as in the
             preset, else the space's first.
@@ -75,6 +75,8 @@ class ModelSearch(Algorithm):
     @classmethod
     def propose_together(cls, trials: Sequence[Self], counts: Sequence[int]) -> list[Ints]:
         """Propose for several trials, all models of a round as one training."""
+        # BANANAS, algorithm 1 (White, Neiswanger and Savani 2021): random architectures, then in every round
+        # train the model, draw candidates, evaluate those with the lowest acquisition.
         designs = [trial.design(k) for trial, k in zip(trials, counts, strict=True)]
         searching = [place for place, design in enumerate(designs) if design is None]
         picked = iter(cls._picked([trials[p] for p in searching], [counts[p] for p in searching]))
@@ -97,8 +99,8 @@ class ModelSearch(Algorithm):
 
     def _round(self, k: int) -> Round:
         """Return evaluations and at least ``k`` candidates, as far as the space goes."""
-        found = self.candidates.draw(self, self.mutation)
-        if len(found) < k and self.candidates.mode != "all":
+        candidates = self.candidates.draw(self, self.mutation)
+        if len(candidates) < k and self.candidates.mode != "all":
             parents = np.stack([self.archs[place] for place in self.best(self.candidates.parents)])
-            found = self.around(parents, k, found)
-        return Round(np.stack(self.archs), np.array(self.losses), found, self.rng)
+            candidates = self.around(parents, k, candidates)
+        return Round(np.stack(self.archs), np.array(self.losses), candidates, self.rng)

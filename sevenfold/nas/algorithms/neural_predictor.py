@@ -31,11 +31,11 @@ class NeuralPredictor(ModelSearch):
     """Train a graph network once on random evaluations, then evaluate the best of many random architectures.
 
     Of a budget Q, Q - floor(20 Q / 172) evaluations are random, and floor(20 Q / 172) are the best of 50 Q
-    random architectures. A search that goes on beyond its budget trains and ranks again.
+    random architectures. A search that continues beyond its budget trains and ranks again.
 
     Args:
         budget: evaluations that the search is planned for, 9 or more.
-        candidates: options of the set that candidates are chosen from, laid over 50 ``budget`` random ones.
+        candidates: options of the set that candidates are chosen from, merged into 50 ``budget`` random ones.
     """
 
     presets = {"paper": {"surrogate": graph_network(epochs=300, batch_size=7, lr=1e-4)}}
@@ -64,7 +64,7 @@ class NeuralPredictor(ModelSearch):
 
     @classmethod
     def propose_together(cls, trials: Sequence[Self], counts: Sequence[int]) -> list[Ints]:
-        """Hand out what was drawn or ranked; begin anew where nothing is left of it."""
+        """Return the next architectures of the initial design or the ranking; rank anew at its end."""
         for trial in trials:
             trial._queue = trial.unseen(trial._queue)
         empty = [trial for trial in trials if not len(trial._queue)]
@@ -72,10 +72,10 @@ class NeuralPredictor(ModelSearch):
             empty, super().propose_together(empty, [trial.at_once() for trial in empty]), strict=True
         ):
             trial._queue = rows
-        asked = [trial._queue[:k] for trial, k in zip(trials, counts, strict=True)]
-        for trial, rows in zip(trials, asked, strict=True):
+        batches = [trial._queue[:k] for trial, k in zip(trials, counts, strict=True)]
+        for trial, rows in zip(trials, batches, strict=True):
             trial._queue = trial._queue[len(rows) :]
-        return asked
+        return batches
 
     def own_state(self) -> dict[str, Any]:
         """Return the architectures that are still to be handed out."""

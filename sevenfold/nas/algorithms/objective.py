@@ -13,6 +13,7 @@ from sevenfold.nas.benchmarks.base import Archs, Benchmark, Epoch, Optimum, Seed
 from sevenfold.nas.benchmarks.ledger import Ledger
 
 
+# Regret is the incumbent's loss less the least of the table, as in NAS-Bench-101 (Ying et al. 2019).
 @dataclass(frozen=True)
 class Objective:
     """One series of a benchmark as a loss: the value where less is better, else 100 - value (percent).
@@ -66,7 +67,7 @@ def trial_record(trace: Trace, objective: Objective, test: Objective | None) -> 
 
     ``val_loss`` is the objective of the incumbent (the lowest so far) at the end and ``test_loss`` what
     ``test`` says of it, which searching never saw; regrets are their distances from the lowest of all, where
-    architectures are listed. ``at_optimum`` is 1 if the search found the lowest objective and
+    architectures are listed. ``at_optimum`` is 1 if the search reached the lowest objective and
     ``queries_to_optimum`` after how many evaluations, else absent. ``val_curve`` and ``test_curve`` are the
     incumbent's losses after ``queries`` evaluations: 10, 20, ..., and ``seconds_curve`` the simulated time
     until then, where it is known. ``spent`` counts different architectures,

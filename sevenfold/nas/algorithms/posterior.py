@@ -30,6 +30,8 @@ def posterior(
     """
     n, trials = targets.shape[1], np.arange(len(targets))
     center = targets.mean(axis=1, keepdims=True)
+    # mean = K_* (K + s^2 I)^-1 y, variance = k_** - K_* (K + s^2 I)^-1 K_*^T, evidence log p(y)
+    # (Rasmussen and Williams 2006, eq. 2.25, 2.26 and 2.30), for every s^2 from one K = V diag(values) V^T.
     values, vectors = np.linalg.eigh(kernels)  # (S, T, n), (S, T, n, n)
     turned = np.einsum("stij,ti->stj", vectors, targets - center)
     noise = np.maximum(np.array(ratios), FLOOR)[:, None, None, None]

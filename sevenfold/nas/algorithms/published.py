@@ -14,6 +14,7 @@ class Published(NamedTuple):
     mark: str
 
 
+# White, Neiswanger and Savani 2019 (NAS-Bench-101) and White, Nolen and Savani 2020 (version 1).
 FIGURE = "fig"  # read off a figure, +- 0.02
 NAMES = ("local_search", "bananas", "nasbot", "dngo", "evolution", "gp")
 NB201 = {

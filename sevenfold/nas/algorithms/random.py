@@ -25,4 +25,5 @@ class RandomSearch(Algorithm):
 
     def propose(self, k: int) -> Ints:
         """Return new random ones."""
+        # Without replacement; the baseline of Li and Talwalkar 2019.
         return self.random(k)

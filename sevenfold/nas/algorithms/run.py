@@ -64,10 +64,9 @@ def run_trials(
 ) -> list[Trace]:
     """Give every trial exactly ``budget`` evaluations; fewer only where the space ends.
 
-    ``k`` are asked at a time, by default the whole initial design and then as many as the algorithm says.
-
-    An evaluation is what the algorithm asked for: one that repeats itself pays again. Trials are of one class
-    with the same options; they do not influence each other.
+    ``k`` queries are answered at a time, by default the whole initial design and then as many as the
+    algorithm proposes. Every query counts, a repeated one too. Trials are of one class with the same options;
+    they do not influence each other.
 
     >>> import numpy as np
     >>> from sevenfold.nas import Objective, load_benchmark, run_trials, start_trials
@@ -79,8 +78,9 @@ def run_trials(
     """
     if budget < 1 or (k is not None and k < 1):
         raise InputError(f"budget and k must be at least 1, got {budget} and {k}")
-    asked: list[list[Ints]] = [[] for _ in trials]
-    told: list[list[NDArray[np.float64]]] = [[] for _ in trials]
+    # A budget counts queries, as in White, Neiswanger and Savani 2021; trials share calls, nothing else.
+    queries: list[list[Ints]] = [[] for _ in trials]
+    losses_of: list[list[NDArray[np.float64]]] = [[] for _ in trials]
     left, active, seconds = [budget] * len(trials), list(range(len(trials))), 0.0
     while active:
         began = time.perf_counter()
@@ -91,10 +91,12 @@ def run_trials(
         began = time.perf_counter()
         type(trials[0]).tell_together([trials[i] for i in active], answers, losses)
         for i, archs, values in zip(active, answers, losses, strict=True):
-            asked[i].append(archs)
-            told[i].append(values)
+            queries[i].append(archs)
+            losses_of[i].append(values)
             left[i] -= len(archs) if len(archs) else left[i]
         seconds += time.perf_counter() - began
         active = [i for i in active if left[i]]
     share = seconds / max(len(trials), 1)
-    return [Trace(np.concatenate(a), np.concatenate(t), share) for a, t in zip(asked, told, strict=True)]
+    return [
+        Trace(np.concatenate(a), np.concatenate(t), share) for a, t in zip(queries, losses_of, strict=True)
+    ]

@@ -74,7 +74,7 @@ class Model(Surrogate):
 
     def scores(self, space: Space, rounds: Sequence[Round]) -> list[NDArray[np.floating]]:
         """Return the acquisition's scores; trials with equally many evaluations share one fit."""
-        found: dict[int, NDArray[np.floating]] = {}
+        results: dict[int, NDArray[np.floating]] = {}
         sizes = np.array([len(given.losses) for given in rounds])
         for size in np.unique(sizes):
             places = np.flatnonzero(sizes == size).tolist()
@@ -82,8 +82,8 @@ class Model(Surrogate):
             predicted = self.predictions(space, [rounds[p] for p in places], targets)
             for place, prediction, row in zip(places, predicted, targets, strict=True):
                 rng = rounds[place].rng
-                found[place] = self.acquisition.scores(prediction, float(row.min()), rng)
-        return [found[place] for place in range(len(rounds))]
+                results[place] = self.acquisition.scores(prediction, float(row.min()), rng)
+        return [results[place] for place in range(len(rounds))]
 
 
 def transform(losses: NDArray[np.float64], targets: Targets) -> NDArray[np.float64]:
@@ -94,6 +94,7 @@ def transform(losses: NDArray[np.float64], targets: Targets) -> NDArray[np.float
     finite = np.isfinite(losses)
     values = np.where(finite, losses, losses[finite].max() if finite.any() else 0.0)
     if targets == "rank":
+        # Normal scores Phi^-1((r - 1/2) / n) of ranks r (Hazen 1914): the order, not the values.
         return np.asarray(norm.ppf((rankdata(values) - 0.5) / len(values)))
     if targets == "log":
         return np.log(np.maximum(values, 1e-3))

@@ -57,7 +57,7 @@ class Optimum(NamedTuple):
 
 
 class Benchmark(ABC):
-    """Answers what training gave, for whole populations; nothing is assumed that was not asked for.
+    """Answers queries for results of trainings, for whole populations; there are no silent defaults.
 
     Accuracies are percent, losses as trained, seconds simulated. Epochs count from 1: epoch e is the state
     after e complete epochs. A value that was not measured (an absent seed, a run that broke off) is NaN, and
@@ -81,7 +81,7 @@ class Benchmark(ABC):
         where that is the end of each run's schedule only.
 
         ``minimize`` names the metrics of which less is better; with ``separate_runs`` every epoch of
-        ``epochs`` is a training of its own, not a point of one curve.
+        ``epochs`` is a separate training, not a point of one curve.
         """
         self.space, self.series = space, dict(series)
         self.dataset, self.datasets = dataset, tuple(datasets)
@@ -186,7 +186,7 @@ class Benchmark(ABC):
         return key, self.series[key]
 
     def _seeds(self, seed: Seed | Literal["all"]) -> slice:
-        """Return the positions of the asked runs; a table that holds only means has one, "mean"."""
+        """Return the positions of runs; a table that holds only means has one, "mean"."""
         if seed in ("all", "mean"):
             return slice(None)
         place = find(seed, self.seeds, f"seed of {self.dataset}")

@@ -4,7 +4,7 @@
 with ``--strict``, ``--trust`` or ``--description FILE`` where the format has that option.
 
 What the file then holds, what is missing in it and the optimum of every split is printed. Sources are read
-without TensorFlow and without running what a pickle says. ``--trust`` does run it, in a process of its own,
+without TensorFlow and without running what a pickle says. ``--trust`` does run it, in a separate process,
 for files that the allow-list refuses and whose origin you know.
 """
 

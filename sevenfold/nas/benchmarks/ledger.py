@@ -24,7 +24,7 @@ class Entry:
 class Ledger:
     """Asks one objective of a benchmark and keeps the account of one trial.
 
-    A query is an architecture trained, told apart by ``space.keys``: the first time costs its training
+    A query is an architecture trained, identified by ``space.keys``: the first time costs its training
     seconds and counts as spent; asking again for an epoch it has reached is free and logged as a duplicate,
     also within one call. Training a known architecture further costs the remaining seconds, or all of them
     where the benchmark's epochs are separate runs, and is no new query. Look up other splits in the benchmark

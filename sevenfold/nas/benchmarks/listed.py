@@ -112,8 +112,8 @@ class Listed(Enumerable):
             for code in range(levels):
                 changed = self._archs.copy()
                 changed[:, place] = code
-                found = self._find(changed)
-                columns.append(np.where(found == np.arange(self.size), -1, found))
+                places = self._find(changed)
+                columns.append(np.where(places == np.arange(self.size), -1, places))
         table = -np.sort(-np.stack(columns, axis=1), axis=1)
         return table[:, : max(1, (table >= 0).sum(axis=1).max())].astype(np.int32)
 

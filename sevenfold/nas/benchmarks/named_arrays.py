@@ -45,15 +45,15 @@ def description(path: str) -> dict[str, Any] | None:
         raise InputError(f"'{path}' is no readable .npz without objects: {error}") from None
     if "meta" in names:
         return None
-    found: dict[str, Any] = {}
+    content: dict[str, Any] = {}
     for name in names:
         if match := NAME.fullmatch(name):
             entry: dict[str, Any] = {"seeds": ["mean"], "epochs": [int(match["epochs"])], "series": {}}
-            entry = found.setdefault(f"{match['data']}/{match['epochs']}", entry)
+            entry = content.setdefault(f"{match['data']}/{match['epochs']}", entry)
             entry["series"][f"{match['split']}/acc"] = {"array": name, "axes": "n"}
-    if "ops" not in names or not found:
+    if "ops" not in names or not content:
         raise InputError(
             f"'{path}' holds {', '.join(names) or 'nothing'}; expected ops and arrays such as "
             "cifar100_val_ep200, or the compact form"
         )
-    return {"space": {"name": "nb201"}, "archs": "ops", "datasets": found}
+    return {"space": {"name": "nb201"}, "archs": "ops", "datasets": content}

@@ -115,13 +115,13 @@ def cells(path: str | Path, *, trust: bool = False) -> Iterator[Cell]:
 def item_files(path: Path) -> list[Path]:
     """Return the files of single architectures in a folder, by number."""
     pattern = re.compile(r"(?:^|\D)(\d{6})(?:\.pickle\.pbz2|-FULL\.pth)$")
-    found = {int(m[1]): p for p in sorted(path.glob("*")) if (m := pattern.search(p.name))}
-    if not found:
+    by_number = {int(m[1]): p for p in sorted(path.glob("*")) if (m := pattern.search(p.name))}
+    if not by_number:
         raise InputError(
             f"'{path}' holds no NATS-Bench files; expected a .pth file, or a folder of NNNNNN.pickle.pbz2 or "
             "NNNNNN-FULL.pth"
         )
-    return [found[number] for number in sorted(found)]
+    return [by_number[number] for number in sorted(by_number)]
 
 
 def _load_torch(path: Path, trust: bool) -> Any:
@@ -177,7 +177,7 @@ def pack(path: str | Path, *, trust: bool = False) -> tuple[dict[str, Any], dict
     Args:
         path: folder of NATS-Bench or NAS-Bench-201, or the one large ``.pth`` of NAS-Bench-201.
         trust: run what the pickles say instead of refusing all that is not on the allow-list; only for files
-            of known origin, and in a process of its own.
+            of known origin, and in a separate process.
     """
     packed = _Packed()
     for item in cells(path, trust=trust):

@@ -183,6 +183,8 @@ def describe(epochs: list[int], repeats: int) -> dict[str, Any]:
 
 
 def _check_names(space: NB101, archs: NDArray[np.integer], names: list[bytes]) -> None:
-    for found, name in zip(space.module_hashes(archs), names, strict=True):
-        if bytes.fromhex(found) != name:
-            raise InputError(f"cell {name.hex()} has the MD5 name {found} by its graph; the file is damaged")
+    for computed, name in zip(space.module_hashes(archs), names, strict=True):
+        if bytes.fromhex(computed) != name:
+            raise InputError(
+                f"cell {name.hex()} has the MD5 name {computed} by its graph; the file is damaged"
+            )

@@ -115,7 +115,7 @@ ALLOWED: dict[tuple[str, str], Any] = {
 
 
 def numpy_types() -> list[Any]:
-    """Return the classes of stand-ins that take a state, for an unpickler that must be told."""
+    """Return the classes of stand-ins that take a state, as an unpickler must know them."""
     return [_Dtype, _Array]
 
 
@@ -129,7 +129,7 @@ class SafeUnpickler(pickle.Unpickler):
         return ALLOWED[module, name]
 
     def persistent_load(self, pid: Any) -> Any:
-        """Refuse objects kept outside the pickle."""
+        """Refuse objects stored outside the pickle."""
         raise UnsafePickleError(f"the pickle has the persistent id {pid!r}, which is refused")
 
 

@@ -23,7 +23,7 @@ class SyntheticNB101(Benchmark):
     With the pruned cell's operation counts c, its depth d (edges of the longest path) and noise drawn from
     ``space.keys``, the accuracy after the longest schedule is 88 + w c + 0.6 d - 0.08 d^2 plus a cell's own
     0.4 points and a run's own 0.2 points (standard deviations); the shorter schedules lose 30, 10 and 3
-    points. Isomorphic cells, pruned or not, have one value. Every schedule is a run of its own and takes
+    points. Isomorphic cells, pruned or not, have one value. Every schedule is a separate run and takes
     4 seconds an epoch and vertex.
 
     Args:
@@ -45,7 +45,7 @@ class SyntheticNB101(Benchmark):
 
     @property
     def archs(self) -> Ints:
-        """Refuse: values are computed when asked for."""
+        """Refuse: values are computed at each query."""
         raise InputError("the synthetic NAS-Bench-101 has no list of cells; query those you need")
 
     def read(self, archs: Ints, series: str, seeds: slice, epochs: slice) -> NDArray[np.float64]:

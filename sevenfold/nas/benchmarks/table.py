@@ -143,9 +143,9 @@ def _record(kind: Callable[..., Record], entry: Mapping[str, Any], where: str) -
 def digest(array: NDArray[Any]) -> str:
     """Return the SHA-256 of an array's type, shape and little-endian C-ordered bytes, in hexadecimal."""
     plain = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-    found = hashlib.sha256(f"{plain.dtype.str}{plain.shape}".encode())
-    found.update(plain.reshape(-1).view(np.uint8).data if plain.nbytes else b"")
-    return found.hexdigest()
+    checksum = hashlib.sha256(f"{plain.dtype.str}{plain.shape}".encode())
+    checksum.update(plain.reshape(-1).view(np.uint8).data if plain.nbytes else b"")
+    return checksum.hexdigest()
 
 
 def write_table(

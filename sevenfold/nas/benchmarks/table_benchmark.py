@@ -16,7 +16,7 @@ from sevenfold.nas.spaces.base import Ints, Space
 
 
 class TableBenchmark(Benchmark):
-    """One data set of a :class:`Table`; architectures are found by their key.
+    """One data set of a :class:`Table`; architectures are looked up by their key.
 
     ``dataset`` may be left out where the table has only one.
     """

@@ -64,6 +64,6 @@ def _frames(path: Path, strict: bool) -> Iterator[_Record]:
 
 def _check(path: str | Path, batch: list[_Record]) -> None:
     sums = crc32c([record.payload for record in batch])
-    for record, found in zip(batch, sums.tolist(), strict=True):
-        if masked(found) != TAIL.unpack(record.tail)[0]:
+    for record, computed in zip(batch, sums.tolist(), strict=True):
+        if masked(computed) != TAIL.unpack(record.tail)[0]:
             raise InputError(f"'{path}': wrong checksum of the record at byte {record.offset}")

@@ -94,10 +94,10 @@ def _open(
         raise InputError(f"'{path}' cannot be read: {error}") from None
     texts = list(dict.fromkeys(text for table in content.values() for text in table))
     archs, keys = _architectures(texts, space)
-    kept: dict[tuple[Any, ...], int] = {}
+    places: dict[tuple[Any, ...], int] = {}
     for row, (text, key) in enumerate(zip(texts, keys.tolist(), strict=True)):
-        kept.setdefault((key, *(table.get(text, {}).get(SCORE) for table in content.values())), row)
-    texts, rows = [texts[row] for row in kept.values()], list(kept.values())
+        places.setdefault((key, *(table.get(text, {}).get(SCORE) for table in content.values())), row)
+    texts, rows = [texts[row] for row in places.values()], list(places.values())
     runs = Runs(keys[rows])
     arrays: dict[str, Any] = {"archs": archs[rows][runs.first]}
     datasets = {}

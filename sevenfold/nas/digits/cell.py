@@ -55,11 +55,11 @@ class Level(nn.Module):
         self.norm = Norm(self.thin + wide, channels)
 
     def _place(self, kind: str, archs: NDArray[np.int8], edges: list[tuple[int, int]], op: str) -> int:
-        found = [(np.flatnonzero(archs[:, edge] == OPS.index(op)), target) for edge, target in edges]
-        ends = [rows + target * len(archs) for rows, target in found]
-        self.register_buffer(f"rows_{kind}", torch.as_tensor(np.concatenate([rows for rows, _ in found])))
+        places = [(np.flatnonzero(archs[:, edge] == OPS.index(op)), target) for edge, target in edges]
+        ends = [rows + target * len(archs) for rows, target in places]
+        self.register_buffer(f"rows_{kind}", torch.as_tensor(np.concatenate([rows for rows, _ in places])))
         self.register_buffer(f"ends_{kind}", torch.as_tensor(np.concatenate(ends)))
-        return sum(len(rows) for rows, _ in found)
+        return sum(len(rows) for rows, _ in places)
 
     def convolutions(self, maps: Tensor, spread: Tensor) -> Tensor:
         """Apply both kinds to maps (n, C, 16, B) that are gathered by ``rows``."""
@@ -138,10 +138,10 @@ class _Run(torch.autograd.Function):
         grads = outer[0].new_zeros(4 * m, *outer[0].shape[1:])
         grads[3 * m :] = outer[0]
         weights: list[Tensor] = []
-        for level, kept in zip(reversed(ctx.levels), reversed(ctx.kept), strict=True):
-            grad, inputs = grads[level.part], kept[0]
+        for level, stored in zip(reversed(ctx.levels), reversed(ctx.stored), strict=True):
+            grad, inputs = grads[level.part], stored[0]
             level.free_gradient(grads, grad)
-            to_inputs, to_weights = level.gradient(grads, *kept)
+            to_inputs, to_weights = level.gradient(grads, *stored)
             grad.index_add_(0, level.rows, torch.ops.aten.threshold_backward(to_inputs, inputs, 0))
             weights = [*to_weights, *weights]
         return None, grads[:m], *weights

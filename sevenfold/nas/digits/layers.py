@@ -126,7 +126,7 @@ class Standardize(torch.autograd.Function):
 
 
 class Norm(nn.Module):
-    """Batch normalization of n stacked maps, each by itself, with running statistics for evaluation."""
+    """Batch normalization of n stacked maps, each separately, with running statistics for evaluation."""
 
     def __init__(self, n: int, channels: int) -> None:
         super().__init__()

@@ -48,7 +48,7 @@ def train_cells(
 
     The last axis is train, val, test. ``correct`` counts images, ``loss`` is the mean cross-entropy; on train
     both are what the batches of the epoch gave while training. Every network draws its weights and the order
-    of its images from streams of its own, named by its live operations and its seed.
+    of its images from separate streams, named by its live operations and its seed.
     """
     images = load_images()
     names = ["".join(map(str, row)) for row in live_ops(archs).tolist()]

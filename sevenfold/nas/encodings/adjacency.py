@@ -17,6 +17,7 @@ def adj(space: Space, archs: Ints) -> NDArray[np.float32]:
 
     d is 26 on NB101 (1x1 0, 3x3 0.5, pooling 1), 6 on NB201, 114 on DARTS, 185 on NLP with 12 vertices.
     """
+    # Edge bits in row-major order and operations: the adjacency encoding (White et al. 2020).
     return _join([part.values * np.float32(part.unit) for part in space.parts(archs)])
 
 
@@ -50,7 +51,7 @@ def trunc_adj(space: Space, archs: Ints, *, cutoff: Count) -> NDArray[np.float32
     Args:
         space: search space.
         archs: architectures, (n, width).
-        cutoff: coordinates that are kept.
+        cutoff: number of coordinates.
     """
     return adj(space, archs)[:, :cutoff]
 
@@ -61,7 +62,7 @@ def trunc_adj_onehot(space: Space, archs: Ints, *, cutoff: Count) -> NDArray[np.
     Args:
         space: search space.
         archs: architectures, (n, width).
-        cutoff: coordinates that are kept.
+        cutoff: number of coordinates.
     """
     return adj_onehot(space, archs)[:, :cutoff]
 

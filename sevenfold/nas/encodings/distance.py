@@ -15,6 +15,7 @@ Matrix = NDArray[np.float64]
 
 def adj(space: Space, first: Ints, second: Ints) -> Matrix:
     """Count the edges and the operations that differ."""
+    # d(a, b): edges and operations that differ, the distance of the adjacency encoding (White et al. 2020).
     rows = [np.concatenate([part.values for part in space.parts(archs)], 1) for archs in (first, second)]
     return np.rint(cdist(*rows, "hamming") * rows[0].shape[1])
 
@@ -71,18 +72,18 @@ def nasbot(space: Space, first: Ints, second: Ints) -> Matrix:
     """Compare as the papers' stand-in for NASBOT's optimal transport does, whatever the vertices are called.
 
     Sum of the differences of sorted out-degrees, of sorted in-degrees and of the numbers of each operation; a
-    space without edges of its own (NAS-Bench-201) counts operations and adds the Hamming distance.
+    space without edge features (NAS-Bench-201) counts operations and adds the Hamming distance.
     """
     rows = [_counts(space, archs) for archs in (first, second)]
-    found = cdist(*rows, "cityblock")
+    distances = cdist(*rows, "cityblock")
     if all(part.levels for part in space.parts(first)):
-        return found + adj(space, first, second)
+        return distances + adj(space, first, second)
     for axis in (1, 2):
         degrees = [
             np.sort(space.graph(archs).adjacency.sum(axis, dtype=float), 1) for archs in (first, second)
         ]
-        found += cdist(*degrees, "cityblock")
-    return found
+        distances += cdist(*degrees, "cityblock")
+    return distances
 
 
 def _counts(space: Space, archs: Ints) -> Matrix:

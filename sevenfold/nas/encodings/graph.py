@@ -12,6 +12,8 @@ def gcn(space: Space, archs: Ints) -> NDArray[np.uint8]:
 
     Reshaped to (n, V, V + labels + 1) each vertex holds its adjacency row, its one-hot label and its mask.
     """
+    # Adjacency and one-hot labels, the inputs of a graph convolution (Kipf and Welling 2017) in the Neural
+    # Predictor (Wen et al. 2020).
     graph = space.graph(archs)
     return flat(np.concatenate([graph.adjacency, graph.nodes, graph.mask[:, :, None]], axis=2))
 

@@ -14,6 +14,8 @@ def path(space: Space, archs: Ints) -> NDArray[np.uint8]:
 
     d is 364 on NB101, 155 on NB201, 11204 on DARTS.
     """
+    # x_i = 1 if path i, a sequence of operations, leads from input to output: the path encoding (White,
+    # Neiswanger and Savani 2021).
     return space.path_bits(archs)
 
 
@@ -23,7 +25,7 @@ def trunc_path(space: Space, archs: Ints, *, cutoff: Count | None = None) -> NDA
     Args:
         space: search space.
         archs: architectures, (n, width).
-        cutoff: coordinates of every block that are kept (DARTS has a block for each cell and input); null: 40
+        cutoff: number of coordinates of every block (DARTS has a block for each cell and input); null: 40
             on NB101 (up to 3 operations), 30 on NB201 (2), 57 on DARTS (2).
     """
     bits = space.path_bits(archs)
@@ -48,7 +50,7 @@ def trunc_path_cat(space: Space, archs: Ints, *, cutoff: Count | None = None) ->
     Args:
         space: search space.
         archs: architectures, (n, width).
-        cutoff: coordinates of every block of ``path`` that are kept; null: the space's ``path_cutoff``.
+        cutoff: number of coordinates of every block of ``path``; null: the space's ``path_cutoff``.
     """
     return _listed(space, trunc_path(space, archs, cutoff=cutoff))
 
@@ -64,7 +66,7 @@ def trunc_path_cont(space: Space, archs: Ints, *, cutoff: Count | None = None) -
     Args:
         space: search space.
         archs: architectures, (n, width).
-        cutoff: coordinates of every block of ``path`` that are kept; null: the space's ``path_cutoff``.
+        cutoff: number of coordinates of every block of ``path``; null: the space's ``path_cutoff``.
     """
     return _counted(trunc_path(space, archs, cutoff=cutoff))
 

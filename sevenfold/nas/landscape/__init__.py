@@ -1,1 +1,1 @@
-"""The landscape of a listed space: what hill climbing from every architecture comes to, exactly."""
+"""Exact landscapes of enumerated spaces: hill climbing from every architecture."""

@@ -1,4 +1,4 @@
-"""What hill climbing comes to where losses are random (White, Nolen and Savani 2021, section 3).
+"""Theory of hill climbing under random losses (White, Nolen and Savani 2021, section 3).
 
 The graph has n vertices of degree s. Uniform losses are independent on [0, 1]; the sums are the printed ones,
 which suppose that climbs from different neighbors do not meet.

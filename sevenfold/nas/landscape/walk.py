@@ -23,8 +23,8 @@ def autocorrelation(
     degrees = open_.sum(axis=1)
     stationary = degrees / degrees.sum()
     centered = np.where(degrees > 0, losses - stationary @ losses, 0.0)
-    ahead, found = centered, [stationary @ centered**2]
+    ahead, covariances = centered, [stationary @ centered**2]
     for _ in range(lags):
         ahead = (np.append(ahead, 0.0)[near] * open_).sum(axis=1) / np.maximum(degrees, 1)
-        found.append(stationary @ (centered * ahead))
-    return np.array(found) / found[0]
+        covariances.append(stationary @ (centered * ahead))
+    return np.array(covariances) / covariances[0]

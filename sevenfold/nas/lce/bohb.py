@@ -63,8 +63,8 @@ class BOHB(Hyperband):
         good, bad = (Density(table.archs[rows], table.archs) for rows in parts)
         drawn = good.sample(stream, self.samples)
         order = np.argsort(bad.logs(drawn) - good.logs(drawn), kind="stable")
-        found = [row for row in table.rows(drawn[order]) if row is not None and row not in taken]
-        return found[:count] or super().draw(table, stream, count, taken)
+        candidates = [row for row in table.rows(drawn[order]) if row is not None and row not in taken]
+        return candidates[:count] or super().draw(table, stream, count, taken)
 
     def _parts(self, table: CurveTable) -> tuple[list[int], list[int]] | None:
         """Return good and other networks of the highest rung with enough of both."""
@@ -95,7 +95,7 @@ class Density:
 
     def sample(self, stream: Generator, n: int) -> Ints:
         """Draw networks: one that is known, every code changed with the kernel's probability."""
-        found = self.archs[stream.integers(len(self.archs), size=n)].copy()
-        change = stream.random(found.shape) < self.width
-        shift = 1 + (stream.random(found.shape) * np.maximum(self.levels - 1, 1)).astype(found.dtype)
-        return np.where(change & (self.levels > 1), (found + shift) % self.levels, found).astype(found.dtype)
+        archs = self.archs[stream.integers(len(self.archs), size=n)].copy()
+        change = stream.random(archs.shape) < self.width
+        shift = 1 + (stream.random(archs.shape) * np.maximum(self.levels - 1, 1)).astype(archs.dtype)
+        return np.where(change & (self.levels > 1), (archs + shift) % self.levels, archs).astype(archs.dtype)

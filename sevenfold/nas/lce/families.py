@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+# The parametric families of Domhan, Springenberg and Hutter 2015, table 1.
 Curve = Callable[[Tensor, Tensor], Tensor]
 """Parameters (..., P, 1) and epochs (T,) to values (..., T)."""
 

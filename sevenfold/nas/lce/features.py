@@ -13,6 +13,7 @@ def published_features(seen: Seen) -> Floats:
     Values are fractions. Losses, where given, add themselves and their sum, (n, T + 1) more. Differences that
     T is too short for are left out. These are the features of NAS-Bench-x11.
     """
+    # y_1..y_T, y_t - y_{t-1}, their differences, mean and deviation (Baker et al. 2018; Yan et al. 2021).
     v = seen.values / 100
     parts = [v, np.diff(v, axis=1), np.diff(v, 2, axis=1), v.mean(1, keepdims=True), v.std(1, keepdims=True)]
     if seen.losses is not None:

@@ -14,12 +14,13 @@ from sevenfold.nas.lce.tables import CurveTable
 from sevenfold.ranges import MOST, Count, Positive, PositiveShare, Range
 
 
+# Predictive termination (Domhan, Springenberg and Hutter 2015) within a search (Yan et al. 2021).
 @dataclass(frozen=True)
 class Filter:
     """Rule that stops trainings whose predicted accuracy is not among the best of the finished ones.
 
     Args:
-        seen: epochs after which a training is stopped or goes on to the end.
+        seen: epochs after which a training is stopped or finished.
         initial: first trainings, which all run to the end.
         top: share of the finished trainings among which the predicted accuracy must be.
         target: epoch whose accuracy is predicted and compared; null: half of the schedule.
@@ -94,8 +95,8 @@ class Gate:
             self._predicted.clear()
         if row not in self._predicted:
             rows = np.array([row, *upcoming], np.intp)
-            found = self.extrapolator.predict(self.table.seen(rows, self.how.seen)).tolist()
-            self._predicted.update(zip(rows.tolist(), found, strict=True))
+            predicted = self.extrapolator.predict(self.table.seen(rows, self.how.seen)).tolist()
+            self._predicted.update(zip(rows.tolist(), predicted, strict=True))
         threshold = np.quantile(self.table.curves[self.finished, self.end - 1], 1 - self.how.top)
         return bool(self._predicted[row] >= threshold)
 
@@ -115,7 +116,7 @@ def filtered_search(
     table: CurveTable, extrapolator: Extrapolator, how: Filter, stream: Generator, *, budget: int
 ) -> Trace:
     """Train at random behind a filter: one that is refused costs ``how.seen`` epochs, another the whole
-    schedule once, never both; none is begun that the budget would not let finish.
+    schedule once, never both; none is started that the budget could not finish.
     """
     order = stream.permutation(len(table.curves)).tolist()
     gate, log = Gate(table, extrapolator, how, stream), Log(table)

@@ -27,18 +27,18 @@ def brackets(eta: int, least: int, most: int) -> list[list[Rung]]:
     [(27, 4), (12, 12), (6, 36), (4, 108)]
     """
     s_max = int(math.log(most / least) / math.log(eta) + 1e-9)
-    found = []
+    all_rungs = []
     for s in range(s_max, -1, -1):
         count = math.ceil((s_max + 1) / (s + 1) * eta**s)
-        found.append([Rung(count // eta**i, round(most * float(eta) ** (i - s))) for i in range(s + 1)])
-    return found
+        all_rungs.append([Rung(count // eta**i, round(most * float(eta) ** (i - s))) for i in range(s + 1)])
+    return all_rungs
 
 
 class Hyperband(Search):
     """Brackets of successive halving in turn, networks drawn at random without repeats.
 
     Args:
-        eta: factor between the epochs of two rungs; one in ``eta`` networks of a rung goes on to the next.
+        eta: factor between the epochs of two rungs; one in ``eta`` networks of a rung is promoted.
         least: epochs of the lowest rung; the highest is the whole schedule.
         resume: let a training go on where it stopped; otherwise every rung trains from scratch, at full cost.
     """

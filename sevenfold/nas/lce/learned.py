@@ -55,10 +55,11 @@ class Learned(Extrapolator):
     def predict(self, seen: Seen) -> Floats:
         """Return predictions in percent, within [0, 100]."""
         seen = self._checked(seen)
-        alive, found = above_chance(seen, self.chance), np.full(len(seen.values), self.chance or 0.0)
+        # y_T = g(features of y_1..y_t), a regression over finished trainings (Baker et al. 2018).
+        alive, predicted = above_chance(seen, self.chance), np.full(len(seen.values), self.chance or 0.0)
         if alive.any():
-            found[alive] = np.clip(self.model.predict(self.features(seen.part(alive))), 0, 100)
-        return found
+            predicted[alive] = np.clip(self.model.predict(self.features(seen.part(alive))), 0, 100)
+        return predicted
 
     def _checked(self, seen: Seen) -> Seen:
         if not self.losses:

@@ -24,7 +24,7 @@ class Search(Checked, ABC):
 
     @abstractmethod
     def run(self, table: CurveTable, stream: Generator, budget: int) -> Trace:
-        """Train until ``budget`` epochs are spent; none is begun that the budget would not let finish."""
+        """Train until ``budget`` epochs are spent; none is started that the budget could not finish."""
 
 
 class Filtered(Search):
@@ -59,8 +59,8 @@ class Filtered(Search):
         self._algorithm(table, np.random.default_rng(0))
 
     def _algorithm(self, table: CurveTable, stream: Generator) -> Algorithm:
-        found: Algorithm = build(ALGORITHMS, self.algorithm, "algorithm", space=table.space, rng=stream)
-        return found
+        algorithm: Algorithm = build(ALGORITHMS, self.algorithm, "algorithm", space=table.space, rng=stream)
+        return algorithm
 
     def run(self, table: CurveTable, stream: Generator, budget: int) -> Trace:
         """Search; random search meets networks in the same order with and without a filter."""
@@ -69,6 +69,7 @@ class Filtered(Search):
                 return plain_search(table, stream, budget=budget)
             extrapolator = build(EXTRAPOLATORS, self.lce, "lce")
             return filtered_search(table, extrapolator, self.filter, stream, budget=budget)
+        # Any single-fidelity algorithm becomes multi-fidelity by extrapolation (Yan et al. 2021).
         gate = None
         if self.lce is not None:
             own = np.random.default_rng(stream.integers(2**63))
@@ -78,21 +79,21 @@ class Filtered(Search):
         return self._search(table, self._algorithm(table, stream), gate, budget)
 
     def _search(self, table: CurveTable, algorithm: Algorithm, gate: Gate | None, budget: int) -> Trace:
-        log, begun, idle = Log(table), 0, 0
+        log, started, idle = Log(table), 0, 0
         while log.spent + table.epochs <= budget and idle < len(table.curves):
             archs = algorithm.ask(algorithm.at_once())
             if not len(archs):
                 break
-            idle, told = idle + 1, []
+            idle, answers = idle + 1, []
             for place, row in enumerate(table.rows(archs)):
                 if row is None or log.spent + table.epochs > budget:
                     continue
-                idle, begun = 0, begun + 1
-                passed = gate is None or begun <= self.filter.initial or gate.passes(row)
+                idle, started = 0, started + 1
+                passed = gate is None or started <= self.filter.initial or gate.passes(row)
                 log.book(row, table.epochs if passed else self.filter.seen)
                 if passed:
-                    told.append((place, 100 - table.curves[row, -1]))
+                    answers.append((place, 100 - table.curves[row, -1]))
                     if gate is not None:
                         gate.finished.append(row)
-            algorithm.tell(archs[[place for place, _ in told]], [loss for _, loss in told])
+            algorithm.tell(archs[[place for place, _ in answers]], [loss for _, loss in answers])
         return log.trace()

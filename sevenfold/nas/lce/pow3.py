@@ -56,6 +56,8 @@ class Pow3(Extrapolator):
         """Return posterior means, within [0, 100]."""
         t = seen.values.shape[1]
         design, last = self._design(np.arange(1, t + 1)), self._design(np.array([self.end]))
+        # y ~ N(X m, X S X^T + s^2 I) for every alpha; m and S of finished trainings: Bayesian linear
+        # regression (Rasmussen and Williams 2006, section 2.7) on pow3 of Domhan et al. 2015.
         total = design @ self.covariance @ design.transpose(0, 2, 1) + self.noise[:, None, None] * np.eye(t)
         gap = seen.values[None] - (design @ self.mean[:, :, None])[:, :, 0][:, None]  # (A, n, T)
         solved = np.linalg.solve(total, gap.transpose(0, 2, 1))  # (A, T, n)
@@ -63,8 +65,8 @@ class Pow3(Extrapolator):
         weights = np.exp(evidence - evidence.max(axis=0))
         update = self.covariance @ design.transpose(0, 2, 1) @ solved  # (A, 2, n)
         at_end = (last @ (self.mean[:, :, None] + update))[:, 0]  # (A, n)
-        found = np.clip((weights * at_end).sum(0) / weights.sum(0), 0, 100)
-        return np.where(above_chance(seen, self.chance), found, self.chance or 0.0)
+        means = np.clip((weights * at_end).sum(0) / weights.sum(0), 0, 100)
+        return np.where(above_chance(seen, self.chance), means, self.chance or 0.0)
 
     def _design(self, t: np.ndarray) -> Floats:
         """Return rows (1, -t^-alpha) for each alpha, (A, T, 2)."""

@@ -18,4 +18,5 @@ class Ridge(Learned):
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
 
+        # min_w |y - X w|^2 + lambda |w|^2 (Hoerl and Kennard 1970).
         return make_pipeline(StandardScaler(), RidgeCV(np.logspace(-3, 4, 29))).fit(features, targets)

@@ -30,15 +30,16 @@ def trial(
     extrapolator.fit(table.curves[known], losses, seen=seen, end=table.epochs, stream=stream)
     predicted, truth = extrapolator.predict(table.seen(unseen, seen)), table.curves[unseen, -1]
     alive = truth > chance + 2
-    found = {"tau": tau(predicted, truth), "alive_tau": tau(predicted[alive], truth[alive])}
+    scores = {"tau": tau(predicted, truth), "alive_tau": tau(predicted[alive], truth[alive])}
     if not extrapolator.ranks_only:
-        found |= {"r2": r2(predicted, truth), "alive_r2": r2(predicted[alive], truth[alive])}
-        found["mae"] = float(np.abs(predicted - truth).mean())
-    return found
+        scores |= {"r2": r2(predicted, truth), "alive_r2": r2(predicted[alive], truth[alive])}
+        scores["mae"] = float(np.abs(predicted - truth).mean())
+    return scores
 
 
 def tau(predicted: Floats, truth: Floats) -> float:
     """Return Kendall's tau-b; 0 where all predictions are equal."""
+    # tau-b = (concordant - discordant) / sqrt((n0 - n1)(n0 - n2)) (Kendall 1945).
     value = float(kendalltau(predicted, truth)[0])
     return 0.0 if np.isnan(value) else value
 

@@ -14,7 +14,7 @@ from sevenfold.nas.lce.learned import Learned
 from sevenfold.ranges import Count, Percent
 
 FOLDS = 3
-KEPT = 8
+BEST_DRAWS = 8
 STEPS = 20_000  # of the solver, for draws that do not converge
 
 
@@ -22,7 +22,7 @@ class LcSVR(Learned):
     """nu-SVR with a radial kernel, hyper-parameters drawn at random and chosen by three-fold R2.
 
     The preset ``improved`` takes few, smooth features, standardizes them and the targets, draws C up to 1000,
-    averages the ``KEPT`` best draws and leaves out trainings at chance. ``compat`` follows the released code:
+    averages the best draws (``BEST_DRAWS``) and leaves out trainings at chance. ``compat`` is the released code:
     all values and differences, raw, targets in percent, C up to 10, one winner, no gate; it ranks worse than
     the last observed value.
 
@@ -51,7 +51,7 @@ class LcSVR(Learned):
         folds = stream.permutation(len(y)) % FOLDS
         candidates = [self._draw(stream) for _ in range(self.draws)]
         scores = [_cross_validated(model, x, y, folds) for model in candidates]
-        best = np.argsort(scores, kind="stable")[::-1][: KEPT if self.improved else 1]
+        best = np.argsort(scores, kind="stable")[::-1][: BEST_DRAWS if self.improved else 1]
         with quiet():
             return Average(units, [candidates[k].fit(x, y) for k in best])
 

@@ -58,6 +58,7 @@ def curve_table(benchmark: Benchmark, *, seed: int | None = None) -> CurveTable:
     lengths = benchmark.lengths(archs)
     epochs = len(benchmark.epochs)
     if lengths is not None:
+        # Schedules of one length only: the curves of NAS-Bench-x11 have one E_max (Yan et al. 2021).
         values, counts = np.unique(lengths[:, 0], return_counts=True)
         epochs = int(values[counts.argmax()])
         archs = archs[lengths[:, 0] == epochs]

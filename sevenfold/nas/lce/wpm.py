@@ -57,11 +57,11 @@ class WPM(Extrapolator):
 
     def predict(self, seen: Seen) -> Floats:
         """Return posterior means, percent."""
-        found = np.full(len(seen.values), self.chance or 0.0)
+        predicted = np.full(len(seen.values), self.chance or 0.0)
         alive = above_chance(seen, self.chance)
         if alive.any():
-            found[alive] = self.posterior(seen.values[alive]).ends.mean(axis=1)
-        return found
+            predicted[alive] = self.posterior(seen.values[alive]).ends.mean(axis=1)
+        return predicted
 
     @torch.no_grad()
     def posterior(self, values: Floats) -> Posterior:
@@ -82,8 +82,8 @@ class WPM(Extrapolator):
                 if not burning:
                     accepted += rate
                     ends.append(chains.mixed[..., -1])
-        kept = torch.stack(ends, dim=2).flatten(1)
-        return Posterior((100 * kept).numpy(), (accepted / len(ends)).numpy())
+        samples = torch.stack(ends, dim=2).flatten(1)
+        return Posterior((100 * samples).numpy(), (accepted / len(ends)).numpy())
 
 
 @dataclass
@@ -194,8 +194,8 @@ def fit(family: Family, y: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
     damping = torch.full((len(y), 1, 1), 1e-2, dtype=torch.float64)
 
     def errors(p: Tensor) -> Tensor:
-        found = torch.cat([(_curve(family, p, times) - y) / unit, (p - mean) / spread], dim=1)
-        return torch.nan_to_num(found, nan=1e6, posinf=1e6, neginf=-1e6).clamp(-1e6, 1e6)
+        residuals = torch.cat([(_curve(family, p, times) - y) / unit, (p - mean) / spread], dim=1)
+        return torch.nan_to_num(residuals, nan=1e6, posinf=1e6, neginf=-1e6).clamp(-1e6, 1e6)
 
     eye = torch.eye(len(family.mean), dtype=torch.float64)
     here, normal = errors(theta), eye.expand(len(y), -1, -1)

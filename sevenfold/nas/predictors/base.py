@@ -1,4 +1,4 @@
-"""The contract of a predictor: several networks of one shape side by side, each with targets of its own."""
+"""The contract of a predictor: several networks of one shape side by side, each with its targets."""
 
 from abc import ABC, abstractmethod
 

@@ -83,5 +83,5 @@ class GCN(Predictor):
         """Drop entries while training, by generators of the network's own."""
         if not self.training or not self.dropout:
             return h
-        kept = torch.stack([torch.rand(h.shape[1:], generator=noise) for noise in self.noise]) >= self.dropout
-        return h * kept.to(h) / (1 - self.dropout)
+        mask = torch.stack([torch.rand(h.shape[1:], generator=noise) for noise in self.noise]) >= self.dropout
+        return h * mask.to(h) / (1 - self.dropout)

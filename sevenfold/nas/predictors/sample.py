@@ -47,7 +47,7 @@ def draw_split(
     """Draw cells uniformly; their target is the final error, 100 - accuracy, of a run on a split.
 
     For the same seed, a smaller training set is the beginning of a larger one, and the test cells are those
-    of the largest set asked for as long as ``train`` + ``test`` stays the same. Cells without a value are
+    of the largest set as long as ``train`` + ``test`` stays the same. Cells without a value are
     left out.
     """
     archs = benchmark.archs
@@ -55,14 +55,14 @@ def draw_split(
     order = numpy_generator(seed, "predictor cells").permutation(len(archs))
     order = order[~np.isnan(values[order])]
     _, first = np.unique(network_keys(benchmark.space, archs[order]), return_index=True)
-    kept = np.sort(first)
-    if train + test > len(kept):
+    rows = np.sort(first)
+    if train + test > len(rows):
         raise InputError(
-            f"{benchmark.dataset} has {len(kept)} different networks with a value; {train} for training and "
+            f"{benchmark.dataset} has {len(rows)} different networks with a value; {train} for training and "
             f"{test} for testing were asked for"
         )
-    removed = int(kept[train + test - 1]) + 1 - train - test
-    chosen = order[kept[: train + test]]
+    removed = int(rows[train + test - 1]) + 1 - train - test
+    chosen = order[rows[: train + test]]
     cells = Cells(archs[chosen], 100 - values[chosen])
     return Split(cells.part(slice(train)), cells.part(slice(train, None)), removed)
 

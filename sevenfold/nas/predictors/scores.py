@@ -1,4 +1,4 @@
-"""How well predictions match: errors, correlations and how many of the best are found."""
+"""Scores of predictions: errors, correlations, and the share of the best that are ranked first."""
 
 import torch
 from torch import Tensor

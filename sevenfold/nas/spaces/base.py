@@ -47,7 +47,7 @@ class Graph(NamedTuple):
 class Space(Checked, ABC):
     """A set of architectures, each a row of ``width`` small integers; every operation takes a population.
 
-    The class attributes name what can be asked for, the default first. Methods given an unknown name raise
+    The class attributes list the known names, the default first. Methods given an unknown name raise
     ``InputError`` with the known ones, and all randomness comes from the generator that is passed in.
     """
 

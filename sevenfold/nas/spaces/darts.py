@@ -142,13 +142,13 @@ class DARTS(Space):
         operation belongs to which edge.
         """
         pairs = sort_pairs(self.checked(archs))
-        found = []
+        matrices = []
         for cell in range(2):
             matrix = np.zeros((len(pairs), 7, 7), np.int8)
             matrix[np.arange(len(pairs))[:, None], pairs[:, cell, :, 0], INPUTS] = 1
             matrix[:, 2:6, 6] = 1
-            found += [Part(matrix.reshape(-1, 49)), Part(pairs[:, cell, :, 1], len(self.ops))]
-        return found
+            matrices += [Part(matrix.reshape(-1, 49)), Part(pairs[:, cell, :, 1], len(self.ops))]
+        return matrices
 
     def from_parts(self, values: Sequence[Ints]) -> Ints:
         """Return the architectures with these matrices and operations; two predecessors per node are read."""
@@ -217,8 +217,8 @@ def _edit(rows: Ints, rng: Generator, ops: int) -> Ints:
     op, source = rng.integers(ops, size=n), rng.integers(INPUTS[pair % 8])
     every = np.arange(n)
     same = source == rows[every, 2 * (pair ^ 1)]
-    kept = rows[every, 2 * pair]
-    rows[every, 2 * pair + field] = np.where(field == 1, op, np.where(same, kept, source))
+    old = rows[every, 2 * pair]
+    rows[every, 2 * pair + field] = np.where(field == 1, op, np.where(same, old, source))
     return rows
 
 

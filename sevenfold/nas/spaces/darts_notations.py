@@ -97,7 +97,7 @@ def _code(name: str, ops: Names) -> int:
 
 def _from_genotype(text: str, ops: Names) -> Any:
     lists = [re.search(rf"\b{name}\s*=\s*(\[[^\]]*\])", text) for name in _CELLS]
-    cells = [ast.literal_eval(found.group(1)) for found in lists if found]
+    cells = [ast.literal_eval(match.group(1)) for match in lists if match]
     return [[(source, _code(name, ops)) for name, source in cell] for cell in cells]
 
 

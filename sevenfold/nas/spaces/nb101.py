@@ -112,10 +112,12 @@ class NB101(Enumerable):
 
     def archs(self, indices: ArrayLike) -> Ints:
         """Return the cells with these numbers, (n, 26)."""
-        asked = np.asarray(indices)
-        if asked.size and (asked.min() < 0 or asked.max() >= self.size):
-            raise InputError(f"NB101 has cells 0..{self.size - 1}, asked for {asked.min()}..{asked.max()}")
-        return all_cells().archs[asked]
+        numbers = np.asarray(indices)
+        if numbers.size and (numbers.min() < 0 or numbers.max() >= self.size):
+            raise InputError(
+                f"NB101 has cells 0..{self.size - 1}, asked for {numbers.min()}..{numbers.max()}"
+            )
+        return all_cells().archs[numbers]
 
     def neighbor_table(self) -> NDArray[np.int32]:
         """Return the numbers of the different ``adj`` neighbors of every cell; takes a minute or two."""
@@ -184,22 +186,24 @@ class NB101(Enumerable):
 
 def _neighbor_numbers(archs: Ints) -> NDArray[np.int32]:
     rows, chosen = nb101_moves.edge_neighbors(archs)
-    found = np.full(chosen.shape, 1 << 30)
-    found[chosen] = numbers(rows[chosen])
-    found[found == numbers(archs)[:, None]] = 1 << 30
-    found.sort(axis=1)
-    found[:, 1:][found[:, 1:] == found[:, :-1]] = 1 << 30
-    found.sort(axis=1)
-    return np.where(found == 1 << 30, -1, found).astype(np.int32)
+    places = np.full(chosen.shape, 1 << 30)
+    places[chosen] = numbers(rows[chosen])
+    places[places == numbers(archs)[:, None]] = 1 << 30
+    places.sort(axis=1)
+    places[:, 1:][places[:, 1:] == places[:, :-1]] = 1 << 30
+    places.sort(axis=1)
+    return np.where(places == 1 << 30, -1, places).astype(np.int32)
 
 
 def _to_nasbench(archs: Ints) -> list[str]:
     matrix, alive = prune(archs)
     texts = []
-    for cell, kept, codes in zip(matrix, alive, archs[:, 21:], strict=True):
+    for cell, vertices, codes in zip(matrix, alive, archs[:, 21:], strict=True):
         labels = ["input", *(OPS[code] for code in codes), "output"]
-        bits = "".join("01"[bit] for bit in cell[kept][:, kept].ravel().astype(int))
-        texts.append(f"{bits}|{','.join(label for label, keep in zip(labels, kept, strict=True) if keep)}")
+        bits = "".join("01"[bit] for bit in cell[vertices][:, vertices].ravel().astype(int))
+        texts.append(
+            f"{bits}|{','.join(label for label, keep in zip(labels, vertices, strict=True) if keep)}"
+        )
     return texts
 
 

@@ -16,7 +16,7 @@ PATH_WORDS = mix(np.arange(len(PATH_LENGTHS), dtype=np.uint64))
 
 
 class Table(NamedTuple):
-    """Numbers to be found by a 64-bit name: ``names`` ascending, ``numbers`` in the same order."""
+    """Lookup of numbers by a 64-bit name: ``names`` ascending, ``numbers`` in the same order."""
 
     names: NDArray
     numbers: NDArray[np.int64]
@@ -88,14 +88,14 @@ def _with_operations(shapes: Ints, inner: int) -> Ints:
 
 def path_sets(archs: Ints) -> NDArray[np.uint64]:
     """Name the set of paths of each cell, (n,); how often a path occurs does not matter."""
-    found = np.sort(paths(archs), axis=1)
-    new = (found >= 0) & (np.diff(found, axis=1, prepend=-1) != 0)
-    return np.where(new, PATH_WORDS[found], 0).sum(1, dtype=np.uint64)
+    names = np.sort(paths(archs), axis=1)
+    new = (names >= 0) & (np.diff(names, axis=1, prepend=-1) != 0)
+    return np.where(new, PATH_WORDS[names], 0).sum(1, dtype=np.uint64)
 
 
 def numbers(archs: Ints) -> NDArray[np.int64]:
     """Return the number of each cell, (n,); ``InputError`` for cells that are not in the space."""
-    found = all_cells().by_key.find(keys(archs))
-    if (found < 0).any():
-        raise InputError(f"row {int(np.argmax(found < 0))} is no valid NB101 cell")
-    return found
+    places = all_cells().by_key.find(keys(archs))
+    if (places < 0).any():
+        raise InputError(f"row {int(np.argmax(places < 0))} is no valid NB101 cell")
+    return places

@@ -128,20 +128,20 @@ def paths(archs: Ints) -> NDArray[np.int16]:
     matrix = np.zeros((len(archs), 7, 7), bool)
     matrix[:, SOURCES, TARGETS] = archs[:, :21] > 0
     ways = [way for length in range(6) for way in itertools.combinations(range(1, 6), length)]
-    found = np.full((len(archs), len(ways)), -1, np.int16)
+    codes = np.full((len(archs), len(ways)), -1, np.int16)
     for column, way in enumerate(ways):
         steps = itertools.pairwise((0, *way, 6))
         present = np.logical_and.reduce([matrix[:, source, target] for source, target in steps])
         vertices = np.array(way, int) + 20
         number = (archs[:, vertices].astype(np.int16) + 1) @ 3 ** np.arange(len(way), dtype=np.int16)
-        found[:, column] = np.where(present, number, -1)
-    return found
+        codes[:, column] = np.where(present, number, -1)
+    return codes
 
 
 def path_bits(archs: Ints) -> NDArray[np.uint8]:
     """Return which of the 364 paths are present, (n, 364)."""
-    found = paths(archs)
-    row, way = np.nonzero(found >= 0)
+    codes = paths(archs)
+    row, way = np.nonzero(codes >= 0)
     bits = np.zeros((len(archs), len(PATH_LENGTHS)), np.uint8)
-    bits[row, found[row, way]] = 1
+    bits[row, codes[row, way]] = 1
     return bits

@@ -105,16 +105,18 @@ def _exchange(bits: Bits, rng: Generator) -> Bits:
 
 
 def change_paths(parents: Ints, rng: Generator, rate: float, kind: PathKind) -> tuple[Ints, Bits]:
-    """Include or exclude paths among the first ``cutoff``; all others are kept.
+    """Include or exclude paths among the first ``cutoff``; all others stay.
 
     Each path changes with ``rate`` times its own probability; or, if continuous, one path goes, comes or is
     exchanged. A row whose set of paths stays as it was is returned unchanged.
     """
     bits = path_bits(parents).astype(bool)
     before = bits.copy()
-    kept = bits[:, : kind.cutoff]
-    kept[:] = (
-        _exchange(kept, rng) if kind.continuous else kept ^ (rng.random(kept.shape) < rate * kind.weights)
+    prefix = bits[:, : kind.cutoff]
+    prefix[:] = (
+        _exchange(prefix, rng)
+        if kind.continuous
+        else prefix ^ (rng.random(prefix.shape) < rate * kind.weights)
     )
     number = all_cells().by_paths.find(set_names(bits))
     same = (bits == before).all(1)

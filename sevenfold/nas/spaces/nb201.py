@@ -99,11 +99,11 @@ class NB201(Enumerable):
         choose(kind, self.neighborhoods, "neighborhood")
         row = self.checked(np.atleast_2d(arch))[0].astype(np.int8)
         moves = [(edge,) for edge in range(6)] if kind == "adj" else PATHS[: 3 if kind == "trunc_path" else 4]
-        found = np.concatenate([_replacements(row, coordinates) for coordinates in moves])
-        codes = found @ _PLACES
+        cells = np.concatenate([_replacements(row, coordinates) for coordinates in moves])
+        codes = cells @ _PLACES
         _, first = np.unique(codes, return_index=True)
         first = np.sort(first)
-        return found[first[codes[first] != row @ _PLACES]]
+        return cells[first[codes[first] != row @ _PLACES]]
 
     def keys(self, archs: Ints) -> NDArray[np.int64]:
         """Return the lowest number in the class of each cell, (n,)."""

@@ -56,9 +56,9 @@ def classes(canonical: Canonical) -> NDArray[np.int64]:
     first: dict[object, int] = {}
     rows = official_order()[0].tolist()
     numbers = [first.setdefault(key(tuple(row)), number) for number, row in enumerate(rows)]
-    found = np.arange(len(rows)) if canonical == "none" else np.array(numbers)
-    found.flags.writeable = False
-    return found
+    keys = np.arange(len(rows)) if canonical == "none" else np.array(numbers)
+    keys.flags.writeable = False
+    return keys
 
 
 def string_key(row: tuple[int, ...], canonical: Canonical) -> str:
@@ -86,7 +86,7 @@ def functional_key(row: tuple[int, ...]) -> tuple[object, ...]:
     A node is a multiset of the input and of operations (edges that are neither ``none`` nor skip, applied to
     a node that is not empty); a skip adds its source's multiset. Operations that do not reach the output are
     left out, and the key is the smallest description over all numberings of operations that have equal
-    expressions. Every operation counts as one of its own, so conv(x) + conv(x) by one edge twice and by two
+    expressions. Every operation counts as a different one, so conv(x) + conv(x) by one edge twice and by two
     edges differ. Pooling is no exception although it has no parameters: taking equal poolings together would
     leave 5,260 classes, and using that pooling is linear 5,044.
     """
@@ -115,9 +115,9 @@ def _smallest(row: tuple[int, ...], inputs: dict[int, list[int]], output: list[i
         expression[edge] = f"{row[edge]}({'+'.join(sorted(expression[e] for e in source))})"
     ordered = sorted(inputs, key=expression.__getitem__)
     groups = [list(group) for _, group in itertools.groupby(ordered, key=expression.__getitem__)]
-    found = []
+    descriptions = []
     for choice in itertools.product(*(itertools.permutations(group) for group in groups)):
         number = {edge: i for i, edge in enumerate(itertools.chain(*choice))} | {-1: -1}
         operations = tuple((row[e], *sorted(number[s] for s in inputs[e])) for e in itertools.chain(*choice))
-        found.append((*operations, tuple(sorted(number[e] for e in output))))
-    return min(found)
+        descriptions.append((*operations, tuple(sorted(number[e] for e in output))))
+    return min(descriptions)

@@ -54,12 +54,12 @@ class Recipes(NamedTuple):
         """Return which vertices lead to a new hidden state, (n, s + 4)."""
         matrix = self.matrix()
         vertices = matrix.shape[2]
-        found = np.zeros((len(matrix), vertices), bool)
+        reached = np.zeros((len(matrix), vertices), bool)
         row, state = np.nonzero(self.hidden)
-        found[row, self.hidden[row, state]] = True
+        reached[row, self.hidden[row, state]] = True
         for vertex in range(vertices - 1, 3, -1):
-            found |= matrix[:, :, vertex] & found[:, vertex, None]
-        return found
+            reached |= matrix[:, :, vertex] & reached[:, vertex, None]
+        return reached
 
     def valid(self) -> NDArray[np.bool_]:
         """Return which are valid recipes, (n,)."""

@@ -25,8 +25,8 @@ def random_recipes(rng: Generator, n: int, slots: int) -> Ints:
     recipes = recipes._replace(hidden=hidden)
     entering = recipes.inputs[np.arange(n)[:, None], hidden[:, :STATES] - 4]
     direct = ((entering > 1) & (entering <= STATES + 1)).any((1, 2))  # no state is copied over in one step
-    kept = (size > 1) & ~direct & (recipes.useful()[:, 4:].sum(1) <= slots)
-    recipes = _without_idle(Recipes(*(part[kept] for part in recipes)), slots)
+    fitting = (size > 1) & ~direct & (recipes.useful()[:, 4:].sum(1) <= slots)
+    recipes = _without_idle(Recipes(*(part[fitting] for part in recipes)), slots)
     return recipes.pack()[recipes.valid()]
 
 

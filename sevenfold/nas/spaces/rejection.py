@@ -13,10 +13,10 @@ PATIENCE = 200
 
 def until_valid(n: int, draw: Callable[[int], Ints]) -> Ints:
     """Return ``n`` rows; ``draw(m)`` returns the valid ones, perhaps none, of m rows."""
-    found = [draw(2 * n + 8)]
-    while (have := sum(map(len, found))) < n:
-        found.append(draw(2 * (n - have) + 8))
-    return np.concatenate(found)[:n]
+    batches = [draw(2 * n + 8)]
+    while (have := sum(map(len, batches))) < n:
+        batches.append(draw(2 * (n - have) + 8))
+    return np.concatenate(batches)[:n]
 
 
 def change(parents: Ints, propose: Callable[[Ints], tuple[Ints, NDArray[np.bool_]]]) -> Ints:

@@ -53,7 +53,7 @@ class DescriptionStudy(Study[Piece]):
         return [Piece((KEY,), KEY)]
 
     def run(self, piece: Piece, context: Context) -> list[Record]:
-        """Describe the benchmark; its arrays are kept in ``description.npz``."""
+        """Describe the benchmark; its arrays are stored in ``description.npz``."""
         description = describe(self.table)
         with replace_file(context.folder / "description.npz") as path:
             np.savez_compressed(path, **vars(description))

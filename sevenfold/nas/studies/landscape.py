@@ -113,7 +113,7 @@ class LandscapeStudy(Study[TablePiece]):
         return [TablePiece((key,), key, name) for name, key in keys.items()]
 
     def run(self, piece: TablePiece, context: Context) -> list[Record]:
-        """Describe one table; its arrays are kept in ``analysis/``."""
+        """Describe one table; its arrays are stored in ``analysis/``."""
         objective = self.objectives[piece.name]
         space = objective.benchmark.space
         assert isinstance(space, Enumerable) and space.size is not None
@@ -180,7 +180,7 @@ class LandscapeStudy(Study[TablePiece]):
 
     @classmethod
     def tiny(cls, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the landscape of synthetic cells where a file is asked for."""
+        """Return the landscape of synthetic cells in place of a file."""
         return {**options, "noise_draws": 1, "lags": 5, **({"path": None} if options.get("path") else {})}
 
 

@@ -82,8 +82,8 @@ class ExtrapolationStudy(Study[ExtrapolatorPiece]):
         if not self.seen or min(self.seen) < 1 or max(self.seen) >= self.table.epochs:
             raise ConfigError("seen", f"must be within [1, {self.table.epochs - 1}], got {self.seen}")
         if self.train + self.test > len(self.table.curves):
-            asked = f"train {self.train} + test {self.test}"
-            raise ConfigError("train", f"{asked}: the benchmark has {len(self.table.curves)} curves")
+            sizes = f"train {self.train} + test {self.test}"
+            raise ConfigError("train", f"{sizes}: the benchmark has {len(self.table.curves)} curves")
 
     def pieces(self) -> Sequence[ExtrapolatorPiece]:
         """Return the pairs of an extrapolator and a number of epochs."""

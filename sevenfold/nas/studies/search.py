@@ -166,7 +166,7 @@ class SearchStudy(Study[Block]):
 
     @classmethod
     def tiny(cls, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return two short trials of each algorithm on synthetic cells where files are asked for."""
+        """Return two short trials of each algorithm on synthetic cells in place of files."""
         small = {**options, "trials": 2, "trials_of": None, "budget": 20}
         return small if options.get("path") is None else {**small, "path": None, "dataset": None}
 

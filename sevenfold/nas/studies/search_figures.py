@@ -83,11 +83,11 @@ def draw_ends(groups: Groups, path: Path) -> None:
 
 def sweeps(groups: Groups) -> dict[str, list[tuple[int, str]]]:
     """Return the families of labels that differ in a number at their end, three or more of a kind."""
-    found: dict[str, list[tuple[int, str]]] = {}
+    families: dict[str, list[tuple[int, str]]] = {}
     for label in groups:
         if match := NUMBERED.fullmatch(label):
-            found.setdefault(match["family"], []).append((int(match["number"]), label))
-    return {family: sorted(members) for family, members in found.items() if len(members) > 2}
+            families.setdefault(match["family"], []).append((int(match["number"]), label))
+    return {family: sorted(members) for family, members in families.items() if len(members) > 2}
 
 
 def draw_sweeps(groups: Groups, families: Mapping[str, list[tuple[int, str]]], path: Path) -> None:

@@ -95,7 +95,7 @@ def headline(groups: Groups, numbers: Mapping[str, float]) -> Table:
 def verdict(groups: Groups, numbers: Mapping[str, float], budget: int) -> list[str]:
     """Return two sentences: which algorithm is best, beside random search, and which are as good.
 
-    Two means are told apart where they differ by more than two standard errors of the difference.
+    Two means count as different beyond two standard errors of the difference.
     """
     field = "val_regret" if any(f"{label}/val_regret/mean" in numbers for label in groups) else "val_loss"
     order = [label for label in ranked(groups, numbers) if f"{label}/{field}/mean" in numbers]
@@ -103,7 +103,8 @@ def verdict(groups: Groups, numbers: Mapping[str, float], budget: int) -> list[s
         return ["No trial has ended yet."]
     what = field.replace("val_", "validation ")
     best = order[0]
-    text = f"After {budget} evaluations {best} has the lowest mean {what}, {_quoted(groups, numbers, best, field)}"
+    score = _quoted(groups, numbers, best, field)
+    text = f"After {budget} evaluations {best} has the lowest mean {what}, {score}"
     baseline = next((label for label in order if groups[label][0]["algorithm"] == "random"), best)
     if baseline != best:
         text += f"; random search has {_quoted(groups, numbers, baseline, field)}"

@@ -43,7 +43,7 @@ class Compression(Checked, ABC):
 
     @abstractmethod
     def load(self, state: Mapping[str, Any]) -> None:
-        """Take back ``state``."""
+        """Restore ``state``."""
 
 
 class Regressor(Checked, ABC):
@@ -63,7 +63,7 @@ class Regressor(Checked, ABC):
 
     @abstractmethod
     def load(self, state: Mapping[str, Any]) -> None:
-        """Take back ``state``."""
+        """Restore ``state``."""
 
 
 class Neural(Protocol):
@@ -87,7 +87,7 @@ def neural(part: object) -> TypeGuard[Neural]:
 
 
 def built(part: Neural) -> nn.Module:
-    """Return the network of a part that has begun."""
+    """Return the network of a part in training."""
     assert part.network is not None
     return part.network
 
@@ -122,7 +122,7 @@ def network_state(network: nn.Module | None) -> State:
 
 
 def load_network(network: nn.Module, state: Mapping[str, Any]) -> None:
-    """Take back ``network_state``."""
+    """Restore ``network_state``."""
     prefix = "network/"
     weights = {
         k.removeprefix(prefix): torch.as_tensor(v.copy()) for k, v in state.items() if k.startswith(prefix)

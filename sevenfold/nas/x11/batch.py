@@ -22,7 +22,7 @@ class CurveBatch(NamedTuple):
 class CurveFacts:
     """What a module must know of its data before training.
 
-    ``training``: all that it learns from. ``separate_run``: whether it is judged on a run of its own.
+    ``training``: all that it learns from. ``separate_run``: whether it is judged on a separate run.
     """
 
     training: CurveTensor

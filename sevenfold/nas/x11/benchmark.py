@@ -72,15 +72,15 @@ class X11Benchmark(Benchmark):
             return super().curves(archs, split=split, metric=metric, seed=seed)
         archs, place = self.checked(archs), self.surrogate.ensemble.metrics.index(key)
         seeds = None if seed == "mean" else [find_seed(seed, self.seeds)] * len(archs)
-        found = self.surrogate.curves(archs, seeds=seeds, observed=observed, metric=place)
-        return Curves(found[:, None, :, place], (seed,), epochs)
+        result = self.surrogate.curves(archs, seeds=seeds, observed=observed, metric=place)
+        return Curves(result[:, None, :, place], (seed,), epochs)
 
     def read(self, archs: Ints, series: str, seeds: slice, epochs: slice) -> NDArray[np.float64]:
         """Return noisy values of some seeds, (n, R, E)."""
         place, chosen = self.surrogate.ensemble.metrics.index(series), self.seeds[seeds]
         repeated = np.repeat(archs, len(chosen), axis=0)
-        found = self.surrogate.curves(repeated, seeds=[int(seed) for seed in chosen] * len(archs))
-        return found[:, epochs, place].reshape(len(archs), len(chosen), -1)
+        result = self.surrogate.curves(repeated, seeds=[int(seed) for seed in chosen] * len(archs))
+        return result[:, epochs, place].reshape(len(archs), len(chosen), -1)
 
     def seconds(self, archs: Ints) -> NDArray[np.float64]:
         """Return NaN: the surrogate knows no times."""

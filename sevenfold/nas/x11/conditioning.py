@@ -15,7 +15,7 @@ class Conditioning:
     """The best linear correction of a predicted curve by values that were observed of it.
 
     ``fit`` takes the covariance of out-of-sample errors of whole curves, in its first ``RANK`` directions
-    and a variance of its own for every epoch. No query trains anything, and any epochs will do.
+    and a separate variance for every epoch. No query trains anything, and any epochs will do.
     """
 
     def __init__(self) -> None:

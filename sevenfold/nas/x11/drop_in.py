@@ -44,11 +44,11 @@ class DropIn:
             x = np.atleast_2d(np.asarray(config, float))
             archs = np.frombuffer(np.ascontiguousarray(x).tobytes(), np.int64).reshape(len(x), -1)
         if components:
-            found = self.surrogate.ensemble.coefficients(x)
+            result = self.surrogate.ensemble.coefficients(x)
         else:
             seeds = [seed] * len(x) if with_noise else None
-            found = self.surrogate.curves_encoded(x, archs, seeds=seeds)[:, :, 0]
-        return found[0] if single else found
+            result = self.surrogate.curves_encoded(x, archs, seeds=seeds)[:, :, 0]
+        return result[0] if single else result
 
     def _check_space(self, search_space: str | None) -> None:
         own = type(self.surrogate.ensemble.space).__name__.lower()

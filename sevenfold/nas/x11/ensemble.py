@@ -26,7 +26,7 @@ class Member:
         self.shift = self.scale = np.zeros(0)
 
     def fit(self, x: Floats, curves: Floats, stream: Generator) -> None:
-        """Fit compression, then regressor; choose the rank jointly where that is asked for."""
+        """Fit compression, then regressor; choose the rank jointly if ``rule`` is ``joint``."""
         self.compression.fit(curves, stream)
         self.regressor.fit(x, self.targets(curves), stream)
 
@@ -47,13 +47,13 @@ class Member:
     def state(self) -> State:
         """Return all arrays and texts."""
         parts = {"compression": self.compression.state(), "regressor": self.regressor.state()}
-        found: State = {"shift": self.shift, "scale": self.scale}
+        state_dict: State = {"shift": self.shift, "scale": self.scale}
         for part, state in parts.items():
-            found |= {f"{part}/{name}": value for name, value in state.items()}
-        return found
+            state_dict |= {f"{part}/{name}": value for name, value in state.items()}
+        return state_dict
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Take back ``state``."""
+        """Restore ``state``."""
         self.shift, self.scale = state["shift"], state["scale"]
         self.compression.load(below(state, "compression/"))
         self.regressor.load(below(state, "regressor/"))
@@ -153,14 +153,14 @@ class Ensemble:
         held = stream.permutation(len(x)) < len(x) // 5
         trial = Member(**self.nodes)
         trial.fit(x[~held], y[~held], stream)
-        found = []
+        errors = []
         coefficients = trial.coefficients(x[held])
         spread = ((y[held] - y[held].mean(axis=0)) ** 2).sum(axis=0)
         for k in range(1, trial.compression.k + 1):
             part = np.where(np.arange(coefficients.shape[1]) < k, coefficients, 0)
             error = ((trial.compression.decode(part) - y[held]) ** 2).sum(axis=0)
-            found.append(float((1 - error / np.maximum(spread, 1e-12)).mean()))
-        return int(np.argmax(np.round(found, 4))) + 1
+            errors.append(float((1 - error / np.maximum(spread, 1e-12)).mean()))
+        return int(np.argmax(np.round(errors, 4))) + 1
 
     def predict_encoded(self, x: Floats) -> Floats:
         """Return what every member predicts for encodings (n, d), (members, n, E, M)."""
@@ -196,13 +196,13 @@ class Ensemble:
 
     def state(self) -> State:
         """Return all arrays and texts."""
-        found: State = {"blocks": self.blocks}
+        state_dict: State = {"blocks": self.blocks}
         for m, member in enumerate(self.members):
-            found |= {f"member_{m}/{name}": value for name, value in member.state().items()}
-        return found
+            state_dict |= {f"member_{m}/{name}": value for name, value in member.state().items()}
+        return state_dict
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Take back ``state``."""
+        """Restore ``state``."""
         self.blocks, self._memo = state["blocks"], Memo()
         for m, member in enumerate(self.members):
             member.load(below(state, f"member_{m}/"))

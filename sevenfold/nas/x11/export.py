@@ -61,20 +61,20 @@ def load(folder: str | Path) -> Surrogate:
     arrays = read_arrays(path / "surrogate.npz", content["sha256"])
     options = content["surrogate"]
     ensemble = Ensemble(read_space(content["space"], arrays), **options["ensemble"])
-    found = Surrogate(ensemble, **{key: value for key, value in options.items() if key != "ensemble"})
-    found.load({name: unpacked(name, value) for name, value in arrays.items()})
-    return found
+    surrogate = Surrogate(ensemble, **{key: value for key, value in options.items() if key != "ensemble"})
+    surrogate.load({name: unpacked(name, value) for name, value in arrays.items()})
+    return surrogate
 
 
 def find(folder: str | Path) -> Path:
     """Return the folder itself or the one below it that holds a surrogate."""
     folder = Path(folder)
-    found = sorted(path.parent for path in folder.rglob("surrogate.json")) if folder.is_dir() else []
-    if folder in found:
+    places = sorted(path.parent for path in folder.rglob("surrogate.json")) if folder.is_dir() else []
+    if folder in places:
         return folder
-    if len(found) != 1:
-        raise InputError(f"'{folder}' holds {len(found)} exported surrogates; expected one surrogate.json")
-    return found[0]
+    if len(places) != 1:
+        raise InputError(f"'{folder}' holds {len(places)} exported surrogates; expected one surrogate.json")
+    return places[0]
 
 
 def read_arrays(path: Path, sums: dict[str, str]) -> dict[str, NDArray[Any]]:

@@ -78,12 +78,12 @@ def lessons(
     noise: NoisyCurves, x: Floats, predicted: Floats, values: Floats, stream: Generator
 ) -> list[Lesson]:
     """Build the networks of a model of noise for the deviations of curves (n, R, E, M); fit its spikes."""
-    found = []
+    networks = []
     for metric, model in enumerate(noise.models):
         given = noise.given(metric, x, predicted, values)
         given = given._replace(values=given.values - given.values.mean(axis=0))
         noise.fit_spikes(metric, x, predicted, values, stream)
         assert isinstance(model, NeuralNoise)
         model.begin(*model.data(given), stream=stream)
-        found.append(Lesson(model, given, stream, [float_tensor(part) for part in model.data(given)]))
-    return found
+        networks.append(Lesson(model, given, stream, [float_tensor(part) for part in model.data(given)]))
+    return networks

@@ -51,8 +51,8 @@ class LightGBM(Chain):
 
     def ask(self, booster: Any, x: Floats) -> Floats:
         """Predict."""
-        found: Floats = booster.predict(x, num_threads=self.threads)
-        return found
+        predicted: Floats = booster.predict(x, num_threads=self.threads)
+        return predicted
 
     def write(self, booster: Any) -> str:
         """Return LightGBM's own text."""

@@ -32,7 +32,7 @@ class Division:
         last: a run that judges only, or None.
         train: share, or number, of architectures to learn from.
         split: whether networks (``class``) or strings are divided.
-        beside: a second division, with a model of its own, whose scores stand beside; None: none.
+        beside: a second division, with a separate model, whose scores are reported too; None: none.
         seed: of the division.
     """
 

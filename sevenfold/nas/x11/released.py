@@ -55,15 +55,15 @@ def _with_noise(ensemble: Ensemble, arrays: dict[str, Any], compat: bool) -> Sur
     if "noise" not in arrays:
         return Surrogate(ensemble, noise={"name": "none"}, spikes=False)
     limits = {"clip": COMPAT_CLIP, "scale": COMPAT_SCALE} if compat else {}
-    found = Surrogate(ensemble, noise={"name": "kde", **limits}, spikes=False)
-    model = found.noise.models[0]
+    surrogate = Surrogate(ensemble, noise={"name": "kde", **limits}, spikes=False)
+    model = surrogate.noise.models[0]
     assert isinstance(model, KDE)
     from sevenfold.nas.x11.noise.base import Deviations
 
     nothing = np.zeros((len(arrays["noise"]), 0))
     model.fit(Deviations(nothing, nothing, arrays["noise"]), numpy_generator(0, "released"))
-    found.conditioning = [Conditioning()]
-    return found
+    surrogate.conditioning = [Conditioning()]
+    return surrogate
 
 
 def read_member(folder: Path) -> tuple[dict[str, Any], list[str]]:

@@ -31,10 +31,10 @@ class Judgement:
         truth = first[rows, :, 0]
         given: dict[int, Any] = {e: truth[:, e - 1] for e in range(1, seen + 1)}
         for name, observed in {"unobserved": None, "observed": given}.items():
-            found = surrogate.curves(test.archs[rows], observed=observed)[:, -1:, 0]
-            scores = curve_scores(found, truth[:, -1:], chance=chance)
-            kept = ("final_r2", "final_tau", "alive_final_r2", "alive_final_tau")
-            self.scores |= {f"{name}/{key}": scores[key] for key in kept if key in scores}
+            ends = surrogate.curves(test.archs[rows], observed=observed)[:, -1:, 0]
+            scores = curve_scores(ends, truth[:, -1:], chance=chance)
+            names = ("final_r2", "final_tau", "alive_final_r2", "alive_final_tau")
+            self.scores |= {f"{name}/{key}": scores[key] for key in names if key in scores}
         order = np.argsort(self.arrays["predicted"][:, -1])
         chosen = order[np.linspace(0, len(order) - 1, SHOWN).round().astype(int)]
         many = np.repeat(test.archs[chosen], DRAWS, axis=0)
@@ -52,10 +52,10 @@ def judge(ensemble: Ensemble, test: CurveTensor, *, chance: float | None) -> Jud
     for place, metric in enumerate(test.metrics):
         prefix = "" if place == 0 else f"{metric}/"
         floor = chance if metric.endswith("/acc") else None
-        found = curve_scores(predicted[:, :, place], truth[:, :, place], chance=floor)
-        found |= top_scores(predicted[:, -1, place], truth[:, -1, place]) if metric.endswith("/acc") else {}
-        found["member_spread"] = float(members[:, :, -1, place].std(axis=0).mean())
-        scores |= {f"{prefix}{key}": value for key, value in found.items()}
+        scored = curve_scores(predicted[:, :, place], truth[:, :, place], chance=floor)
+        scored |= top_scores(predicted[:, -1, place], truth[:, -1, place]) if metric.endswith("/acc") else {}
+        scored["member_spread"] = float(members[:, :, -1, place].std(axis=0).mean())
+        scores |= {f"{prefix}{key}": value for key, value in scored.items()}
     y, p = truth[:, :, 0], predicted[:, :, 0]
     return Judgement(scores, {"predicted": p, "truth": y, "tau": taus(p, y), "energy": energy(ensemble),
                               **between_runs(test)})  # fmt: skip

@@ -23,7 +23,7 @@ def tau(predicted: Floats, truth: Floats) -> float:
 
 
 def taus(predicted: Floats, truth: Floats, decimals: int | None = None) -> Floats:
-    """Return Kendall's tau-b of each column, predictions rounded where asked."""
+    """Return Kendall's tau-b of each column, predictions rounded if ``digits`` says so."""
     given = predicted if decimals is None else predicted.round(decimals)
     return np.array([tau(p, t) for p, t in zip(given.T, truth.T, strict=True)])
 
@@ -40,14 +40,14 @@ def curve_scores(predicted: Floats, truth: Floats, *, chance: float | None) -> d
     so many decimals. ``alive_*`` are the same of the curves that end above ``chance`` + 2 points (None:
     left out): failed ones inflate R2.
     """
-    found = _scores(predicted, truth)
+    scores = _scores(predicted, truth)
     if chance is not None:
-        kept = alive(truth, chance)
-        found["alive"] = float(kept.mean())
-        if kept.sum() > 2:
-            part = _scores(predicted[kept], truth[kept])
-            found |= {f"alive_{name}": value for name, value in part.items()}
-    return found
+        selected = alive(truth, chance)
+        scores["alive"] = float(selected.mean())
+        if selected.sum() > 2:
+            part = _scores(predicted[selected], truth[selected])
+            scores |= {f"alive_{name}": value for name, value in part.items()}
+    return scores
 
 
 def _scores(predicted: Floats, truth: Floats) -> dict[str, float]:

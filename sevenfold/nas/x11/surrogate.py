@@ -68,21 +68,21 @@ class Surrogate:
         metric: int = 0,
     ) -> Floats:
         """Return the same for encodings (n, d); ``archs`` are then only what noise is keyed by."""
-        found = self.ensemble.mean_encoded(x)
+        result = self.ensemble.mean_encoded(x)
         given: Floats | None = None
         epochs: list[int] = []
         if observed:
             epochs = [int(epoch) for epoch in observed]
             given = np.stack([np.broadcast_to(v, len(x)) for v in observed.values()], axis=1).astype(float)
-            corrected = self.conditioning[metric].correct(found[:, :, metric], epochs, given)
-            found[:, :, metric] = np.clip(corrected, 0, upper_bounds(self.ensemble.metrics)[metric])
+            corrected = self.conditioning[metric].correct(result[:, :, metric], epochs, given)
+            result[:, :, metric] = np.clip(corrected, 0, upper_bounds(self.ensemble.metrics)[metric])
         if seeds is not None:
             if len(seeds) != len(x):
                 raise InputError(f"{len(x)} architectures need as many seeds, got {len(seeds)}")
-            found = self.noise.draw(x, found, archs, seeds)
+            result = self.noise.draw(x, result, archs, seeds)
         if given is not None:
-            found[:, np.array(epochs) - 1, metric] = given
-        return found
+            result[:, np.array(epochs) - 1, metric] = given
+        return result
 
     def options(self) -> dict[str, Any]:
         """Return what makes an equal, unfitted surrogate, but the space."""
@@ -91,15 +91,15 @@ class Surrogate:
 
     def state(self) -> State:
         """Return all arrays and texts."""
-        found = {f"ensemble/{name}": value for name, value in self.ensemble.state().items()}
-        found |= {f"noise/{name}": value for name, value in self.noise.state().items()}
+        arrays = {f"ensemble/{name}": value for name, value in self.ensemble.state().items()}
+        arrays |= {f"noise/{name}": value for name, value in self.noise.state().items()}
         for metric, conditioning in enumerate(self.conditioning):
             state = conditioning.state()
-            found |= {f"conditioning/{metric}/{name}": value for name, value in state.items()}
-        return found
+            arrays |= {f"conditioning/{metric}/{name}": value for name, value in state.items()}
+        return arrays
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Take back ``state``."""
+        """Restore ``state``."""
         self.ensemble.load(below(state, "ensemble/"))
         self.noise.load(below(state, "noise/"))
         for metric, conditioning in enumerate(self.conditioning):
@@ -114,10 +114,10 @@ def out_of_fold(ensemble: Ensemble, tensor: CurveTensor, folds: int) -> Floats:
         raise InputError(f"folds is {folds}; out-of-sample predictions need at least 2")
     keys = np.unique(class_keys(tensor.space, tensor.archs), return_inverse=True)[1]
     fold = numpy_generator(ensemble.seed, "folds").permutation(keys.max() + 1)[keys] % folds
-    means, found = tensor.means(), np.empty_like(tensor.values[:, 0])
+    means, predicted = tensor.means(), np.empty_like(tensor.values[:, 0])
     for k in range(folds):
         options = {**ensemble.options(), "members": 1, "bootstrap": False, "seed": ensemble.seed + 1 + k}
         part = Ensemble(ensemble.space, **options)
         part.fit(tensor.archs[fold != k], means[fold != k])
-        found[fold == k] = part.predict(tensor.archs[fold == k])
-    return found
+        predicted[fold == k] = part.predict(tensor.archs[fold == k])
+    return predicted

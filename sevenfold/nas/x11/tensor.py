@@ -45,8 +45,8 @@ class CurveTensor:
 
     def runs(self, which: Sequence[int]) -> "CurveTensor":
         """Return some of the runs, of the architectures that have one of them."""
-        kept = replace(self, values=self.values[:, list(which)])
-        return kept.part(np.flatnonzero(~np.isnan(kept.values).all(axis=(1, 2, 3))))
+        part = replace(self, values=self.values[:, list(which)])
+        return part.part(np.flatnonzero(~np.isnan(part.values).all(axis=(1, 2, 3))))
 
     def means(self) -> NDArray[np.float64]:
         """Return the mean curve over runs, (N, E, M)."""
@@ -80,19 +80,19 @@ def curve_tensor(
         parts.append(curves.values[:, :, :epochs])
     values = np.stack(np.broadcast_arrays(*parts), axis=3)
     values = np.where(np.isfinite(values).all(axis=(2, 3), keepdims=True), values, np.nan)
-    kept = np.flatnonzero(~np.isnan(values).all(axis=(1, 2, 3)))
-    if len(kept) < 10:
-        raise InputError(f"{benchmark.dataset} has {len(kept)} architectures with a complete run of {epochs}")
-    if len(kept) < len(archs):
-        logger.info("%s: %d architectures without a complete run", benchmark.dataset, len(archs) - len(kept))
-    return CurveTensor(benchmark.space, archs[kept], values[kept], tuple(metrics))
+    rows = np.flatnonzero(~np.isnan(values).all(axis=(1, 2, 3)))
+    if len(rows) < 10:
+        raise InputError(f"{benchmark.dataset} has {len(rows)} architectures with a complete run of {epochs}")
+    if len(rows) < len(archs):
+        logger.info("%s: %d architectures without a complete run", benchmark.dataset, len(archs) - len(rows))
+    return CurveTensor(benchmark.space, archs[rows], values[rows], tuple(metrics))
 
 
 def class_keys(space: Space, archs: Ints) -> NDArray[np.int64]:
-    """Return a key for each architecture that is equal where the network is, as strictly as can be told.
+    """Return a key for each architecture that is equal where the network is, as strictly as can be decided.
 
     Listed rows of six codes 0..4 are taken for cells of NAS-Bench-201's shape whose codes 0 and 1 are none
-    and skip, as in SpikeNAS-Bench: every other code is an operation of its own.
+    and skip, as in SpikeNAS-Bench: every other code is a separate operation.
     """
     cells = isinstance(space, Listed) and space.width == 6 and int(archs.max(initial=0)) < 5
     return network_keys(NB201() if cells else space, archs)

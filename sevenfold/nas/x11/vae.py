@@ -75,9 +75,9 @@ class VAE(Compression):
         """Return squared error + KL per curve, averaged over curves."""
         assert self.network is not None
         y = (batch[0] - float_tensor(self.mean)) / float_tensor(self.scale)
-        found, mean, log_variance = self.network(y)
+        decoded, mean, log_variance = self.network(y)
         divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(1)
-        return (((found - y) ** 2).sum(1) + divergence).mean()
+        return (((decoded - y) ** 2).sum(1) + divergence).mean()
 
     def fit(self, curves: Floats, stream: Generator) -> None:
         """Train by the plain loop."""
@@ -94,8 +94,8 @@ class VAE(Compression):
     def decode(self, coefficients: Floats) -> Floats:
         """Return curves, (n, D)."""
         assert isinstance(self.network, CurveVAE)
-        found = self.network.decoder(float_tensor(coefficients)).double().numpy()
-        return self.mean + self.scale * found
+        decoded = self.network.decoder(float_tensor(coefficients)).double().numpy()
+        return self.mean + self.scale * decoded
 
     def state(self) -> State:
         """Return units and weights."""

@@ -45,8 +45,8 @@ class XGBoost(Chain):
 
     def ask(self, booster: Any, x: Floats) -> Floats:
         """Predict."""
-        found: Floats = booster.predict(xgboost().DMatrix(x)).astype(float)
-        return found
+        predicted: Floats = booster.predict(xgboost().DMatrix(x)).astype(float)
+        return predicted
 
     def write(self, booster: Any) -> str:
         """Return XGBoost's own JSON."""

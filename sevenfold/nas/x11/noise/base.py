@@ -44,8 +44,8 @@ class Noise(Checked, ABC):
     def sample(self, x: Floats, predicted: Floats, n: int, generator: Generator) -> Floats:
         """Return ``n`` independent deviations of each row, (rows, n, E)."""
         draws = streamed(n * len(x), predicted.shape[1], generator)
-        found = self.deviate(np.repeat(x, n, axis=0), np.repeat(predicted, n, axis=0), draws)
-        return found.reshape(len(x), n, -1)
+        deviations = self.deviate(np.repeat(x, n, axis=0), np.repeat(predicted, n, axis=0), draws)
+        return deviations.reshape(len(x), n, -1)
 
     def log_prob(self, x: Floats, predicted: Floats, values: Floats) -> Floats | None:
         """Return log densities of deviations, (n,); None where a model has none."""
@@ -57,7 +57,7 @@ class Noise(Checked, ABC):
 
     @abstractmethod
     def load(self, state: Mapping[str, Any]) -> None:
-        """Take back ``state``."""
+        """Restore ``state``."""
 
 
 class NeuralNoise(Noise):

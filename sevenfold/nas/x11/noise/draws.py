@@ -1,4 +1,4 @@
-"""Random numbers of a curve: the same for an architecture, a seed and a metric wherever they are asked."""
+"""Random numbers of a curve: the same for an architecture, a seed and a metric in every call."""
 
 import hashlib
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ Floats = NDArray[np.float64]
 class Draws:
     """Standard normal and uniform numbers of n curves, (n, E + EXTRA) and (n, UNIFORMS).
 
-    Every noise model turns these into curves without drawing more, so that a curve asked until epoch e is
-    the beginning of the curve asked until a later one.
+    Every noise model turns these into curves without drawing more, so that a curve until epoch e is
+    the beginning of the curve until a later one.
     """
 
     normal: Floats

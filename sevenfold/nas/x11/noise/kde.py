@@ -22,7 +22,7 @@ class KDE(Noise):
         components: singular directions that are used.
         clip: largest deviation, in points; the authors had 3; null: no limit.
         scale: factor on deviations; the authors had 0.5.
-        kept: deviations that are stored, at most.
+        kept: largest number of stored deviations.
     """
 
     def __init__(
@@ -52,10 +52,10 @@ class KDE(Noise):
         """Choose, step, and go back to curves."""
         chosen = self.data[(draws.uniform[:, 0] * len(self.data)).astype(int)]
         moved = chosen + draws.normal[:, : self.step.shape[0]] @ self.step.T
-        found = moved @ self.v
+        deviations = moved @ self.v
         if self.clip is not None:
-            found = np.clip(found, -self.clip, self.clip)
-        return np.asarray(found * self.scale)
+            deviations = np.clip(deviations, -self.clip, self.clip)
+        return np.asarray(deviations * self.scale)
 
     def state(self) -> State:
         """Return samples, directions, kernel and limits."""

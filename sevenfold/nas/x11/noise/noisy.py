@@ -38,8 +38,8 @@ class NoisyCurves:
             known = ~np.isnan(curves).any(axis=2)
             curves = curves.copy()
             curves[known] = without_spikes(curves[known])
-        found, rows = deviations(curves, predicted[:, :, metric])
-        return Deviations(x[rows], predicted[rows, :, metric], found)
+        residuals, rows = deviations(curves, predicted[:, :, metric])
+        return Deviations(x[rows], predicted[rows, :, metric], residuals)
 
     def fit(self, x: Floats, predicted: Floats, values: Floats, stream: Generator) -> None:
         """Learn noise and spikes of every metric."""
@@ -66,35 +66,35 @@ class NoisyCurves:
     def sample(self, x: Floats, predicted: Floats, n: int, stream: Generator) -> Floats:
         """Return ``n`` independent curves of each architecture, (rows, n, E, M)."""
         numbers = [streamed(n * len(x), predicted.shape[1], stream) for _ in self.metrics]
-        found = self._drawn(np.repeat(x, n, axis=0), np.repeat(predicted, n, axis=0), numbers)
-        return found.reshape(len(x), n, *predicted.shape[1:])
+        noisy_curves = self._drawn(np.repeat(x, n, axis=0), np.repeat(predicted, n, axis=0), numbers)
+        return noisy_curves.reshape(len(x), n, *predicted.shape[1:])
 
     def _drawn(self, x: Floats, predicted: Floats, numbers: Sequence[Draws]) -> Floats:
-        found = predicted.copy()
+        noisy_curves = predicted.copy()
         for metric, draws in enumerate(numbers):
             mean = predicted[:, :, metric]
-            found[:, :, metric] += self.models[metric].deviate(x, mean, draws)
+            noisy_curves[:, :, metric] += self.models[metric].deviate(x, mean, draws)
             if self._spiky(metric):
-                found[:, :, metric] += self.spikes[metric].dips(x, mean, draws)
+                noisy_curves[:, :, metric] += self.spikes[metric].dips(x, mean, draws)
             top = 100.0 if self.metrics[metric].endswith("/acc") else np.inf
-            found[:, :, metric] = np.clip(found[:, :, metric], 0, top)
-        return found
+            noisy_curves[:, :, metric] = np.clip(noisy_curves[:, :, metric], 0, top)
+        return noisy_curves
 
     def _spiky(self, metric: int) -> bool:
         return self.with_spikes and self.metrics[metric].endswith("/acc")
 
     def state(self) -> State:
         """Return all arrays and texts."""
-        found: State = {}
+        arrays: State = {}
         for metric, model in enumerate(self.models):
-            found |= {f"{metric}/noise/{name}": value for name, value in model.state().items()}
+            arrays |= {f"{metric}/noise/{name}": value for name, value in model.state().items()}
             if self._spiky(metric):
                 spikes = self.spikes[metric].state()
-                found |= {f"{metric}/spikes/{name}": value for name, value in spikes.items()}
-        return found
+                arrays |= {f"{metric}/spikes/{name}": value for name, value in spikes.items()}
+        return arrays
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Take back ``state``."""
+        """Restore ``state``."""
         for metric, model in enumerate(self.models):
             model.load(below(state, f"{metric}/noise/"))
             if self._spiky(metric):

@@ -39,8 +39,8 @@ def spikes(curves: Floats) -> tuple[NDArray[np.bool_], Floats]:
 
 def without_spikes(curves: Floats) -> Floats:
     """Return curves with spikes replaced by the median of their neighbors."""
-    found, depth = spikes(curves)
-    return np.where(found, curves + depth, curves)
+    mask, depth = spikes(curves)
+    return np.where(mask, curves + depth, curves)
 
 
 def spike_share(curves: Floats) -> float:
@@ -68,11 +68,11 @@ class Spikes:
         """Learn from real curves (n, E) with their encodings and predicted curves."""
         from sklearn.linear_model import LogisticRegression
 
-        found, depth = spikes(curves)
-        self.places, self.depths = np.nonzero(found)[1], depth[found]
-        features, any_spike = np.column_stack([x, predicted[:, -1]]), found.any(axis=1)
+        mask, depth = spikes(curves)
+        self.places, self.depths = np.nonzero(mask)[1], depth[mask]
+        features, any_spike = np.column_stack([x, predicted[:, -1]]), mask.any(axis=1)
         self.mean, self.scale = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-6)
-        count = found.sum(axis=1)
+        count = mask.sum(axis=1)
         # of those that spike, on average how many times; a Poisson number given at least one
         self.rate = float(count[any_spike].mean()) if any_spike.any() else 0.0
         self.weights = np.append(np.zeros(features.shape[1]), -np.inf)
@@ -94,9 +94,9 @@ class Spikes:
 
     def dips(self, x: Floats, predicted: Floats, draws: Draws) -> Floats:
         """Return what spikes add to curves, (n, E), zero on average at every epoch."""
-        found = np.zeros_like(predicted)
+        total = np.zeros_like(predicted)
         if not len(self.places):
-            return found
+            return total
         rate, u = self.probability(x, predicted), draws.uniform[:, -3 - 2 * MOST :]
         spiky = u[:, 0] < rate
         extra = np.minimum(_poisson(u[:, 1], max(self.rate - 1, 0.0)), MOST - 1)
@@ -106,10 +106,10 @@ class Spikes:
             pick = (u[which, 2 + k] * len(self.places)).astype(int)
             places = np.minimum(self.places[pick], epochs - 1)
             depth = self.depths[(u[which, 2 + MOST + k] * len(self.depths)).astype(int)]
-            found[which, places] = np.minimum(found[which, places], -depth)
+            total[which, places] = np.minimum(total[which, places], -depth)
         histogram = np.bincount(self.places, minlength=epochs)[:epochs] / len(self.places)
         usual = min(max(self.rate, 1.0), MOST) * self.depths.mean() * histogram
-        return np.asarray(found + rate[:, None] * usual)
+        return np.asarray(total + rate[:, None] * usual)
 
     def state(self) -> State:
         """Return everything as arrays."""

@@ -26,7 +26,7 @@ KNOTS = 8  # points of the predicted curve that the condition holds
 
 
 class ConditionalVAE(nn.Module):
-    """Deviations (n, E) given conditions (n, c): latents, and a Gaussian of its own width at every epoch."""
+    """Deviations (n, E) given conditions (n, c): latents, and a Gaussian with a width for every epoch."""
 
     def __init__(self, epochs: int, condition: int, latents: int, width: int) -> None:
         super().__init__()
@@ -127,8 +127,8 @@ class NoiseVAE(NeuralNoise):
         center, log_sigma = self.network.decode(
             float_tensor(draws.normal[:, epochs : epochs + self.latents]), condition
         )
-        found = center + log_sigma.exp() * float_tensor(draws.normal[:, :epochs])
-        return (found.double().numpy() * self.unit - self.shift) * self.factor
+        deviations = center + log_sigma.exp() * float_tensor(draws.normal[:, :epochs])
+        return (deviations.double().numpy() * self.unit - self.shift) * self.factor
 
     def state(self) -> State:
         """Return units and weights."""

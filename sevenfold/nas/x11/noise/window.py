@@ -60,8 +60,8 @@ class Window(Noise):
         for begin in range(0, epochs, self.block):
             places = np.arange(begin, min(begin + self.block, epochs))
             x, y = self._rows(given.x, given.predicted, places), target[:, places].T.ravel()
-            kept = stream.permutation(len(y))[:RECENT]
-            self.boosters.append(lgb.train(options, lgb.Dataset(x[kept], y[kept]), self.rounds))
+            chosen = stream.permutation(len(y))[:RECENT]
+            self.boosters.append(lgb.train(options, lgb.Dataset(x[chosen], y[chosen]), self.rounds))
         self.factor = np.ones(epochs)
         strength = self._strength(given.x, given.predicted)
         self.factor = np.sqrt((given.values**2).mean(axis=0) / np.maximum((strength**2).mean(axis=0), LEAST))
@@ -89,10 +89,10 @@ class Window(Noise):
     def _rows(self, x: Floats, predicted: Floats, places: np.ndarray) -> Floats:
         """Return encoding, predicted value, final value and epoch of (places, architectures) as rows."""
         epochs = predicted.shape[1]
-        found = np.empty((len(places), len(x), x.shape[1] + 3))
-        found[:, :, :-3], found[:, :, -3] = x, predicted[:, places].T
-        found[:, :, -2], found[:, :, -1] = predicted[:, -1], ((places + 1) / epochs)[:, None]
-        return found.reshape(-1, found.shape[2])
+        features = np.empty((len(places), len(x), x.shape[1] + 3))
+        features[:, :, :-3], features[:, :, -3] = x, predicted[:, places].T
+        features[:, :, -2], features[:, :, -1] = predicted[:, -1], ((places + 1) / epochs)[:, None]
+        return features.reshape(-1, features.shape[2])
 
     def _strength(self, x: Floats, predicted: Floats) -> Floats:
         whole = np.concatenate([x, predicted], axis=1)
@@ -106,8 +106,8 @@ class Window(Noise):
             begin = block * self.block
             places = np.arange(begin, min(begin + self.block, predicted.shape[1]))
             rows = self._rows(x, predicted, places)
-            found = self.boosters[block].predict(rows, num_threads=self.threads)
-            return np.asarray(found).reshape(len(places), len(x))
+            logs = self.boosters[block].predict(rows, num_threads=self.threads)
+            return np.asarray(logs).reshape(len(places), len(x))
 
         return np.concatenate(side_by_side(of, range(len(self.boosters)))).T
 
