@@ -22,9 +22,9 @@ class LcSVR(Learned):
     """nu-SVR with a radial kernel, hyper-parameters drawn at random and chosen by three-fold R2.
 
     The preset ``improved`` takes few, smooth features, standardizes them and the targets, draws C up to 1000,
-    averages the best draws (``BEST_DRAWS``) and leaves out trainings at chance. ``compat`` is the released code:
-    all values and differences, raw, targets in percent, C up to 10, one winner, no gate; it ranks worse than
-    the last observed value.
+    averages the best draws (``BEST_DRAWS``) and leaves out trainings at chance. ``compat`` is the released
+    code: all values and differences, raw, targets in percent, C up to 10, one winner, no gate; it ranks worse
+    than the last observed value.
 
     Args:
         preset: ``improved``, or ``compat`` with the released code, for comparison.
