@@ -58,7 +58,7 @@ def sirens() -> Task:
 def laws() -> dict[str, float]:
     """Print closed forms, and covariances of the sampler by pushing its noise through it."""
     line = Line()
-    found = {
+    values = {
         "image sampled, then fitted": line.marginal(),
         "pullback, no resampling": line.split(),
         "noise forced into the range": line.geometric(),
@@ -73,10 +73,10 @@ def laws() -> dict[str, float]:
                     solver={"name": "linear"}, start="drawn",
                 )  # fmt: skip
                 value = float(sampled_covariance(sampler, line.task()))
-                found[f"{order}, {levels} levels, {rounds} rounds"] = value
-    for name, value in found.items():
+                values[f"{order}, {levels} levels, {rounds} rounds"] = value
+    for name, value in values.items():
         print(f"{name:34} {value:.5f}")
-    return found
+    return values
 
 
 def speed() -> dict[str, float]:
@@ -168,22 +168,22 @@ def quality() -> dict[str, Any]:
     }
     heads = ("calls", "CPU s", "PSNR", "entropy", "pairwise", "Frechet", "log-lik")
     print(f"{'':32}" + "".join(f"{head:>10}" for head in heads))
-    found = {}
+    table = {}
     for name, sampler in rows.items():
         begun = time.process_time()
         outcome = run(sampler, replace(task))
         taken = time.process_time() - begun
         images = outcome.images[:, 0]
-        said = scorer.columns(images, task.labels)
-        scores = set_scores({**said, "images": images}, real)
-        own = {
+        columns = scorer.columns(images, task.labels)
+        scores = set_scores({**columns, "images": images}, real)
+        figures = {
             "calls": outcome.calls, "seconds": taken, "psnr": float(psnr(images, reference, 2.0).mean()),
-            "log_likelihood": float(said["log_likelihood"].mean()), **scores,
+            "log_likelihood": float(columns["log_likelihood"].mean()), **scores,
         }  # fmt: skip
-        found[name] = own
+        table[name] = figures
         names = ("calls", "seconds", "psnr", "entropy", "pairwise", "frechet_local", "log_likelihood")
-        print(f"{name:32}" + "".join(f"{own[column]:10.3f}" for column in names))
-    return found
+        print(f"{name:32}" + "".join(f"{figures[column]:10.3f}" for column in names))
+    return table
 
 
 class Formed(VoxelNerf):
@@ -227,8 +227,8 @@ def volumes() -> dict[str, float]:
 def main(names: list[str]) -> None:
     torch.manual_seed(0)
     parts = {"laws": laws, "speed": speed, "quality": quality, "volumes": volumes}
-    found = {name: parts[name]() for name in names or parts}
-    print(json.dumps(found))
+    results = {name: parts[name]() for name in names or parts}
+    print(json.dumps(results))
 
 
 if __name__ == "__main__":
