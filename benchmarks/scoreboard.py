@@ -175,8 +175,11 @@ def summary(claims: Mapping[str, Claim], link: str) -> str:
 
 
 def headline(claim: Claim) -> str:
-    """Return the first measured figure of a claim with its reference, else the first one."""
-    figure = next((f for f in claim["figures"] if f["ours"] is not None), claim["figures"][0])
+    """Return the first measured figure of a claim with its reference, else how many are published."""
+    figure = next((f for f in claim["figures"] if f["ours"] is not None), None)
+    if figure is None:
+        count = sum(f.get("reference") is not None for f in claim["figures"])
+        return f"{count} published" if count else "none could be read"
     more = len(claim["figures"]) - 1
     rest = f", and {more} more" if more else ""
     return f"{figure['what']}: {ours(figure)} ({reference(figure)}){rest}"

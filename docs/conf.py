@@ -1,9 +1,13 @@
 """Configuration of the documentation, which ``make docs`` builds offline."""
 
 import importlib
+import inspect
 import os
 import sys
+import typing
 from pathlib import Path
+
+from sphinx.util.inspect import stringify_signature
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
@@ -18,6 +22,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_gallery.gen_gallery",
     "sphinx_copybutton",
+    "sphinx-mathjax-offline",
 ]
 html_theme = "furo"
 html_title = "Sevenfold"
@@ -134,6 +139,24 @@ def escape_bars(app: object, what: str, name: str, value: object, options: objec
         lines[place] = "``".join(p if odd % 2 else p.replace("|", "\\|") for odd, p in enumerate(parts))
 
 
+def plain_signature(
+    app: object, what: str, name: str, value: object, options: object, signature: str, returns: str
+) -> tuple[str, str] | None:
+    """Show types without the ranges and tables of their annotations; these stand in ``describe``."""
+    if what not in ("class", "function", "method") or not signature:
+        return None
+    try:
+        hints = typing.get_type_hints(value.__init__ if isinstance(value, type) else value)
+        shown = inspect.signature(value)
+    except (TypeError, NameError, ValueError):
+        return None
+    parameters = [p.replace(annotation=hints.get(p.name, p.annotation)) for p in shown.parameters.values()]
+    if what == "method" and parameters and parameters[0].name in ("self", "cls"):
+        parameters = parameters[1:]
+    text = stringify_signature(shown.replace(parameters=parameters), unqualified_typehints=True)
+    return text.partition(" -> ")[0], returns
+
+
 def leave_out(app: object, what: str, name: str, value: object, skip: bool, options: object) -> bool | None:
     """Leave out what scikit-learn adds to estimators."""
     return True if name.startswith("set_") and name.endswith("_request") else None
@@ -142,4 +165,5 @@ def leave_out(app: object, what: str, name: str, value: object, skip: bool, opti
 def setup(app: object) -> None:
     app.connect("builder-inited", write_pages)  # type: ignore[attr-defined]
     app.connect("autodoc-process-docstring", escape_bars, priority=900)  # type: ignore[attr-defined]
+    app.connect("autodoc-process-signature", plain_signature)  # type: ignore[attr-defined]
     app.connect("autodoc-skip-member", leave_out)  # type: ignore[attr-defined]

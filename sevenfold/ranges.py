@@ -148,6 +148,12 @@ class Checked:
     sevenfold.errors.ConfigError: factor: expected a finite number above 0, got -1.0
     """
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Show the constructor's own signature to ``help`` and editors, not that of ``__new__``."""
+        super().__init_subclass__(**options)
+        parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+        cls.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+
     def __new__(cls, *values: Any, **options: Any) -> Self:
         """Compare the arguments with the ranges of the constructor's annotations."""
         check_arguments(cls.__init__, (None, *values), options)

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import inspect
 import math
 import pickle
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import pytest
 from benchmarks.extreme_numbers import EXTREMES, Option, options
 from sevenfold.config import ConfigError, validate
 from sevenfold.deq import Anderson
-from sevenfold.nas import NB201, LocalSearch
+from sevenfold.nas import NB201, LocalSearch, RandomSearch
 from sevenfold.ranges import (
     AnyFloat,
     Checked,
@@ -170,6 +171,12 @@ def test_a_constructor_called_from_python_refuses_the_same_numbers(
     with pytest.raises(ConfigError) as caught:
         call()
     assert str(caught.value).startswith(message)
+
+
+def test_help_shows_the_constructor_of_a_checked_component() -> None:
+    assert list(inspect.signature(Child).parameters) == ["depth", "options"]
+    assert list(inspect.signature(Anderson).parameters)[:2] == ["memory", "beta"]
+    assert inspect.signature(RandomSearch).parameters["sampling"].kind is inspect.Parameter.KEYWORD_ONLY
 
 
 def test_a_checked_component_is_made_copied_and_pickled_as_any_other() -> None:
