@@ -10,8 +10,8 @@ Three tables, then one JSON line with the same numbers:
 2. evaluations of f to a relative residual of 1e-8 on linear and tanh contractions, slowest sample of four;
 3. evaluations of f times samples on a batch half of which is easy.
 
-Recorded figures stand in results/deq_flow-solvers.json: compare ratios, not milliseconds. On small states torchdeq's steps are
-cheaper: they keep no status and no safeguard per sample and solve the small systems in float32.
+Recorded figures stand in results/deq_flow-solvers.json: compare ratios, not milliseconds. On small states
+torchdeq's steps are cheaper: they keep no status and no safeguard per sample and solve the small systems in float32.
 """
 
 import argparse
