@@ -157,7 +157,7 @@ class BinaryClassifier(Loadable):
         self.auc.reset()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Return Adam, its rate falling on a plateau of what is monitored."""
+        """Return AdamW with a rate that falls on a plateau of the monitored quantity."""
         rules = self.training_rules
         optimizer = torch.optim.AdamW(self.parameters(), lr=rules.lr, weight_decay=rules.weight_decay)
         mode: Literal["max", "min"] = "max" if rules.monitor == "auc" else "min"

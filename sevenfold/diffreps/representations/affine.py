@@ -29,7 +29,7 @@ class Affine(Representation):
         return torch.zeros(self.layout.size)
 
     def views(self, count: int, generator: torch.Generator) -> Tensor:
-        """Return all views, whatever ``count``."""
+        """Return all views, for any ``count``."""
         return torch.arange(len(self.matrix))[:, None].float()
 
     def render(self, params: Tensor, view: Tensor) -> Tensor:

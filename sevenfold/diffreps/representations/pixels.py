@@ -36,5 +36,5 @@ class Pixels(Representation):
         return params.view(self.shape)
 
     def anchors(self, view: Tensor) -> Tensor:
-        """Return the pixels' own numbers."""
+        """Return the numbers of the pixels."""
         return torch.arange(math.prod(self.shape[1:]), device=view.device).view(self.shape[1:])

@@ -260,7 +260,7 @@ def group_row(row: Mapping[str, Any]) -> list[str]:
 
 
 def model_card(record: Record) -> Section:
-    """Return what a user of such a model must know."""
+    """Return the model card: data, attribute, possible harm and uncertainty."""
     coding = record["coding"]
     labels = ", ".join(f"{name}: 1 = {meaning}" for name, meaning in coding.items() if name != "protected")
     text = [
