@@ -11,7 +11,8 @@ Three tables, then one JSON line with the same numbers:
 3. evaluations of f times samples on a batch half of which is easy.
 
 Recorded figures stand in results/deq_flow-solvers.json: compare ratios, not milliseconds. On small states
-torchdeq's steps are cheaper: they keep no status and no safeguard per sample and solve the small systems in float32.
+torchdeq's steps are cheaper: they keep no status and no safeguard per sample and solve the small systems in
+float32.
 """
 
 import argparse

@@ -49,7 +49,8 @@ class Report:
         table = [row[:COLUMNS] for row in self.headline[: ROWS + 1]]
         rest = len(self.headline) - len(table)
         lines = [*self.text, *(["", aligned(table)] if table else [])]
-        return "\n".join([*lines, *([f"{rest} more rows: table.txt"] if rest > 0 else [])]).strip()
+        more = [f"{rest} more row{'s' if rest > 1 else ''}: table.txt"] if rest > 0 else []
+        return "\n".join([*lines, *more]).strip()
 
     def full_text(self) -> str:
         """Return every sentence and table as text."""

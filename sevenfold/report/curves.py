@@ -7,6 +7,7 @@ from pathlib import Path
 
 Curves = dict[str, tuple[list[float], list[float]]]  # metric: steps, values
 MULTIPLES, POINTS, ACROSS = 12, 300, 4
+NO_CURVES = ("step", "epoch", "pieces", "running/")  # of a study the pictures say more
 
 
 def read_curves(folder: Path) -> Curves:
@@ -16,7 +17,7 @@ def read_curves(folder: Path) -> Curves:
         with open(folder / "metrics.csv", newline="") as file:
             for row in csv.DictReader(file):
                 for name, text in row.items():
-                    if name not in ("step", "epoch") and text:
+                    if text and not name.startswith(NO_CURVES):
                         steps, values = curves.setdefault(name, ([], []))
                         steps.append(float(row["step"] or 0))
                         values.append(float(text))

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from sevenfold.report.content import Report, Table
 from sevenfold.report.pictures import Picture
 
+FIRST = 4  # pictures above the headline table
+
 
 def draw_page(
     report: Report, pictures: Sequence[Picture], *, curves: str = "", rows: Table | None = None
@@ -21,7 +23,10 @@ def draw_page(
     from markupsafe import Markup
 
     template = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(_PAGE)
-    return template.render(report=report, pictures=pictures, curves=Markup(curves), rows=rows)
+    shown = [picture for picture in pictures if picture.embedded]
+    return template.render(
+        report=report, pictures=pictures, shown=shown, first=FIRST, curves=Markup(curves), rows=rows
+    )
 
 
 _PAGE = """<!doctype html>
@@ -46,11 +51,16 @@ summary { cursor: pointer; font-weight: 600 }
 <h1>{{ report.title }}</h1>
 {% for paragraph in report.text %}<p>{{ paragraph }}</p>
 {% endfor %}
-{% for picture in pictures if picture.embedded %}
+{% for picture in shown[:first] %}
 <figure><img src="{{ picture.url }}" alt="{{ picture.caption }}">
 <figcaption>{{ picture.caption }}</figcaption></figure>
 {% endfor %}
 {% if report.headline %}{{ table(report.headline) }}{% endif %}
+{% for picture in shown[first:] %}
+{% if loop.first %}<h2>More pictures</h2>{% endif %}
+<figure><img src="{{ picture.url }}" alt="{{ picture.caption }}">
+<figcaption>{{ picture.caption }}</figcaption></figure>
+{% endfor %}
 {% if curves %}<h2>Curves</h2><figure>{{ curves }}</figure>{% endif %}
 {% for section in report.sections %}
 <details><summary>{{ section.title }}</summary>
@@ -60,7 +70,7 @@ summary { cursor: pointer; font-weight: 600 }
 {% endfor %}
 {% if rows %}<details><summary>All numbers</summary>{{ table(rows) }}</details>{% endif %}
 {% for picture in pictures if not picture.embedded %}
-{% if loop.first %}<details><summary>More pictures</summary><ul>{% endif %}
+{% if loop.first %}<details><summary>Pictures beside this page</summary><ul>{% endif %}
 <li><a href="{{ picture.url }}">{{ picture.caption }}</a></li>
 {% if loop.last %}</ul></details>{% endif %}
 {% endfor %}

@@ -30,6 +30,7 @@ from sevenfold.diffreps.studies.samples_summary import (
     scalars,
     summary_of,
     table,
+    verdict,
 )
 from sevenfold.diffreps.studies.sampling_study import Chunk, SamplingStudy, chunk_file, draw_or_load
 from sevenfold.diffreps.studies.tiny import tiny_samples
@@ -259,8 +260,11 @@ class SamplesStudy(SamplingStudy[Samples]):
         return Report(
             "Samples",
             headline(summary.scores),
-            [text],
-            [Section("All figures", explanation(summary.scores), table(summary.scores))],
+            verdict(summary.scores) or [text],
+            [
+                Section("Rows", [text]),
+                Section("All figures", explanation(summary.scores), table(summary.scores)),
+            ],
             draw_all(summary, folder, self.shown),
             scalars(summary.scores),
         )

@@ -88,6 +88,28 @@ def scalars(scores: Scores) -> dict[str, float]:
     }
 
 
+def verdict(scores: Scores) -> list[str]:
+    """Return which samples are nearest to the reference, and which lack the diversity of real images."""
+    sentences = []
+    psnr = {label: each["psnr"] for label, each in scores.items() if "psnr" in each}
+    if len(psnr) > 1:
+        best, worst = max(psnr, key=psnr.__getitem__), min(psnr, key=psnr.__getitem__)
+        sentences.append(
+            f"Nearest to the reference's images from the same noise is {best} ({psnr[best]:.1f} dB), "
+            f"furthest {worst} ({psnr[worst]:.1f} dB)."
+        )
+    spread = {
+        label: each["pairwise"] for label, each in scores.items() if "pairwise" in each and label != REAL
+    }
+    if spread:
+        poor = [label for label, value in spread.items() if value < 0.8]
+        most = max(spread, key=spread.__getitem__)
+        text = f"Samples of {most} differ from each other by {spread[most]:.2f} of what real images do"
+        rest = f"; below .8 are {', '.join(f'{x} ({spread[x]:.2f})' for x in poor)}" if poor else ""
+        sentences.append(text + rest + ".")
+    return sentences
+
+
 def by_group(records: Sequence[Record]) -> dict[str, list[Record]]:
     """Return records by group, in the order of their first appearance."""
     groups: dict[str, list[Record]] = {}

@@ -19,7 +19,7 @@ from sevenfold.diffreps.sampling_task import Task, make_task
 from sevenfold.diffreps.studies.sampling_study import SamplingStudy, chunk_file, draw_or_load
 from sevenfold.diffreps.studies.tiny import tiny_volumes
 from sevenfold.diffreps.studies.volumes_figures import draw_all
-from sevenfold.diffreps.studies.volumes_summary import EXPLAINED, headline, scalars, table
+from sevenfold.diffreps.studies.volumes_summary import EXPLAINED, headline, scalars, table, verdict
 from sevenfold.diffreps.view_noise import ViewNoise
 from sevenfold.diffreps.worlds import WORLD_PRIORS
 from sevenfold.diffreps.worlds.depth_maps import depth_agreement, opacity_entropy, render_views
@@ -242,8 +242,11 @@ class VolumesStudy(SamplingStudy[Scenes]):
         return Report(
             "Volumes",
             headline(records, real, list(self.options)),
-            [text],
-            [Section("All figures", EXPLAINED, table(records, real, list(self.options)))],
+            verdict(records, real, list(self.options)) or [text],
+            [
+                Section("Rows", [text]),
+                Section("All figures", EXPLAINED, table(records, real, list(self.options))),
+            ],
             pictures,
             scalars(records, real),
         )

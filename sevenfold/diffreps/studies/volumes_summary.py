@@ -16,6 +16,7 @@ COLUMNS = {
     "depth_agreement": "depth agreement",
     "seconds": "seconds",
 }
+DIVERSE = 0.5  # below it nearness to known scenes is collapse
 HEADLINE = ("calls", "nearest", "agreement", "diversity", "energy", "janus", "depth_agreement")
 EXPLAINED = [
     "calls: of the prior, per sample. nearest: RMSE to the nearest known scene, view by view; joint: to one "
@@ -29,6 +30,26 @@ EXPLAINED = [
 def headline(records: Sequence[Record], real: Mapping[str, float], arms: Sequence[str]) -> Table:
     """Return the main figures."""
     return _rows(records, real, arms, HEADLINE)
+
+
+def verdict(records: Sequence[Record], real: Mapping[str, float], arms: Sequence[str]) -> list[str]:
+    """Return which diverse arm is nearest to known scenes, and which arm has the least diversity."""
+    numbers = summarize(records)
+    means = {
+        arm: (numbers[f"{arm}/nearest/mean"], numbers[f"{arm}/diversity/mean"])
+        for arm in arms
+        if f"{arm}/nearest/mean" in numbers and f"{arm}/diversity/mean" in numbers
+    }
+    if not means:
+        return []
+    diverse = {arm: each for arm, each in means.items() if each[1] >= DIVERSE} or means
+    best, least = min(diverse, key=lambda arm: diverse[arm][0]), min(means, key=lambda arm: means[arm][1])
+    beside = f" (real scenes {real['nearest']:.3g})" if "nearest" in real else ""
+    return [
+        f"Of the arms with at least half of the diversity of real scenes {best} is nearest to known scenes: "
+        f"RMSE {means[best][0]:.3g}{beside}, diversity {means[best][1]:.2f}.",
+        f"{least} has the least diversity, {means[least][1]:.2f}.",
+    ]
 
 
 def table(records: Sequence[Record], real: Mapping[str, float], arms: Sequence[str]) -> Table:

@@ -23,13 +23,13 @@ from sevenfold.fairness.studies.base_networks import (
     objectives,
 )
 from sevenfold.fairness.studies.debias_figures import draw_all
-from sevenfold.fairness.studies.debias_summary import by_setting, headline, scalars, sections
+from sevenfold.fairness.studies.debias_summary import by_setting, headline, scalars, sections, verdict
 from sevenfold.fairness.threshold import Search
 from sevenfold.fairness.training import area_under_curve, logistic_auc
 from sevenfold.ranges import Count, NonNegativeInt, Positive, Seed
 from sevenfold.records import Record
 from sevenfold.seeding import torch_generator
-from sevenfold.study import Context, Piece, Report, Study
+from sevenfold.study import Context, Piece, Report, Section, Study
 
 
 @dataclass(frozen=True)
@@ -174,8 +174,8 @@ class DebiasStudy(Study[Trial]):
         return Report(
             "Debiasing report",
             headline(settings),
-            [text],
-            sections(settings),
+            verdict(settings),
+            [Section("Columns", [text]), *sections(settings)],
             draw_all(settings, folder / "images"),
             scalars(records),
         )

@@ -71,7 +71,8 @@ def headline(settings: Settings) -> Table:
     rows = [["method", "balanced accuracy", "bias", "|bias|", "within the bound", "against threshold only",
              "uses attribute"]]  # fmt: skip
     for setting, by_label in settings.items():
-        for label, records in by_label.items():
+        for label in ranked(setting, by_label):
+            records = by_label[label]
             name = label if len(settings) == 1 else f"{setting}/{label}"
             accuracy, *bias = (
                 spread(column(records, field)) for field in ("balanced_accuracy", "mu", "abs_mu")
@@ -79,6 +80,25 @@ def headline(settings: Settings) -> Table:
             control = paired(records, by_label.get("threshold_only"))
             rows.append([name, accuracy, *bias, inside(records), control, yes(uses_attribute(records))])
     return rows
+
+
+def ranked(setting: str, by_label: ByLabel) -> list[str]:
+    """Return the labels: the unchanged network, then methods within the bound, the most accurate first."""
+    bound = float(setting.rpartition("@")[2])
+
+    def place(label: str) -> tuple[bool, bool, float]:
+        outside = not column(by_label[label], "abs_mu").mean() < bound
+        return label != "base", outside, -column(by_label[label], "balanced_accuracy").mean()
+
+    return sorted(by_label, key=place)
+
+
+def verdict(settings: Settings) -> list[str]:
+    """Return the sentences on the first setting, or of several one on each of the first two."""
+    stories = [story(setting, by_label).text for setting, by_label in settings.items()]
+    if len(stories) == 1:
+        return list(stories[0][:2])
+    return [f"{setting}: {text[-1]}" for setting, text in zip(settings, stories, strict=True) if text][:2]
 
 
 def inside(records: Records) -> str:

@@ -19,12 +19,12 @@ from sevenfold.fairness.studies.base_networks import (
     distinct,
     objectives,
 )
-from sevenfold.fairness.studies.initial_summary import draw_all, headline
+from sevenfold.fairness.studies.initial_summary import draw_all, headline, verdict
 from sevenfold.fairness.weight_sensitivity import sensitivity
 from sevenfold.files import replace_file
 from sevenfold.ranges import MOST, NonNegativeInt, Positive, Range, Scale, Seed
 from sevenfold.records import Record, summarize
-from sevenfold.study import Context, Piece, Report, Study
+from sevenfold.study import Context, Piece, Report, Section, Study
 
 LEAST_DRAWS = 20
 
@@ -126,7 +126,8 @@ class InitialStudy(Study[Network]):
         return Report(
             "How the bias depends on the weights",
             headline(records),
-            [text],
+            verdict(records) or [text],
+            [Section("Columns", [text])],
             pictures=draw_all(coefficients, folder / "images"),
             scalars=summarize(records),
         )
