@@ -46,6 +46,8 @@ def converge(
     ``target`` (B, 2, H, W) and ``valid`` (B, H, W) have the pictures' size, ``added`` is what padding added
     to it. The final state comes with the curve.
     """
+    # Relative residual |f(z) - z| / |f(z)| against the error: whether more steps still help (Bai et al.
+    # 2022).
     solution = solve(
         f,
         f.start,

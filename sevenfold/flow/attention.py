@@ -27,6 +27,7 @@ class Attention:
         """Prepare the weights; ``store``: whether to keep the matrix (default: while it is under 1 GiB)."""
         if store is None:
             store = query.shape[0] * query.shape[1] ** 2 * query.element_size() <= STORE_LIMIT
+        # A = softmax(q k^T / sqrt d): global motion aggregation (Jiang et al. 2021).
         matrix = (query @ key.transpose(1, 2) / query.shape[2] ** 0.5).softmax(dim=2) if store else None
         return cls(query, key, matrix)
 
@@ -69,6 +70,8 @@ class PreparedAggregate:
 
     def __call__(self, motion: Tensor) -> Tensor:
         """Return motion features (B, C, H, W) that know of similar places."""
+        # y = m + gamma A (v m) with gamma 0 at the start, so that training begins as without (Jiang et al.
+        # 2021).
         return motion + self.gamma * self.attention(F.conv2d(motion, self.weight))
 
     def select(self, index: Tensor) -> "PreparedAggregate":

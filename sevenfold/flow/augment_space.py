@@ -28,6 +28,7 @@ def resize_sparse(sample: Sample, size: tuple[int, int]) -> Sample:
     Nothing is interpolated: a pixel that no vector lands on is invalid. Pixel x covers [x, x + 1) and so
     moves to s (x + 1/2) - 1/2, as it does in the frames. Where vectors meet, the last in reading order wins.
     """
+    # Interpolating between a vector and nothing would invent motion: sparse truth moves, it is not blended.
     growth = _growth(sample, size)
     places = sample.valid.nonzero()  # (N, 2): y, x
     vectors = sample.flow[:, sample.valid]  # (2, N)

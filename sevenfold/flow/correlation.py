@@ -53,6 +53,8 @@ def correlate(kind: Kind, first: Tensor, second: Tensor, *, levels: int, radius:
     if kind == "auto":
         size = first.shape[0] * (height * width) ** 2 * dtype.itemsize * 4 / 3
         kind = "all_pairs" if size <= AUTO_LIMIT else "on_demand"
+    # C_ij = <g(I_1)_i, g(I_2)_j> / sqrt(D), pooled over j by 1, 2, 4, 8 (Teed and Deng 2020, eq. 1; the scale
+    # is that of the released code).
     rows = first.to(dtype).flatten(2).transpose(1, 2) / first.shape[1] ** 0.5
     pyramid = list(_pyramid(second.to(dtype), levels))
     if kind == "on_demand":

@@ -66,6 +66,7 @@ class Block(nn.Module):
         else:
             self.convnormrelu1 = conv(inputs, outputs, 3, stride=stride)
             self.convnormrelu2 = conv(outputs, outputs, 3)
+        # The shortcut is the identity where shapes allow it (He et al. 2016).
         same = stride == 1 and inputs == outputs
         self.downsample: nn.Module = (
             nn.Identity() if same else conv(inputs, outputs, 1, stride=stride, relu=False)

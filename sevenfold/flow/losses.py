@@ -26,5 +26,6 @@ def sequence_loss(
     target = torch.where(valid, target, 0)
     total = target.new_zeros(())
     for age, flow in enumerate(reversed(flows)):
+        # L = sum_i gamma^(N-i) |f_i - f_gt|_1 (Teed and Deng 2020, eq. 7).
         total = total + gamma**age * torch.where(valid, (flow - target).abs(), 0).mean()
     return total

@@ -50,6 +50,7 @@ class MaskedMean(Metric):
         target = target.detach().double()
         error = end_point_error(pred.detach().double(), target)
         speed = torch.linalg.vector_norm(target, dim=1)
+        # Sums and counts, not means, are exchanged between processes: a mean of means would weight batches.
         total, count = self.terms(error, speed, valid.bool())
         self.total = self.total.double() + total  # also where a precision plug-in has cast the state
         self.count = self.count + count

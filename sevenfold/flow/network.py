@@ -60,6 +60,8 @@ class Recurrence:
         correlation, update = self._parts(index)
         if self.detach_flow:
             flow = flow.detach()
+        # (h', u') = f((h, u), x): one step of the update, whose fixed point is the estimate (Bai et al.
+        # 2022).
         hidden, change = update(hidden, correlation(self._grid + flow), flow)
         # Under autocast the update answers in half precision; the state must not.
         self.change = change.to(flow.dtype)

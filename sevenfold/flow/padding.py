@@ -25,6 +25,7 @@ def amounts(height: int, width: int, multiple: int = 8, mode: PaddingRule = "sin
     """
     if mode not in ("sintel", "kitti"):
         raise ValueError(f"padding '{mode}' is unknown; known are sintel and kitti")
+    # Benchmarks pad differently: KITTI's sky is at the top, so that all of the height goes below.
     wide, high = -width % multiple, -height % multiple
     top = 0 if mode == "kitti" else high // 2
     return Amounts(wide // 2, wide - wide // 2, top, high - top)

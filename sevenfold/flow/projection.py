@@ -32,6 +32,8 @@ def _project(flow: Tensor) -> Tensor:
     if not inside.any():
         return torch.zeros_like(flow)
     target, vectors = target[:, inside], vectors[:, inside]
+    # Warm start: vectors move along themselves to the next frame, gaps take the nearest (Teed and Deng 2020,
+    # section 4: warm start).
     nearest, exists = _nearest_around(target, size)
     missing = (~exists).nonzero()[:, 0]
     for part in missing.split(max(1, CHUNK // target.shape[1])):

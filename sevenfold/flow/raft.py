@@ -46,6 +46,7 @@ class RAFT(FlowNetwork):
 
     def run(self, f: Recurrence, start: State, iterations: int) -> tuple[list[State], None]:
         """Apply ``f`` repeatedly; in training return the state after every step."""
+        # z_{k+1} = f(z_k): the unrolled recurrence of RAFT (Teed and Deng 2020, section 3.3).
         states = [start]
         for _ in range(iterations):
             states.append(f(states[-1]))

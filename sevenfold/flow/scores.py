@@ -54,6 +54,7 @@ class Scores:
         if dist.is_available() and dist.is_initialized():
             shards = [{} for _ in range(dist.get_world_size())]
             dist.all_gather_object(shards, self.sums)
+        # Float64 sums keep the order of processes out of the last digits that are reported.
         joined, pairs = Scores(), defaultdict(set)
         for shard in shards:
             for (name, dataset, pair), (total, count) in shard.items():

@@ -43,6 +43,8 @@ class StaleStart:
         old = None if self.state is None else tuple(part.to(fresh[0].device) for part in self.state)
         if old is None or any(a.shape != b.shape for a, b in zip(old, fresh, strict=True)):
             return fresh
+        # An equilibrium must not depend on where the solver starts (Bai et al. 2022, fixed-point reuse in
+        # training).
         batch = len(fresh[0])
         stream = torch_generator(self.seed, "flow stale start", step)
         stale = torch.zeros(batch, dtype=torch.bool)

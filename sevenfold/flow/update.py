@@ -100,6 +100,8 @@ class PreparedGRU:
 
     def __call__(self, hidden: Tensor, motion: Tensor) -> Tensor:
         """Return the next hidden state: (1 - z) h + z q, with gates z, r and candidate q."""
+        # z = sigma(W_z [h, x]), r = sigma(W_r [h, x]), q = tanh(W_q [r h, x]), h' = (1 - z) h + z q (Teed and
+        # Deng 2020, eq. 3 to 6), the convolution of [h, x] split into that of h and that of x.
         channels = hidden.shape[1]
         of_gates, of_candidate = self.motion(motion).add_(self.context).split([2 * channels, channels], dim=1)
         z, r = self.gates(hidden).add_(of_gates).sigmoid_().chunk(2, dim=1)

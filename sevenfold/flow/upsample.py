@@ -19,6 +19,8 @@ def convex_upsample(flow: Tensor, mask: Tensor, factor: int) -> Tensor:
     the logits, laid out (9, factor, factor).
     """
     batch, channels, height, width = flow.shape
+    # u(p) = sum over 3x3 cells of softmax(mask) factor u: convex upsampling (Teed and Deng 2020, section
+    # 3.3).
     weights = mask.view(batch, 1, 9, factor * factor, height, width).softmax(dim=2)
     cells = F.unfold(factor * flow, 3, padding=1).view(batch, channels, 9, 1, height, width)
     pixels = (weights * cells).sum(dim=2)

@@ -45,6 +45,8 @@ class Chain(Regressor):
 
     def fit(self, x: Floats, targets: Floats, stream: Generator) -> None:
         """Fit the links in order."""
+        # Regressor chain (Read et al. 2011): booster j sees the encoding and coefficients 1..j-1, true ones
+        # in fitting and predicted ones in use, so that coefficients vary together.
         seen = np.concatenate([x, targets], axis=1)
         self.links = [
             self.boost(self._part(seen, x, j), targets[:, j], int(stream.integers(2**30)))

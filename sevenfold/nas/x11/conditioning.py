@@ -23,6 +23,7 @@ class Conditioning:
 
     def fit(self, errors: Floats) -> None:
         """Learn from curve - prediction, (n, E)."""
+        # Errors of unseen networks ~ N(0, F F^T + diag(rest)): factor analysis by a truncated SVD.
         _, s, v = np.linalg.svd(errors, full_matrices=False)
         rank = min(RANK, len(s))
         self.factor = v[:rank].T * (s[:rank] / np.sqrt(len(errors)))  # (E, rank)
@@ -38,6 +39,8 @@ class Conditioning:
             )
         if len(places) == 0 or places.min() < 0 or places.max() >= len(self.rest):
             raise InputError(f"observed epochs are {list(epochs)}; expected 1..{len(self.rest)}")
+        # E[y | y_t] = mean + C_t (C_tt + D_t)^-1 (y_t - mean_t): the conditional Gaussian (Bishop 2006, eq.
+        # 2.81).
         covariance = self.factor @ self.factor[places].T  # (E, t)
         within = covariance[places] + np.diag(self.rest[places])
         gain = np.linalg.solve(within, covariance.T).T

@@ -97,6 +97,7 @@ class Ensemble:
         self.nodes = {"compression": dict(compression), "regressor": dict(regressor)}
         self.bootstrap, self.seed = bootstrap, seed
         self.members = [Member(compression, regressor) for _ in range(members)]
+        # Metrics differ in unit: without a scale the compression would see the largest alone.
         self.blocks = np.ones(len(self.metrics))
         self._memo = Memo()
 

@@ -45,6 +45,8 @@ class LightGBM(Chain):
 
     def boost(self, x: Floats, target: Floats, seed: int) -> Any:
         """Fit one booster."""
+        # Gradient boosting of squared error on histograms (Ke et al. 2017); deterministic, so that a stored
+        # surrogate can be fitted again.
         own = {"objective": "l2", "verbose": -1, "num_threads": self.threads, "seed": seed}
         data = lightgbm().Dataset(x, target, params={"min_data_in_bin": 1, "verbose": -1})
         return lightgbm().train({**own, "deterministic": True, **self.options}, data, self.rounds)

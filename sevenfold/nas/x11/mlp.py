@@ -55,6 +55,7 @@ class Perceptron(Regressor):
     def begin(self, *data: Floats, stream: Generator) -> None:
         """Standardize the encoding; build the network."""
         x, targets = data
+        # Inputs in units of their deviation: one-hot codes of rare operations count as much as common ones.
         self.mean, self.scale = x.mean(axis=0), np.where(x.std(axis=0) > 1e-9, x.std(axis=0), 1.0)
         self.outputs = targets.shape[1]
         if self.network is None:

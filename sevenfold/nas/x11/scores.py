@@ -51,6 +51,7 @@ def curve_scores(predicted: Floats, truth: Floats, *, chance: float | None) -> d
 
 
 def _scores(predicted: Floats, truth: Floats) -> dict[str, float]:
+    # R2_e = 1 - sum (y - y^)^2 / sum (y - mean)^2 and Kendall's tau at each epoch (Yan et al. 2021, table 2).
     fit, ranks = r2(predicted, truth), taus(predicted, truth)
     mse = ((predicted - truth) ** 2).mean(axis=0)
     return {

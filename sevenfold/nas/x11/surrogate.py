@@ -34,6 +34,8 @@ class Surrogate:
 
     def fit_rest(self, tensor: CurveTensor) -> None:
         """Fit noise and conditioning to predictions of models that have not seen the architecture."""
+        # Residuals of curves that a model was fitted to are too small: noise and conditioning learn from
+        # networks that their model has not seen.
         predicted = out_of_fold(self.ensemble, tensor, self.folds)
         x, stream = self.ensemble.encode(tensor.archs), numpy_generator(self.ensemble.seed, "noise")
         self.noise.fit(x, predicted, tensor.values, stream)

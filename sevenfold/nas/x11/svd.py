@@ -41,6 +41,8 @@ class SVD(Compression):
     def fit(self, curves: Floats, stream: Generator) -> None:
         """Decompose; keep ``k`` columns, or those that ``rule`` wants."""
         self.mean = curves.mean(axis=0) if self.center else np.zeros(curves.shape[1])
+        # Y - mean = U S V^T; the coefficients of a curve are its row of U, of unit scale whatever the
+        # component (Yan et al. 2021: singular value decomposition of curves).
         u, s, v = np.linalg.svd(curves - self.mean, full_matrices=False)
         rank = len(s)
         if rank < (self.k if self.rule == "fixed" else 1):
@@ -54,10 +56,12 @@ class SVD(Compression):
 
     def encode(self, curves: Floats) -> Floats:
         """Return coordinates in U, (n, k)."""
+        # c = (y - mean) V / s, the left inverse of decoding.
         return (curves - self.mean) @ self.v.T / self.s
 
     def decode(self, coefficients: Floats) -> Floats:
         """Return curves, (n, D)."""
+        # y = mean + (c s) V^T.
         return self.mean + (coefficients * self.s) @ self.v
 
     def state(self) -> State:
@@ -81,6 +85,7 @@ def residual_rank(u: Floats, s: Floats, v: Floats, most: int) -> int:
     rest = (u * s) @ v
     for k in range(most):
         rest = rest - s[k] * np.outer(u[:, k], v[k])
+        # What is smooth over epochs belongs to the curve, what is rough to the noise of training.
         if autocorrelation(rest) < SMOOTH:
             return k + 1
     return most

@@ -111,6 +111,7 @@ def split_rows(tensor: CurveTensor, train: float, *, by: By, seed_stream: Genera
     if by == "string":
         order = seed_stream.permutation(n)
         return np.sort(order[:want]), np.sort(order[want:])
+    # One network has up to hundreds of strings: a division by strings would test on trained ones.
     group = np.unique(class_keys(tensor.space, tensor.archs), return_inverse=True)[1]
     rank = seed_stream.permutation(group.max() + 1)[group]
     sizes = np.bincount(rank).cumsum()

@@ -76,6 +76,8 @@ class VAE(Compression):
         assert self.network is not None
         y = (batch[0] - float_tensor(self.mean)) / float_tensor(self.scale)
         decoded, mean, log_variance = self.network(y)
+        # -ELBO = |y - decode(z)|^2 + KL(N(m, exp v) | N(0, 1)), z = m + exp(v / 2) e (Kingma and Welling
+        # 2014, eq. 10).
         divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(1)
         return (((decoded - y) ** 2).sum(1) + divergence).mean()
 

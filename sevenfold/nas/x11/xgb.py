@@ -40,6 +40,7 @@ class XGBoost(Chain):
 
     def boost(self, x: Floats, target: Floats, seed: int) -> Any:
         """Fit one booster."""
+        # Second-order boosting of squared error (Chen and Guestrin 2016).
         options = {"objective": "reg:squarederror", "tree_method": "hist", "seed": seed, **self.options}
         return xgboost().train(options, xgboost().DMatrix(x, target), self.rounds)
 

@@ -42,6 +42,8 @@ class KDE(Noise):
         inside = given.values @ self.v.T
         inside = inside[stream.permutation(len(inside))[: self.kept]]
         n, k = inside.shape
+        # Scott's bandwidth h = n^(-1/(k+4)) (Scott 1992); kernels widen the law, so data and kernel shrink by
+        # (1 + h^2)^(-1/2) and its covariance stays (Silverman 1986, section 6.4).
         bandwidth = n ** (-1 / (k + 4))
         covariance = np.cov(inside.T).reshape(k, k) + 1e-8 * np.eye(k)
         shrink = 1 / np.sqrt(1 + bandwidth**2)

@@ -76,6 +76,7 @@ class NoisyCurves:
             noisy_curves[:, :, metric] += self.models[metric].deviate(x, mean, draws)
             if self._spiky(metric):
                 noisy_curves[:, :, metric] += self.spikes[metric].dips(x, mean, draws)
+            # Noise may lead beyond what an accuracy can be; the clip keeps draws possible.
             top = 100.0 if self.metrics[metric].endswith("/acc") else np.inf
             noisy_curves[:, :, metric] = np.clip(noisy_curves[:, :, metric], 0, top)
         return noisy_curves

@@ -29,6 +29,7 @@ def spikes(curves: Floats) -> tuple[NDArray[np.bool_], Floats]:
     the last four fifths of training, below the epoch before and, if there is one, the epoch after: the steep
     beginning of a curve is no collapse.
     """
+    # Median filter (Tukey 1977): a collapse of one epoch stands out against the median of three.
     depth = neighbors_median(curves) - curves
     down = np.diff(curves, axis=1, prepend=-np.inf) < 0
     up = np.diff(curves, axis=1, append=np.inf) > 0
@@ -77,6 +78,7 @@ class Spikes:
         self.rate = float(count[any_spike].mean()) if any_spike.any() else 0.0
         self.weights = np.append(np.zeros(features.shape[1]), -np.inf)
         if any_spike.sum() >= 5 and not any_spike.all():
+            # P(spike) = 1 / (1 + exp(-w^T x - b)), strongly regularized: few curves spike.
             model = LogisticRegression(C=0.1, max_iter=500).fit(
                 (features - self.mean) / self.scale, any_spike
             )

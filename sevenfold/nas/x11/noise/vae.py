@@ -44,6 +44,8 @@ class ConditionalVAE(nn.Module):
 
     def forward(self, values: Tensor, condition: Tensor) -> Tensor:
         """Return the negative evidence bound of each deviation, (n,)."""
+        # -ELBO with a Gaussian decoder of variable width, conditioned on encoding and curve (Sohn, Lee and
+        # Yan 2015).
         mean, log_variance = self.encoder(torch.cat([values, condition], 1)).chunk(2, dim=1)
         z = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
         center, log_sigma = self.decode(z, condition)

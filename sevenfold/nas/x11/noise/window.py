@@ -53,6 +53,8 @@ class Window(Noise):
     def learn(self, given: Deviations, stream: Generator) -> None:
         """Fit strengths, factors and coefficients."""
         lgb, epochs = lightgbm(), given.values.shape[1]
+        # log sigma_e of a window of epochs is the target of boosted trees, a sliding-window model (Yan et al.
+        # 2021).
         power = uniform_filter1d(given.values**2, 2 * self.width + 1, axis=1, mode="nearest")
         target = 0.5 * np.log(np.maximum(power, FLOOR**2))
         options = {**self.options, "objective": "l2", "num_threads": self.threads, "deterministic": True}
@@ -71,6 +73,7 @@ class Window(Noise):
 
     def deviate(self, x: Floats, predicted: Floats, draws: Draws) -> Floats:
         """Run the autoregression and scale it."""
+        # z_e = phi_e z_{e-1} + (1 - phi_e^2)^(1/2) n_e: an autoregression of order 1 with unit variance.
         z = draws.normal[:, : predicted.shape[1]].copy()
         for e, phi in enumerate(self.phi, 1):
             z[:, e] = phi * z[:, e - 1] + np.sqrt(1 - phi**2) * z[:, e]
@@ -82,6 +85,7 @@ class Window(Noise):
         z = values / s
         phi = np.concatenate([[0.0], self.phi])
         before = np.concatenate([np.zeros((len(z), 1)), z[:, :-1]], axis=1)
+        # log p(z_e | z_{e-1}) of the same autoregression, and log s of the change of units.
         variance = 1 - phi**2
         density = (z - phi * before) ** 2 / variance + np.log(2 * np.pi * variance) + 2 * np.log(s)
         return np.asarray(-0.5 * density.sum(axis=1))
