@@ -67,10 +67,14 @@ def dispatch(command: Command, program: Path) -> int:
         return run_sweep(str(command.topic), settings, program, jobs=command.jobs, count=command.count)
     config = read_config(command)
     if command.print_config:
-        from sevenfold.reference.defaults import commented, short
+        if command.short:
+            import yaml
 
-        text = commented(config)  # checks every option, whichever form is printed
-        print(short(config) if command.short else text, end="")
+            print(yaml.safe_dump(config, sort_keys=False), end="")
+        else:
+            from sevenfold.reference.defaults import commented
+
+            print(commented(config), end="")
         return 0
     return run(config, command)
 

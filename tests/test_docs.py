@@ -71,7 +71,7 @@ def test_a_command_of_the_pages_is_a_valid_configuration(
     monkeypatch.chdir(ROOT)
     words = shlex.split(command)[2 if command.startswith("python") else 1 :]
     resolved = [word for word in words if word not in ("check", "--resume")]
-    status = main([*resolved, "--print-config", "--short"])
+    status = main([*resolved, "--print-config"])
     printed = capsys.readouterr()
     if "lrr" in command:  # the page shows this mistake and its message
         assert status == 2 and "Did you mean: 'lr'?" in printed.err

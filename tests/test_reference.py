@@ -8,6 +8,7 @@ import string
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from sevenfold.config import compose, read_file, schema
 from sevenfold.errors import ConfigError
 from sevenfold.recipes import folder, names, recipe
 from sevenfold.reference import answer
-from sevenfold.reference.defaults import commented, short
+from sevenfold.reference.defaults import commented
 from sevenfold.reference.describe import as_page, description, lookup, tables_at
 from sevenfold.reference.json_schema import config_schema
 from sevenfold.reference.listing import listing, table
@@ -59,7 +60,7 @@ def test_every_table_of_the_packages_is_listed() -> None:
     listed = {name for reference in TABLES.values() for name in locate(reference).values()}
     hidden = {reference for _, _, reference in tables()} - listed
     assert not hidden
-    assert [row["table"] for row in listing(None)] == [*TABLES, "recipes"]
+    assert [row["table"] for row in listing(None)] == [*TABLES, "recipes", "zoo"]
 
 
 @pytest.mark.parametrize("place", TABLES)
@@ -139,7 +140,7 @@ def test_a_configuration_with_all_defaults_is_the_same_run(name: str) -> None:
     assert set(again) == set(config) and again["seed"] == config["seed"]
     comments = sum(line.lstrip().startswith("#") for line in text.splitlines())
     assert comments > len(text.splitlines()) / 4
-    assert yaml.safe_load(short(config)) == config
+    assert yaml.safe_load(yaml.safe_dump(config, sort_keys=False)) == config
 
 
 @pytest.mark.parametrize(
@@ -190,12 +191,22 @@ LABELS = ("algorithms", "methods", "representations", "view_noises", "extrapolat
           "arms", "networks", "by_dataset", "trials_of", "sources", "tags")  # fmt: skip
 
 
+def at_place(content: Any, place: Sequence[str]) -> Any:
+    for part in place:
+        content = content[part]
+    return content
+
+
 def test_the_schema_refuses_two_hundred_typos(validator: Draft202012Validator) -> None:
     stream, refused, tried = random.Random(0), 0, []
     while len(tried) < 200:
         path = stream.choice(FILES)
         content = parse_yaml(path.read_text())
         options = [p for p in places(content) if len(p) < 2 or p[-2] not in LABELS]
+        # null removes an entry, whose label is free where it has a _class
+        options = [
+            p for p in options if p[0] not in ("callbacks", "logger") or at_place(content, p) is not None
+        ]
         if not options:
             continue
         place = stream.choice(options)

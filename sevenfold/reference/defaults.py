@@ -3,8 +3,6 @@
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-import yaml
-
 from sevenfold.config import RunConfig, entry_node, named, schema, validate
 from sevenfold.docstrings import headline, option_lines
 from sevenfold.layers import overlay
@@ -15,11 +13,6 @@ from sevenfold.reference.options import group_of, plain, scalar
 from sevenfold.tables import OneOf, locate, mark_of
 
 Node = dict[str, Any]
-
-
-def short(config: Mapping[str, Any]) -> str:
-    """Return a configuration as YAML, without defaults that the files leave out."""
-    return yaml.safe_dump(dict(config), sort_keys=False)
 
 
 def commented(config: Mapping[str, Any]) -> str:

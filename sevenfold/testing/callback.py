@@ -35,6 +35,7 @@ def _trained(
 ) -> tuple[Mapping[str, Tensor], Any]:
     """Train, validate, test and predict with a linear module; return its weights and a checkpoint."""
     import pytorch_lightning as pl
+    from pytorch_lightning.callbacks import ProgressBar
     from torch.utils.data import DataLoader, TensorDataset
 
     class Linear(pl.LightningModule):
@@ -70,7 +71,8 @@ def _trained(
     loader = DataLoader(TensorDataset(rows), batch_size=4)
     trainer = pl.Trainer(
         max_epochs=2, accelerator="cpu", devices=1, logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False, default_root_dir=folder, callbacks=callbacks,
+        enable_progress_bar=any(isinstance(each, ProgressBar) for each in callbacks),
+        enable_model_summary=False, default_root_dir=folder, callbacks=callbacks,
     )  # fmt: skip
     trainer.fit(module, loader, loader)
     trainer.test(module, loader, verbose=False)

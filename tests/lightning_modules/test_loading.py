@@ -134,7 +134,7 @@ def test_damaged_bytes_are_one_line(saved: Path) -> None:
 
 
 def test_what_is_no_run_says_what_may_be_given(tmp_path: Path) -> None:
-    assert "give a run folder (output_dir/name/version_N) or a checkpoint file" in message("flow/deq-small")
+    assert "give a run folder (output_dir/name/version_N), a checkpoint file" in message("flow/deq-small")
     assert "is no run folder: it has no config.yaml" in message(tmp_path)
     (run := tmp_path / "runs/demo/version_3").mkdir(parents=True)
     (run / "config.yaml").write_text("model: {name: flow}\n")

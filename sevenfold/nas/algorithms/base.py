@@ -190,7 +190,7 @@ class Algorithm(Checked, ABC):
 
         Neighbors are taken first, then neighbors of neighbors, then random ones.
         """
-        logger.info("mutation start %d new architectures of %d; taking neighbors", len(start), k)
+        logger.info("mutation found %d new architectures of %d; taking neighbors", len(start), k)
         for _ in range(2):
             archs = np.concatenate([self.space.neighbors(row) for row in archs])
             new = self.rng.permutation(self.unseen(archs, start))

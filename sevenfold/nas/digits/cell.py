@@ -138,7 +138,7 @@ class _Run(torch.autograd.Function):
         grads = outer[0].new_zeros(4 * m, *outer[0].shape[1:])
         grads[3 * m :] = outer[0]
         weights: list[Tensor] = []
-        for level, stored in zip(reversed(ctx.levels), reversed(ctx.stored), strict=True):
+        for level, stored in zip(reversed(ctx.levels), reversed(ctx.kept), strict=True):
             grad, inputs = grads[level.part], stored[0]
             level.free_gradient(grads, grad)
             to_inputs, to_weights = level.gradient(grads, *stored)
