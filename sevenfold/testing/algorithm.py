@@ -49,6 +49,7 @@ class Candidate:
         """Return a rugged loss that architectures with the same key have in common."""
         if isinstance(self.space, Enumerable):  # one row stands for all that are the same network
             archs = self.space.archs(self.space.index(archs))
+        # Sines of random projections: many local minima, and neighbors that say something about each other.
         mixed = (archs[:, :, None] * WEIGHTS[: self.space.width]).sum(axis=1)
         values: NDArray[np.float64] = np.sin(mixed).sum(axis=1)
         return values
@@ -83,6 +84,7 @@ def check_algorithm(
 def budget_is_exact(candidate: Candidate) -> None:
     """It asks for exactly the budget of valid architectures, none of them twice."""
     for k in (1, 7):
+        # One at a time and in blocks: an algorithm that counts blocks overshoots in one of the two.
         traces = run_trials(candidate.start(), candidate.losses, budget=50, k=k)
         for trace in traces:
             require(trace.archs.shape == (50, candidate.space.width), f"It asked {trace.archs.shape} of 50.")
@@ -121,6 +123,7 @@ def state_resumes_exactly(candidate: Candidate) -> None:
     whole, resumed = candidate.start(1)[0], candidate.start(1, seed=9)[0]
     for number in range(16):
         rows = whole.ask(3)
+        # With answers outstanding, where forgotten proposals would be asked again.
         if number == 9:
             resumed.load_state_dict(json.loads(json.dumps(whole.state_dict())))
         if number > 9:

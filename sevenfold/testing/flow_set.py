@@ -67,6 +67,7 @@ def flow_leads_forward(splits: dict[str, list[Pair]]) -> None:
         require(item["valid"].any(), f"{item['name']}: no pixel of the ground truth is valid.")
         for name, sign in (("as given", 1.0), ("none", 0.0), ("opposite", -1.0)):
             error[name] += _difference(item["image1"], item["image2"], sign * item["flow"], item["valid"])
+    # Brightness constancy: I_2(x + u) = I_1(x) holds for the right flow alone (Horn and Schunck 1981).
     best = min(error, key=lambda name: error[name])
     figures = ", ".join(f"{name} {value:.1f}" for name, value in error.items())
     require(best == "as given", f"Mean differences: {figures}. Is it backward, swapped or scaled?")

@@ -74,6 +74,7 @@ def record_is_what_the_weights_do(method: Method) -> None:
     """The figures reported are those of a fresh copy with the weights and the threshold of the result."""
     given = problem()
     result = method.fit(given)
+    # A copy that never saw the method: caches and hooks cannot help it.
     fresh = copy.deepcopy(given.network)
     fresh.load_state_dict({**fresh.state_dict(), **result.state})
     with torch.no_grad():
@@ -96,6 +97,7 @@ def no_worse_than_the_threshold(method: Method) -> None:
     """On its own rows the objective is at least that of moving the base network's threshold."""
     from sevenfold.fairness.intra.controls import ThresholdOnly
 
+    # Moving the threshold is in every method's reach, so that less is a fault of its search.
     control, result = ThresholdOnly().fit(problem()), method.fit(problem())
     require(
         result.phi >= control.phi - 1e-9,

@@ -45,6 +45,7 @@ def samples(prior: Prior) -> Tensor:
     """Return images that Euler's method draws: dz / dsigma = (z - D(z, sigma)) / sigma."""
     sigmas = [*levels(prior).tolist(), 0.0]
     z = prior.mean().float() + sigmas[0] * noise(prior)
+    # z' = D + (sigma' / sigma) (z - D), Euler's step of the probability-flow ODE (Song et al. 2021).
     for sigma, following in zip(sigmas, sigmas[1:], strict=False):
         clean = prior.denoise(z, torch.full((COUNT,), sigma, dtype=torch.float32), free(COUNT)).float()
         z = clean + following / sigma * (z - clean)
@@ -88,6 +89,7 @@ def little_noise_changes_little(prior: Prior) -> None:
     clean = samples(prior)
     sigma = torch.full((COUNT,), prior.sigma_min, dtype=torch.float32)
     again = prior.denoise(clean + prior.sigma_min * noise(prior, 1), sigma, free(COUNT)).float()
+    # A denoiser trained on another range moves a clean sample by far more than the noise.
     change = float((again - clean).square().mean().sqrt() / prior.sigma_min)
     require(change < 5, f"The change is {change:.1f} times the noise.")
 
@@ -97,6 +99,7 @@ def samples_fill_the_range(prior: Prior) -> None:
     if prior.range is None:
         return
     low, high = prior.range
+    # A prior that claims [0, 1] and was trained on [-1, 1] shows here and nowhere else.
     drawn, width = samples(prior).flatten(), high - low
     least, most = float(drawn.quantile(0.01)), float(drawn.quantile(0.99))
     figures = f"98 % of values lie in {least:.3g} to {most:.3g}; the range is {low:g} to {high:g}."
@@ -112,6 +115,7 @@ def exact_densities_agree(prior: Prior) -> None:
     z = (prior.mean().float() + sigma.view(-1, 1, 1, 1) * noise(prior)).requires_grad_(True)
     with torch.enable_grad():
         (gradient,) = torch.autograd.grad(prior.log_prob(z, sigma, free(COUNT)).sum(), z)
+    # Tweedie's formula: D(z) = z + sigma^2 grad log p_sigma(z) (Robbins 1956; Efron 2011).
     expected = z.detach() + sigma.view(-1, 1, 1, 1) ** 2 * gradient
     error = float((prior.denoise(z.detach(), sigma, free(COUNT)) - expected).abs().max())
     require(error < 1e-3 * (1 + float(expected.abs().max())), f"They differ by {error:.1e}.")

@@ -78,6 +78,8 @@ def derivatives_are_finite_differences(representation: Representation) -> None:
     for _ in range(3):
         direction = torch.randn(theta.shape, generator=generator, dtype=torch.float64)
         slope = rendering.jvp(theta, direction)
+        # (f(t + h d) - f(t - h d)) / 2 h has an error of order h^2: 1e-4 tells a wrong derivative from
+        # rounding.
         ahead, behind = rendering(theta + STEP * direction), rendering(theta - STEP * direction)
         error = float((slope - (ahead - behind) / (2 * STEP)).abs().max())
         size = float(slope.abs().max())
@@ -94,6 +96,7 @@ def products_are_adjoint(representation: Representation) -> None:
     forward = rendering.jvp(theta, directions)
     weights = torch.randn(forward.shape, generator=generator, dtype=torch.float64)
     backward = rendering.vjp(theta, weights)
+    # <J v, w> = <v, J^T w> for all v and w defines the adjoint.
     gap = float(((forward * weights).sum(1) - (directions * backward).sum(1)).abs().max())
     require(gap < 1e-8 * (1 + float(forward.norm())), f"<J v, w> and <v, J^T w> differ by {gap:.1e}.")
     product = torch.einsum("bnp,bp->bn", rendering.jacobian(theta), directions)

@@ -62,6 +62,7 @@ def solves_nonlinear_contractions(solver: Solver) -> None:
     def squashed(z: State, index: Tensor | None = None) -> State:
         return (torch.tanh(f(z, index)[0]),)
 
+    # The reference is plain iteration far beyond convergence: slow, and nothing can go wrong in it.
     plain: State = (start,)
     for _ in range(2000):
         plain = squashed(plain)
@@ -75,6 +76,7 @@ def samples_are_independent(solver: Solver) -> None:
     from sevenfold.deq import solve
 
     f, start, _ = linear(16)
+    # Finished samples leave the batch or stay in it; neither may show in the others.
     for compact in (False, True):
         batch = solve(f, (start,), solver, max_iter=200, stop=TIGHT, compact=compact)
         for i in range(len(start)):

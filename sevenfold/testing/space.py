@@ -44,6 +44,8 @@ def mutations_are_valid_and_leave_the_parents_alone(space: Space) -> None:
         require(children.shape == parents.shape, f"'{kind}' gives {children.shape} for {parents.shape}.")
         require(space.is_valid(children).all(), f"'{kind}' gives invalid children.")
         require((children == again).all(), f"'{kind}' gives others from an equal generator.")
+        # Some mutations give the parent back where a move is invalid; nine in ten would be a search that
+        # stands still.
         require((children != parents).any(1).mean() > 0.1, f"'{kind}' hardly changes anything.")
         require((parents == before).all(), f"'{kind}' changes the parents in place.")
 

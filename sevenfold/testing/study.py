@@ -47,6 +47,7 @@ def records_follow_from_the_piece(make: Callable[[], Study[Any]], folder: Path) 
     forward = {piece.keys: _computed(study, piece, context) for piece in pieces}
     study = make()
     study.check()
+    # In the other order and in a fresh study: what one piece leaves behind must not reach another.
     for piece in reversed(pieces):
         records = _computed(study, piece, Context(folder / "reversed"))
         require(records == forward[piece.keys], f"Piece '{piece.keys[0]}' depends on the others.")

@@ -63,6 +63,7 @@ class DARTS(Space):
         choose(method, self.samplings, "sampling")
         pairs = rng.integers(len(self.ops), size=(n, 2, 8, 2))
         first = rng.integers(INPUTS[::2], size=(n, 2, 4))
+        # Two different predecessors, each pair with the same probability.
         second = rng.integers(INPUTS[::2] - 1, size=(n, 2, 4))
         pairs[:, :, ::2, 0] = first
         pairs[:, :, 1::2, 0] = second + (second >= first)
@@ -72,6 +73,7 @@ class DARTS(Space):
         """Return one child of each row after floor(rate) edits or one more with the remaining probability."""
         choose(kind, self.mutations, "mutation")
         children = self._valid(archs).copy()
+        # E[edits] = rate, also where it is no whole number.
         edits = int(rate) + (rng.random(len(children)) < rate % 1)
         for edit in range(edits.max(initial=0)):
             rows = np.flatnonzero(edits > edit)
@@ -101,6 +103,7 @@ class DARTS(Space):
         number = np.zeros(len(pairs), np.int64)
         for cell, node in itertools.product(range(2), range(4)):
             (first, op), (second, other) = np.moveaxis(pairs[:, cell, 2 * node : 2 * node + 2], 0, 2)
+            # A mixed-radix number of (pair of predecessors, two operations) of every node.
             choices = (node + 2) * (node + 1) // 2
             number = number * choices + second * (second - 1) // 2 + first
             number = (number * len(self.ops) + op) * len(self.ops) + other

@@ -65,6 +65,7 @@ class NB101(Enumerable):
         if method.endswith("path"):
             return until_valid(n, partial(nb101_moves.random_paths, rng, kind=paths))
         continuous = method == "cont_adj"
+        # Rejection keeps the law of the generator on valid cells (Ying et al. 2019).
         return until_valid(n, partial(nb101_moves.random_edges, rng, continuous=continuous))
 
     def mutate(

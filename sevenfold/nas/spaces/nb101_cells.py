@@ -58,6 +58,8 @@ def _table(names: NDArray) -> Table:
 
 def _shapes() -> Ints:
     """Return one row per graph without operations: all vertices in use stand first, and no edge is idle."""
+    # Every graph is one of 2^21 upper triangles of 7 vertices; hashes without labels merge isomorphic ones,
+    # and operations are added to what is left.
     codes = np.arange(1 << 21)
     edges = np.zeros(len(codes), np.int8)
     for edge in range(21):
@@ -90,6 +92,7 @@ def path_sets(archs: Ints) -> NDArray[np.uint64]:
     """Name the set of paths of each cell, (n,); how often a path occurs does not matter."""
     names = np.sort(paths(archs), axis=1)
     new = (names >= 0) & (np.diff(names, axis=1, prepend=-1) != 0)
+    # A sum of random words names a set whatever its order (Zobrist 1970).
     return np.where(new, PATH_WORDS[names], 0).sum(1, dtype=np.uint64)
 
 

@@ -46,6 +46,8 @@ def prune(archs: Ints) -> Pruned:
     backward = forward.copy()
     forward[:, 0] = backward[:, 6] = True
     for vertex in range(1, 7):
+        # What no path from input to output uses has no effect: the benchmark prunes it before hashing (Ying
+        # et al. 2019, section 2).
         forward[:, vertex] = (matrix[:, :, vertex] & forward).any(1)
         backward[:, 6 - vertex] = (matrix[:, 6 - vertex] & backward).any(1)
     alive = forward & backward
@@ -74,6 +76,8 @@ def _keys(archs: Ints, labeled: bool) -> NDArray[np.int64]:
     labels = np.zeros((len(archs), 7), np.uint64)
     labels[:, 1:6] = archs[:, 21:] if labeled else 0
     labels[:, 0], labels[:, 6] = 3, 4
+    # Iterated hashing of degrees, labels and neighbors (Ying 2019, graph isomorphism hash): seven rounds
+    # reach every vertex of a cell from every other.
     word = mix(64 * forward.sum(2) + 8 * backward.sum(2) + labels)
     for _ in range(7):
         mixed = mix(word)[:, :, None]
@@ -133,6 +137,7 @@ def paths(archs: Ints) -> NDArray[np.int16]:
         steps = itertools.pairwise((0, *way, 6))
         present = np.logical_and.reduce([matrix[:, source, target] for source, target in steps])
         vertices = np.array(way, int) + 20
+        # Base 3 with digits 1..3, so that paths of all lengths have different numbers.
         number = (archs[:, vertices].astype(np.int16) + 1) @ 3 ** np.arange(len(way), dtype=np.int16)
         codes[:, column] = np.where(present, number, -1)
     return codes

@@ -69,6 +69,7 @@ def flip_edges(parents: Ints, rng: Generator, rate: float, cutoff: int) -> tuple
     """
     edges = min(cutoff, 21)
     rows = parents.copy()
+    # P(flip) = rate / edges: `rate` edges change on average, as in the released code of BANANAS.
     rows[:, :edges] ^= rng.random((len(rows), edges)) < rate / edges
     rows = _change_operations(rows, rng, rate, cutoff - edges)
     return rows, prune(rows).valid
@@ -118,6 +119,7 @@ def change_paths(parents: Ints, rng: Generator, rate: float, kind: PathKind) -> 
         if kind.continuous
         else prefix ^ (rng.random(prefix.shape) < rate * kind.weights)
     )
+    # Most sets of paths belong to no cell; those proposals are drawn again.
     number = all_cells().by_paths.find(set_names(bits))
     same = (bits == before).all(1)
     return np.where(same[:, None], parents, all_cells().archs[number]), same | (number >= 0)
@@ -138,6 +140,7 @@ def edge_neighbors(archs: Ints) -> tuple[Ints, Bits]:
     upper = np.triu_indices(7, 1)
     used_before = before.matrix[:, *upper]
     used_after = after.matrix.reshape(n, 31, 7, 7)[:, np.arange(10, 31), *upper]
+    # An edge off every path changes nothing: flipping it would count the same network twice.
     flips = np.where(archs[:, :21] > 0, used_before, used_after) & after.valid.reshape(n, 31)[:, 10:]
     return rows, np.concatenate([before.alive[:, 1 + vertices], flips], axis=1)
 

@@ -65,6 +65,8 @@ def string_key(row: tuple[int, ...], canonical: Canonical) -> str:
     """Write the output of a cell as an expression in its input "0"."""
     nodes = ["0"]
     for target in (1, 2, 3):
+        # NAS-Bench-201's unique string: a node is the sum of its incoming edges, written as an expression of
+        # the input (Dong and Yang 2020).
         terms = [_term(row[e], nodes[s], canonical) for e, (s, t) in enumerate(EDGES) if t == target]
         if canonical == "strict":
             terms = [term for term in terms if term != "#"] or ["#"]
@@ -90,6 +92,7 @@ def functional_key(row: tuple[int, ...]) -> tuple[object, ...]:
     edges differ. Pooling is no exception although it has no parameters: taking equal poolings together would
     leave 5,260 classes, and using that pooling is linear 5,044.
     """
+    # Two cells compute the same function exactly if their graphs of live operations are isomorphic.
     inputs: dict[int, list[int]] = {}  # operation (its edge) -> multiset it is applied to; -1 is the input
     nodes: list[list[int]] = [[-1], [], [], []]
     for edge, (source, target) in enumerate(EDGES):  # in an order that completes sources first
@@ -116,6 +119,7 @@ def _smallest(row: tuple[int, ...], inputs: dict[int, list[int]], output: list[i
     ordered = sorted(inputs, key=expression.__getitem__)
     groups = [list(group) for _, group in itertools.groupby(ordered, key=expression.__getitem__)]
     descriptions = []
+    # Only operations with equal expressions can be exchanged: the search over numberings stays small.
     for choice in itertools.product(*(itertools.permutations(group) for group in groups)):
         number = {edge: i for i, edge in enumerate(itertools.chain(*choice))} | {-1: -1}
         operations = tuple((row[e], *sorted(number[s] for s in inputs[e])) for e in itertools.chain(*choice))

@@ -13,6 +13,7 @@ PATIENCE = 200
 
 def until_valid(n: int, draw: Callable[[int], Ints]) -> Ints:
     """Return ``n`` rows; ``draw(m)`` returns the valid ones, perhaps none, of m rows."""
+    # Twice what is asked for, so that a few calls are enough where a third is valid.
     batches = [draw(2 * n + 8)]
     while (have := sum(map(len, batches))) < n:
         batches.append(draw(2 * (n - have) + 8))
