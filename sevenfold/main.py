@@ -130,6 +130,12 @@ def run(config: dict[str, Any], command: Command) -> int:
 
     def prepare_trainer(**given: Any) -> Any:
         table, options = {"trainer": "pytorch_lightning:Trainer"}, dict(config["trainer"])
+        # With `progress: null` Lightning would add its bar; another entry of the class keeps it.
+        others = [
+            node for node in config["callbacks"].values() if isinstance(node, dict) and "_class" in node
+        ]
+        if config["callbacks"].get("progress", {}) is None and not others:
+            options.setdefault("enable_progress_bar", False)
         if isinstance(options.get("strategy"), dict):
             given["strategy"] = build(STRATEGIES, options.pop("strategy"), "trainer.strategy")
         return prepare(table, {**options, "name": "trainer"}, "trainer", **given)
@@ -270,7 +276,7 @@ def execute(trainer: Any, model: Any, data: Any, config: dict[str, Any], ckpt: s
         report = (reports[0].report if reports else None) or report_training(trainer, model, folder)
         page = write_report(report, folder)
         trackers.report(trainer, config, {**results.metrics, **results.reference}, folder)
-        print(f"\n{report}\n\npage: {page}")
+        print(f"\n{report}\n\nrun folder: {folder} (page: {page.name}, pictures: images/)")
     elif trainer.is_global_zero:
         print(f"\nother shards are to follow\nrun folder: {folder}")
     return 0

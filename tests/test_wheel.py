@@ -70,7 +70,8 @@ def test_the_wheel_alone_lists_describes_trains_and_loads(wheel: Path, tmp_path:
     assert "deq.solvers" in run(program, "list") and "flow/demo" in run(program, "list", "recipes")
     assert "damping" in run(program, "describe", "deq.solvers=fixed_point")
     fit = (program, "fit", "--config", "flow/demo", *TINY)
-    assert "run folder" in run(*fit, "trainer.fast_dev_run=true")
+    printed = run(*fit, "trainer.fast_dev_run=true")
+    assert "run folder" in printed and "\r" not in printed
     shutil.rmtree(tmp_path / "runs")
     run(*fit, *ONE_STEP)
     run(python, "-c", USE)
