@@ -151,6 +151,9 @@ def incumbent_threshold(problem: Problem, base: Tensor) -> Tensor:
 class FineTune(Method):
     """Descend on cross-entropy plus the soft bias, from the base network.
 
+    Rows are (n, d), labels and groups (n,); the soft bias is the measure with probabilities in place of
+    decisions. The control of adversarial fine-tuning: the same descent without a critic.
+
     Args:
         scope: ``first`` layer, ``head`` or ``all`` parameters.
         descent: its options.

@@ -48,7 +48,9 @@ class _Layers(torch.autograd.Function):
 
 
 class MLP(Predictor):
-    """Hidden layers of equal width and a linear output, for any encoding.
+    """Hidden layers of equal width and a linear output, for any encoding: members (M, n, d) to losses (M, n).
+
+    The meta neural network of BANANAS (White, Neiswanger and Savani 2021) has 10 layers of 20 units.
 
     Args:
         layers: hidden layers.
