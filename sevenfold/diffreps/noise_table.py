@@ -18,7 +18,7 @@ Prediction = Literal["eps", "x0", "v"]
 
 @dataclass(frozen=True)
 class NoiseTable:
-    """The noise table abar_t = prod(1 - beta) of a model in discrete time, (steps,) (Ho, Jain and Abbeel 2020).
+    """The noise table abar_t = prod(1 - beta), (steps,), of a discrete-time model (Ho et al. 2020).
 
     Args:
         betas: ``linear`` from first to last, ``scaled_linear`` (linear in the root), or ``cosine`` (without
