@@ -171,7 +171,7 @@ def _entries(name: str) -> Schema:
     switch: Schema = {"type": ["boolean", "null"]}
     known = {entry: _any_of(switch, _entry(f"{name}={entry}")) for entry in entries}
     other: Schema = {
-        "type": ["object", "null"],
+        "type": "object",  # null would let a typo of a label remove nothing, in silence
         "properties": {"_class": _any_of({"enum": list(entries)}, OUTSIDE)},
         "required": ["_class"],
     }

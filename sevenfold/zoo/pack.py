@@ -14,7 +14,8 @@ from sevenfold.errors import InputError
 
 # Parts of a checkpoint that only a training needs.
 TRAINING = ("loops", "callbacks", "optimizer_states", "lr_schedulers", "resumption", "stale_start",
-            "MixedPrecision", "epoch", "global_step", "hparams_name")  # fmt: skip
+            "MixedPrecision", "epoch", "global_step", "hparams_name", "current_model_state",
+            "averaging_state")  # fmt: skip
 TENSOR = "__tensor__"
 
 
