@@ -177,6 +177,7 @@ class DenoiserTrainer(Loadable):
         if self.picture is None:
             return
         checkpoint["denoiser"] = {
+            # Enough to build the prior without this module, its data or its configuration.
             "network": self.network_node,
             "table": dataclasses.asdict(self.table),
             "prediction": self.prediction,

@@ -119,6 +119,7 @@ class CurveSurrogate(CurveModule):
             for member, data in zip(members, self.data, strict=True):
                 assert neural(member.compression)
                 built(member.compression).eval()
+                # From here on the VAE is fixed, so its latents are computed once instead of at every batch.
                 data.targets = float_tensor(member.targets(data.curves))
 
     def _half_done(self) -> bool:

@@ -65,6 +65,7 @@ class Listed(Enumerable):
         table = self.neighbor_table()
         degrees = (table >= 0).sum(axis=1)
         for step in range(steps.max(initial=0)):
+            # One uniform number scaled by each row's degree draws among its neighbors, for all rows at once.
             pick = table[numbers, (rng.random(len(numbers)) * degrees[numbers]).astype(int)]
             numbers = np.where((step < steps) & (degrees[numbers] > 0), pick, numbers)
         return self._archs[numbers]
@@ -113,7 +114,9 @@ class Listed(Enumerable):
                 changed = self._archs.copy()
                 changed[:, place] = code
                 places = self._find(changed)
+                # A row is not its own neighbor.
                 columns.append(np.where(places == np.arange(self.size), -1, places))
+        # Descending, so that the padding of -1 comes last and can be cut off.
         table = -np.sort(-np.stack(columns, axis=1), axis=1)
         return table[:, : max(1, (table >= 0).sum(axis=1).max())].astype(np.int32)
 
