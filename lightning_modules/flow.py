@@ -31,8 +31,6 @@ from sevenfold.seeding import torch_generator
 from sevenfold.tables import OneOf
 
 LATE = 0.8  # the share of training after which late weights hold
-
-
 NETWORK = {"name": "raft"}
 
 

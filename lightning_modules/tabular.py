@@ -162,10 +162,10 @@ class BinaryClassifier(Loadable):
         """Return AdamW with a rate that falls on a plateau of the monitored quantity."""
         rules = self.training_rules
         optimizer = torch.optim.AdamW(self.parameters(), lr=rules.lr, weight_decay=rules.weight_decay)
+        if not self.trainer.enable_validation:
+            return optimizer
         mode: Literal["max", "min"] = "max" if rules.monitor == "auc" else "min"
         plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode, patience=rules.plateau)
-        if not self.trainer.enable_validation:
-            return {"optimizer": optimizer}
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": plateau, "monitor": f"val/{rules.monitor}"},
