@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from sevenfold.deq.driver import solve
     from sevenfold.deq.errors import NotConverged, PreflightError
     from sevenfold.deq.examination import Examination, examine
-    from sevenfold.deq.fixed_point import FixedPoint
     from sevenfold.deq.implicit import Implicit
     from sevenfold.deq.jacobian import jacobian_penalty, spectral_radius
     from sevenfold.deq.layer import DEQ
     from sevenfold.deq.phantom import Phantom
+    from sevenfold.deq.plain import FixedPoint
     from sevenfold.deq.problems import fixed_point, minimize, root
     from sevenfold.deq.reuse import Reuse
     from sevenfold.deq.reversible import Reversible
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 SOLVERS = ComponentTable(
     {
-        "fixed_point": "sevenfold.deq.fixed_point:FixedPoint",
+        "fixed_point": "sevenfold.deq.plain:FixedPoint",
         "anderson": "sevenfold.deq.anderson:Anderson",
         "broyden": "sevenfold.deq.broyden:Broyden",
     },
@@ -60,7 +60,7 @@ _PUBLIC = {
     "Broyden": "sevenfold.deq.broyden:Broyden",
     "Correction": "sevenfold.deq.correction:Correction",
     "Examination": "sevenfold.deq.examination:Examination",
-    "FixedPoint": "sevenfold.deq.fixed_point:FixedPoint",
+    "FixedPoint": "sevenfold.deq.plain:FixedPoint",
     "Implicit": "sevenfold.deq.implicit:Implicit",
     "NotConverged": "sevenfold.deq.errors:NotConverged",
     "Phantom": "sevenfold.deq.phantom:Phantom",

@@ -9,10 +9,10 @@ from sevenfold.config import ConfigError
 from sevenfold.deq.base import Solution, Stop
 from sevenfold.deq.correction import Correction
 from sevenfold.deq.displacement import Displacement
-from sevenfold.deq.fixed_point import FixedPoint
 from sevenfold.deq.implicit import Implicit
 from sevenfold.deq.layer import DEQ
 from sevenfold.deq.nodes import BackwardNode, SolverNode
+from sevenfold.deq.plain import FixedPoint
 from sevenfold.deq.reversible import Reversible
 from sevenfold.deq.unrolled import Unrolled
 from sevenfold.flow.network import Design, FlowNetwork, Recurrence, State

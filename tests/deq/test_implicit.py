@@ -13,8 +13,8 @@ from sevenfold.deq import BACKWARDS
 from sevenfold.deq.anderson import Anderson
 from sevenfold.deq.base import Status, Stop
 from sevenfold.deq.driver import solve
-from sevenfold.deq.fixed_point import FixedPoint
 from sevenfold.deq.implicit import Implicit
+from sevenfold.deq.plain import FixedPoint
 
 EXACT = {"max_products": 300, "tol": 1e-12}
 

@@ -9,10 +9,10 @@ from torch.autograd.graph import saved_tensors_hooks
 from sevenfold.deq.anderson import Anderson
 from sevenfold.deq.base import Stop
 from sevenfold.deq.correction import Correction
-from sevenfold.deq.fixed_point import FixedPoint
 from sevenfold.deq.implicit import Implicit
 from sevenfold.deq.layer import DEQ
 from sevenfold.deq.phantom import Phantom
+from sevenfold.deq.plain import FixedPoint
 
 GRAPHS = ["sliced", "indexing"]
 
