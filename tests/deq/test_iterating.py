@@ -9,7 +9,7 @@ from torch import Tensor
 from sevenfold.deq import DEQ, PreflightError, Reversible, Stop, Unrolled
 from sevenfold.deq.correction import Correction
 from sevenfold.deq.errors import ReversibleError
-from tests.deq.problems import F64, contraction, normal, relative_error
+from sevenfold.testing.equilibria import F64, contraction, normal, relative_error
 
 BATCH, SIZE = 4, 64
 

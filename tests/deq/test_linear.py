@@ -12,7 +12,7 @@ from sevenfold.deq.linear.bicgstab import BiCGStab
 from sevenfold.deq.linear.cg import CG
 from sevenfold.deq.linear.gmres import GMRES
 from sevenfold.deq.problems import fixed_point
-from tests.deq.problems import F64, PROBLEMS, contraction, flat, normal, relative_error
+from sevenfold.testing.equilibria import F64, PROBLEMS, contraction, flat, normal, relative_error
 
 
 def systems(symmetric: bool = False, batch: int = 3, size: int = 20) -> tuple[Tensor, Tensor]:

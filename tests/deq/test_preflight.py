@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sevenfold.deq import DEQ, Implicit, PreflightError, Stop, examine, preflight
 from sevenfold.deq.problems import fixed_point
-from tests.deq.problems import F64, contraction, graph, normal, relative_error, rows
+from sevenfold.testing.equilibria import F64, contraction, graph, normal, relative_error, rows
 
 WIDTH = 6
 

@@ -2,24 +2,35 @@
 
 import logging
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from sevenfold.deq import DEQ, SOLVERS, Implicit, NotConverged, PreflightError, Stop
 from sevenfold.deq.components import make_solver
 from sevenfold.deq.problems import fixed_point, minimize, root
 from sevenfold.errors import ConfigError, InputError
-from tests.deq.problems import F64, PROBLEMS, Problem, flat, normal, relative_error, rows
+from sevenfold.testing.equilibria import (
+    F64,
+    PROBLEMS,
+    TRANSFORMS,
+    Problem,
+    Solve,
+    flat,
+    normal,
+    number,
+    ones,
+    relative_error,
+    rows,
+    scaled,
+    stack,
+)
 
 # torch's own rules of forward mode use its deprecated scripts.
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:FutureWarning")
 func = torch.func
-Solve = Callable[..., Any]
 TIGHT: dict[str, Any] = {"max_iter": 300, "stop": {"tol": 1e-13}}
 
 
@@ -30,73 +41,6 @@ def solver_of(problem: Problem, solver: str = "anderson") -> Solve:
         return fixed_point(problem.f, problem.z0, args, adjoint=rule, **options)[0]
 
     return solve
-
-
-def number(solve: Solve, *args: Tensor) -> Tensor:
-    """Return a scalar that depends on the solution in a curved way."""
-    z = flat(solve(*args))
-    return (z * torch.linspace(-1, 1, len(z), dtype=F64)).sum() + (z**3).sum()
-
-
-def double_backward(solve: Solve, w: Tensor, x: Tensor, t: Tensor) -> Tensor:
-    leaf = w.clone().requires_grad_()
-    (g,) = torch.autograd.grad(number(solve, leaf, x), leaf, create_graph=True)
-    return torch.autograd.grad((g * t).sum(), leaf)[0]
-
-
-def forward_mode(solve: Solve, w: Tensor, x: Tensor, t: Tensor) -> Tensor:
-    with forward_ad.dual_level():
-        return forward_ad.unpack_dual(number(solve, forward_ad.make_dual(w, t), x)).tangent
-
-
-def plain(solve: Solve, w: Tensor, x: Tensor, t: Tensor) -> tuple[Tensor, ...]:
-    leaves = [w.clone().requires_grad_(), x.clone().requires_grad_()]
-    return torch.autograd.grad(number(solve, *leaves), leaves)
-
-
-def scaled(solve: Solve, w: Tensor, x: Tensor) -> Callable[[Tensor], Tensor]:
-    """Return the number as a function of one scale a row of w."""
-    return lambda v: number(solve, w * v.view(-1, *[1] * (w.dim() - 1)), x)
-
-
-def ones(w: Tensor) -> Tensor:
-    return torch.ones(len(w), dtype=F64)
-
-
-def stack(w: Tensor) -> Tensor:
-    return torch.stack([w, 0.5 * w, -0.8 * w])
-
-
-TRANSFORMS: dict[str, Callable[[Solve, Tensor, Tensor, Tensor], Any]] = {
-    "autograd": plain,
-    "grad": lambda s, w, x, t: func.grad(partial(number, s))(w, x),
-    "vjp": lambda s, w, x, t: func.vjp(lambda w: flat(s(w, x)), w)[1](torch.ones_like(flat(s(w, x))))[0],
-    "jvp": lambda s, w, x, t: func.jvp(lambda w: flat(s(w, x)), (w,), (t,))[1],
-    "jacrev": lambda s, w, x, t: func.jacrev(lambda w: flat(s(w, x))[:4])(w),
-    "jacfwd": lambda s, w, x, t: func.jacfwd(scaled(lambda *a: flat(s(*a))[:4], w, x))(ones(w)),
-    "forward AD": forward_mode,
-    "vmap": lambda s, w, x, t: func.vmap(lambda w: flat(s(w, x)))(stack(w)),
-    "vmap(vmap)": lambda s, w, x, t: func.vmap(func.vmap(lambda w: flat(s(w, x))))(
-        torch.stack([stack(w), 0.3 * stack(w)])
-    ),
-    "vmap(grad)": lambda s, w, x, t: func.vmap(lambda w: func.grad(partial(number, s))(w, x))(stack(w)),
-    "grad(vmap)": lambda s, w, x, t: func.grad(lambda v: func.vmap(lambda w: number(s, w, x))(v).sum())(
-        stack(w)
-    ),
-    "vmap(jvp)": lambda s, w, x, t: func.vmap(lambda w: func.jvp(lambda w: number(s, w, x), (w,), (t,))[1])(
-        stack(w)
-    ),
-    "grad(grad)": lambda s, w, x, t: func.grad(lambda w: (func.grad(partial(number, s))(w, x) * t).sum())(w),
-    "hessian": lambda s, w, x, t: func.hessian(scaled(s, w, x))(ones(w)),
-    "jacrev(jacrev)": lambda s, w, x, t: func.jacrev(func.jacrev(scaled(s, w, x)))(ones(w)),
-    "double backward": double_backward,
-    "autograd.functional.hessian": lambda s, w, x, t: torch.autograd.functional.hessian(
-        scaled(s, w, x), ones(w)
-    ),
-    "three nested grads": lambda s, w, x, t: func.grad(func.grad(func.grad(lambda a: number(s, a * w, x))))(
-        torch.tensor(1.0, dtype=F64)
-    ),
-}
 
 
 def check(problem: Problem, transform: str, solver: str = "anderson") -> None:
@@ -114,7 +58,7 @@ def test_every_transform_is_exact_with_every_solver(solver: str, transform: str)
 
 
 @pytest.mark.parametrize("transform", TRANSFORMS)
-@pytest.mark.parametrize("name", ["affine", "convolution", "graph"])
+@pytest.mark.parametrize("name", [name for name in PROBLEMS if name != "rows"])
 def test_every_transform_is_exact_on_every_kind_of_state(name: str, transform: str) -> None:
     check(PROBLEMS[name](), transform)
 

@@ -1,0 +1,134 @@
+"""Every derivative of an equilibrium, by every rule and by torchdeq (MIT), against references.
+
+Usage: ``python benchmarks/deq_conformance.py [--json FILE]``
+
+One row a rule, one column a transform: the worst relative error over six problems in float64, whose
+references are closed forms or long unrolls that do not use the library; or the refusal, numbered below. No
+cell is empty. Exit status 1 if a rule that claims exactness is off by more than 1e-9 anywhere. Takes about
+2 minutes on one core.
+"""
+
+import argparse
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sevenfold.deq import DEQ, SOLVERS, Implicit, Phantom, Reversible, Stop, Unrolled
+from sevenfold.deq.components import make_solver
+from sevenfold.deq.problems import fixed_point
+from sevenfold.testing.equilibria import PROBLEMS, TRANSFORMS, Problem, normal, relative_error
+
+try:
+    from torchdeq import get_deq
+except ImportError:
+    get_deq = None
+
+Method = Callable[[Problem], Callable[..., Any]]
+TIGHT = Stop(tol=1e-13)
+EXACT = 1e-9
+
+
+def implicit(adjoint: str, solver: str = "anderson") -> Method:
+    """Return the implicit rule with that linear method, over that solver."""
+
+    def of(problem: Problem) -> Callable[..., Any]:
+        rule = Implicit(adjoint={"name": adjoint}, tol=1e-12, max_products=400)
+        options: dict[str, Any] = {"solver": make_solver({"name": solver}), "batched": problem.batched}
+        return lambda *args: fixed_point(
+            problem.f, problem.z0, args, adjoint=rule, max_iter=400, stop=TIGHT, **options
+        )[0]
+
+    return of
+
+
+def layer(rule: Any) -> Method:
+    """Return a layer with that rule."""
+
+    def of(problem: Problem) -> Callable[..., Any]:
+        deq = DEQ(backward=rule, max_iter=400, stop=TIGHT, batched=problem.batched)
+        return lambda *args: deq(problem.f, problem.z0, args)[0][-1]
+
+    return of
+
+
+def peer(**options: Any) -> Method:
+    """Return torchdeq with a state that is one tensor of rows."""
+
+    def of(problem: Problem) -> Callable[..., Any]:
+        if not isinstance(problem.z0, Tensor) or not problem.batched:
+            raise NotImplementedError("compared on states that are one tensor of rows")
+        deq = get_deq(f_solver="anderson", f_max_iter=200, f_tol=1e-13, **options).train()
+        return lambda *args: deq(lambda z: problem.f(z, *args), problem.z0)[0][-1]
+
+    return of
+
+
+METHODS: dict[str, tuple[Method, bool]] = {
+    **{f"implicit, {solver}": (implicit("gmres", solver), True) for solver in SOLVERS},
+    **{
+        f"implicit by {name}": (implicit(name), True)
+        for name in ("bicgstab", "cg", "anderson", "fixed_point")
+    },
+    "phantom, 60 steps": (layer(Phantom(steps=60)), False),
+    "unrolled, 150": (layer(Unrolled(steps=150, recompute=False)), False),
+    "unrolled, recomputed": (layer(Unrolled(steps=150)), False),
+    "reversible, 20 pairs": (layer(Reversible(steps=20)), False),
+}
+if get_deq is not None:
+    METHODS["torchdeq, implicit"] = (peer(ift=True, b_solver="anderson", b_max_iter=200, b_tol=1e-12), False)
+    METHODS["torchdeq, 10 steps"] = (peer(grad=10), False)
+
+
+def cell(method: Method, problem: Problem, transform: str) -> float | str:
+    """Return the relative error, or the first line of the refusal."""
+    w, x = problem.args
+    t = normal(*w.shape, name=9)
+    try:
+        result = TRANSFORMS[transform](method(problem), w, x, t)
+    except Exception as error:
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:110]}"
+    return relative_error(result, TRANSFORMS[transform](problem.solution, w, x, t))
+
+
+def main() -> int:
+    """Fill the table; return 1 where a claim of exactness does not hold."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path, help="write every cell by method, transform and problem")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    warnings.filterwarnings("ignore")
+    logging.disable(logging.WARNING)
+    problems = {name: make() for name, make in PROBLEMS.items()}
+    cells: dict[str, dict[str, dict[str, float | str]]] = {}
+    refusals: dict[str, int] = {}
+    failed = False
+    for name, (method, exact) in METHODS.items():
+        evaluate = partial(cell, method)
+        cells[name] = {t: {p: evaluate(problem, t) for p, problem in problems.items()} for t in TRANSFORMS}
+        print(f"\n{name}")
+        for transform, row in cells[name].items():
+            errors = [value for value in row.values() if not isinstance(value, str)]
+            texts = dict.fromkeys(value for value in row.values() if isinstance(value, str))
+            numbers = [f"[{refusals.setdefault(text, len(refusals) + 1)}]" for text in texts]
+            worst = f"{max(errors):.0e} on {len(errors)} of {len(row)} problems" if errors else "refused"
+            print(f"  {transform:28} {worst} {' '.join(numbers)}".rstrip())
+            failed |= exact and any(error > EXACT for error in errors)
+            failed |= exact and not errors
+    print("\nRefusals")
+    for text, number in refusals.items():
+        print(f"  [{number}] {text}")
+    if options.json:
+        options.json.write_text(json.dumps(cells, indent=1) + "\n")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
