@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sevenfold.nas.spaces.nb101 import NB101
     from sevenfold.nas.spaces.nb201 import NB201
     from sevenfold.nas.spaces.nlp import NLP
+    from sevenfold.nas.spaces.typed import Typed
     from sevenfold.nas.studies.encodings import EncodingStudy
     from sevenfold.nas.studies.landscape import LandscapeStudy
     from sevenfold.nas.studies.search import SearchStudy
@@ -40,6 +41,7 @@ _PUBLIC = {
     "RandomSearch": "sevenfold.nas.algorithms.random:RandomSearch",
     "RegularizedEvolution": "sevenfold.nas.algorithms.evolution:RegularizedEvolution",
     "SearchStudy": "sevenfold.nas.studies.search:SearchStudy",
+    "Typed": "sevenfold.nas.spaces.typed:Typed",
     "encode": "sevenfold.nas.predictors.sample:encode",
     "load_benchmark": "sevenfold.nas.benchmarks:load_benchmark",
     "load_ensemble": "sevenfold.nas.x11:load_ensemble",
@@ -60,6 +62,7 @@ __all__ = [
     "RandomSearch",
     "RegularizedEvolution",
     "SearchStudy",
+    "Typed",
     "encode",
     "load_benchmark",
     "load_ensemble",
