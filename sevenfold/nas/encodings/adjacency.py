@@ -168,8 +168,8 @@ def _join(blocks: list[Floats | Ints]) -> NDArray[np.float32]:
 def _expand(part: Part) -> NDArray[np.uint8] | NDArray[np.float32]:
     """Return the one-hot form of a part."""
     if part.places is not None:
-        vectors = hats(part.places[part.values], min(HATS, part.levels))
-        return vectors if part.active is None else vectors * part.active[:, None]
+        slopes = hats(part.places[part.values], min(HATS, part.levels))
+        return slopes if part.active is None else slopes * part.active[:, None]
     if not part.levels:
         return part.values.astype(np.uint8)
     if part.active is not None and not part.bare:
@@ -204,7 +204,7 @@ def _decode(
         raise InputError(f"expected rows of {ends[-1]} numbers for {type(space).__name__}, got {rows.shape}")
     blocks = np.split(rows, ends[:-1], axis=1)
     whole = np.int8 if max(part.levels for part in parts) <= 128 else np.int32
-    values = [
-        np.asarray(read(block, part)).astype(whole) for block, part in zip(blocks, parts, strict=True)
+    values: list[Ints] = [
+        np.asarray(read(block, part), whole) for block, part in zip(blocks, parts, strict=True)
     ]
     return space.from_parts(values)

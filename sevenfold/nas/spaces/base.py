@@ -122,6 +122,11 @@ class Space(Checked, ABC):
     def graph(self, archs: Ints) -> Graph:
         """Return the architectures as graphs with operations on the vertices."""
 
+    @property
+    def has_paths(self) -> bool:
+        """Whether a path encoding is defined."""
+        return type(self).path_bits is not Space.path_bits
+
     def path_bits(self, archs: Ints) -> NDArray[np.uint8]:
         """Return which operation sequences lead from input to output, (n, paths), as 0 and 1.
 
@@ -132,7 +137,7 @@ class Space(Checked, ABC):
         )
 
     def trunc_path_bits(self, archs: Ints, cutoff: int | None) -> NDArray[np.uint8]:
-        """Return the leading ``cutoff`` coordinates of every block of ``path_bits``; None: ``path_cutoff``."""
+        """Return the leading coordinates of every block of ``path_bits``, by default ``path_cutoff``."""
         return self.truncated(self.path_bits(archs), cutoff)
 
     def truncated(self, bits: NDArray[np.uint8], cutoff: int | None) -> NDArray[np.uint8]:

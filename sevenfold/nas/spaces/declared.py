@@ -112,10 +112,10 @@ def _range(value: Any, key: str, kind: type[int] | type[float]) -> tuple[float, 
 def _conditions(
     when: Any, layout: Mapping[str, Any], nodes: Mapping[str, Any], entries: list[Entry], key: str
 ) -> tuple[tuple[int, Ints], ...]:
-    """Return the places and codes that ``when`` names; they stand above the parameter, so there is no cycle."""
+    """Return the places and codes that ``when`` names, all above the parameter, so there is no cycle."""
     if not isinstance(when, Mapping):
         raise ConfigError(f"{key}.when", f"expected a mapping from names to values, got {shown(when)}")
-    found = []
+    conditions = []
     for name, values in when.items():
         if name not in layout:
             why = "stands below it; put it above" if name in nodes else suggest(name, layout)
@@ -132,8 +132,8 @@ def _conditions(
             raise ConfigError(f"{key}.when.{name}", str(error)) from None
         if not codes:
             raise ConfigError(f"{key}.when.{name}", "names no value")
-        found.append((place, np.array(codes, np.int32)))
-    return tuple(found)
+        conditions.append((place, np.array(codes, np.int32)))
+    return tuple(conditions)
 
 
 def _repeat(
@@ -167,6 +167,7 @@ def _length(value: Any, key: str) -> tuple[int, int]:
     """Return the least and the greatest number of blocks."""
     whole_numbers = isinstance(value, list | tuple) and len(value) == 2 and all(type(v) is int for v in value)
     if not whole_numbers or not 0 <= value[0] <= value[1] <= MOST_BLOCKS or value[1] < 1:
-        raise ConfigError(key, f"expected the least and greatest number of blocks, 0..{MOST_BLOCKS}, got {shown(value)}")
+        raise ConfigError(
+            key, f"expected the least and greatest number of blocks, 0..{MOST_BLOCKS}, got {shown(value)}"
+        )
     return value[0], value[1]
-

@@ -147,13 +147,15 @@ class Numbers(Choice):
     def near(self, codes: Ints) -> Ints:
         """Return the next values of an ordinal, else those a quarter, a 16th and a 64th of the range away."""
         code, last = int(codes[0]), len(self.values) - 1
-        found = {code - 1, code + 1}
+        reached = {code - 1, code + 1}
         if not self.adjacent:
             steps = np.array([sign * reach for reach in REACH for sign in (-1, 1)])
-            reached = self.nearest((self.places[code] + steps).clip(0, 1))
+            ends = self.nearest((self.places[code] + steps).clip(0, 1))
             # One value at least in each direction where the grid is coarser than the step.
-            found = {int(c) if c != code else code + int(np.sign(s)) for c, s in zip(reached, steps, strict=True)}
-        return np.array(sorted(c for c in found if 0 <= c <= last), np.int32)[:, None]
+            reached = {
+                int(c) if c != code else code + int(np.sign(s)) for c, s in zip(ends, steps, strict=True)
+            }
+        return np.array(sorted(c for c in reached if 0 <= c <= last), np.int32)[:, None]
 
     def parts(self, codes: Ints, active: NDArray[np.bool_] | None) -> list[Part]:
         """Return the code with the places of all codes."""

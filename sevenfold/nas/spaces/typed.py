@@ -13,10 +13,9 @@ from sevenfold.config import ConfigError
 from sevenfold.errors import InputError, shown, suggest
 from sevenfold.nas.encodings.adjacency import adj_onehot_parts
 from sevenfold.nas.spaces.base import Graph, Ints, Part, Space, choose
-from sevenfold.nas.spaces.declared import Entry, declare
+from sevenfold.nas.spaces.declared import declare
 from sevenfold.nas.spaces.parameters import Cell, Choice
 from sevenfold.nas.spaces.rejection import change, until_valid
-from sevenfold.config import Node
 from sevenfold.ranges import Size
 
 ATTEMPTS = 10_000
@@ -57,7 +56,7 @@ class Typed(Space):
 
     def __init__(
         self,
-        parameters: Node,
+        parameters: dict[str, dict[str, Any]],
         *,
         forbid: list[dict[str, Any]] = [],  # noqa: B006
         steps: Size = 1024,
@@ -89,7 +88,7 @@ class Typed(Space):
     def _prepare_paths(self) -> None:
         """Set the sizes of path encodings, which a space with cells has."""
         cells = [entry.parameter.space for entry in self.entries if isinstance(entry.parameter, Cell)]
-        if cells and all(hasattr(cell, "path_cutoff") for cell in cells):
+        if self.has_paths:
             self.path_cutoff = min(cell.path_cutoff for cell in cells)
             self.path_slots = sum(cell.path_slots for cell in cells) + 2 * (len(self.entries) - len(cells))
 
@@ -102,19 +101,19 @@ class Typed(Space):
         active = self._active(archs)[0]
 
         def write(names: Mapping[str, Any]) -> dict[str, Any]:
-            found: dict[str, Any] = {}
+            result: dict[str, Any] = {}
             for name, place in names.items():
                 if isinstance(place, tuple):
                     length, blocks = place
                     if active[length]:
                         count = self.entries[length].parameter.write(archs[0, self._columns[length]])
-                        found[name] = [write(block) for block in blocks[:count]]
+                        result[name] = [write(block) for block in blocks[:count]]
                 elif active[place]:
                     parameter, codes = self.entries[place].parameter, archs[0, self._columns[place]]
-                    found[name] = parameter.write(codes)
+                    result[name] = parameter.write(codes)
                     if isinstance(parameter, Cell):
-                        found[f"{name}_str"] = parameter.space.to_strings(codes[None])[0]
-            return found
+                        result[f"{name}_str"] = parameter.space.to_strings(codes[None])[0]
+            return result
 
         return write(self.layout)
 
@@ -124,39 +123,48 @@ class Typed(Space):
         ``InputError`` names a value that is missing, unknown, inactive or out of range.
         """
         row = np.zeros((1, self.width), np.int32)
-        self._read(row, self.layout, values, "")
+        active = np.ones((1, len(self.entries)), bool)
+        self._read(row, active, self.layout, values, "")
         if self._forbids(row).any():
             raise InputError(f"{shown(dict(values))} is a forbidden combination")
         return row[0]
 
-    def _read(self, row: Ints, names: Mapping[str, Any], values: Mapping[str, Any], before: str) -> None:
-        extra = [key for key in values if key not in names and key.removesuffix("_str") not in names]
+    def _read(
+        self,
+        row: Ints,
+        active: NDArray[np.bool_],
+        names: Mapping[str, Any],
+        values: Mapping[str, Any],
+        before: str,
+    ) -> None:
+        """Fill a row (1, width), and which parameters are active, from values in the order of the names."""
+        if not isinstance(values, Mapping):
+            raise InputError(f"{before or 'an architecture'} is a mapping of values, got {shown(values)}")
+        extra = [key for key in values if key not in names and str(key).removesuffix("_str") not in names]
         if extra:
             raise InputError(f"parameter '{before}{extra[0]}' is not known. {suggest(extra[0], names)}")
         for name, place in names.items():
-            head = place[0] if isinstance(place, tuple) else place
-            if not self._active(row)[0, head]:
-                if name in values:
-                    raise InputError(f"parameter '{before}{name}' is inactive here; leave it out")
-                continue
+            head, blocks = place if isinstance(place, tuple) else (place, [])
             value = values.get(name, values.get(f"{name}_str"))
+            self._condition(row, active, head)
+            if not active[0, head] and value is not None:
+                raise InputError(f"parameter '{before}{name}' is inactive here; leave it out")
+            if not active[0, head]:
+                continue
             if value is None:
                 raise InputError(f"parameter '{before}{name}' is missing")
-            given = value
-            if isinstance(place, tuple):
-                if not isinstance(value, Sequence) or isinstance(value, str):
-                    raise InputError(f"parameter '{before}{name}': expected a list of blocks, got {shown(value)}")
-                given = len(value)
+            if blocks and not isinstance(value, list | tuple):
+                raise InputError(f"parameter '{before}{name}': expected a list of blocks, got {shown(value)}")
             try:
-                row[0, self._columns[head]] = self.entries[head].parameter.read(given)
+                codes = self.entries[head].parameter.read(len(value) if blocks else value)
             except InputError as error:
                 raise InputError(f"parameter '{before}{name}': {error}") from None
-            if isinstance(place, tuple):
-                for number, block in enumerate(value):
-                    self._read(row, place[1][number], block, f"{before}{name}.{number}.")
+            row[0, self._columns[head]] = codes
+            for number, block in enumerate(value if blocks else ()):
+                self._read(row, active, blocks[number], block, f"{before}{name}.{number}.")
 
     def sample(self, rng: Generator, n: int, *, method: str = "uniform") -> Ints:
-        """Draw every parameter by itself, again where the combination is forbidden."""
+        """Draw every parameter independently, again where the combination is forbidden."""
         choose(method, self.samplings, "sampling")
 
         def draw(m: int) -> Ints:
@@ -199,14 +207,14 @@ class Typed(Space):
         choose(kind, self.neighborhoods, "neighborhood")
         center = self._one(arch)
         was = self._active(center)
-        found = [center[:0]]
+        result = [center[:0]]
         for place, (entry, columns) in enumerate(zip(self.entries, self._columns, strict=True)):
             if was[0, place] and self._movable[place]:
                 codes = entry.parameter.near(center[0, columns])
                 rows = np.repeat(center, len(codes), axis=0)
                 rows[:, columns] = codes
-                found.append(self._settled(rows, np.repeat(was, len(rows), axis=0)))
-        archs = np.concatenate(found)
+                result.append(self._settled(rows, np.repeat(was, len(rows), axis=0)))
+        archs = np.concatenate(result)
         return archs[~self._forbids(archs)]
 
     def keys(self, archs: Ints) -> NDArray[np.int64]:
@@ -216,7 +224,9 @@ class Typed(Space):
         for place, (entry, columns) in enumerate(zip(self.entries, self._columns, strict=True)):
             rows = active[:, place]
             codes = np.zeros(len(archs), np.uint64)
-            codes[rows] = entry.parameter.keys(archs[rows, columns]).astype(np.uint64) + np.uint64(bool(entry.when))
+            codes[rows] = entry.parameter.keys(archs[rows, columns]).astype(np.uint64) + np.uint64(
+                bool(entry.when)
+            )
             keys += codes * self._factors[place]
         return keys.view(np.int64)
 
@@ -272,6 +282,12 @@ class Typed(Space):
         """Refuse: parameters are no graph."""
         raise InputError("a typed space has no graphs; use an adjacency encoding")
 
+    @property
+    def has_paths(self) -> bool:
+        """Whether there are cells, and all of them have paths."""
+        cells = [e.parameter.space for e in self.entries if isinstance(e.parameter, Cell)]
+        return bool(cells) and all(cell.has_paths for cell in cells)
+
     def path_bits(self, archs: Ints) -> NDArray[Any]:
         """Return the paths of the cells, then the other parameters as in ``adj_onehot``."""
         return self._paths(archs, lambda cell, bits: bits)
@@ -281,6 +297,8 @@ class Typed(Space):
         return self._paths(archs, lambda cell, bits: cell.truncated(bits, cutoff))
 
     def _paths(self, archs: Ints, cut: Any) -> NDArray[Any]:
+        if not self.has_paths:
+            return super().path_bits(archs)
         archs = self.checked(archs)
         active = self._active(archs)
         bits, rest = [], []
@@ -290,8 +308,6 @@ class Typed(Space):
                 bits.append(cut(entry.parameter.space, entry.parameter.path_bits(archs[:, columns], on)))
             else:
                 rest += entry.parameter.parts(archs[:, columns], on)
-        if not bits:
-            return super().path_bits(archs)
         return np.concatenate([*bits, *([adj_onehot_parts(rest)] if rest else [])], axis=1)
 
     def _one(self, row: ArrayLike) -> Ints:
@@ -330,14 +346,14 @@ class Typed(Space):
 
     def _forbids(self, archs: Ints) -> NDArray[np.bool_]:
         """Return which rows match a forbidden combination, (n,)."""
-        found = np.zeros(len(archs), bool)
-        active = self._active(archs) if self._forbidden else found
+        result = np.zeros(len(archs), bool)
+        active = self._active(archs) if self._forbidden else result
         for pairs in self._forbidden:
             match = np.ones(len(archs), bool)
             for place, code in pairs:
                 match &= active[:, place] & (archs[:, self._columns[place].start] == code)
-            found |= match
-        return found
+            result |= match
+        return result
 
     def _partial(self, values: Mapping[str, Any], key: str) -> list[tuple[int, int]]:
         """Return places and codes of a partial assignment."""
