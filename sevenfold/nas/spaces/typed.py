@@ -58,7 +58,7 @@ class Typed(Space):
         self,
         parameters: dict[str, dict[str, Any]],
         *,
-        forbid: list[dict[str, Any]] = [],  # noqa: B006
+        forbid: list[dict[str, bool | int | float | str]] = [],  # noqa: B006
         steps: Size = 1024,
     ) -> None:
         self.entries, self.layout = declare(parameters, steps)
