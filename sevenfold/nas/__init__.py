@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sevenfold.nas.benchmarks import load_benchmark
     from sevenfold.nas.predictors.mlp import MLP
     from sevenfold.nas.predictors.sample import encode
+    from sevenfold.nas.problem import open_problem
     from sevenfold.nas.spaces.darts import DARTS
     from sevenfold.nas.spaces.nb101 import NB101
     from sevenfold.nas.spaces.nb201 import NB201
@@ -45,6 +46,7 @@ _PUBLIC = {
     "encode": "sevenfold.nas.predictors.sample:encode",
     "load_benchmark": "sevenfold.nas.benchmarks:load_benchmark",
     "load_ensemble": "sevenfold.nas.x11:load_ensemble",
+    "open_problem": "sevenfold.nas.problem:open_problem",
     "run_trials": "sevenfold.nas.algorithms.run:run_trials",
     "start_trials": "sevenfold.nas.algorithms.run:start_trials",
 }
@@ -66,6 +68,7 @@ __all__ = [
     "encode",
     "load_benchmark",
     "load_ensemble",
+    "open_problem",
     "run_trials",
     "start_trials",
 ]
