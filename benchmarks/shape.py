@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT))
 ADAPTERS = ("lightning_modules", "datamodules", "callbacks")
 CODE = ("sevenfold", *ADAPTERS, "train.py")
 WINDOW = 8
-COMMENTS, REFERENCES, BLOCKS, WORDS = 0.6, 0, 0, 0
+COMMENTS, REFERENCES, BLOCKS, WORDS = 0, 0, 0, 0
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 

@@ -51,17 +51,29 @@ class CurveModule(Loadable):
         """Bring networks that have been trained before into training mode."""
         self.networks.train()
 
+    def on_train_start(self) -> None:
+        """Take a fitted surrogate for unfinished from here on."""
+        self.fitted = False
+
     def on_train_epoch_end(self) -> None:
         """Finish after the last epoch, before the checkpoint is written."""
         if self.current_epoch + 1 == self.trainer.max_epochs or self.trainer.should_stop:
-            self.finish()
-            self.fitted = True
+            self._complete()
 
     def on_train_end(self) -> None:
         """Finish where training ended for another reason than its last epoch."""
         if not self.fitted:
-            self.finish()
-            self.fitted = True
+            self._complete()
+
+    def _complete(self) -> None:
+        self.networks.eval()
+        self.finish()
+        self.networks.train()  # a batch-size finder goes on training
+        self.fitted = True
+
+    def on_fit_end(self) -> None:
+        """Leave the networks as predictions need them."""
+        self.networks.eval()
 
     @abstractmethod
     def finish(self) -> None:

@@ -55,6 +55,7 @@ class DebiasModule(StudyModule):
         """Add the options of the network, if it is the paper's."""
         super().on_save_checkpoint(checkpoint)
         if isinstance(self.network, Logits):
+            # No class of the user's own is stored: a checkpoint must load without running foreign code.
             options = {"output": self.network.output, "sizes": sizes(self.network.module)}
             checkpoint["network"] = options
 

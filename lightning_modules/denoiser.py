@@ -155,13 +155,8 @@ class DenoiserTrainer(Loadable):
         classes = classes_in_turn(prior, count) if labels is None else labels
         if len(classes) != count:
             raise InputError(f"labels must be {count} classes, one a sample, got {len(classes)}")
-        return image_samples(
-            prior,
-            classes,
-            levels=options.levels,
-            weight=options.weight,
-            seed=self.seed if seed is None else seed,
-        )
+        seed = self.seed if seed is None else seed
+        return image_samples(prior, classes, levels=options.levels, weight=options.weight, seed=seed)
 
     def prior(self) -> NetworkPrior:
         """Return the present network as a prior."""
@@ -177,6 +172,7 @@ class DenoiserTrainer(Loadable):
         if self.picture is None:
             return
         checkpoint["denoiser"] = {
+            # Enough to build the prior without this module, its data or its configuration.
             "network": self.network_node,
             "table": dataclasses.asdict(self.table),
             "prediction": self.prediction,

@@ -31,8 +31,6 @@ from sevenfold.seeding import torch_generator
 from sevenfold.tables import OneOf
 
 LATE = 0.8  # the share of training after which late weights hold
-
-
 NETWORK = {"name": "raft"}
 
 
@@ -152,6 +150,7 @@ class FlowModule(Loadable):
         self.stale.keep(estimate.state)
         flow, valid = batch["flow"], batch["valid"]
         loss = sequence_loss(estimate.flows, flow, valid, gamma=self.network.gamma)
+        # A fixed point moves no more: the length of the last step measures how far f is from one.
         loss = loss + self._step_penalty(step) * estimate.last_step
         if self.rules.jacobian_penalty:
             stream = torch_generator(self.seed, "flow jacobian", step, device=loss.device)
@@ -163,6 +162,7 @@ class FlowModule(Loadable):
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Log the gradient's norm before clipping, and how far a backward solve came."""
+        # Clipping comes after this hook, so this is the norm that is compared with its limit.
         gradients = [p.grad for p in self.parameters() if p.grad is not None]
         self.log("train/grad_norm", torch.nn.utils.get_total_norm(gradients))
         for name, value in self.network.backward_measures().items():

@@ -64,6 +64,7 @@ class BinaryClassifier(Loadable):
     def configure_model(self) -> None:
         """Build the network once the shape of inputs is known, in a fit from its first batch."""
         if self.network is None and self.facts is None and self.fitting():
+            # A plain loader says nothing of its shapes; the optimizer needs the parameters before step one.
             first = self.first_batch()
             x = parts_of(first)[0]
             self.prepare_for(InputFacts((x if isinstance(first, self.batch) else self.inputs(x))[0]))
@@ -132,6 +133,7 @@ class BinaryClassifier(Loadable):
         """Choose the threshold on all rows of all devices; log AUC and figures at it."""
         logits, y, a = (torch.cat(part) for part in zip(*self._validation, strict=True))
         self._validation.clear()
+        # The threshold is chosen on the rows of all devices, so that all of them decide alike.
         logits, y, a = (cast(Tensor, self.all_gather(v)).flatten() for v in (logits, y, a))
         if len(y.unique()) == 2:
             free = Objective(measure=self.objective.measure, epsilon=1e9, margin=0.0)
@@ -160,10 +162,10 @@ class BinaryClassifier(Loadable):
         """Return AdamW with a rate that falls on a plateau of the monitored quantity."""
         rules = self.training_rules
         optimizer = torch.optim.AdamW(self.parameters(), lr=rules.lr, weight_decay=rules.weight_decay)
+        if not self.trainer.enable_validation:
+            return optimizer
         mode: Literal["max", "min"] = "max" if rules.monitor == "auc" else "min"
         plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode, patience=rules.plateau)
-        if not self.trainer.enable_validation:
-            return {"optimizer": optimizer}
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": plateau, "monitor": f"val/{rules.monitor}"},

@@ -119,6 +119,7 @@ class CurveSurrogate(CurveModule):
             for member, data in zip(members, self.data, strict=True):
                 assert neural(member.compression)
                 built(member.compression).eval()
+                # From here on the VAE is fixed, so its latents are computed once instead of at every batch.
                 data.targets = float_tensor(member.targets(data.curves))
 
     def _half_done(self) -> bool:
@@ -143,7 +144,6 @@ class CurveSurrogate(CurveModule):
     def finish(self) -> None:
         """Fit the regressors that are no networks, noise and conditioning."""
         started = time.monotonic()
-        self.networks.eval()
         for member, data in zip(self.surrogate.ensemble.members, self.data, strict=True):
             if not neural(member.regressor):
                 member.regressor.fit(data.x, member.targets(data.curves), data.stream)
@@ -160,11 +160,7 @@ class CurveSurrogate(CurveModule):
         judgement = judge(surrogate.ensemble, batch.test, chance=self.chance)
         if batch.fit is None:
             judgement.observe(surrogate, batch.test, self.chance)
-        scores = {
-            **judgement.scores,
-            "leak": batch.leak,
-            "rows": float(len(batch.test.archs)),
-        }
+        scores = {**judgement.scores, "leak": batch.leak, "rows": float(len(batch.test.archs))}
         judgement.seconds = seconds
         self.log_dict({f"{batch.name}/{key}": value for key, value in scores.items()}, batch_size=1)
         return judgement

@@ -33,6 +33,7 @@ def tensor(values: Any, what: str) -> Tensor:
     if values.is_complex() or values.is_sparse:
         raise InputError(f"{what}: expected a dense tensor of real numbers, got {values.dtype}")
     if values.is_floating_point() and not (known := values.isfinite()).all():
+        # Only the first place: a broken column would print thousands.
         place = tuple((~known).nonzero()[0].tolist())
         raise InputError(
             f"{what}: {int((~known).sum())} values are not finite (NaN or infinity), the first at {place}; "
@@ -58,6 +59,7 @@ def _from_array(values: Any, what: str) -> Tensor:
         texts = [name for name, kind in getattr(values, "dtypes", {}).items() if kind.kind not in "biuf"]
         where = f" (columns {', '.join(map(str, texts))})" if texts else ""
         raise InputError(f"{what}: expected numbers, got values of type {array.dtype}{where}")
+    # Bytes stay bytes, for images() tells them from fractions by their type.
     small = array.dtype.kind in "iu" and array.dtype != np.uint8
     kind = np.int64 if small else np.float64 if array.dtype.itemsize > 8 else array.dtype.newbyteorder("=")
     return torch.from_numpy(np.array(array, dtype=kind, order="C"))
@@ -109,6 +111,7 @@ def channels_first(values: Tensor, what: str, channels: int) -> Tensor:
     batch = values[None] if values.ndim == 3 else values
     if batch.ndim == 4:
         first, last = batch.shape[1] == channels, batch.shape[3] == channels
+        # A shape such as (3, 64, 3) fits both ways: files hold bytes last, tensors hold floats first.
         if last and not (first and batch.is_floating_point()):
             return batch.permute(0, 3, 1, 2)
         if first:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+# Order of the help text: what trains first, what informs last.
 VERBS = ("fit", "validate", "test", "predict", "check", "sweep", "list", "describe", "schema")
 TOPICS = ("sweep", "list", "describe", "schema")  # verbs that take a word of their own
 _SETTING = re.compile(
@@ -60,12 +61,15 @@ def parse(argv: Sequence[str]) -> Command:
     """
     settings: list[str] = []
     rest: list[str] = []
+    # argparse cannot take an optional value and still leave the next word to the verb.
     words = ["--resume-must" if word == "--resume=must" else word for word in argv]
     for before, word in zip(["", *words], words, strict=False):
         is_setting = before not in ("--config", "--ckpt", "--only", "--allow") and _SETTING.match(word)
+        # "study=nas_search" after describe is a name, though it looks like a setting.
         is_topic = before == "describe" and "describe" not in rest[:-1]
         (settings if is_setting and not is_topic else rest).append(word)
     complete()
+    # Intermixed: the verb may stand before or after the options.
     options = parser().parse_intermixed_args(rest)
     if options.verb not in TOPICS and options.topic is not None:
         parser().error(f"'{options.verb}' takes no {options.topic!r}: use --config FILE")

@@ -120,6 +120,7 @@ def compose(layers: Iterable[Mapping[str, Any]], settings: Iterable[str] = ()) -
     Then ``_only: [label, ...]`` in a mapping removes its other entries (see ``layers.keep_only``). Top-level
     keys and the shape of ``model``, ``data`` and the rest are checked here, their options by ``prepare``.
     """
+    # Settings among themselves first: a later one may refine what an earlier one put there.
     config = merge(laid_over(layers), laid_over(map(parse_setting, settings)))
     plain = resolve(keep_only(config))
     checked = dataclasses.asdict(RunConfig(**validate(RunConfig, plain, "")))
@@ -135,8 +136,10 @@ def resolve(config: Mapping[str, Any]) -> dict[str, Any]:
     if resolver := re.search(r"\$\{\s*[\w.]+\s*:", text):
         raise ConfigError("", f"resolvers are not supported in configurations: {resolver.group()}...}}")
     try:
+        # Before OmegaConf resolves: nested references can grow beyond memory ("billion laughs").
         if expanded_size(config, config) > LARGEST:
             raise ConfigError("", f"interpolations expand to more than {LARGEST} values")
+        # Most files have nothing to resolve, and OmegaConf is slow on large ones.
         if "${" in text or "???" in text:
             config = OmegaConf.to_container(  # type: ignore[assignment]
                 OmegaConf.create(dict(config)), resolve=True, throw_on_missing=True
@@ -169,6 +172,7 @@ def entries(nodes: Mapping[str, Any], part: str) -> dict[str, Any]:
             raise ConfigError(f"{key}.name", message)
         if isinstance(node, Mapping) and not isinstance(node.get("_class", ""), str):
             raise ConfigError(f"{key}._class", f"expected the name of a class, got {shown(node['_class'])}")
+        # Kept as null until the end: removing it here would lose that it was meant to be removed.
         checked[name] = {} if node is True else None if node is False else node
     return checked
 
@@ -242,6 +246,7 @@ def schema(target: Callable[..., Any]) -> dict[str, Field]:
         hints, types = {}, {}
     fields = {}
     for name, parameter in inspect.signature(function).parameters.items():
+        # What takes **kwargs declares no options by them; those it passes on are not checked here.
         if name != "self" and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
             default = MISSING if parameter.default is parameter.empty else parameter.default
             fields[name] = Field(hints.get(name, Any), _expressible(types.get(name, Any)), default)
@@ -286,6 +291,7 @@ def _convert(field: Field, value: Any, full: str) -> Any:
     if isinstance(field.default, Mapping | list | tuple) and isinstance(value, Mapping):
         default = field.default if isinstance(field.default, Mapping) else list(field.default)
         value = overlay(default, value, full)
+    # A group's default keeps its own values where the configuration names only some.
     start = field.default if dataclasses.is_dataclass(field.default) else MISSING
     holder = dataclasses.field(default_factory=lambda: start)
     structure = OmegaConf.structured(dataclasses.make_dataclass("Schema", [("v", field.type, holder)]))
@@ -369,6 +375,7 @@ def prepare(table: Mapping[str, str], node: Mapping[str, Any], key: str, **given
     """
     target = named(table, node, key)
     options = {option: value for option, value in node.items() if option != "name"}
+    # They come from the program: a configuration that sets one is refused as an unknown key.
     supplied = {*given, *getattr(table, "given", ())}
     converted = validate(target, options, key, supplied)
 

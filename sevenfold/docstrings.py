@@ -37,6 +37,7 @@ def option_lines(target: Callable[..., Any]) -> dict[str, str]:
     {'factor': 'above 0'}
     """
     lines: dict[str, str] = {}
+    # From the most general class on, so that a subclass's line wins.
     for owner in reversed(inspect.getmro(target)) if inspect.isclass(target) else (target,):
         texts = [owner.__doc__]
         if inspect.isclass(owner) and "__init__" in vars(owner):
@@ -64,6 +65,7 @@ def _section(lines: list[str], start: int) -> Iterator[tuple[str, str]]:
     depth = next((_indent(line) for line in body if line.strip()), 0)
     names: list[str] = []
     words: list[str] = []
+    # The last, artificial entry makes the loop yield the one before it.
     for line in [*body, " " * depth + "end: of section"]:
         match = _ENTRY.match(line.strip()) if _indent(line) == depth else None
         if match is None:

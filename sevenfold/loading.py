@@ -37,6 +37,7 @@ def load(path: str | Path, *, allow: str | Sequence[str] = (), device: "str | to
     >>> flow.estimate(torch.rand(3, 64, 96), torch.rand(3, 64, 96)).shape
     torch.Size([1, 2, 64, 96])
     """
+    # Before the file is read: what it names is imported while it is read.
     allow_packages(*([allow] if isinstance(allow, str) else allow))
     place = Path(path)
     if not place.exists() and str(path) in published():
@@ -53,6 +54,7 @@ def load(path: str | Path, *, allow: str | Sequence[str] = (), device: "str | to
                 f"checkpoint file (.../checkpoints/last.ckpt), or one of {', '.join(published())}"
             )
     except InputError as error:
+        # The same refusal as on the command line, with the cure of this door.
         hint = str(error).replace("say --allow ", "give allow= with ")
         raise (error if hint == str(error) else InputError(hint)) from None
     return module.to(device).eval()
@@ -92,6 +94,7 @@ def _checkpoint(folder: Path) -> Path:
     files = sorted((folder / "checkpoints").glob("*.ckpt"), key=lambda file: file.stat().st_mtime)
     last = folder / "checkpoints/last.ckpt"
     if last in files or len(files) == 1:
+        # "last" has the newest weights; a folder without it kept the best of a monitored metric.
         return last if last in files else files[0]
     if not files:
         raise InputError(f"'{folder}' holds no checkpoint: nothing was trained there, or none was saved")

@@ -22,10 +22,12 @@ def append_record(path: str | Path, record: Mapping[str, Any]) -> None:
     """
     line = json.dumps(record, sort_keys=True, allow_nan=True).encode() + b"\n"
     with open(path, "ab+") as file:
+        # In mode "a" the position is the end of the file, and 0 where it is empty.
         if file.tell() and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
             line = b"\n" + line
         file.write(line)
         file.flush()
+        # A record that has been reported must survive the machine, not only the process.
         os.fsync(file.fileno())
 
 
@@ -54,6 +56,7 @@ def read_folder(folder: str | Path) -> list[Record]:
     records: dict[str, Record] = {}
     for shard in _shards(Path(folder)):
         for record in read_records(shard):
+            # Two shards may have computed the same piece; both computed the same, so the first stands.
             records.setdefault(str(record["key"]), record)
     return [records[key] for key in sorted(records)]
 
@@ -100,6 +103,7 @@ class RecordFiles:
         for record in records:
             for folder in self._folders():
                 folder.mkdir(parents=True, exist_ok=True)
+                # The key stands in both files and joins them again.
                 apart = folder.name == "timing"
                 own = {k: v for k, v in record.items() if k == "key" or (k in self.timing) == apart}
                 append_record(folder / f"{self.writer}.jsonl", own)
@@ -138,6 +142,7 @@ def summarize(records: Iterable[Mapping[str, Any]]) -> dict[str, float]:
         mean = math.fsum(numbers) / len(numbers)
         summary[f"{name}/mean"], summary[f"{name}/n"] = mean, float(len(numbers))
         if len(numbers) > 1:
+            # fsum: the same digits whatever the order of the records.
             variance = math.fsum((number - mean) ** 2 for number in numbers) / (len(numbers) - 1)
             summary[f"{name}/std"] = math.sqrt(variance)
     return summary

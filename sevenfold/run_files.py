@@ -17,6 +17,7 @@ Resume = Literal["no", "yes", "must"]
 
 def configuration_hash(config: Node) -> str:
     """Return what tells configurations apart; where a run is written is no part of it."""
+    # Where and how pieces are computed or logged changes no record either.
     rest = {key: value for key, value in config.items() if key not in ("output_dir", "executor", "logger")}
     return hashlib.sha256(json.dumps(rest, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
@@ -45,6 +46,7 @@ def finished(folder: Path) -> bool:
 
 def versions(root: Path) -> list[Path]:
     """Return the run folders of one name, in the order of their numbers."""
+    # By number: as texts version_10 would come before version_2.
     folders = [path for path in root.glob("version_*") if path.name.removeprefix("version_").isdigit()]
     return sorted(folders, key=number_of)
 
@@ -62,6 +64,7 @@ def matches(folder: Path, config: Node, resume: Resume, shard: tuple[int, int], 
     run = read_identity(folder)
     if run.get("configuration") != configuration_hash(config) or run.get("shards") != shard[1]:
         return False
+    # Shards share one folder by intention; a single job must have it to itself.
     if finished(folder) or (shard == (1, 1) and is_live(folder / "run.lock")):
         return False
     return "study" in config or resume != "no" or (bool(job) and run.get("slurm") == job)

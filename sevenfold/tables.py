@@ -49,6 +49,7 @@ class ComponentTable(dict[str, str]):
         both = ComponentTable({**self, **other}, holds=self.holds, given=self.given, extras=self.extras)
         if isinstance(other, ComponentTable):
             both.holds = f"{self.holds}, {other.holds}"
+            # `given` stays the first table's: joined tables take the same arguments from the program.
             both.extras |= other.extras
         return both
 
@@ -121,6 +122,7 @@ def allow(*packages: str) -> None:
             raise ConfigError(
                 "--allow", f"expected the name of a package, such as my_package, got {package!r}"
             )
+    # Last, so that a file of the current folder never hides an installed package.
     if packages and (here := str(Path.cwd())) not in sys.path:
         sys.path.append(here)
     _allowed.update(packages)
@@ -153,6 +155,7 @@ def component(table: Mapping[str, str], name: str, key: str) -> Any:
         target = locate(name)
     except (ImportError, AttributeError) as error:
         raise ConfigError(key, f"cannot import {shown(name)}: {one_line(error)}") from None
+    # The package may have imported it from elsewhere: `my_package:os.system` must not pass.
     home = str(getattr(target, "__module__", "")).split(".")[0]
     if not callable(target) or home not in _allowed:
         raise ConfigError(key, f"{shown(name)} is no class or function of package '{package}'")

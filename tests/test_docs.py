@@ -117,3 +117,44 @@ def test_recorded_results_are_complete_and_their_pages_are_drawn_from_them() -> 
 def test_an_incomplete_result_is_refused(change: dict[str, object], message: str) -> None:
     claim = {**read()["local_search-queries-to-optimum"], **change}
     assert any(message in fault for fault in problems("claim", claim))
+
+
+PUBLISHED = ROOT.parent / "shared/specs/published_numbers.md"
+SYSTEMS = {
+    "1": ("deq_flow",),
+    "2": ("bananas",),
+    "3": ("encodings",),
+    "4": ("local_search", "bananas"),
+    "5": ("nas_bench_x11",),
+    "6": ("debiasing",),
+    "7": ("diffreps",),
+}
+
+
+def published_rows() -> list[tuple[str, str, list[float]]]:
+    """Return (section, row, decimal figures but spreads and ranges) of the tables of published numbers."""
+    rows, section = [], ""
+    for line in PUBLISHED.read_text().splitlines():
+        section = line.split()[1].rstrip(".") if line.startswith("## ") else section
+        if line.startswith("|") and section in SYSTEMS:
+            text = re.sub(
+                r"`[^`]*`|\(\d*\.?\d+\)|\+-\s*\d*\.\d+|\[[^\]]*\]", "", line.strip("|").partition("|")[2]
+            )
+            figures = [float(each) for each in re.findall(r"(?<![\w.])-?\d*\.\d+", text)]
+            rows.append((section, line, figures))
+    return [row for row in rows if row[2]]
+
+
+@pytest.mark.skipif(not PUBLISHED.is_file(), reason="the list of published numbers lies outside the project")
+def test_the_scoreboard_has_every_row_of_the_published_tables() -> None:
+    known: dict[str, set[float]] = {}
+    for claim in read().values():
+        texts = " ".join([claim["claim"], claim.get("why", ""), *(f["what"] for f in claim["figures"])])
+        figures = [figure["reference"] for figure in claim["figures"] if figure.get("reference") is not None]
+        numbers = [*re.findall(r"\d*\.\d+", texts), *figures]
+        known.setdefault(claim["system"], set()).update(round(abs(float(each)), 6) for each in numbers)
+    units = (1, 100, 0.01, 1000, 0.001)  # shares stand as per cent, thousandths as fractions
+    for section, row, figures in published_rows():
+        there = set().union(*(known[system] for system in SYSTEMS[section]))
+        absent = [x for x in figures if not there & {round(abs(x) * unit, 6) for unit in units}]
+        assert not absent, f"{absent} of: {row}"

@@ -20,7 +20,7 @@ Function = Callable[..., State]
 
 
 class Status(IntEnum):
-    """How the solve of one sample ended.
+    """How the solve of one sample ended; a :class:`Solution` has one code a sample, shape (B,).
 
     Example:
         >>> [status.name for status in Status]
@@ -50,6 +50,7 @@ class Measured(NamedTuple):
     @property
     def rel(self) -> Tensor:
         """Return the relative residual abs / (norm + 1e-8)."""
+        # The constant keeps a state of zeros from dividing by zero.
         return self.abs / (self.norm + 1e-8)
 
 
@@ -59,7 +60,9 @@ Measure = Callable[[State, State, Tensor | None], Measured]
 
 @dataclass(frozen=True)
 class Stop:
-    """The rule that decides when the solve of a sample is finished.
+    """The rule that decides, sample by sample, when a solve is finished.
+
+    Relative residuals are those of Bai, Kolter and Koltun 2019, the displacement in pixels is this project's.
 
     Args:
         mode: ``abs`` or ``rel`` compares the absolute or relative residual with ``tol``; ``pixel`` compares
@@ -152,6 +155,7 @@ class Solution:
             later,
             indexed=self.indexed + later.indexed,
             steps=self.steps + later.steps,
+            # Steps of the second solve are counted on from the first.
             step_of_best=len(self.trace_abs) + later.step_of_best,
             **traces,
         )

@@ -35,6 +35,7 @@ class Layout:
                 f"all parts need the same batch size and device, and elements: {_describe(state)}"
             )
         dtypes = tuple(part.dtype for part in state)
+        # Solvers sum many small numbers: half precisions are converted, float64 is kept.
         dtype = torch.float64 if torch.float64 in dtypes else torch.float32
         return cls(tuple(part.shape[1:] for part in state), dtypes, dtype)
 

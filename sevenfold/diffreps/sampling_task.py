@@ -80,6 +80,9 @@ def make_task(
 ) -> Task:
     """Return a task after checking that prior and representation fit; draws the pool of ``views``.
 
+    A task has one sample a seed: labels (B,), views (K, d). Every method of Savani et al. 2024 and its
+    baselines begin with the same noise of a seed.
+
     Example:
         >>> from sevenfold.diffreps import Pixels, Pool, gmm
         >>> prior = gmm(source={"name": "digits", "size": 8})

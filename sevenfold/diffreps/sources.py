@@ -33,6 +33,8 @@ class Images:
 def digits(*, size: Annotated[int, Range(4, LARGEST)] = 16) -> Images:
     """Return scikit-learn's 1,797 digits in [-1, 1], resized bilinearly from 8x8; no download.
 
+    From the UCI set "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak 1998).
+
     Args:
         size: side of images in px.
 

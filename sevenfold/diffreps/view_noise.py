@@ -64,6 +64,8 @@ class ViewNoise(Checked, ABC):
 class Pool(ViewNoise):
     """Independent noise of every view of the pool, the same for the whole run.
 
+    The noise of V views has the shape of their images, (B, V, C, H, W).
+
     Args:
         share_within: angle in degrees within which views share the noise of the first; 0: none.
 

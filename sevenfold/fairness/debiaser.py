@@ -21,7 +21,9 @@ from sevenfold.fairness.objective import Objective
 
 
 class Debiaser(ClassifierMixin, BaseEstimator):
-    """Make a trained binary classifier fair on validation rows, without retraining.
+    """Make a trained binary classifier fair on validation rows, without retraining (Savani et al. 2020).
+
+    ``fit(x, y, a)`` takes rows (n, ...), labels (n,) and groups (n,); ``predict(x)`` gives decisions (n,).
 
     Args:
         module: the network; it is never changed. It returns one logit, two logits, or a probability per row.

@@ -70,7 +70,7 @@ absolute gap of FPR and TPR, which, unlike AOD, are not 0 by cancellation."""
 
 
 def bias(measure: str, positives: Tensor, totals: Tensor, *, empty: Empty = "nan") -> Tensor:
-    """Return a measure of ``MEASURES`` from counts, (...); NaN where a rate it needs is over nobody.
+    """Return a measure of ``MEASURES``, (...), from counts (..., 2, 2); NaN where a rate is over nobody.
 
     >>> y, a = torch.tensor([1, 0, 1, 0]), torch.tensor([0, 0, 1, 1])
     >>> bias("spd", *count(torch.tensor([0, 0, 1, 0]), y, a)).item()

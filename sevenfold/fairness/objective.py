@@ -17,6 +17,8 @@ ONE_SIDED = 1.6449  # 95 % quantile of the normal distribution
 class Objective:
     """The value of a set of decisions: performance, bias and bound combined.
 
+    ``value`` takes counts (..., 2, 2) by group and label, of any number of candidates at once.
+
     Args:
         measure: one of ``MEASURES``.
         epsilon: the bound on its absolute value.

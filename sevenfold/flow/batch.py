@@ -120,6 +120,7 @@ def _truth(flow: Any, valid: Any, image: Tensor) -> dict[str, Tensor]:
         raise InputError(
             f"flow must be as large as its images, {tuple(image.shape)}, got {tuple(field.shape)}"
         )
+    # Many tools write NaN or infinity where the truth is not known.
     finite = field.isfinite().all(1)
     known = finite if valid is None else tensor(valid, "valid").bool().view(finite.shape) & finite
     return {"flow": field.where(known[:, None], 0), "valid": known}

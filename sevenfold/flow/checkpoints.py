@@ -56,7 +56,7 @@ class LoadReport:
 
 
 def load_weights(network: FlowNetwork, path: str | Path) -> LoadReport:
-    """Copy the weights in the file ``path`` into ``network``.
+    """Copy the weights in the file ``path`` into ``network``, RAFT (Teed and Deng 2020) or DEQ-Flow.
 
     Raises InputError where there is no such file, and with every missing, unexpected or misshapen key where
     it holds another network's weights.

@@ -29,7 +29,7 @@ LABEL_HEIGHT, SMALLEST_WIDTH, GAP = 16, 240, 4
 
 
 def flow_colors(flow: Tensor, valid: Tensor | None = None, radius: float | None = None) -> Tensor:
-    """Color a flow field (2, H, W) by the Middlebury wheel of 55 hues, uint8 (3, H, W).
+    """Color a flow field (2, H, W) by the Middlebury wheel of 55 hues (Baker et al. 2011), uint8 (3, H, W).
 
     Hue is direction, saturation is speed up to ``radius`` px (default: the largest valid speed; longer
     vectors look like that). Pixels outside ``valid`` (H, W) or not finite are black.

@@ -65,7 +65,7 @@ class MaskedMean(Metric):
 
 
 class EndPointError(MaskedMean):
-    """Mean end-point error in pixels.
+    """Mean end-point error in pixels, |flow - truth| per pixel (Baker et al. 2011).
 
     ``average``: "pixels" pools valid pixels of all images (Sintel, FlyingChairs); "images" averages the
     images' own means, skipping images without a valid pixel (KITTI). ``speed`` restricts it to pixels whose

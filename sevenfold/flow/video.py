@@ -45,6 +45,7 @@ class Video:
         It takes over what ``carry`` says if the pair before in the same sequence was the last one estimated,
         at the same size; else it starts afresh.
         """
+        # A cut or a skipped pair: the last state belongs to other pictures.
         if self.previous != (sequence, index - 1) or self.features is None:
             self.reset()
         second = self.network.encode(image2)

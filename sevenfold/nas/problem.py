@@ -28,7 +28,7 @@ Objective = Callable[[dict[str, Any], "Trial"], Values]
 
 @dataclass(frozen=True)
 class Trial:
-    """One evaluation: its number, what it evaluates, a random seed of its own and a folder for its files.
+    """One evaluation: its number, what it evaluates, a separate random seed and a folder for its files.
 
     ``config`` holds the values of a typed space, else the row as ``arch`` and its string as ``arch_str``.
     ``attempt`` counts from 0; another attempt has the same seed.

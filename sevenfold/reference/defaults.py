@@ -56,6 +56,7 @@ def _entries(part: str, nodes: Mapping[str, Any]) -> list[str]:
 
 def _trainer(options: Mapping[str, Any]) -> list[str]:
     options = dict(options)
+    # A mapping is a component of the suite's own table; a text is one of Lightning's names.
     strategy = options.pop("strategy", None) if isinstance(options.get("strategy"), Mapping) else None
     given = SUPPLIED["trainer"] + (("strategy",) if strategy else ())
     text = ["trainer:", *_options(locate("pytorch_lightning:Trainer"), options, given, "trainer", "  ")]
@@ -86,6 +87,7 @@ def _options(
         if name in given:
             continue
         default = plain(field.default)
+        # Given options are laid over the default's, as they are when the component is built.
         value = overlay(default, values[name], f"{key}.{name}") if name in values else default
         if lines.get(name):
             text.append(f"{indent}# {lines[name]}")

@@ -78,6 +78,7 @@ def _define_table(name: str, entries: ComponentTable, definitions: dict[str, Sch
             *branches,
             {
                 "if": {"type": "object", "not": {"required": ["name"]}},
+                # A file that is laid over another may change an option without repeating the name.
                 "then": {
                     "propertyNames": {"enum": [*any_option, "name", "_only"]},
                     "properties": {option: _any_of(*kinds) for option, kinds in any_option.items()},
@@ -97,6 +98,7 @@ def _properties(
             described: Schema = {"description": lines[name]} if lines.get(name) else {}
             default = plain(field.default)
             if isinstance(default, int | float | str | bool) and default != "???":
+                # JSON has no NaN.
                 described["default"] = default if default == default else "nan"
             properties[name] = {**_value(field.annotation, definitions), **described}
     return properties
@@ -132,12 +134,14 @@ def _plain_value(annotation: Any, definitions: dict[str, Schema]) -> Schema:
         number: Schema = {"type": "integer" if annotation is int else "number"}
         for bound in ranges:
             number |= _bounds(bound)
+        # YAML reads 1e-4 as text, and the program reads that text as a number.
         return _any_of(number, LATER, {"type": "string", "pattern": r"^[-+]?[\d.]+([eE][-+]?\d+)?$"})
     if annotation is str:
         return {"type": ["string", "number", "boolean"]}
     if annotation is EMPTY:
         return {"type": "null"}
     if origin in (list, tuple):
+        # A mapping by number changes single elements of a list in a base file.
         return _any_of(_array(_value(arguments[0], definitions)), _by_index(), LATER)
     if origin is dict:
         inner = _any_of(_value(arguments[1], definitions), {"type": "null"})

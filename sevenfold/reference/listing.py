@@ -58,6 +58,7 @@ def table(name: str) -> ComponentTable:
 
 def table_called(topic: str) -> str:
     """Return the full name of a table from it, or from a last word that only one has."""
+    # "solvers" is in two families, so a last word that several tables share does not choose one.
     matching = [name for name in TABLES if topic in (name, name.split(".")[-1])]
     if len(matching) == 1 or topic in TABLES:
         return topic if topic in TABLES else matching[0]
@@ -70,6 +71,7 @@ def as_text(rows: list[Row]) -> str:
     """Return rows as text in columns; those that are empty throughout are left out."""
     columns = [name for name in rows[0] if any(row[name] != "" for row in rows)] if rows else []
     cells = [[str(row[name]) for name in columns] for row in rows]
+    # Each column as wide as its widest cell, the header included.
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in cells)
 

@@ -75,6 +75,7 @@ def options(target: Callable[..., Any], given: Collection[str] = ()) -> list[Opt
         if group is None:
             listed.append(Option(name, field.annotation, plain(field.default), lines.get(name, "")))
             continue
+        # A group may be null by default: then its own defaults hold once it is given.
         default = plain(field.default)
         for inner in options(group):
             value = _inside(default, inner.name.split("."), inner.default)
@@ -116,6 +117,7 @@ def plain(value: Any) -> Any:
         return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {str(key): plain(inner) for key, inner in value.items()}
+    # YAML has one kind of sequence.
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(inner) for inner in value]
     if isinstance(value, Enum):
@@ -142,6 +144,7 @@ def choices(annotation: Any) -> tuple[Any, ...]:
     ('min', 'max')
     """
     annotation = bare(annotation)
+    # Only where every member of a union is a choice is the list of names complete.
     if typing.get_origin(annotation) is Literal:
         return typing.get_args(annotation)
     members = [member for member in typing.get_args(annotation) if member is not type(None)]
@@ -185,6 +188,7 @@ def type_text(annotation: Any) -> str:
         return f"{len(arguments)} of {type_text(arguments[0])}"
     if origin is dict:
         return f"by label: {type_text(arguments[1])}"
+    # Options of a group are listed one by one, so here one word is enough.
     if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
         return "options"
     return WORDS.get(annotation, "any value" if annotation in (Any, inspect.Parameter.empty) else "value")
@@ -206,6 +210,7 @@ def scalar(value: Any) -> str:
     """Return plain values as YAML on one line."""
     import yaml
 
+    # YAML reads 1e+16 as text: it takes an exponent for a number only with a dot before it.
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e16:
         return repr(value)
     if isinstance(value, float) and math.isfinite(value):

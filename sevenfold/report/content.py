@@ -61,6 +61,7 @@ class Report:
     def to_json(self, folder: Path) -> str:
         """Return everything but the numbers as JSON; pictures by their place below the run folder."""
         content = asdict(self) | {"pictures": [str(path.relative_to(folder)) for path in self.pictures]}
+        # They stand in results.json: one place for each number.
         del content["scalars"]
         return json.dumps(content, indent=1) + "\n"
 

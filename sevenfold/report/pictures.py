@@ -61,6 +61,7 @@ def scaled(path: Path) -> bytes | None:
         picture = picture.resize(size, Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     picture.quantize(256, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    # A photograph can be smaller as it was.
     return min(content, buffer.getvalue(), key=len) if picture.width <= WIDEST else buffer.getvalue()
 
 

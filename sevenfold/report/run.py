@@ -65,6 +65,7 @@ def plain_headline(metrics: Mapping[str, Any], reference: Mapping[str, Any]) -> 
         if name.startswith(stage)
     ]
     rest = [[name, "-", format_value(value)] for name, value in reference.items() if name not in metrics]
+    # Baselines are never cut off: a figure without them says little.
     rows = [*rows[: max(1, ROWS - len(rest))], *rest]
     if all(row[2] == "-" for row in rows):
         return [["", "value"], *(row[:2] for row in rows)]

@@ -47,6 +47,7 @@ class SweepFile:
 
     def sample(self, trial: int) -> dict[str, Any]:
         """Draw trial number ``trial`` of a random search; it depends on nothing else."""
+        # By number: the draw is the same however many trials run at once or ran before.
         random = numpy_generator(0, "sweep", trial)
         return {parameter.name: parameter.sample(random) for parameter in self.parameters}
 
@@ -93,7 +94,9 @@ def _metric(metric: Any) -> tuple[str | None, bool]:
 def _parameters(nodes: Any) -> tuple[Parameter, ...]:
     if not isinstance(nodes, Mapping) or not nodes:
         raise ConfigError("parameters", "expected a mapping of dotted keys to what they range over")
+    # By name, so that a grid does not depend on the order of keys in the file.
     checked = sorted(_unnested(nodes, ""), key=lambda parameter: parameter.name)
+    # Sorted, so that equal names are neighbors.
     for one, next_one in itertools.pairwise(checked):
         if one.name == next_one.name:
             raise ConfigError(f"parameters.{one.name}", "is there twice, nested and with a dotted name")

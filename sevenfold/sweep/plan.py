@@ -53,6 +53,7 @@ class Bayes:
         self.sweep, self.optuna = sweep, optuna
         self.asked: dict[int, Any] = {}
         self.space = {one.name: _optuna_distribution(optuna, one) for one in sweep.parameters}
+        # A fixed seed: with one job at a time the whole sweep can be repeated.
         sampler = optuna.samplers.TPESampler(seed=0)
         directions = optuna.study.StudyDirection
         direction = directions.MAXIMIZE if sweep.maximize else directions.MINIMIZE
@@ -71,6 +72,7 @@ class Bayes:
         """Tell the sampler how a trial ended; failed trials count as such."""
         state = self.optuna.trial.TrialState
         value = record["value"] if record["status"] in ("finished", "stopped") else None
+        # Others were asked for in an earlier call, whose sampler is gone: they are added as finished trials.
         if record["number"] in self.asked:
             how = state.COMPLETE if value is not None else state.FAIL
             self.study.tell(self.asked.pop(record["number"]), value, state=how)

@@ -41,6 +41,7 @@ def run_sweep(
     def command(parameters: dict[str, Any]) -> list[str]:
         return [*expand(sweep.command, parameters, program), *settings]
 
+    # More threads than cores make every trial slower, and its sums depend on their number.
     threads = max(1, (os.cpu_count() or 1) // jobs)
     with Trials(sweep, command, program, folder, {**os.environ, "OMP_NUM_THREADS": str(threads)}) as trials:
         records = _drive(planner, trials, folder, jobs, total)
@@ -83,6 +84,7 @@ def _as_they_end(
 ) -> Iterator[dict[str, Any]]:
     running: set[Future[dict[str, Any]]] = set()
     while True:
+        # Asked for one by one, so that each trial is chosen with all that ended before it.
         while len(running) < jobs and (number := next(waiting, None)) is not None:
             running.add(pool.submit(trials.run, number, planner.ask(number)))
         if not running:

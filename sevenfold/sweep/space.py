@@ -34,6 +34,7 @@ class Parameter:
             raise ConfigError(f"parameters.{self.name}", message)
         low, high, step = options["min"], options["max"], options.get("q", 1.0)
         if self.distribution == "int_uniform":
+            # arange leaves its end out, and whole numbers include theirs.
             high, step = high + 1, 1
         if (high - low) / step > LONGEST_GRID:
             raise ConfigError(f"parameters.{self.name}", f"its grid has more than {LONGEST_GRID} values")
@@ -53,6 +54,7 @@ class Parameter:
         if not self.distribution.startswith("q_"):
             return value
         step = options.get("q", 1.0)
+        # Rounded to a multiple of q from zero, as W&B does, not from the lower bound.
         rounded = round(value / step) * step
         return int(rounded) if isinstance(step, int) else float(rounded)
 

@@ -64,13 +64,16 @@ class Trials:
         """Run one trial; return its record."""
         name, started = f"trial_{number:04d}", time.monotonic()
         log = self.folder / f"{name}.log"
+        # A trial that is run again appends to its log: its reason is looked for in the new part alone.
         before = log.stat().st_size if log.exists() else 0
         command = [*self.command(parameters), f"output_dir={self.folder}", f"name={name}"]
         start_time = time.time()
         status = self._execute(number, command, log)
+        # The time makes keys of repeated attempts differ, as records of one key are kept once.
         record: dict[str, Any] = {"key": f"{name}/{status}/{time.time_ns()}", "number": number}
         record |= {"parameters": parameters, "seconds": round(time.monotonic() - started, 1)}
         if number in self._stopped:
+            # A stopped trial counts with its last value: so the planner learns that this region is bad.
             return record | {"status": "stopped", "value": self._value(self._history(name)[-1])}
         if status != 0:
             reason = failure(log, before, status)
@@ -96,6 +99,7 @@ class Trials:
 
     def _execute(self, number: int, command: list[str], log: Path) -> int:
         start = [sys.executable, str(self.program)]
+        # A command of the user's own cannot run inside a worker, which has imported the suite already.
         if command[:2] != start:
             with open(log, "ab") as file:
                 process = subprocess.Popen(command, stdout=file, stderr=file, env=dict(self.environment))
@@ -127,6 +131,7 @@ class Trials:
         results = [
             p
             for p in (self.folder / name).glob("version_*/results.json")
+            # Two seconds of grace for file systems whose times are that coarse.
             if p.stat().st_mtime >= start_time - 2
         ]
         if not results:

@@ -122,8 +122,6 @@ def test_the_rate_finder_reaches_the_optimizer(name: str, tmp_path: Path) -> Non
 
 
 def test_the_batch_size_finder_reaches_the_data(name: str, tmp_path: Path) -> None:
-    if name in ("curve_surrogate", "noise_study"):
-        pytest.skip("surrogates of curves are complete after one fit; the finder fits a module several times")
     module, data = library.parts(name)
     trainer = library.trainer(tmp_path, limit_val_batches=0)
     found = Tuner(trainer).scale_batch_size(

@@ -16,7 +16,7 @@ from sevenfold.ranges import Finite, NonNegativeInt, Size
 
 
 class NetworkPrior(Prior):
-    """A variance-preserving model in discrete time, as a denoiser in sigma space.
+    """A variance-preserving model in discrete time, as a denoiser in sigma space (Karras et al. 2022).
 
     Args:
         network: called with images (N, C, H, W), times (N,) and labels (N,), -1 for none.

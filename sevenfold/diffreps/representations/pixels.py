@@ -12,6 +12,8 @@ from sevenfold.ranges import Size
 class Pixels(Representation):
     """The representation whose parameters are pixels: the pullback is then an image sampler.
 
+    Parameters (N, channels * size * size) are images (N, channels, size, size).
+
     Args:
         size, channels: of the image.
 

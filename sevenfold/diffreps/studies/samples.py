@@ -59,8 +59,8 @@ class Samples(Piece):
 class SamplesStudy(SamplingStudy[Samples]):
     """Samples by every method, of every representation, under every kind of view noise.
 
-    Sample k begins from the same noise in all methods. Images, parameters and features are saved in
-    ``samples/`` of the run folder.
+    The experiments of Savani, Finzi and Kolter 2024. Sample k begins from the same noise in all methods.
+    Images, parameters and features are saved in ``samples/`` of the run folder.
 
     Args:
         prior: a component of ``PRIORS``.

@@ -90,6 +90,8 @@ def group_difference(h: Tensor, y: Tensor, a: Tensor, measure: str) -> Tensor:
 class RankOne(Method):
     """A rank-one edit of one layer, whose size and threshold are searched.
 
+    A weight (out, in) becomes W + c u v: all values of c are scored as one batch (c, rows).
+
     Args:
         layer: name of a linear layer, ``first`` or ``head``.
         points, reach: the grid of c: ``points`` values within ``reach`` times the layer's output scale.

@@ -45,6 +45,8 @@ class Trial(Piece):
 class DebiasStudy(Study[Trial]):
     """Comparison of methods that debias trained networks on validation rows, judged on test rows.
 
+    The protocol of Savani, White and Govindarajulu 2020: one record a method, bound, seed and measure.
+
     Args:
         methods: components of ``METHODS`` and ``POSTPROCESSORS`` by the label of their results; null removes
             one of a base file.

@@ -36,6 +36,7 @@ class Pair:
 def middlebury(folder: Path, names: set[str]) -> Iterator[Pair]:
     """Find ``frame10.png, frame11.png`` with ``flow10.flo`` there or in ``../../other-gt-flow/<scene>``."""
     if "frame10.png" in names:
+        # Middlebury ships pictures and truths in two archives that unpack side by side.
         places = [folder / "flow10.flo", folder.parent.parent / "other-gt-flow" / folder.name / "flow10.flo"]
         truth = next((place for place in places if place.is_file()), None)
         second = _partner(folder, names, "frame10.png", "frame11.png")
@@ -73,6 +74,7 @@ def frames(folder: Path, names: set[str]) -> Iterator[Pair]:
     )
     sintel = folder.parent.name in ("clean", "final")
     for (number, name), (next_number, next_name) in pairwise(numbers):
+        # A gap is a cut: pictures on its two sides are no pair.
         if next_number == number + 1:
             stem = Path(name).stem
             truth = _existing(folder.parent.parent / "flow" / folder.name / f"{stem}.flo") if sintel else None
@@ -99,6 +101,7 @@ def find_pairs(root: str | Path) -> list[Pair]:
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; set data.root to the folder with the flow data")
     listed: list[Pair] = []
+    # Sorted, for the order decides which pairs a seed draws.
     for folder, _, names in sorted(os.walk(root, followlinks=True)):
         for layout in LAYOUTS:
             listed.extend(layout(Path(folder), set(names)))
@@ -109,6 +112,7 @@ def find_pairs(root: str | Path) -> list[Pair]:
 
 def _named(root: Path, pairs: list[Pair]) -> list[Pair]:
     """Prefix the names by the data set and, where that leaves two alike, by the folder too."""
+    # Short names stay where they are unique, as results of one set are compared by name.
     short = [f"{pair.dataset}/{pair.name}" for pair in pairs]
     often = Counter(short)
     return [

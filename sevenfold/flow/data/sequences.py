@@ -63,9 +63,11 @@ def find_sequences(root: str | Path) -> list[Frames]:
 def _in_folder(root: Path, folder: Path, names: list[str]) -> Iterator[Frames]:
     scenes: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
     for name in names:
+        # Lazy before the digits: the last run of digits is taken whole, leading zeros included.
         match = re.fullmatch(r"(.*?)(\d+)(\.\w+)", name)
         if match and match[3].lower() in PICTURES:
             scenes[match[1], match[3]].append((int(match[2]), name))
+    # The only scene of a folder is called by the folder.
     labels = {key: key[0].rstrip("_-. ") if len(scenes) > 1 else "" for key in scenes}
     if len(set(labels.values())) < len(scenes):
         labels = {(prefix, suffix): prefix + suffix for prefix, suffix in scenes}

@@ -34,7 +34,7 @@ WRITERS: dict[str, Callable[..., None]] = {".flo": write_flo, ".pfm": write_pfm,
 
 
 def read_flow(path: str | PathLike[str]) -> tuple[Tensor, Tensor]:
-    """Read a flow field in the format that the file's suffix names.
+    """Read a flow field by its suffix: ``.flo`` (Baker et al. 2011), ``.pfm``, ``.png`` (KITTI 2015).
 
     Returns ``(flow, valid)``: float32 ``(2, H, W)`` in pixels (channel 0 = x, 1 = y, zero where unknown)
     and bool ``(H, W)``. Raises ``InputError`` with one line that names the file.

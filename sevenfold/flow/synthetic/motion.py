@@ -87,6 +87,7 @@ class Motion:
             return places
         cosine, sine = self._turn(time, -1.0)
         shift = self.center + time * self.translation
+        # X = A^-1 (place - shift - wave(X)) + C, iterated from the wave that is zero.
         goal = [axis - self._per_layer(shift[:, i], axis) for i, axis in enumerate(places)]
         center = [self._per_layer(self.center[:, i], axis) for i, axis in enumerate(places)]
         points = places
@@ -137,8 +138,10 @@ def draw_motion(
     speed = medians * np.exp(options.spread * random.standard_normal(layers))
     direction = random.uniform(0, 2 * np.pi, layers)
     translation = speed[:, None] * np.stack([np.cos(direction), np.sin(direction)], axis=1)
+    # Much of real motion is the camera's, which all layers share.
     translation[1:] += translation[0] * (random.random((layers - 1, 1)) < options.follow)
     length = np.linalg.norm(translation, axis=1, keepdims=True)
+    # Log-normal speeds have a long tail: without a cap layers would leave the frame at once.
     translation *= np.minimum(1, options.cap * size / np.maximum(length, 1e-9))
     affine = random.random(layers) < options.affine
     amplitude, wave_vector, phase, frequency = _draw_waves(options, layers, size, random)

@@ -28,6 +28,7 @@ class Camera:
     def develop(self, picture: Tensor, time: float, generator: torch.Generator) -> Tensor:
         """Turn a clean picture (3, H, W) in [0, 1] into the recorded one, also in [0, 1]."""
         picture = _blurred(picture, self.blur) if self.blur else picture
+        # The slope of x^gamma is infinite at 0 where gamma is below 1.
         picture = picture.clamp(1e-4, 1).pow(self.gamma)
         contrast, brightness = self.contrast, self.brightness
         if time != 0:

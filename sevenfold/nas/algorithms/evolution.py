@@ -64,8 +64,10 @@ class RegularizedEvolution(Algorithm):
         return children if len(children) == k else self.around(self.archs[self.best(1)[0]][None], k, children)
 
     def _children(self, n: int) -> Ints:
+        # The youngest may be parents, however good older ones were: that is what regularizes.
         losses = np.array(self.losses[-self.population :])
         archs = self.archs[-self.population :]
+        # All tournaments of a batch at once.
         drawn = self.rng.integers(len(losses), size=(n, self.tournament))
         winners = drawn[np.arange(n), losses[drawn].argmin(axis=1)]
         parents = np.stack([archs[winner] for winner in winners])

@@ -72,6 +72,7 @@ class ModelSearch(Algorithm):
     @classmethod
     def preset(cls, name: str, space: Space) -> dict[str, Any]:
         """Return the options of a preset on a space: a mutation that the space lacks is left out."""
+        # A copy: presets are shared by all trials.
         options = dict(cls.presets[choose(name, list(cls.presets), "preset")])
         if options.get("mutation") not in space.mutations:
             options.pop("mutation", None)
@@ -100,6 +101,7 @@ class ModelSearch(Algorithm):
             return [given.candidates for given in rounds]
         scores = iter(trials[0].surrogate.scores(trials[0].space, open_rounds))
         return [
+            # Stable: of equal scores the earlier candidate, so that a trial can be repeated.
             given.candidates[np.argsort(next(scores), kind="stable")[:k]]
             if len(given.candidates)
             else given.candidates

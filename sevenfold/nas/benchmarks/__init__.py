@@ -58,7 +58,8 @@ CONVERTERS = ComponentTable(
 def load_benchmark(name: str, **options: Any) -> "Benchmark":
     """Open the benchmark ``name`` of ``BENCHMARKS`` with the ``options`` of its entry.
 
-    ``"x11:FOLDER"`` opens the surrogate that was exported to a folder.
+    Its ``query`` takes n architectures and returns values (n,), accuracies in per cent; ``describe
+    nas.benchmarks=NAME`` names the paper of each. ``"x11:FOLDER"`` opens an exported surrogate.
 
     >>> from sevenfold.nas import load_benchmark
     >>> bench = load_benchmark("synthetic-nb201")

@@ -167,6 +167,7 @@ class Benchmark(ABC):
         values = self.query(archs, split=split, metric=metric, epoch=epoch, seed=seed)
         if np.isnan(values).all():
             raise InputError(f"{self.dataset}, {split}/{metric}: no value was measured")
+        # Exact equality below is meant: all architectures with the very best value are optima.
         best = np.nanmin(values) if metric in self.minimize else np.nanmax(values)
         return Optimum(float(best), archs[values == best])
 
@@ -187,12 +188,14 @@ class Benchmark(ABC):
 
     def _seeds(self, seed: Seed | Literal["all"]) -> slice:
         """Return the positions of runs; a table that holds only means has one, "mean"."""
+        # The mean is taken by the caller, over the runs that were measured.
         if seed in ("all", "mean"):
             return slice(None)
         place = find(seed, self.seeds, f"seed of {self.dataset}")
         return slice(place, place + 1)
 
     def _last(self, archs: Ints, key: str, epochs: tuple[Epoch, ...], seeds: slice) -> NDArray[np.float64]:
+        # One length for all: the last entry is each run's end, and one column is read instead of all.
         lengths = self.lengths(archs)
         if lengths is None or epochs != self.epochs:
             return self.read(archs, key, seeds, slice(len(epochs) - 1, None))[:, :, 0]
@@ -206,6 +209,7 @@ class Benchmark(ABC):
         """Return the value at the end of each run's schedule, (n, R)."""
         if lengths is None:
             return values[:, :, -1]
+        # The number of epochs is also the epoch at which a run ends.
         places = np.broadcast_to(np.searchsorted(epochs, lengths), values.shape[:2])
         return np.take_along_axis(values, places[:, :, None], axis=2)[:, :, 0]
 
@@ -217,6 +221,7 @@ class Benchmark(ABC):
 
 def find(item: object, known: Sequence[object], what: str) -> int:
     """Return the position of an item among the known ones, or raise ``InputError`` that lists them."""
+    # True equals 1 in Python, and would be taken for seed or epoch 1.
     if item in known and not isinstance(item, bool):
         return list(known).index(item)
     shown = ", ".join(map(str, known if len(known) <= 12 else [*known[:5], "...", *known[-5:]]))
@@ -228,6 +233,7 @@ def average(values: NDArray[np.float64], *, axis: int) -> NDArray[np.float64]:
     if values.shape[axis] == 1:
         return np.squeeze(values, axis=axis)
     known = ~np.isnan(values)
+    # np.nanmean gives the same and warns about empty rows, which are usual here.
     count = known.sum(axis=axis)
     total = np.where(known, values, 0.0).sum(axis=axis)
     return np.where(count, total / np.maximum(count, 1), np.nan)

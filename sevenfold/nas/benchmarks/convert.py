@@ -49,6 +49,7 @@ def convert(format: str, source: str, out: str, *, compressed: bool = True, **op
 def source_digest(path: Path) -> str:
     """Return the SHA-256 of a file, or of the names and sums of all files below a folder."""
     if path.is_dir():
+        # Sorted by name, as the order in which a folder is listed depends on the file system.
         files = sorted(p for p in path.rglob("*") if p.is_file())
         lines = [f"{source_digest(p)}  {p.relative_to(path).as_posix()}\n" for p in files]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
@@ -59,6 +60,7 @@ def source_digest(path: Path) -> str:
 def convert_in_child(arguments: Sequence[str], out: str) -> None:
     """Convert in another process, which may be lost, and check every sum of what it wrote."""
     command = [sys.executable, "-m", "sevenfold.nas.benchmarks.convert", *arguments, "--in-child"]
+    # A pickle that runs code can at worst take this child with it; only checked arrays come back.
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]

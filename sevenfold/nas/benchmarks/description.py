@@ -38,6 +38,7 @@ class Description:
             "networks": float(len(self.final)),
             **{f"val_acc_p{p}": float(np.percentile(self.final, p)) for p in PERCENTILES},
             "val_acc_std_networks": float(self.final.std()),
+            # Variances are averaged, not deviations: the pooled estimate of the noise of one training.
             "val_acc_std_seeds": float(np.sqrt(spread.var(axis=1, ddof=1).mean())),
             "tau_seeds": float(np.mean(self.seed_taus)),
             "tau_seeds_min": min(self.seed_taus),
@@ -53,6 +54,7 @@ def describe(benchmark: Benchmark) -> Description:
             f"{benchmark.dataset}: a description needs val/acc and test/acc of two seeds, it has "
             f"{', '.join(benchmark.series)} and seeds {benchmark.seeds}"
         )
+    # Many cells are one network: counted each, they would tie and raise every correlation.
     archs = distinct(benchmark.space, benchmark.archs)
     final, test = (
         benchmark.query(archs, split=split, metric="acc", epoch="last", seed="mean")

@@ -39,6 +39,7 @@ def open_table(path: str | Path, description: Mapping[str, Any] | None = None) -
     if description is None or Path(path).suffix == ".npz":
         return Table.open(path, description)
     layout(description)  # refuses what is no description before its columns are stacked
+    # A deep copy of plain values, as names of stacked columns replace lists in it.
     columns, given = read_columns(path), json.loads(json.dumps(description))
     arrays = dict(columns)
     _stack(given, "archs", columns, arrays, path)
@@ -110,6 +111,7 @@ def _read_csv(path: Path, rows: list[list[str]]) -> dict[str, NDArray[Any]]:
 def _typed(cells: tuple[str, ...]) -> NDArray[Any]:
     for kind in (np.int64, np.float64):
         try:
+            # numpy reads "nan" as a float only, so a column of integers with a gap becomes one of floats.
             return np.array([cell or "nan" for cell in cells], dtype="U").astype(kind)
         except ValueError:
             continue

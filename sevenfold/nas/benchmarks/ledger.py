@@ -54,10 +54,12 @@ class Ledger:
         return values
 
     def _book(self, key: int, epoch: Epoch, value: float, cost: float) -> None:
+        # By key: the same network written down in another way is a repeat too.
         new = key not in self._paid
         paid = self._paid.setdefault(key, {})
         reached = max(paid.values(), default=0.0)
         duplicate = epoch in paid or (not self.benchmark.separate_runs and not new and cost <= reached)
+        # A curve goes on where it stopped and pays the rest; a separate run pays from its first epoch.
         charged = 0.0 if duplicate else cost if self.benchmark.separate_runs else cost - reached
         self.spent += new
         self.duplicates += duplicate
@@ -77,6 +79,7 @@ class Ledger:
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything as plain values."""
+        # Lists, as keys of JSON are texts.
         paid = [[key, *entry] for key, entries in self._paid.items() for entry in entries.items()]
         return {**self.summary(), "paid": paid, "log": [asdict(entry) for entry in self.log]}
 

@@ -32,7 +32,9 @@ class Listed(Enumerable):
                 f"{self._archs.shape}"
             )
         self.size, self.width = self._archs.shape
-        self._levels = self._archs.max(axis=0).astype(int) + 1
+        # Codes below 0 are moved up in encodings; neighbors go through the codes that occur.
+        self._lowest = np.minimum(self._archs.min(axis=0), 0).astype(int)
+        self._levels = self._archs.max(axis=0).astype(int) + 1 - self._lowest
         from sevenfold.seeding import numpy_generator  # it imports torch, which no other table needs
 
         # One random weight a coordinate makes a hash that adds up; equality is checked where it is used.
@@ -65,6 +67,7 @@ class Listed(Enumerable):
         table = self.neighbor_table()
         degrees = (table >= 0).sum(axis=1)
         for step in range(steps.max(initial=0)):
+            # One uniform number scaled by each row's degree draws among its neighbors, for all rows at once.
             pick = table[numbers, (rng.random(len(numbers)) * degrees[numbers]).astype(int)]
             numbers = np.where((step < steps) & (degrees[numbers] > 0), pick, numbers)
         return self._archs[numbers]
@@ -108,12 +111,14 @@ class Listed(Enumerable):
     @cached_property
     def _neighbors(self) -> NDArray[np.int32]:
         columns = []
-        for place, levels in enumerate(self._levels):
-            for code in range(levels):
+        for place in range(self.width):
+            for code in np.unique(self._archs[:, place]):
                 changed = self._archs.copy()
                 changed[:, place] = code
                 places = self._find(changed)
+                # A row is not its own neighbor.
                 columns.append(np.where(places == np.arange(self.size), -1, places))
+        # Descending, so that the padding of -1 comes last and can be cut off.
         table = -np.sort(-np.stack(columns, axis=1), axis=1)
         return table[:, : max(1, (table >= 0).sum(axis=1).max())].astype(np.int32)
 
@@ -140,11 +145,12 @@ class Listed(Enumerable):
     def parts(self, archs: Ints) -> list[Part]:
         """Return one code for each coordinate."""
         archs = self.checked(archs)
-        return [Part(archs[:, i : i + 1], int(levels)) for i, levels in enumerate(self._levels)]
+        codes = archs - self._lowest if self._lowest.any() else archs
+        return [Part(codes[:, i : i + 1], int(levels)) for i, levels in enumerate(self._levels)]
 
     def from_parts(self, values: Sequence[Ints]) -> Ints:
         """Return the rows with these codes."""
-        return np.concatenate([np.asarray(value) for value in values], axis=1)
+        return np.concatenate([np.asarray(value) for value in values], axis=1) + self._lowest
 
     def graph(self, archs: Ints) -> Graph:
         """Refuse: a list of codes says nothing about a graph."""

@@ -24,6 +24,7 @@ def open_path(path: str, dataset: str | None = None) -> TableBenchmark:
     described = description(path)
     if dataset is not None and described is not None:
         schedules = [name for name in described["datasets"] if name.rpartition("/")[0] == dataset]
+        # The longest schedule is what a name without one means in the papers.
         dataset = max(schedules, key=lambda name: int(name.rpartition("/")[2]), default=dataset)
     return from_file(path=path, description=described, dataset=dataset)
 
@@ -43,6 +44,7 @@ def description(path: str) -> dict[str, Any] | None:
         raise InputError(f"table file '{path}' does not exist") from None
     except (OSError, ValueError, EOFError) as error:
         raise InputError(f"'{path}' is no readable .npz without objects: {error}") from None
+    # Nothing but the compact form has this array.
     if "meta" in names:
         return None
     content: dict[str, Any] = {}

@@ -68,6 +68,7 @@ def cell(content: Mapping[str, Any], source: str) -> Cell:
             names.add(result["arch_str"])
             for (dataset, seed), entry in result["all_results"].items():
                 trials.append(_trial(dataset, int(seed), epochs, entry))
+        # All schedules must name the same architecture; several, or none, is damage.
         (name,) = names
         return Cell(str(name), trials)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
@@ -80,6 +81,7 @@ def _trial(dataset: str, seed: int, epochs: int, entry: Mapping[str, Any]) -> Tr
     curves: dict[str, dict[int, float]] = defaultdict(dict)
     for metric, key in (("acc", "acc1es"), ("loss", "losses")):
         for epoch, value in entry[f"train_{key}"].items():
+            # The files count epochs from 0, we count completed ones.
             curves[f"train/{metric}"][int(epoch) + 1] = float(value)
         for place, value in entry[f"eval_{key}"].items():
             split, _, epoch = place.partition("@")
@@ -88,6 +90,7 @@ def _trial(dataset: str, seed: int, epochs: int, entry: Mapping[str, Any]) -> Tr
     properties = {
         "params": float(entry["params"]),
         "flops": float(entry["flop"]),
+        # Measured several times; a training without a measurement has NaN.
         "latency": float(np.mean(latency)) if latency else float("nan"),
     }
     seconds = {int(epoch) + 1: float(value) for epoch, value in (entry["train_times"] or {}).items()}
@@ -114,6 +117,7 @@ def cells(path: str | Path, *, trust: bool = False) -> Iterator[Cell]:
 
 def item_files(path: Path) -> list[Path]:
     """Return the files of single architectures in a folder, by number."""
+    # By number, not by name: other files of the folder (its meta file, checksums) have none.
     pattern = re.compile(r"(?:^|\D)(\d{6})(?:\.pickle\.pbz2|-FULL\.pth)$")
     by_number = {int(m[1]): p for p in sorted(path.glob("*")) if (m := pattern.search(p.name))}
     if not by_number:
@@ -153,6 +157,7 @@ class _Packed:
             self.seeds[name].add(trial.seed)
             for key, curve in {**trial.curves, "seconds": trial.seconds}.items():
                 values = np.full(trial.epochs, np.nan, np.float32)
+                # Epochs that were not evaluated stay NaN.
                 values[np.fromiter(curve, int, len(curve)) - 1] = list(curve.values())
                 self.rows[name, key, trial.seed][row] = values
             for key, value in trial.properties.items():
@@ -164,6 +169,7 @@ class _Packed:
         shape = (len(self.archs), len(seeds), self.epochs[dataset])
         array = np.full(shape, np.nan, np.float32)
         for place, seed in enumerate(seeds):
+            # Released while copied, so that the table of 15,625 cells is not in memory twice.
             for row, values in self.rows.pop((dataset, key, seed), {}).items():
                 array[row, place] = values
         return array
@@ -194,6 +200,7 @@ def _dataset(packed: _Packed, name: str, arrays: dict[str, NDArray[Any]]) -> dic
     for key in dict.fromkeys(key for dataset, key, _ in packed.rows if dataset == name):
         array = packed.curve(name, key)
         column: dict[str, Any] = {"array": f"{name}/{key}"}
+        # Most splits were evaluated after the last epoch only: 200 columns become one.
         known = np.flatnonzero(~np.isnan(array).all(axis=(0, 1)))
         arrays[column["array"]] = array[:, :, known]
         if len(known) < len(everything):

@@ -23,6 +23,7 @@ from sevenfold.nas.spaces.nb101 import NB101
 
 EPOCHS = (4, 12, 36, 108)
 REPEATS = 3
+# Wire types of protocol buffers; 3 and 4 (groups) are not used by these files.
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 Field = tuple[int, int | float | bytes]
 
@@ -41,6 +42,7 @@ def fields(message: bytes) -> Iterator[Field]:
     """Yield (number, value) of a protocol-buffer message: integers, doubles and byte strings."""
     place = 0
     while place < len(message):
+        # A tag is the field's number with its wire type in the three lowest bits.
         tag, place = _varint(message, place)
         number, kind = tag >> 3, tag & 7
         if kind == VARINT:
@@ -64,6 +66,7 @@ def _varint(message: bytes, place: int) -> tuple[int, int]:
         if place >= len(message) or shift > 63:
             raise ValueError("the message ends inside a number")
         byte = message[place]
+        # Seven bits a byte, the lowest first; the eighth says whether another byte follows.
         value |= (byte & 127) << shift
         place, shift = place + 1, shift + 7
         if byte < 128:
@@ -78,6 +81,7 @@ def decode(payload: bytes) -> Training:
         for number, value in fields(base64.b64decode(raw, validate=True)):
             if number == 1 and isinstance(value, bytes):
                 point: dict[int, Any] = dict(fields(value))
+                # A field that is absent has the value zero: so the format leaves out the epoch of the start.
                 rows.append([point.get(field, 0.0) for field in (1, 2, 3, 4, 5)])
             elif number == 2 and isinstance(value, int):
                 parameters = value
@@ -99,6 +103,7 @@ class _Packed:
         self.seconds = np.full((rows, REPEATS, len(EPOCHS)), np.nan, np.float32)
 
     def add(self, training: Training) -> None:
+        # 16 bytes instead of 32 characters, for 423,624 cells.
         name = bytes.fromhex(training.module_hash)
         row = self.number.setdefault(name, len(self.cells))
         if row == len(self.cells):
@@ -119,6 +124,7 @@ class _Packed:
         self.filled[row, budget] += 1
 
     def _reserve(self, row: int) -> None:
+        # Doubled, so that n cells cost O(n) copies.
         if row >= len(self.params):
             for name in ("params", "filled", "acc", "seconds"):
                 old = getattr(self, name)
@@ -144,6 +150,7 @@ def pack(path: str | Path, *, strict: bool = False) -> tuple[dict[str, Any], dic
     archs = space.from_strings(packed.cells)
     if strict:
         _check_names(space, archs, list(packed.number))
+    # The published file of 108 epochs alone has one budget of the four.
     budgets = np.flatnonzero(packed.filled[:rows].any(axis=0))
     repeats = int(packed.filled[:rows].max())
     acc = packed.acc[:rows, :repeats][:, :, budgets]

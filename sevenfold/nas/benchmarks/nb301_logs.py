@@ -24,6 +24,7 @@ def pack(path: str | Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     ``val/final_acc`` and ``test/acc`` what the run reported at its end. Runs of equal architectures are
     seeds. The property ``source`` numbers the folders, which the provenance lists.
     """
+    # The order of files gives runs of one architecture their numbers.
     files = sorted(Path(path).rglob("results_*.json"))
     if not files:
         raise InputError(f"'{path}' holds no logs of NAS-Bench-301 (results_*.json)")
@@ -49,6 +50,7 @@ def pack(path: str | Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     arrays = {
         "archs": archs[runs.first],
         "val_acc": runs.table(ragged(curves, max(lengths))),
+        # Runs that do not exist get the full length; their values are NaN whatever it is.
         "lengths": np.nan_to_num(runs.table(lengths), nan=max(lengths)).astype(np.int16),
     }
     for place, name in enumerate(("val_final_acc", "test_acc", "runtime", "source")):

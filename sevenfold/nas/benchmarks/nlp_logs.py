@@ -30,6 +30,7 @@ def logs(path: str | Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if not path.exists():
         raise InputError(f"'{path}' does not exist")
     if path.is_dir():
+        # The order decides the numbers of runs, so it must not depend on the file system.
         for file in sorted(path.rglob("*.json")):
             yield str(file), _parse(file.read_bytes(), str(file))
     elif path.suffix == ".zip":
@@ -75,10 +76,12 @@ def pack(path: str | Path, *, name: str = "nas-bench-nlp") -> tuple[dict[str, An
             raise InputError(f"'{source}' is no log of NAS-Bench-NLP ({text})") from None
     if not recipes:
         raise InputError(f"'{path}' holds no logs (.json)")
+    # Room for the longest recipe, and for a mutation that adds to it.
     nodes = max(len(json.loads(recipe)) for recipe in recipes)
     space = NLP(max_nodes=max(12, nodes + 3))
     archs = space.from_strings(recipes)
     runs = Runs(space.keys(archs))
+    # Runs that broke off are shorter: they are filled with NaN.
     epochs = max(len(curve) for kind in curves.values() for curve in kind)
     arrays: dict[str, NDArray[Any]] = {
         key: runs.table(ragged(curve, epochs)) for key, curve in curves.items()

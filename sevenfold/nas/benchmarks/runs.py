@@ -15,9 +15,11 @@ class Runs:
 
     def __init__(self, keys: NDArray[np.int64]) -> None:
         _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+        # np.unique numbers by key; these ranks number by first appearance, the order of the file.
         rank = np.argsort(np.argsort(first))
         self.first, self.cell = np.sort(first), rank[inverse]
         order = np.argsort(self.cell, kind="stable")
+        # In the order of cells, a run's number is its distance from the cell's first measurement.
         begins = np.searchsorted(self.cell[order], np.arange(len(first)))
         self.run = np.empty(len(keys), np.int64)
         self.run[order] = np.arange(len(keys)) - begins[self.cell[order]]

@@ -27,6 +27,7 @@ def load(path: str | Path, *, trust: bool = False) -> Any:
     if not Path(path).is_file():
         raise InputError(f"'{path}' does not exist")
     try:
+        # As a context, so that nothing else in this process may load these names.
         with torch.serialization.safe_globals([*_GLOBALS, *numpy_types()]):
             return torch.load(path, map_location="cpu", weights_only=not trust)
     except UnsafePickleError as error:

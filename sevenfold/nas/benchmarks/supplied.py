@@ -42,6 +42,7 @@ def nb201_one_seed(*, root: str = "data/nas", dataset: str | None = None) -> Tab
         root: folder that holds the file ``nb201_val_one_seed.npz``.
         dataset: ``cifar10-valid/200`` or ``cifar100/200``; one must be chosen.
     """
+    # The seed's number is not recorded: it is 0 here, and stands for no seed of the official files.
     names = {"cifar10-valid/200": "cifar10_val_ep200", "cifar100/200": "cifar100_val_ep200"}
     datasets = {name: _nb201(name, [array], [0]) for name, array in names.items()}
     return _open(root, "nb201_val_one_seed.npz", {**NB201, "datasets": datasets}, dataset)
@@ -56,6 +57,7 @@ def spikenas(*, root: str = "data/nas", dataset: str | None = None) -> TableBenc
     """
 
     def curve(array: str, scale: float) -> dict[str, Any]:
+        # Accuracies in steps of .004 % and losses in thousandths, as 16-bit integers; the largest means none.
         return {"array": array, "axes": "ne", "scale": scale, "missing": 65535}
 
     cifar10 = {
@@ -83,6 +85,7 @@ def macro(*, root: str = "data/nas", dataset: str | None = None) -> TableBenchma
         root: folder that holds the file ``nasbench_macro_cifar10.csv.gz``.
         dataset: data set, of which there is only ``cifar10``; null: that one.
     """
+    # Three columns of the file are the three seeds of one quantity.
     arrays = [f"test_acc_{run}" for run in (1, 2, 3)]
     cifar10 = {
         "seeds": [1, 2, 3],

@@ -56,6 +56,7 @@ class SyntheticNB101(Benchmark):
         counts, depth = features(archs)
         own = 0.4 * normal(keys, self.stream)
         final = 88 + counts @ WEIGHTS + 0.6 * depth - 0.08 * depth**2 + own
+        # Shorter schedules end lower, by a gap that shrinks as learning curves flatten.
         lost = np.array([30.0, 10.0, 3.0, 0.0])[epochs]
         values = final[:, None, None] - lost + np.zeros((1, len(SEEDS[seeds]), 1))
         test = int(series == "test/acc")
@@ -74,9 +75,11 @@ def features(archs: Ints) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
     """Return how often each operation occurs in the pruned cells, (n, 3), and their longest path, (n,)."""
     cells = prune(archs)
     matrix, alive = cells.matrix.astype(int), cells.alive
+    # The first 21 numbers of a row are the upper triangle of the adjacency matrix, then come five operations.
     counts = ((archs[:, 21:, None] == np.arange(3)) & alive[:, 1:6, None]).sum(axis=1)
     depth, reached = np.zeros(len(archs), int), np.eye(7, dtype=int)[[0]]
     for length in range(1, 7):
+        # Vertices at the end of a walk of this length; in a directed graph without cycles walks are paths.
         reached = (reached[:, None] @ matrix)[:, 0]
         depth = np.where(reached[:, 6] > 0, length, depth)
     return counts, depth
@@ -86,5 +89,7 @@ def normal(keys: NDArray[np.uint64], *names: int) -> NDArray[np.float64]:
     """Return standard Normal numbers that depend on the key and the names only, (n,)."""
     words = keys.copy()
     for name in (*names, 0):
+        # One more than the name, so that name 0 changes the word too.
         words = mix(words ^ np.uint64(name + 1))
+    # The upper 53 bits as a uniform number of the open interval (0, 1), then the Normal quantile.
     return ndtri(((words >> np.uint64(11)).astype(np.float64) + 0.5) / 2.0**53)

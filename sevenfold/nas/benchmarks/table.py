@@ -108,6 +108,7 @@ Record = TypeVar("Record", Column, Dataset, Layout)
 def layout(description: Mapping[str, Any]) -> Layout:
     """Read a description as it stands in ``meta``; ``InputError`` names a wrong entry."""
     table = _mapping(description, "table")
+    # These two belong to the file and not to what it describes.
     content = {key: value for key, value in table.items() if key not in ("format", "sha256")}
     _mapping(content.get("space", {}), "table.space")
     datasets = {}
@@ -135,6 +136,7 @@ def _record(kind: Callable[..., Record], entry: Mapping[str, Any], where: str) -
         if key not in known:
             raise InputError(f"description of '{where}': unknown key '{key}'. {suggest(key, known)}")
     try:
+        # JSON knows no tuples, and frozen records must not hold lists that callers could change.
         return kind(**{key: tuple(v) if isinstance(v, list) else v for key, v in entry.items()})
     except TypeError as error:
         raise InputError(f"description of '{where}': {error}") from None
@@ -142,6 +144,7 @@ def _record(kind: Callable[..., Record], entry: Mapping[str, Any], where: str) -
 
 def digest(array: NDArray[Any]) -> str:
     """Return the SHA-256 of an array's type, shape and little-endian C-ordered bytes, in hexadecimal."""
+    # The same numbers must have the same sum on big-endian machines and in Fortran order.
     plain = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
     checksum = hashlib.sha256(f"{plain.dtype.str}{plain.shape}".encode())
     checksum.update(plain.reshape(-1).view(np.uint8).data if plain.nbytes else b"")
@@ -162,8 +165,10 @@ def write_table(
     """
     Table(arrays, description).check()
     sums = {name: digest(array) for name, array in arrays.items()}
+    # Sorted keys: equal content gives equal bytes.
     meta = json.dumps({"format": FORMAT, **description, "sha256": sums}, sort_keys=True)
     path = Path(path)
+    # Written beside its target, for a rename is atomic only within one file system.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     save = np.savez_compressed if compressed else np.savez
     try:
@@ -198,6 +203,7 @@ class _Members(Mapping[str, NDArray[Any]]):
     def _opened(self) -> Iterator[NpzFile]:
         try:
             with open(self.path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
+                # A .npy opens without an error, and gives an array where members are expected.
                 if not isinstance(file, NpzFile):
                     raise ValueError("it holds one bare array")
                 yield file
@@ -291,11 +297,13 @@ class Table:
 
         ``seeds`` and ``epochs`` cut those axes of the array; an axis the column lacks has length 1.
         """
+        # Slices come before the rows, which copy: of a large table only what was asked for is copied.
         whole: dict[str, Any] = {"n": slice(None), "r": seeds, "e": epochs, "k": column.k or 0}
         taken = self[column.array][tuple(whole[axis] for axis in column.axes)][rows]
         axes = column.axes.replace("k", "")
         absent = tuple(place for place, axis in ((1, "r"), (2, "e")) if axis not in axes)
         values = np.expand_dims(taken, absent).astype(np.float64)
         if column.missing is not None:
+            # Before the scale, as the missing number is one of the stored integers.
             values[values == column.missing] = np.nan
         return values * column.scale

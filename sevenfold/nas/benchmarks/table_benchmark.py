@@ -37,6 +37,7 @@ class TableBenchmark(Benchmark):
             separate_runs=self.columns.separate_runs,
         )
         keys = table[given.keys] if given.keys else self.space.keys(self._archs)
+        # Stable: of several forms of one architecture the first in the file answers.
         self._order = np.argsort(keys, kind="stable")
         self._keys = keys[self._order]
 
@@ -59,6 +60,7 @@ class TableBenchmark(Benchmark):
     def positions(self, archs: Ints) -> NDArray[np.integer]:
         """Return where architectures stand in the table, (n,); the first of those with equal keys."""
         keys = self.space.keys(archs)
+        # Keys above the largest are clipped to it and then differ from it, so they count as absent.
         places = np.searchsorted(self._keys, keys).clip(max=len(self._keys) - 1)
         absent = np.flatnonzero(self._keys[places] != keys)
         if len(absent):
@@ -99,10 +101,12 @@ class TableBenchmark(Benchmark):
             return seconds
         if column.per == "run":
             lengths = self.lengths(archs)
+            # A run's total is spread evenly over the epochs of its own schedule.
             share = epochs / (epochs[-1] if lengths is None else lengths[:, :, None])
             return seconds * np.minimum(share, 1.0)
         if "e" not in column.axes:
             return seconds * epochs
+        # One epoch without a time counts as none; a run without any time stays unknown.
         total: NDArray[np.float64] = np.nancumsum(seconds, axis=2)
         return np.where(np.isnan(seconds).all(axis=2, keepdims=True), np.nan, total)
 
@@ -119,6 +123,7 @@ def table_space(table: Table) -> tuple[Space, Ints]:
     given, archs = table.layout, table[table.layout.archs]
     if given.notation == "digits":
         strings = archs.astype(str)
+        # Files that store such strings as numbers have lost their leading zeros.
         width = np.strings.str_len(strings).max()
         archs = np.strings.zfill(strings, width).view("<U1").reshape(-1, width).astype(np.int8)
     if given.space.get("name") == "listed":

@@ -32,6 +32,7 @@ def records(path: str | Path, *, strict: bool = False) -> Iterator[bytes]:
     ``strict`` the checksums of lengths and payloads are compared too.
     """
     frames = _frames(Path(path), strict)
+    # CRCs of a whole batch are computed side by side, as one at a time would be slow in Python.
     while batch := list(islice(frames, BATCH)):
         if strict:
             _check(path, batch)
@@ -51,6 +52,7 @@ def _frames(path: Path, strict: bool) -> Iterator[_Record]:
                 length, stored = HEAD.unpack(head)
                 if strict and masked(crc32c_short(head[:8])) != stored:
                     raise InputError(f"'{path}': wrong checksum of the length at byte {offset}")
+                # Before reading: a foreign file could ask for any amount of memory here.
                 if length > LONGEST:
                     raise InputError(f"'{path}': a record of {length} bytes at byte {offset}; no TFRecord?")
                 end += length + TAIL.size

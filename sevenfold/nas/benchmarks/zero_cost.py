@@ -96,6 +96,7 @@ def _open(
     archs, keys = _architectures(texts, space)
     places: dict[tuple[Any, ...], int] = {}
     for row, (text, key) in enumerate(zip(texts, keys.tolist(), strict=True)):
+        # Isomorphic forms with equal scores are one training listed twice, others are further runs.
         places.setdefault((key, *(table.get(text, {}).get(SCORE) for table in content.values())), row)
     texts, rows = [texts[row] for row in places.values()], list(places.values())
     runs = Runs(keys[rows])
@@ -107,6 +108,7 @@ def _open(
         for quantity in sorted({quantity for entry in entries for quantity in entry}):
             array = f"{names[name]}/{quantity}"
             arrays[array] = runs.table([entry.get(quantity, np.nan) for entry in entries])
+            # Where the number of epochs is not known, values belong to the end of training.
             columns[quantity] = {"array": array, "axes": "nr", "at_end": epochs is None}
         score = columns.pop(SCORE)
         datasets[names[name]] = {
@@ -122,6 +124,7 @@ def _open(
 def _architectures(texts: list[str], space: dict[str, Any]) -> tuple[Ints, np.ndarray[Any, Any]]:
     """Return rows of the space, (n, width), and keys, (n,); listed ones are tuples of codes."""
     if space["name"] == "listed":
+        # literal_eval reads numbers and tuples and runs nothing.
         codes = np.array([ast.literal_eval(text) for text in texts], np.int8)
         return codes, np.arange(len(codes))
     built = build_space(space)

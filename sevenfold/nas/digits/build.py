@@ -49,6 +49,7 @@ def class_ops() -> NDArray[np.int8]:
 
 def plan_shards(members: NDArray[np.int64], *, seeds: int, size: int) -> list[Shard]:
     """Divide classes into blocks of ``size`` similar cells, the first seed of all blocks first."""
+    # Similar cells share their operations, so a block's convolutions fill few large stacks.
     order = members[np.lexsort(class_ops()[members].T[[0, 1, 3, 2, 4, 5]])]
     blocks = [order[start : start + size] for start in range(0, len(order), size)]
     return [Shard(seed, number, block) for seed in range(seeds) for number, block in enumerate(blocks)]
@@ -59,6 +60,7 @@ def train_shard(shard: Shard, *, recipe: Recipe) -> dict[str, NDArray[Any]]:
 
     ``provenance`` is a JSON text of what the numbers depend on: the recipe and the version of torch.
     """
+    # Same seed for all, but each network draws from a stream of its own name: blocks may be cut anyhow.
     archs = class_ops()[shard.members]
     correct, loss = train_cells(archs, np.full(len(archs), shard.seed), recipe=recipe)
     provenance = json.dumps({"recipe": asdict(recipe), "torch": torch.__version__}, sort_keys=True)

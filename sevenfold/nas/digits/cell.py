@@ -65,6 +65,7 @@ class Level(nn.Module):
         """Apply both kinds to maps (n, C, 16, B) that are gathered by ``rows``."""
         out = torch.empty_like(maps)
         if self.thin:
+            # A 1x1 convolution is a matrix product over channels, one for each network and edge.
             torch.bmm(self.weight1, maps[: self.thin].flatten(2), out=out[: self.thin].flatten(2))
         if self.thin < len(maps):
             convolve(maps[self.thin :], spread, out[self.thin :])
@@ -78,6 +79,7 @@ class Level(nn.Module):
         """
         maps = nodes[self.part]
         self.free(nodes, maps)
+        # In NAS-Bench-201 every convolution is ReLU, convolution, batch norm, in this order.
         inputs = maps.index_select(0, self.rows).relu_()
         return inputs, self.convolutions(inputs, spread)
 
@@ -103,11 +105,13 @@ class Level(nn.Module):
         back, to_gain, to_bias = standardize_gradient(out.flatten(2), self.norm.gain, moments, flat)
         back = back.view(maps.shape)
         to_maps, t = torch.empty_like(maps), self.thin
+        # Zeros where a cell has no such edge, for the optimizer expects a gradient of every weight.
         to1, to3 = torch.zeros_like(self.weight1), torch.zeros_like(self.weight3)
         if t:
             torch.bmm(self.weight1.transpose(1, 2), back[:t].flatten(2), out=to_maps[:t].flatten(2))
             torch.bmm(back[:t].flatten(2), maps[:t].flatten(2).transpose(1, 2), out=to1)
         if t < len(maps):
+            # The adjoint of a convolution is one with mirrored filters and exchanged channels.
             convolve(back[t:], spread.flip(0).transpose(2, 3), to_maps[t:])
             to3 = filter_gradient(maps[t:], back[t:])
         return to_maps, [to_gain, to_bias, to1, to3]
@@ -126,6 +130,7 @@ class _Run(torch.autograd.Function):
         for level in cell.ordered:
             spread = matrices(level.weight3)
             inputs, out = level.operate(nodes, spread)
+            # In order of sources: a node is complete when its own edges are computed.
             normed, moments = standardize(out.flatten(2), level.norm.gain, level.norm.bias)
             level.norm.keep(moments, out.shape[2] * out.shape[3])
             nodes.index_add_(0, level.ends, normed.view(out.shape))
@@ -139,6 +144,7 @@ class _Run(torch.autograd.Function):
         grads[3 * m :] = outer[0]
         weights: list[Tensor] = []
         for level, stored in zip(reversed(ctx.levels), reversed(ctx.kept), strict=True):
+            # In reverse: at a level all gradients of its source have arrived but those of its own edges.
             grad, inputs = grads[level.part], stored[0]
             level.free_gradient(grads, grad)
             to_inputs, to_weights = level.gradient(grads, *stored)
@@ -193,5 +199,6 @@ class Cell(nn.Module):
             (level.weight1, level.rows_thin, level.ends_thin),
             (level.weight3, level.rows_wide, level.ends_wide),
         ):
+            # Targets are stored as target * M + network.
             rows = (ends // self.networks == target).nonzero()[:, 0]
             yield weight, rows, networks[rows]

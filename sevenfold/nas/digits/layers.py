@@ -27,6 +27,7 @@ def _places(channels: int) -> Tensor:
     out, row, into, source = torch.meshgrid(
         *(torch.arange(n) for n in (channels, SIDE, channels, SIDE)), indexing="ij"
     )
+    # Row r of the result sees rows r - 1, r, r + 1 of the source: taps 0, 1, 2; all others are zero.
     tap = source - row + 1
     weight = ((out * channels + into) * 3 + tap) * 3 + torch.arange(3).view(3, 1, 1, 1, 1)
     return weight.where((tap >= 0) & (tap <= 2), channels * channels * 9).view(3, -1)
@@ -68,6 +69,7 @@ def filter_gradient(maps: Tensor, grad: Tensor) -> Tensor:
     flat = grad.reshape(n, channels * SIDE, -1)
     products = torch.stack([torch.bmm(flat, shift.transpose(1, 2)) for shift in _shifts(maps)], dim=1)
     total = maps.new_zeros(n, channels * channels * 9 + 1)
+    # Each weight stands in several places of the matrices; its gradient is the sum over them.
     total.index_add_(1, _places(channels).to(maps.device).flatten(), products.view(n, -1))
     return total[:, :-1].reshape(n, channels, channels, 3, 3)
 
@@ -82,6 +84,7 @@ class Moments(NamedTuple):
 def standardize(maps: Tensor, gain: Tensor, bias: Tensor) -> tuple[Tensor, Moments]:
     """Normalize maps (n, C, N) by their own mean and variance over N, then scale and shift."""
     mean = maps.mean(2)
+    # E[x^2] - E[x]^2 in one pass over the maps; rounding can make it slightly negative.
     variance = (torch.linalg.vecdot(maps, maps) / maps.shape[2] - mean.square()).clamp_min_(0)
     return rescale(maps, gain, bias, Moments(mean, variance)), Moments(mean, variance)
 
@@ -101,6 +104,7 @@ def standardize_gradient(
     to_bias = grad.sum(2)
     to_gain = (torch.linalg.vecdot(grad, maps) - moments.mean * to_bias) * inverse
     scale = gain * inverse
+    # d/dx of gain (x - mean) / sqrt(var + eps), mean and variance depending on x (Ioffe, Szegedy 2015).
     slope = -scale * inverse * to_gain / n
     offset = -scale * to_bias / n - slope * moments.mean
     to_maps = torch.addcmul(offset[:, :, None], grad, scale[:, :, None])
@@ -140,6 +144,7 @@ class Norm(nn.Module):
     def keep(self, moments: Moments, n: int) -> None:
         """Update the running statistics by those of a batch of ``n`` values a channel."""
         self.mean.lerp_(moments.mean, MOMENTUM)
+        # Running statistics hold the unbiased variance, as PyTorch's do.
         self.variance.lerp_(moments.variance * (n / (n - 1)), MOMENTUM)
 
     def kept(self) -> Moments:

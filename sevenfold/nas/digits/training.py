@@ -74,6 +74,7 @@ def train_cells(
     correct = np.zeros((m, recipe.epochs, 3), np.uint16)
     loss = np.zeros((m, recipe.epochs, 3), np.float32)
     for epoch in range(recipe.epochs):
+        # Every network has its own order, as if it were trained alone.
         orders = torch.stack([torch.randperm(n, generator=generator) for generator in generators])
         networks.train()
         right, total = torch.zeros(m), torch.zeros(m)
@@ -82,6 +83,7 @@ def train_cells(
             logits = networks(patches)
             losses = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(m, -1)
             optimizer.zero_grad()
+            # The sum over networks gives each the gradient of its own mean, for they share no weight.
             losses.mean(1).sum().backward()
             optimizer.step()
             schedule.step()
@@ -97,6 +99,7 @@ def train_cells(
 
 def take(images: Images, rows: Tensor) -> tuple[Tensor, Tensor]:
     """Return a batch for every network, by image numbers ``rows`` (M, B): (M, 4, 16, B) and (M, B)."""
+    # One gather for all networks; the images are stored with their number last.
     chosen = images.patches.flatten(0, 1).index_select(1, rows.flatten())
     return chosen.view(4, 16, *rows.shape).permute(2, 0, 1, 3).contiguous(), images.labels[rows]
 

@@ -79,6 +79,7 @@ def from_adj(space: Space, rows: Floats) -> Ints:
     """Return the architectures with these ``adj`` rows, (n, width), after rounding to whole codes."""
 
     def read(block: Floats, part: Part) -> NDArray:
+        # Any real row has a nearest architecture: so a search may move in the encoding.
         return _codes(block, part) if part.levels else block > 0.5
 
     return _decode(space, rows, read, lambda part: part.values.shape[1])

@@ -31,6 +31,7 @@ def around(losses: ArrayLike, near: Neighbors) -> Losses:
             f"a landscape of {len(near)} architectures needs as many losses without NaN, got shape "
             f"{values.shape} with {int(np.isnan(values).sum())} NaN"
         )
+    # The padding n points at the infinite loss that is appended here.
     padded: Losses = np.append(values, np.inf)[near]
     return padded
 
@@ -68,6 +69,7 @@ class Climb:
         counts, place, moving = np.zeros_like(self.ends), np.arange(len(self.ends)), np.arange(len(self.ends))
         while len(moving):
             counts += np.bincount(place[moving], minlength=len(counts))
+            # Climbs that have ended leave; each round moves all others by one step.
             moving = moving[place[moving] != self.ends[moving]]
             place[moving] = self.following[place[moving]]
         return counts
@@ -92,6 +94,7 @@ def climb(losses: ArrayLike, near: Neighbors) -> Climb:
     beside = around(losses, near)
     values = np.asarray(losses, np.float64)
     rows = np.arange(len(near))
+    # argmin takes the first of equals, and rows of neighbors ascend: the lowest number wins.
     choice = beside.argmin(axis=1)
     following = np.where(beside[rows, choice] < values, near[rows, choice], rows)
     ends, steps = rows.copy(), np.zeros(len(near), np.int64)
@@ -105,4 +108,5 @@ def climb(losses: ArrayLike, near: Neighbors) -> Climb:
 def strict_minima(losses: ArrayLike, near: Neighbors) -> NDArray[np.int64]:
     """Return the architectures that are strictly better than all their neighbors."""
     beside = around(losses, near)
+    # Strictly below every neighbor: a plateau has minima in the weak sense and none in this one.
     return np.flatnonzero((np.asarray(losses) < beside.T).all(axis=0))

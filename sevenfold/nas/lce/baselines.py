@@ -73,5 +73,6 @@ class TSE(Baseline):
         """Return the negative sum."""
         if seen.losses is None:
             raise InputError("tse needs training losses; this table has no train/loss")
+        # TSE-EMA (Ru et al. 2021): the sum over epochs t of decay^(T - t) times the training loss of t.
         weights = self.decay ** np.arange(seen.losses.shape[1])[::-1]
         return np.asarray(-(seen.losses @ weights))

@@ -62,6 +62,7 @@ class BOHB(Hyperband):
         assert table.archs is not None and table.space is not None
         good, bad = (Density(table.archs[rows], table.archs) for rows in parts)
         drawn = good.sample(stream, self.samples)
+        # The largest ratio good / bad first, which maximizes expected improvement (Bergstra et al. 2011).
         order = np.argsort(bad.logs(drawn) - good.logs(drawn), kind="stable")
         candidates = [row for row in table.rows(drawn[order]) if row is not None and row not in taken]
         return candidates[:count] or super().draw(table, stream, count, taken)
@@ -70,6 +71,7 @@ class BOHB(Hyperband):
         """Return good and other networks of the highest rung with enough of both."""
         assert table.archs is not None
         least = table.archs.shape[1] + 1
+        # The longest trainings tell most about the end, as soon as there are enough of them.
         for epochs in sorted(self.results, reverse=True):
             ranked = [row for _, row in sorted(self.results[epochs], reverse=True)]
             good = max(least, int(self.top * len(ranked)))
@@ -83,6 +85,7 @@ class Density:
 
     def __init__(self, archs: Ints, every: Ints) -> None:
         self.archs, self.levels = archs, every.max(axis=0).astype(int) + 1
+        # The normal reference rule by coordinate, 1.06 s n^(-1 / (4 + d)).
         spread = archs.std(axis=0) * 1.06 * len(archs) ** (-1 / (4 + archs.shape[1]))
         self.width = np.clip(spread, LEAST_BANDWIDTH, 1 - 1 / np.maximum(self.levels, 2))
 

@@ -29,6 +29,7 @@ def brackets(eta: int, least: int, most: int) -> list[list[Rung]]:
     s_max = int(math.log(most / least) / math.log(eta) + 1e-9)
     all_rungs = []
     for s in range(s_max, -1, -1):
+        # Li et al. 2018, algorithm 1: n = ceil((s_max + 1) / (s + 1) eta^s) networks, r = R eta^(-s) epochs.
         count = math.ceil((s_max + 1) / (s + 1) * eta**s)
         all_rungs.append([Rung(count // eta**i, round(most * float(eta) ** (i - s))) for i in range(s + 1)])
     return all_rungs
@@ -78,6 +79,7 @@ class Hyperband(Search):
             if place == 0:
                 rows = []
             else:
+                # The rung before decides: only epochs that have been paid for may be looked at.
                 rows = sorted(rows, key=lambda row: -table.curves[row, paid - 1])[: rung.networks]
             for k in range(rung.networks):
                 if place == 0:

@@ -59,6 +59,7 @@ class LcSVR(Learned):
         from sklearn.svm import NuSVR
 
         if not self.improved:
+            # Log-uniform; nu is drawn from (0, 1], as the solver refuses 0.
             c, gamma = 10 ** stream.uniform(-5, 1, 2)
             return NuSVR(C=c, gamma=gamma, nu=1 - stream.random(), max_iter=STEPS)
         c, gamma = 10 ** stream.uniform(-2, 3), 10 ** stream.uniform(-5, -1)
@@ -106,6 +107,7 @@ class Average:
         x = self.units.inputs(features)
         total = np.zeros(len(x))
         for vectors, dual, intercept, gamma in self.parts:
+            # sum of dual * exp(-gamma |x - v|^2) + intercept, for all machines without scikit-learn's checks.
             square = (x**2).sum(1)[:, None] - 2 * x @ vectors.T + (vectors**2).sum(1)
             total += np.exp(-gamma * square) @ dual + intercept
         return total / len(self.parts) * self.units.spread + self.units.center

@@ -41,6 +41,7 @@ class Predictor(Checked, nn.Module, ABC):
     def standardize(self, targets: Tensor) -> None:
         """Take the unit from training targets (copies, n): their mean and standard deviation."""
         self.shift.copy_(targets.mean(1, keepdim=True))
+        # Bounded below, as equal targets would divide the loss by zero.
         self.scale.copy_(targets.std(1, correction=0, keepdim=True).clamp_min(1e-6))
 
     @torch.no_grad()
@@ -50,6 +51,7 @@ class Predictor(Checked, nn.Module, ABC):
             if parameter.shape[1] == 1:
                 parameter.zero_()
                 continue
+            # Glorot and Bengio 2010, eq. 16: U(-b, b) with b = sqrt(6 / (in + out)).
             bound = (6 / (parameter.shape[1] + parameter.shape[2])) ** 0.5
             for row, generator in zip(parameter, generators, strict=True):
                 row.copy_((torch.rand(row.shape, generator=generator) * 2 - 1) * bound)

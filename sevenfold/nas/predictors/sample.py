@@ -54,6 +54,7 @@ def draw_split(
     values = benchmark.query(archs, split=split, metric="acc", epoch="last", seed=run)
     order = numpy_generator(seed, "predictor cells").permutation(len(archs))
     order = order[~np.isnan(values[order])]
+    # Isomorphic cells in both sets would let a predictor look its test targets up.
     _, first = np.unique(network_keys(benchmark.space, archs[order]), return_index=True)
     rows = np.sort(first)
     if train + test > len(rows):
@@ -68,7 +69,7 @@ def draw_split(
 
 
 def encode(space: Space, archs: Ints, encoding: str) -> Tensor:
-    """Return an encoding of ``sevenfold.nas.encodings`` in float32, (n, d).
+    """Return an encoding of ``sevenfold.nas.encodings`` (White et al. 2020) in float32, (n, d).
 
     >>> from sevenfold.nas import NB201, encode
     >>> space = NB201()

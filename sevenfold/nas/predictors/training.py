@@ -59,8 +59,10 @@ def draw_order(seeds: Sequence[int], epoch: int, n: int, *, members: int) -> Ten
 def objective(predictor: Predictor, x: Tensor, targets: Tensor, training: Training) -> Tensor:
     """Return the sum over copies of their mean losses, so that copies do not touch each other's gradients."""
     if training.loss == "mape":
+        # | (prediction - bound) / (target - bound) - 1 |: errors on the best cells weigh most (BANANAS).
         loss = ((predictor(x) - training.lower_bound) / (targets - training.lower_bound) - 1).abs()
     else:
+        # In standardized units, so that one learning rate suits every table.
         error = (predictor(x) - targets) / predictor.scale
         loss = error.abs() if training.loss == "mae" else error.square()
     total = loss.mean(1).sum()
@@ -90,6 +92,7 @@ def flatten(predictor: Predictor) -> nn.Parameter:
     flat.grad = torch.zeros_like(flat)
     sizes = [p.numel() for p in parameters]
     for p, data, grad in zip(parameters, flat.data.split(sizes), flat.grad.split(sizes), strict=True):
+        # Views: a step on the flat parameter changes all of them.
         p.data, p.grad = data.view_as(p), grad.view_as(p)
     return flat
 
@@ -127,6 +130,7 @@ def fit(
         order = draw_order(seeds, epoch, x.shape[1], members=members)
         shuffled = [part[copy, order].split(training.batch_size, dim=1) for part in (x, targets)]
         for inputs, wanted in zip(*shuffled, strict=True):
+            # None would cut the views of the gradients from the flat one.
             optimizer.zero_grad(set_to_none=False)
             objective(predictor, inputs, wanted, training).backward()
             optimizer.step()

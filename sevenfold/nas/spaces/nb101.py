@@ -104,6 +104,7 @@ class NB101(Enumerable):
     def is_valid(self, archs: Ints) -> NDArray[np.bool_]:
         """Return which rows hold known codes and, pruned, a connected cell of at most 9 edges."""
         archs = self.checked(archs)
+        # Codes are tested first, for a graph of unknown codes has no meaning.
         known = (archs >= 0).all(axis=1) & (archs[:, :21] < 2).all(axis=1) & (archs[:, 21:] < 3).all(axis=1)
         return known & in_chunks(lambda rows: prune(rows).valid, archs)
 
@@ -189,8 +190,10 @@ def _neighbor_numbers(archs: Ints) -> NDArray[np.int32]:
     rows, chosen = nb101_moves.edge_neighbors(archs)
     places = np.full(chosen.shape, 1 << 30)
     places[chosen] = numbers(rows[chosen])
+    # A change among idle vertices leaves the pruned cell as it was: no neighbor.
     places[places == numbers(archs)[:, None]] = 1 << 30
     places.sort(axis=1)
+    # Sorted, so that equal neighbors are adjacent and all but one are dropped.
     places[:, 1:][places[:, 1:] == places[:, :-1]] = 1 << 30
     places.sort(axis=1)
     return np.where(places == 1 << 30, -1, places).astype(np.int32)
@@ -241,6 +244,7 @@ def _row(bits: Sequence[int], labels: Sequence[str], text: str) -> list[int]:
     small = np.array(bits).reshape(n, n)
     if np.tril(small).any() or not set(bits) <= {0, 1}:
         raise InputError(f"{text!r} is no cell; its matrix is not strictly upper triangular bits")
+    # Idle vertices have no edges, so pruning removes them again.
     place = [*range(n - 1), 6]
     matrix = np.zeros((7, 7), int)
     matrix[np.ix_(place, place)] = small

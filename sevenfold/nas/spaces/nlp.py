@@ -64,6 +64,7 @@ class NLP(Space):
         """Return one valid child of each row after floor(rate) edits or one more, (n, width)."""
         choose(kind, self.mutations, "mutation")
         children = self._valid(archs).copy()
+        # A rate of 1.3 is one edit, and a second one with probability .3.
         edits = int(rate) + (rng.random(len(children)) < rate % 1)
         for edit in range(edits.max(initial=0)):
             rows = edits > edit
@@ -75,6 +76,7 @@ class NLP(Space):
         choose(kind, self.neighborhoods, "neighborhood")
         row = self._valid(np.atleast_2d(arch))
         others = nlp_moves.all_edits(row[0])
+        # Exchanging an input can leave a vertex idle.
         others = others[self.is_valid(others)]
         keys = self.keys(others)
         first = np.sort(np.unique(keys, return_index=True)[1])
@@ -134,6 +136,7 @@ class NLP(Space):
         place = positions_of((codes[:, 4:] > 0).sum(1), self.max_nodes)
         rows = np.arange(len(codes))[:, None]
         matrix = matrix[rows[:, :, None], place[:, :, None], place[:, None, :]]
+        # Inputs become their numbers, absent ones a large number that sorting puts last.
         ranked = np.where(matrix, np.arange(1, size + 1)[:, None], 2 * size)
         inputs = np.sort(ranked, axis=1)[:, :3, 4:].transpose(0, 2, 1)
         inputs = np.where(inputs > size, 0, inputs)

@@ -51,6 +51,7 @@ def from_recipe(text: str, slots: int) -> list[int]:
             f"{text!r} is no recipe; expected a JSON object of nodes with 'op' and 'input'"
         ) from None
     names = list(BASES)
+    # Topological order by rounds: whatever has all its inputs is placed next.
     while ready := [n for n, (_, inputs) in nodes.items() if n not in names and set(inputs) <= set(names)]:
         names += ready
     if missing := set(nodes) - set(names):
@@ -59,6 +60,7 @@ def from_recipe(text: str, slots: int) -> list[int]:
         (OPS.index(choose(nodes[n][0], OPS[1:], "operation")), [names.index(i) for i in nodes[n][1]])
         for n in names[4:]
     ]
+    # "h_new_1" is the hidden state 1, in whatever order the file lists them.
     states = {int(n[6:]): names.index(n) for n in names[4:] if re.fullmatch(r"h_new_[0-9]", n)}
     return _row(vertices, [states[state] for state in sorted(states)], slots, text)
 

@@ -64,6 +64,7 @@ class DigitsBuild(Study[ShardPiece]):
 
     def summarize(self, records: Sequence[Record], folder: Path) -> Report:
         """Write the table if all shards are there; return the mean final accuracies."""
+        # Shards on disk, not records, decide: another job may have trained the rest.
         missing = self.build.missing()
         if missing:
             text = f"{len(missing)} of {len(self.build.shards)} shards are still to be trained."

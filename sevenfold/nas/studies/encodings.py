@@ -42,6 +42,8 @@ class EncodingPiece(Piece):
 class EncodingStudy(Study[EncodingPiece]):
     """Train predictors on every encoding and size of training set; score them on unseen cells.
 
+    The predictor experiment of White et al. 2020: one record an encoding, size and draw.
+
     All draws and ensemble members of an encoding and a size are trained in one stack. For one draw all
     encodings see the same cells.
 

@@ -50,6 +50,8 @@ class TablePiece(Piece):
 class LandscapeStudy(Study[TablePiece]):
     """Describe loss landscapes of whole tables by local minima, basins, random walks and minima under noise.
 
+    The measures of White, Nolen and Savani 2021; one record a table, its arrays (n,) in ``analysis/``.
+
     Args:
         benchmark: name and options of a benchmark whose space can be listed.
         path: a table file instead of the benchmark, in the compact form or an ``.npz`` in the shape of
@@ -121,6 +123,7 @@ class LandscapeStudy(Study[TablePiece]):
         losses, near = objective.losses(archs), neighbors(space)
         climbs = climb(losses, near)
         walk = autocorrelation(losses, near, self.lags, percentiles=self.percentiles)
+        # Padding is the number n, one above the last architecture.
         degree = int((near < len(near)).sum(axis=1).max())
         runs = objective.runs(archs) if self.noise_sigma is None else None
         record = {
@@ -133,6 +136,7 @@ class LandscapeStudy(Study[TablePiece]):
             "autocorrelation_lag_1": float(walk[1]),
             "autocorrelation": walk.tolist(),
             "degree": degree,
+            # Of n independent losses on a graph of degree d about n / (d + 1) are local minima: the baseline.
             "uniform_minima": uniform_minima(len(losses), degree),
             **self._noisy(losses, near, runs, numpy_generator(context.seed, "nas landscape noise")),
         }

@@ -59,6 +59,7 @@ REGRETS = {"regret": "regret", "test regret": "test_regret", "observed": "observ
 
 def _compared(own: Mapping[int, Record], other: Mapping[int, Record], seeds: Sequence[int]) -> list[str]:
     gap = np.array([own[seed]["regret"] - other[seed]["regret"] for seed in seeds])
+    # Trials with the same seed meet the same networks: their differences vary less than the means.
     error = 1.96 * gap.std(ddof=1) / len(gap) ** 0.5
     verdict = "no difference" if abs(gap.mean()) <= error else "better" if gap.mean() < 0 else "worse"
     return [next(iter(other.values()))["group"], f"{gap.mean():+.3f} +- {error:.3f}", verdict]

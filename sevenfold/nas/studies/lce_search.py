@@ -96,6 +96,7 @@ class FilteredSearchStudy(Study[TrialPiece]):
         search = self.searches[label]
         if not isinstance(search, Filtered) or search.lce is None:
             return None
+        # What remains must be the same search, so that the two differ by extrapolation alone.
         bare = {key: value for key, value in self.nodes[label].items() if key not in ("lce", "filter")}
         same = (
             other
@@ -119,6 +120,7 @@ class FilteredSearchStudy(Study[TrialPiece]):
         facts = {"group": piece.group, **({} if plain is None else {"plain": plain})}
         records = []
         for key, seed in zip(piece.keys, piece.trials, strict=True):
+            # The same stream for every search: differences of pairs have less noise than those of means.
             stream = numpy_generator(seed, "lce search")
             trace = self.searches[piece.group].run(self.table, stream, self.budget)
             if not trace.promoted.any():

@@ -40,6 +40,7 @@ class Block(Piece):
 class SearchStudy(Study[Block]):
     """Compare search algorithms on one benchmark table, with equally many evaluations in every trial.
 
+    The protocol of White, Neiswanger and Savani 2021: the test loss of the incumbent by validation loss.
     Trial i of every algorithm has the random stream (seed, i), so that all begin alike.
 
     Args:
@@ -126,6 +127,7 @@ class SearchStudy(Study[Block]):
     def run(self, piece: Block, context: Context) -> list[Record]:
         """Search in all trials of a block."""
         node, objective = self.algorithms[piece.group], self.objective
+        # By trial alone: the initial cells of trial i are the same for every algorithm, a paired comparison.
         streams = [numpy_generator(context.seed, "nas trial", trial) for trial in piece.trials]
         trials = start_trials(node, objective.benchmark.space, streams)
         traces = run_trials(trials, objective.losses, budget=self.budget)

@@ -51,7 +51,9 @@ NoiseNode = Annotated[Node, OneOf("sevenfold.nas.x11:NOISES")]
 
 
 def load_ensemble(folder: str | Path) -> "DropIn":
-    """Open an exported surrogate with the call signature of the authors' package.
+    """Open an exported surrogate with the call signature of the authors' package (Yan et al. 2021).
+
+    Its ``predict`` takes n architectures and returns curves (n, epochs) in per cent.
 
     >>> import tempfile, numpy as np
     >>> from sevenfold.nas import NB201, load_ensemble

@@ -94,6 +94,7 @@ def built(part: Neural) -> nn.Module:
 
 def train(part: Neural, *data: Floats, stream: Generator) -> None:
     """Train a part from fresh weights with Adam, all of its ``epochs``."""
+    # A surrogate may be fitted inside Lightning's test loop, which switches gradients off.
     with torch.inference_mode(False), torch.enable_grad():
         part.begin(*data, stream=stream)
         assert part.network is not None
@@ -141,6 +142,7 @@ def initialized(stream: Generator, make: Any) -> nn.Module:
 
 def side_by_side(call: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
     """Return ``call`` of every item, on as many threads as torch uses; boosters let each other run."""
+    # Boosters leave Python's lock while they predict, so threads suffice.
     workers = min(torch.get_num_threads(), len(items))
     if workers < 2:
         return [call(item) for item in items]
@@ -161,6 +163,7 @@ class Memo:
         """Return one answer for each row; ``compute`` gives those of rows, by number, that are new."""
         keys = [row.tobytes() for row in np.ascontiguousarray(rows)]
         new = {key: place for place, key in enumerate(keys) if key not in self._known}
+        # All are forgotten at once: keeping an order of use would cost more than computing again.
         if len(self._known) + len(new) > REMEMBERED:
             new = {key: place for place, key in enumerate(keys)}
             self._known = {}

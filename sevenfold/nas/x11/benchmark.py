@@ -78,6 +78,7 @@ class X11Benchmark(Benchmark):
     def read(self, archs: Ints, series: str, seeds: slice, epochs: slice) -> NDArray[np.float64]:
         """Return noisy values of some seeds, (n, R, E)."""
         place, chosen = self.surrogate.ensemble.metrics.index(series), self.seeds[seeds]
+        # All seeds of all architectures in one call, for the cost is in calls and not in rows.
         repeated = np.repeat(archs, len(chosen), axis=0)
         result = self.surrogate.curves(repeated, seeds=[int(seed) for seed in chosen] * len(archs))
         return result[:, epochs, place].reshape(len(archs), len(chosen), -1)

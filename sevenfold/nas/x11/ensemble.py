@@ -33,6 +33,7 @@ class Member:
     def targets(self, curves: Floats) -> Floats:
         """Return standardized coefficients, (n, k), and keep their units."""
         coefficients = self.compression.encode(curves)
+        # Standardized, so that the trees' penalties mean the same for every coefficient.
         self.shift, self.scale = coefficients.mean(axis=0), np.maximum(coefficients.std(axis=0), 1e-12)
         return (coefficients - self.shift) / self.scale
 
@@ -161,6 +162,7 @@ class Ensemble:
             part = np.where(np.arange(coefficients.shape[1]) < k, coefficients, 0)
             error = ((trial.compression.decode(part) - y[held]) ** 2).sum(axis=0)
             errors.append(float((1 - error / np.maximum(spread, 1e-12)).mean()))
+        # Rounded: of ranks that are equally good the lowest is taken, whatever the processor's last digits.
         return int(np.argmax(np.round(errors, 4))) + 1
 
     def predict_encoded(self, x: Floats) -> Floats:

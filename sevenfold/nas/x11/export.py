@@ -42,6 +42,7 @@ def save(surrogate: Surrogate, folder: str | Path, *, provenance: dict[str, Any]
     try:
         with open(temporary, "wb") as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
+        # The arrays first: a folder with surrogate.json is complete.
         os.replace(temporary, folder / "surrogate.npz")
     finally:
         temporary.unlink(missing_ok=True)
@@ -133,6 +134,7 @@ def complete(space: Listed) -> NDArray[Any]:
     levels = rows.max(axis=0).astype(int) + 1
     if np.prod(levels.astype(float)) > ALL:
         return rows
+    # The listed rows come first, so that their numbers stay those of the table.
     every = np.indices(levels).reshape(len(levels), -1).T.astype(rows.dtype)
     whole = Listed(every)
     absent = np.ones(len(every), bool)

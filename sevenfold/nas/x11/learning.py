@@ -81,6 +81,7 @@ def lessons(
     networks = []
     for metric, model in enumerate(noise.models):
         given = noise.given(metric, x, predicted, values)
+        # Networks of noise model the spread alone; the mean of the deviations is the surrogate's own error.
         given = given._replace(values=given.values - given.values.mean(axis=0))
         noise.fit_spikes(metric, x, predicted, values, stream)
         assert isinstance(model, NeuralNoise)

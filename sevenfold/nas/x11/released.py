@@ -60,6 +60,7 @@ def _with_noise(ensemble: Ensemble, arrays: dict[str, Any], compat: bool) -> Sur
     assert isinstance(model, KDE)
     from sevenfold.nas.x11.noise.base import Deviations
 
+    # The density ignores architectures and curves: only deviations were released.
     nothing = np.zeros((len(arrays["noise"]), 0))
     model.fit(Deviations(nothing, nothing, arrays["noise"]), numpy_generator(0, "released"))
     surrogate.conditioning = [Conditioning()]

@@ -118,6 +118,7 @@ def deviations(curves: Floats, predicted: Floats) -> tuple[Floats, NDArray[np.in
     filled = np.where(known[:, :, None], curves, 0.0)
     mean = filled.sum(axis=1) / np.maximum(count, 1)[:, None]
     center = np.where((count > 1)[:, None], mean, predicted)
+    # Var(x_r - mean of R runs) = sigma^2 (R - 1) / R.
     widen = np.sqrt(np.where(count > 1, count / np.maximum(count - 1, 1), 1.0))
     rows, runs = np.nonzero(known)
     return (curves[rows, runs] - center[rows]) * widen[rows, None], rows

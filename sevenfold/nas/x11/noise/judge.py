@@ -26,6 +26,7 @@ class Trainings:
     def noise(self) -> Floats:
         """Return the deviation of the new training from the mean of the others, scaled to noise of one."""
         count = self.known.shape[1]
+        # Var(new - mean of R others) = sigma^2 (1 + 1 / R).
         return np.asarray((self.new - self.known.mean(axis=1)) / np.sqrt(1 + 1 / count))
 
 
@@ -60,6 +61,7 @@ def judge_noise(
     deviation = drawn - mean[:, None, :, 0]
     smooth = Trainings(*(without_all(part) for part in (given.known, given.new)))
     flat = drawn.reshape(-1, drawn.shape[2])
+    # Spikes are rare and large: with them a correlation would say little about ordinary noise.
     bare = without_spikes(flat) - np.repeat(mean[:, :, 0], draws, axis=0)
     sigma, real_sigma = (
         np.sqrt((part**2).reshape(-1, part.shape[-1]).mean(axis=0)) for part in (deviation, given.noise)
@@ -89,6 +91,7 @@ def kl(real: Floats, drawn: Floats) -> Floats:
     """Return KL(real || drawn) of Gaussians fitted to runs and draws (n, R, E) at each epoch, (n, E)."""
     m1, m2 = real.mean(axis=1), drawn.mean(axis=1)
     s1, s2 = (np.maximum(part.std(axis=1, ddof=1), FLOOR) for part in (real, drawn))
+    # KL(N(m1, s1) || N(m2, s2)) = log(s2 / s1) + (s1^2 + (m1 - m2)^2) / (2 s2^2) - 1 / 2.
     return np.asarray(np.log(s2 / s1) + (s1**2 + (m1 - m2) ** 2) / (2 * s2**2) - 0.5)
 
 
