@@ -39,6 +39,7 @@ class Journal:
 
     def _read(self) -> list[Event]:
         data = self.path.read_bytes()
+        # Without an end of line the event was being written when the process died; nothing followed from it.
         whole = data[: data.rfind(b"\n") + 1]
         events = []
         for number, line in enumerate(whole.splitlines(), 1):
@@ -57,6 +58,7 @@ class Journal:
         """Write an event; it is on disk when this returns."""
         entry = {"event": event, **fields}
         self._file.write(json.dumps(entry) + "\n")
+        # A killed process loses what is in its buffer, a machine without power what is in the system's.
         self._file.flush()
         os.fsync(self._file.fileno())
         self.events.append(entry)

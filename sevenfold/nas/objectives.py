@@ -39,6 +39,7 @@ def locate_objective(name: str, folder: Path | None = None) -> Source:
     path = root.joinpath(*name.partition(":")[0].split(".")).with_suffix(".py")
     if not path.is_file():
         raise ConfigError("objective", f"{name}: there is no file {path}; name one below {root}")
+    # Of a symbolic link, what it leads to counts; a checkout may hold an environment with installed packages.
     real = path.resolve()
     installed = [Path(sysconfig.get_path(kind)).resolve() for kind in ("purelib", "platlib", "stdlib")]
     if not real.is_relative_to(root) or any(real.is_relative_to(place) for place in installed):
@@ -55,6 +56,7 @@ def load_objective(source: Source) -> Callable[..., Any]:
     if spec is None or spec.loader is None:
         raise ConfigError("objective", f"{source.path} is no Python file")
     module = importlib.util.module_from_spec(spec)
+    # Registered, so that what it defines can be pickled.
     sys.modules[module_name] = module
     spec.loader.exec_module(module)
     objective = getattr(module, function, None)

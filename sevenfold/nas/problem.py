@@ -116,6 +116,7 @@ class Problem:
             return None
         number, row = len(self._rows), tuple(rows[0].tolist())
         entry = {"id": number, "row": row, "seed": self._seed(number)}
+        # First the state, then the line: a kill between them leaves a state that holds the line.
         state = {"events": len(self.journal.events), "asked": entry, "state": self.algorithm.state_dict()}
         write_text(self._state_file, json.dumps(state))
         self.journal.append("asked", **entry)
@@ -166,6 +167,7 @@ class Problem:
         if number not in self._rows or number in self.losses:
             what = "has ended" if number in self.losses else "was never given out"
             raise InputError(f"trial {shown(number)} {what}")
+        # Evaluated elsewhere before it was given out again: welcome all the same.
         if number in self._waiting:
             self._waiting.remove(number)
         return number
@@ -196,6 +198,7 @@ class Problem:
             began = time.perf_counter()
             try:
                 self.tell(trial, function(trial.config, trial), seconds=time.perf_counter() - began)
+            # A kill is no failure of the trial: only what the objective does uses up a retry.
             except InputError as error:  # a result that is no loss
                 self.fail(trial, one_line(error))
             except Exception as error:
@@ -268,6 +271,7 @@ def open_problem(folder: str | Path, **options: Any) -> Problem:
             raise InputError(
                 f"'{key}' must be a whole number of at least {int(key == 'budget')}, got {merged[key]}"
             )
+    # The options are stored once the problem stands: a mistake leaves no folder that refuses its repair.
     folder.mkdir(parents=True, exist_ok=True)
     problem = Problem(folder, merged)
     write_text(file, json.dumps(merged, indent=1))

@@ -175,6 +175,7 @@ class Algorithm(Checked, ABC):
 
     def _repeat(self, place: int, loss: float) -> None:
         """Take another loss of an evaluation into its mean, unless that one failed."""
+        # After a failure the first success is the value, not the mean with infinity.
         if not math.isfinite(self.losses[place]):
             self.losses[place] = loss
             return

@@ -150,7 +150,8 @@ class Listed(Enumerable):
 
     def from_parts(self, values: Sequence[Ints]) -> Ints:
         """Return the rows with these codes."""
-        return np.concatenate([np.asarray(value) for value in values], axis=1) + self._lowest
+        archs = np.concatenate([np.asarray(value) for value in values], axis=1)
+        return archs + self._lowest if self._lowest.any() else archs
 
     def graph(self, archs: Ints) -> Graph:
         """Refuse: a list of codes says nothing about a graph."""

@@ -81,6 +81,7 @@ def _parameter(kind: str, node: Mapping[str, Any], key: str, steps: int) -> Para
     if kind == "cell":
         from sevenfold.nas.spaces import SPACES
 
+        # A cell is a space with graphs or codes; a typed space within one would be a repeat of its names.
         space = {"name": value} if isinstance(value, str) else value
         return Cell(build({n: c for n, c in SPACES.items() if n != "typed"}, space, f"{key}.cell"))
     if not isinstance(value, list | tuple) or not value:
@@ -125,6 +126,7 @@ def _conditions(
         if not isinstance(parameter, Choice) or (isinstance(parameter, Numbers) and not parameter.exact):
             message = "a condition needs a choice, an ordinal or an int whose values are all on the grid"
             raise ConfigError(f"{key}.when.{name}", message)
+        # A single value is a list of one.
         listed = values if isinstance(values, list | tuple) else [values]
         try:
             codes = [parameter.read(value)[0] for value in listed]
@@ -157,6 +159,7 @@ def _repeat(
     entries.append(Entry(f"{before}{name}", ordinal(list(range(least, most + 1))), conditions))
     layouts = []
     for number in range(most):
+        # Block i exists where the length is above i; lengths are coded from the least on.
         reached = np.arange(max(0, number + 1 - least), most - least + 1, dtype=np.int32)
         held = (*conditions, (length, reached))
         layouts.append(_declare(blocks, f"{before}{name}.{number}.", held, outer, entries, steps))

@@ -140,6 +140,7 @@ class Numbers(Choice):
         step = size * rng.standard_normal(codes.shape)
         # u' = 1 - |1 - (u + s N(0, 1)) mod 2|: a normal step in [0, 1] with mirrors at both ends.
         moved = self.nearest(1 - np.abs(1 - (self.places[codes] + step) % 2))
+        # Where the step was shorter than half the grid's: the next value, inwards at an end.
         other = codes + np.where(step < 0, -1, 1)
         other = np.where((other < 0) | (other >= len(self.values)), 2 * codes - other, other)
         return np.where(moved == codes, other, moved)
@@ -168,6 +169,7 @@ class Numbers(Choice):
         low, high = self.values[0], self.values[-1]
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
             raise InputError(f"expected a number from {low} to {high}, got {shown(value)}")
+        # Neighbors on the grid on both sides; the nearer one in the number's unit.
         right = int(np.searchsorted(np.array(self.values), value).clip(1, len(self.values) - 1))
         nearest = min((right - 1, right), key=lambda code: abs(self.values[code] - value))
         return np.array([nearest], np.int32)
@@ -187,6 +189,7 @@ def real(low: float, high: float, steps: int, *, log: bool) -> Numbers:
     """Return a float on a grid of equal steps, of its logarithm with ``log``."""
     places = np.linspace(0, 1, steps + 1)
     grid = low * (high / low) ** places if log else low + (high - low) * places
+    # Powers round: the ends are the declared numbers to the last digit.
     grid[[0, -1]] = low, high
     return Numbers([float(x) for x in grid], places, adjacent=False, exact=False)
 

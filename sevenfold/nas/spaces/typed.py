@@ -196,6 +196,7 @@ class Typed(Space):
         moved = able & (rng.random(able.shape) < np.minimum(1, rate / np.maximum(count, 1)))
         idle = ~moved.any(axis=1) & able.any(axis=1)
         moved[idle, np.where(able, rng.random(able.shape), -1)[idle].argmax(axis=1)] = True
+        # Parents of conditions are changed like any other; what follows from it is settled at the end.
         children = parents.copy()
         for place, (entry, columns) in enumerate(zip(self.entries, self._columns, strict=True)):
             if (rows := np.flatnonzero(moved[:, place])).size:
@@ -210,6 +211,7 @@ class Typed(Space):
         result = [center[:0]]
         for place, (entry, columns) in enumerate(zip(self.entries, self._columns, strict=True)):
             if was[0, place] and self._movable[place]:
+                # A change of one value may switch others on or off; they are not counted as a step.
                 codes = entry.parameter.near(center[0, columns])
                 rows = np.repeat(center, len(codes), axis=0)
                 rows[:, columns] = codes
@@ -224,6 +226,7 @@ class Typed(Space):
         for place, (entry, columns) in enumerate(zip(self.entries, self._columns, strict=True)):
             rows = active[:, place]
             codes = np.zeros(len(archs), np.uint64)
+            # Inactive is 0, so values of a conditional parameter begin at 1.
             codes[rows] = entry.parameter.keys(archs[rows, columns]).astype(np.uint64) + np.uint64(
                 bool(entry.when)
             )
@@ -338,6 +341,7 @@ class Typed(Space):
             if not entry.when:
                 continue
             self._condition(archs, active, place)
+            # One code for "inactive", so that rows which are the same architecture are equal.
             archs[~active[:, place], columns] = 0
             if was is not None and (new := np.flatnonzero(active[:, place] & ~was[:, place])).size:
                 parameter = entry.parameter
@@ -347,6 +351,7 @@ class Typed(Space):
     def _forbids(self, archs: Ints) -> NDArray[np.bool_]:
         """Return which rows match a forbidden combination, (n,)."""
         result = np.zeros(len(archs), bool)
+        # A combination names active parameters only: an inactive one has no value that could match.
         active = self._active(archs) if self._forbidden else result
         for pairs in self._forbidden:
             match = np.ones(len(archs), bool)
