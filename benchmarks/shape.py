@@ -20,6 +20,15 @@ sys.path.insert(0, str(ROOT))
 ADAPTERS = ("lightning_modules", "datamodules", "callbacks")
 CODE = ("sevenfold", *ADAPTERS, "train.py")
 WINDOW = 8
+NO_ALGORITHMS = (
+    "__init__.py",
+    "base.py",
+    "nodes.py",
+    "components.py",
+    "errors.py",
+    "transforms.py",
+    "tree.py",
+)
 COMMENTS, REFERENCES, BLOCKS, WORDS = 0, 0, 0, 0
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -141,9 +150,7 @@ def dialect(paths: list[Path]) -> int:
 
 def without_reference(paths: list[Path]) -> list[str]:
     """Return the files of algorithms that name no paper, equation or year."""
-    code = [
-        path for path in paths if path.name not in ("__init__.py", "base.py", "nodes.py", "components.py")
-    ]
+    code = [path for path in paths if path.name not in NO_ALGORITHMS]
     return [str(path.relative_to(ROOT)) for path in code if not EQUATION.search(path.read_text())]
 
 

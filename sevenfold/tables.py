@@ -183,6 +183,7 @@ TABLES: dict[str, str] = {
     "loggers": "callbacks:LOGGERS",
     "strategies": "callbacks:STRATEGIES",
     "deq.solvers": "sevenfold.deq:SOLVERS",
+    "deq.linear": "sevenfold.deq:LINEAR",
     "deq.backwards": "sevenfold.deq:BACKWARDS",
     "flow.networks": "sevenfold.flow:NETWORKS",
     "flow.sets": "sevenfold.flow.data:FLOW_SETS",

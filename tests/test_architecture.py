@@ -169,3 +169,11 @@ def test_wheel_holds_exactly_the_four_packages(tmp_path: Path) -> None:
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         names = {name.split("/")[0] for name in wheel.namelist() if ".dist-info/" not in name}
     assert names == {"sevenfold", *ADAPTERS}
+
+
+@pytest.mark.parametrize("family", ["deq", "diffreps", "fairness", "flow", "nas", "testing"])
+def test_no_public_name_is_that_of_a_file_beside_it(family: str) -> None:
+    """Importing such a file would put the module in the name's place."""
+    folder = ROOT / "sevenfold" / family
+    files = {path.stem for path in folder.iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert not files & set(importlib.import_module(f"sevenfold.{family}")._PUBLIC)

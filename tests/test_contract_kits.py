@@ -12,7 +12,7 @@ from torch import Tensor
 from callbacks import CALLBACKS
 from sevenfold.config import build
 from sevenfold.deq import SOLVERS
-from sevenfold.deq.fixed_point import FixedPoint
+from sevenfold.deq.plain import FixedPoint
 from sevenfold.diffreps.representations.siren import Siren
 from sevenfold.fairness.intra.controls import Base, ThresholdOnly
 from sevenfold.flow.data.layouts import Pair

@@ -15,7 +15,7 @@ from pretended_device import DEVICE, Elsewhere, home, on_device
 from torch import Tensor, nn
 
 from sevenfold.config import build
-from sevenfold.deq import BACKWARDS, SOLVERS
+from sevenfold.deq import SOLVERS
 from sevenfold.deq.base import Stop
 from sevenfold.deq.correction import Correction
 from sevenfold.deq.layer import DEQ
@@ -91,11 +91,12 @@ class Contraction(nn.Module):
 
 @pytest.mark.parametrize("compact", [False, True])
 @pytest.mark.parametrize("tol", [0.0, 1e-3])
-@pytest.mark.parametrize("backward", BACKWARDS)
+@pytest.mark.parametrize("backward", ["phantom", "implicit"])  # the others iterate in place of the solver
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_solves_look_every_fourth_step_only(solver: str, backward: str, tol: float, compact: bool) -> None:
     plain, steps = Contraction(), 20
-    layer = DEQ(solver={"name": solver}, backward={"name": backward}, max_iter=steps, stop=Stop(tol=tol))
+    options = {"solver": {"name": solver}, "backward": {"name": backward}, "stop": Stop(tol=tol)}
+    layer = DEQ(**options, max_iter=steps, check=False)
     states, _ = layer(plain, (torch.zeros(3, 16),), compact=compact)
     states[-1][0].square().sum().backward()
     with on_device() as world:
@@ -107,7 +108,7 @@ def test_solves_look_every_fourth_step_only(solver: str, backward: str, tol: flo
         world.waits.clear()
         found[-1][0].square().sum().backward()
         # looks of the backward solve, and whether to warn of a failure
-        assert len(world.waits) <= (40 - 1) // FAR + 1 if backward == "implicit" else not world.waits
+        assert len(world.waits) <= 60 // FAR + 1 if backward == "implicit" else not world.waits
     torch.testing.assert_close(home(found[-1][0]), states[-1][0].detach(), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(home(f.weight.grad), plain.weight.grad, rtol=1e-4, atol=1e-5)
 
@@ -122,9 +123,12 @@ def test_a_solve_that_never_looks_never_waits() -> None:
         assert world.waits == []
 
 
+RULES: dict[str, dict[str, Any]] = {"phantom": {}, "implicit": {}, "unrolled": {"steps": 4}}
+
+
 def deq(solver: str = "anderson", backward: str = "phantom", variant: str = "demo") -> DEQFlow:
     design = Design(gma=variant == "demo")
-    options: dict[str, Any] = {"solver": {"name": solver}, "backward": {"name": backward}}
+    options: dict[str, Any] = {"solver": {"name": solver}, "backward": {"name": backward, **RULES[backward]}}
     return DEQFlow(variant=variant, stop=Stop(tol=0.0), correction=Correction(n=2), design=design, **options)
 
 
@@ -132,7 +136,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "raft_small": lambda: RAFT(variant="small"),
     "raft_demo": lambda: RAFT(variant="demo", design=Design()),
     "deq_small": lambda: deq(variant="small"),
-    **{f"deq_{s}_{b}": lambda s=s, b=b: deq(s, b) for s in SOLVERS for b in BACKWARDS},  # type: ignore[misc]
+    **{f"deq_{s}_{b}": lambda s=s, b=b: deq(s, b) for s in SOLVERS for b in RULES},  # type: ignore[misc]
 }
 
 
@@ -147,10 +151,12 @@ def test_flow_trains_and_evaluates_without_waiting(name: str) -> None:
     sum(flow.abs().mean() for flow in estimate.flows).backward()
     with on_device() as world:
         twin.to(DEVICE)
+        twin(*images.to(DEVICE).unbind(), iterations=4)  # the first call of a mode looks at f
+        world.waits.clear()
         found = twin(*images.to(DEVICE).unbind(), iterations=4)
         assert world.waits == []
         sum(flow.abs().mean() for flow in found.flows).backward()
-        assert len(world.waits) <= ((40 - 1) // FAR + 1 if name.endswith("implicit") else 0)
+        assert len(world.waits) <= (60 // FAR + 1 if name.endswith("implicit") else 0)
         optimizer = torch.optim.AdamW(twin.parameters(), lr=1e-4)
         torch.nn.utils.clip_grad_norm_(twin.parameters(), 1.0)
         optimizer.step()

@@ -24,7 +24,7 @@ class Status(IntEnum):
 
     Example:
         >>> [status.name for status in Status]
-        ['converged', 'max_iter', 'stalled', 'diverged', 'nonfinite']
+        ['converged', 'max_iter', 'stalled', 'diverged', 'nonfinite', 'saddle']
     """
 
     converged = 0
@@ -32,6 +32,7 @@ class Status(IntEnum):
     stalled = 2
     diverged = 3
     nonfinite = 4
+    saddle = 5  # of the linear system of a gradient alone: a direction of negative curvature
 
 
 class Measured(NamedTuple):

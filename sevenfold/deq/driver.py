@@ -10,6 +10,7 @@ from torch import Tensor
 from sevenfold.deq.base import Function, Measure, Solution, Solver, State, Stop
 from sevenfold.deq.layout import Layout
 from sevenfold.deq.precision import precision_guard
+from sevenfold.deq.preflight import refuse_in_place, versions
 from sevenfold.deq.record import Record, copy_rows
 from sevenfold.deq.safeguard import Safeguard
 
@@ -114,7 +115,9 @@ class _Run:
         self.record.release(y)
         rows = self.record.rows
         z = self.layout.unpack(self.x)
+        before = versions(z)
         fz = self.f(z) if rows is None else self.f(z, rows)
+        refuse_in_place(z, before)
         with self.shield():
             self.layout.pack(fz, out=y)
             # y = f(x) and r = f(x) - x; z* = f(z*) where r = 0 (Bai, Kolter and Koltun 2019, section 3).

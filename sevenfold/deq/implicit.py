@@ -1,18 +1,17 @@
 """The exact gradient of a fixed point, by the implicit function theorem (Bai et al. 2019, theorem 1)."""
 
 import logging
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from sevenfold.deq.base import Backward, Function, Solution, Solver, State, Status, Stop
-from sevenfold.deq.components import make_solver
-from sevenfold.deq.driver import solve
-from sevenfold.deq.nodes import SolverNode
+from sevenfold.deq.base import Backward, Function, Solution, Solver, State, Status
+from sevenfold.deq.components import make_adjoint
+from sevenfold.deq.errors import NotConverged
+from sevenfold.deq.linear.base import Adjoint, LinearMethod, solve_adjoint
+from sevenfold.deq.nodes import AdjointNode
 from sevenfold.deq.pull_back import pull_back
-from sevenfold.errors import ConfigError
 from sevenfold.ranges import Count, NonNegative
 
 logger = logging.getLogger(__name__)
@@ -21,18 +20,20 @@ logger = logging.getLogger(__name__)
 class Implicit(Backward):
     """The exact gradient: y = J^T y + g with J = df/dz at z* replaces the gradient g that reaches z* = f(z*).
 
-    The system is itself a linear fixed point, started at zero. f is evaluated once, with gradients, whatever
-    the number of steps; that graph serves all products and is freed by the surrounding backward pass.
+    The system is linear and is solved row by row, started at zero, whatever the number of steps that the
+    solution took. On a closure f, as here, f is evaluated once, with gradients; that graph serves all
+    products and is freed by the surrounding backward pass. With arguments (:func:`fixed_point`) only z* and
+    the arguments are stored, and every derivative exists; on a closure second ones are refused
+    (``NotImplementedError``), for the graph of f hangs on a detached z*.
 
-    Second derivatives are refused (``create_graph=True`` raises ``NotImplementedError``): the graph of f
-    hangs on a detached z*, so they would be silently wrong. A :class:`~sevenfold.deq.phantom.Phantom` with
-    enough steps has them. ``latest`` is the record of the last backward solve (residuals and status, without
-    states).
+    ``latest`` is the record of the last backward solve, :class:`~sevenfold.deq.linear.base.Adjoint`.
 
     Args:
-        solver: the solver of the backward system; null for Anderson with its defaults.
-        max_iter: most products with J^T of one backward pass, at least 1.
-        tol: the relative residual at which the backward solve stops.
+        adjoint: the method for the linear system, of ``LINEAR``; null for GMRES without restarts.
+        max_products: most products with J^T of one backward pass.
+        tol: the residual relative to g at which a row of the backward solve stops.
+        strict: raise ``NotConverged`` where a solve, forward or backward, misses its tolerance; otherwise it
+            is reported once.
 
     Example:
         >>> from sevenfold.deq import DEQ
@@ -44,12 +45,17 @@ class Implicit(Backward):
     """
 
     def __init__(
-        self, *, solver: Solver | SolverNode | None = None, max_iter: Count = 40, tol: NonNegative = 1e-6
+        self,
+        *,
+        adjoint: LinearMethod | Solver | AdjointNode | None = None,
+        max_products: Count = 60,
+        tol: NonNegative = 1e-6,
+        strict: bool = False,
     ) -> None:
-        if max_iter < 1:
-            raise ConfigError("max_iter", f"is {max_iter}; expected at least 1 product with the Jacobian")
-        self.solver, self.max_iter, self.stop = make_solver(solver), max_iter, Stop(mode="rel", tol=tol)
-        self.latest: Solution | None = None
+        self.adjoint = make_adjoint(adjoint)
+        self.max_products, self.tol, self.strict = max_products, tol, strict
+        self.latest: Adjoint | None = None
+        self._warned: set[str] = set()
 
     @torch.enable_grad()
     def attach(self, f: Function, z: State) -> list[State]:
@@ -58,20 +64,49 @@ class Implicit(Backward):
         fz = f(leaf)
         return [_Correct.apply(self, *fz, *leaf)]
 
-    def solve(self, adjoint: Function, g: State) -> State:
-        """Return the solution of y = adjoint(y), or the best iterate."""
-        solution = solve(
-            adjoint, tuple(map(torch.zeros_like, g)), self.solver, max_iter=self.max_iter, stop=self.stop
+    def solve(self, pull: Function, g: State) -> State:
+        """Return the solution of y = pull(y) + g, or the method's best iterate, and judge it."""
+        y, self.latest = solve_adjoint(self.adjoint, pull, g, max_products=self.max_products, tol=self.tol)
+        self._judge(
+            self.latest.status,
+            self.latest.residual,
+            "the backward solve failed to reach its tolerance",
+            "the gradient is its best iterate; raise max_products, or choose another adjoint",
+            None,
         )
-        self.latest = replace(solution, value=(), indexed=())
-        if logger.isEnabledFor(logging.WARNING) and (solution.status >= Status.diverged).any():
-            counts = ", ".join(f"{name} {count}" for name, count in solution.counts().items() if count)
-            logger.warning("the backward solve failed (samples: %s); its best iterate is used", counts)
-        return solution.value
+        return y
+
+    def judge_forward(self, solution: Solution) -> None:
+        """Report a solution that is none: the theorem does not hold where z differs from f(z)."""
+        self._judge(
+            solution.status,
+            solution.residual_rel,
+            "the forward solve did not reach its tolerance",
+            "its implicit gradient is wrong by about as much; raise max_iter, or train by phantom steps",
+            solution,
+        )
+
+    def _judge(
+        self, status: Tensor, residual: Tensor, what: str, advice: str, solution: Solution | None
+    ) -> None:
+        if not (self.strict or (what not in self._warned and logger.isEnabledFor(logging.WARNING))):
+            return
+        bad = status != Status.converged
+        if not bool(bad.any()):
+            return
+        counts = ", ".join(
+            f"{s.name} {int((status == s).sum())}" for s in Status if bool((status == s).any())
+        )
+        worst = float(residual[bad].max())
+        text = f"{what} (samples: {counts}; largest relative residual {worst:.2g}): {advice}"
+        if self.strict:
+            raise NotConverged(text, solution)
+        self._warned.add(what)
+        logger.warning("%s", text)
 
 
 class _Correct(torch.autograd.Function):
-    """Identity on f(z); its backward pass replaces g by (I - J^T)^-1 g."""
+    """Identity on f(z); its backward pass replaces g by (I - J^T)^-1 g. For closures f alone."""
 
     @staticmethod
     def forward(ctx: Any, rule: Implicit, *tensors: Tensor) -> State:
@@ -83,22 +118,8 @@ class _Correct(torch.autograd.Function):
     def backward(ctx: Any, *g: Tensor) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():
             raise NotImplementedError(
-                "second derivatives (create_graph=True) do not pass through an implicit gradient; "
-                "use the phantom rule with more steps instead"
+                "second derivatives (create_graph=True) do not pass through the implicit gradient of a "
+                "closure: f depends on tensors outside args; pass them as args, or use the phantom rule"
             )
         fz, z = ctx.saved_tensors[: len(g)], ctx.saved_tensors[len(g) :]
-        sizes = [part.reshape(len(part), -1).norm(dim=1, dtype=torch.float64) for part in g]
-        size = torch.stack(sizes).norm(dim=0)
-        unit = _times(
-            g, 1 / size.where(size > 0, 1.0)
-        )  # so that the tolerance is relative to tiny gradients too
-
-        def adjoint(y: State) -> State:
-            return tuple(a + b for a, b in zip(pull_back(fz, z, y), unit, strict=True))
-
-        return None, *_times(ctx.rule.solve(adjoint, unit), size), *(None for _ in z)
-
-
-def _times(state: State, factor: Tensor) -> State:
-    """Multiply each sample by its factor (B,)."""
-    return tuple(part * factor.view(-1, *[1] * (part.dim() - 1)).to(part.dtype) for part in state)
+        return None, *ctx.rule.solve(lambda y: pull_back(fz, z, y), g), *(None for _ in z)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -12,12 +12,19 @@ from sevenfold.deq.base import Backward, Function, Measure, Solution, Solver, St
 from sevenfold.deq.components import make_backward, make_solver
 from sevenfold.deq.correction import Correction
 from sevenfold.deq.driver import solve
+from sevenfold.deq.implicit import Implicit
+from sevenfold.deq.implicit_function import Map
+from sevenfold.deq.iterating import IteratingRule, record_of
 from sevenfold.deq.nodes import BackwardNode, SolverNode
 from sevenfold.deq.phantom import Phantom
-from sevenfold.errors import ConfigError
+from sevenfold.deq.preflight import check_map
+from sevenfold.deq.problems import by_rows, solve_equation
+from sevenfold.deq.transforms import transforms_active
+from sevenfold.deq.tree import Tree, flatten, lifted
+from sevenfold.errors import ConfigError, InputError
 from sevenfold.ranges import Count
 
-Corrected = tuple[list[State], Solution]
+Corrected = tuple[list[Any], Solution]
 
 
 class DEQ(nn.Module):
@@ -34,6 +41,8 @@ class DEQ(nn.Module):
         stop: the rule that decides when a sample is finished; None for a relative residual of 1e-3.
         correction: which states are supervised; None for the last one alone.
         returned: ``best`` returns the state with the lowest residual, ``last`` that of the last evaluation.
+        batched: whether the first dimension of the state counts independent rows; else it is one whole.
+        check: whether f is checked before its first solve (:mod:`sevenfold.deq.preflight`).
         check_every: evaluations between two looks at the device to see whether all samples are finished; None
             for 1 on the CPU and 4 elsewhere. Results do not depend on it.
 
@@ -54,6 +63,8 @@ class DEQ(nn.Module):
         stop: Stop | None = None,
         correction: Correction | None = None,
         returned: Literal["best", "last"] = "best",
+        batched: bool = True,
+        check: bool = True,
         check_every: Count | None = None,
     ) -> None:
         super().__init__()
@@ -67,6 +78,7 @@ class DEQ(nn.Module):
         self.eval_max_iter = eval_max_iter if eval_max_iter is not None else max_iter * 3 // 2
         self.stop, self.correction = stop or Stop(), correction or Correction()
         self.returned, self.check_every = returned, check_every
+        self.batched, self.check = batched, check
         self.correction.at(max_iter)  # complain now, not at the first batch
 
     @property
@@ -78,8 +90,9 @@ class DEQ(nn.Module):
 
     def forward(
         self,
-        f: Function,
-        z0: State,
+        f: Callable[..., Any],
+        z0: Any,
+        args: Any = (),
         *,
         max_iter: int | None = None,
         at: Sequence[int] = (),
@@ -89,17 +102,24 @@ class DEQ(nn.Module):
         """Return the supervised states, in order, and the record of the solve.
 
         In training mode with gradients enabled the list holds the corrected states and their gradients; else
-        what the solution was after each of the steps ``at`` (increasing), and at the end.
+        what the solution was after each of the steps ``at`` (increasing), and at the end, the last one with
+        its gradient where gradients are enabled. Tracked evaluations of f are not counted in ``steps``.
 
-        ``max_iter`` replaces the layer's for this call; ``compact`` and ``measure`` are those of
-        :func:`sevenfold.deq.driver.solve`. Tracked evaluations of f are not counted in ``steps``.
+        Args:
+            f: the map, called as ``f(z, *args)``; a module's parameters count among its arguments.
+            z0: where to start, a tuple of tensors (B, ...). With ``args``, or where the layer is not batched,
+                a tensor, or tuples, lists and dictionaries of tensors, whose structure the states then have.
+            args: what f depends on besides z. With arguments the implicit rule has derivatives of any order
+                under every transform; what f closes over has first derivatives of plain autograd.
+            max_iter: most evaluations of f in this call, in place of the layer's.
+            at: steps after which the state is returned too, in evaluation mode.
+            compact: take finished samples out of the batch (:func:`sevenfold.deq.driver.solve`).
+            measure: of residuals, in place of plain norms (:data:`sevenfold.deq.base.Measure`).
         """
         if max_iter is None:
             max_iter = self.max_iter if self.training else self.eval_max_iter
-
         run = partial(
             solve,
-            f,
             solver=self.solver,
             stop=self.stop,
             returned=self.returned,
@@ -107,16 +127,80 @@ class DEQ(nn.Module):
             compact=compact,
             measure=measure,
         )
-        if not (self.training and torch.is_grad_enabled()):
-            solution = run(z0, max_iter=max_iter, indexing=at)
-            return [*solution.indexed, solution.value], solution
-        steps = self.correction.at(max_iter)
-        graph = self._sliced if self.correction.graph == "sliced" else self._indexing
-        return graph(f, z0, run, steps)
+        if not args and self.batched:
+            if self.check:
+                check_map(f, z0, batched=True, key=f)
+            return self._closure(f, z0, run, max_iter, at)
+        return self._equation(f, z0, args, run, max_iter, at)
+
+    def _closure(
+        self, f: Function, z0: State, run: Callable[..., Solution], max_iter: int, at: Sequence[int]
+    ) -> Corrected:
+        """Solve for a map of the state alone."""
+        if self.training and torch.is_grad_enabled():
+            if isinstance(self.rule, IteratingRule):
+                return self._iterated(self.rule, lambda z, _: f(z), z0, ())
+            steps = self.correction.at(max_iter)
+            graph = self._sliced if self.correction.graph == "sliced" else self._indexing
+            return graph(f, z0, partial(run, f), steps)
+        solution = run(f, z0, max_iter=max_iter, indexing=at)
+        # Gradients follow the caller's grad mode; training only chooses depth and supervision.
+        last = self.rule.attach(f, solution.value)[-1] if torch.is_grad_enabled() else solution.value
+        return [*solution.indexed, last], solution
+
+    def _equation(
+        self,
+        f: Callable[..., Any],
+        z0: Any,
+        args: Any,
+        run: Callable[..., Solution],
+        max_iter: int,
+        at: Sequence[int],
+    ) -> Corrected:
+        """Solve for a map of explicit arguments, or a state of any structure."""
+        call, args = lifted(f, args)
+        tree = Tree.of(z0)
+        tensors, place = flatten(args)
+
+        def flat(z: State, given: State) -> State:
+            return tree.leaves(call(tree.build(z), *place(given)))
+
+        one = not at and (not self.training or len(self.correction.at(max_iter)) == 1)
+        if one and isinstance(self.rule, Implicit):
+            run = partial(run, max_iter=max_iter)
+            value, solution = solve_equation(flat, tree, tensors, self.rule, run, self.batched, self.check, f)
+            return [value], solution
+        if self.training and isinstance(self.rule, IteratingRule) and torch.is_grad_enabled():
+            start = tree.start if self.batched else tuple(part[None] for part in tree.start)
+
+            def of_rows(z: State, given: State) -> State:
+                return by_rows(lambda part: flat(part, given), batched=self.batched)(z)
+
+            return self._structured(tree, self._iterated(self.rule, of_rows, start, tensors))
+        if transforms_active():
+            raise InputError("a transform needs the implicit rule and one supervised state")
+        rows = by_rows(lambda z: flat(z, tensors), batched=self.batched)
+        start = tree.start if self.batched else tuple(part[None] for part in tree.start)
+        if self.check:
+            check_map(rows, start, batched=self.batched, key=f)
+        return self._structured(tree, self._closure(rows, start, run, max_iter, at))
+
+    def _structured(self, tree: Tree, corrected: Corrected) -> Corrected:
+        """Return the states in the structure of their start."""
+        states, solution = corrected
+        whole = (state if self.batched else tuple(part[0] for part in state) for state in states)
+        return [tree.build(state) for state in whole], solution
+
+    def _iterated(self, rule: IteratingRule, f: Map, z0: State, args: State) -> Corrected:
+        """Iterate as the rule does in place of the solve; supervise as the correction says."""
+        states = rule.iterate(f, z0, args)
+        record = record_of(states[-1], rule.residual(f, z0, states, args), self.stop, rule.evaluations)
+        at = self.correction.at(rule.steps) if len(states) == rule.steps else [len(states)]
+        return [states[step - 1] for step in at], record
 
     def _sliced(self, f: Function, z0: State, run: Callable[..., Solution], steps: list[int]) -> Corrected:
         """Solve up to each supervised step from the (detached) state emitted at the one before."""
-        states: list[State] = []
+        states: list[Any] = []
         record: Solution | None = None
         for before, after in pairwise([0, *steps]):
             piece = run(z0, max_iter=after - before)

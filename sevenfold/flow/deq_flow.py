@@ -9,10 +9,12 @@ from sevenfold.config import ConfigError
 from sevenfold.deq.base import Solution, Stop
 from sevenfold.deq.correction import Correction
 from sevenfold.deq.displacement import Displacement
-from sevenfold.deq.fixed_point import FixedPoint
 from sevenfold.deq.implicit import Implicit
 from sevenfold.deq.layer import DEQ
 from sevenfold.deq.nodes import BackwardNode, SolverNode
+from sevenfold.deq.plain import FixedPoint
+from sevenfold.deq.reversible import Reversible
+from sevenfold.deq.unrolled import Unrolled
 from sevenfold.flow.network import Design, FlowNetwork, Recurrence, State
 from sevenfold.flow.upsample import pixel_grid
 from sevenfold.flow.variants import DEQ_VARIANTS
@@ -70,17 +72,22 @@ class DEQFlow(FlowNetwork):
         )
         self.gamma, self.residual = correction.gamma, residual
         rule = self.deq.rule
-        if isinstance(rule, Implicit) and isinstance(rule.solver, FixedPoint) and not detach_coords:
+        if isinstance(rule, Reversible):
+            raise ConfigError("backward.name", "reversible needs f's arguments apart; use unrolled for flow")
+        if isinstance(rule, Implicit) and isinstance(rule.adjoint, FixedPoint) and not detach_coords:
             raise ConfigError(
-                "backward.solver",
+                "backward.adjoint",
                 "plain iteration cannot find the implicit gradient through coordinates (df/dc is near 1);"
-                " use anderson, or detach_coords: true",
+                " use gmres, or detach_coords: true",
             )
 
     def check_iterations(self, iterations: int) -> None:
         """Raise ValueError where the correction does not fit into so many steps."""
         super().check_iterations(iterations)
         self.deq.correction.at(iterations)
+        rule = self.deq.rule
+        if self.training and isinstance(rule, Unrolled) and iterations != rule.steps:
+            raise ValueError(f"is {iterations}, but backward iterates {rule.steps} steps: make them equal")
 
     def backward_measures(self) -> dict[str, Tensor]:
         """Return residual and evaluations of an implicit gradient's solve, means; a phantom one has none."""
@@ -88,8 +95,8 @@ class DEQFlow(FlowNetwork):
         if solution is None:
             return {}
         return {
-            "backward_residual": solution.residual_rel.mean(),
-            "backward_evaluations": solution.steps.float().mean(),
+            "backward_residual": solution.residual.mean(),
+            "backward_evaluations": solution.products.float().mean(),
         }
 
     def states_at(self, f: Recurrence, steps: Sequence[int]) -> list[State]:

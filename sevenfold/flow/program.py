@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from sevenfold.config import ConfigError
-from sevenfold.deq.fixed_point import FixedPoint
+from sevenfold.deq.plain import FixedPoint
 from sevenfold.errors import InputError
 from sevenfold.flow.deq_flow import DEQFlow
 from sevenfold.flow.network import FlowNetwork

@@ -7,8 +7,14 @@ import pytest
 import torch
 
 from sevenfold.config import build
-from sevenfold.deq import SOLVERS
+from sevenfold.deq import SOLVERS, preflight
 from sevenfold.deq.base import Solver
+
+
+@pytest.fixture(autouse=True)
+def unchecked_maps() -> None:
+    """Let every test meet its maps for the first time."""
+    preflight.passed.clear()
 
 
 @pytest.fixture(autouse=True, scope="session")

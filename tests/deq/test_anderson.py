@@ -6,7 +6,7 @@ import torch
 from sevenfold.deq.anderson import Anderson
 from sevenfold.deq.base import Stop
 from sevenfold.deq.driver import solve
-from sevenfold.deq.fixed_point import FixedPoint
+from sevenfold.deq.plain import FixedPoint
 
 EVALUATIONS = {"max_iter": 400, "stop": Stop(tol=1e-8)}
 

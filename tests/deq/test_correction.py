@@ -59,7 +59,7 @@ def test_option_groups_go_through_the_configuration():
         ({"stop": {"tol": -1.0}}, r"model\.stop\.tol"),
         ({"correction": {"graph": "sliced", "gamma": 0.0}}, r"model\.correction\.gamma"),
         ({"solver": {"name": "anderson", "memory": 1}}, r"model\.solver\.memory"),
-        ({"backward": {"name": "implicit", "solver": {"name": "x"}}}, r"model\.backward\.solver\.name"),
+        ({"backward": {"name": "implicit", "adjoint": {"name": "x"}}}, r"model\.backward\.adjoint\.name"),
     ):
         with pytest.raises(ValueError, match=key):
             build(table, {"name": "deq", **node}, "model")

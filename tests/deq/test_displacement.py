@@ -6,7 +6,7 @@ import torch
 from sevenfold.deq.base import Stop
 from sevenfold.deq.displacement import Displacement
 from sevenfold.deq.driver import solve
-from sevenfold.deq.fixed_point import FixedPoint
+from sevenfold.deq.plain import FixedPoint
 
 
 def states():

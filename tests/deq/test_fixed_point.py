@@ -5,7 +5,7 @@ import torch
 
 from sevenfold.deq.base import Stop
 from sevenfold.deq.driver import solve
-from sevenfold.deq.fixed_point import FixedPoint
+from sevenfold.deq.plain import FixedPoint
 
 
 @pytest.mark.parametrize("damping", [1.0, 0.4])

@@ -13,10 +13,10 @@ from sevenfold.deq import BACKWARDS
 from sevenfold.deq.anderson import Anderson
 from sevenfold.deq.base import Status, Stop
 from sevenfold.deq.driver import solve
-from sevenfold.deq.fixed_point import FixedPoint
 from sevenfold.deq.implicit import Implicit
+from sevenfold.deq.plain import FixedPoint
 
-EXACT = {"max_iter": 300, "tol": 1e-12}
+EXACT = {"max_products": 300, "tol": 1e-12}
 
 
 def tanh_problem(size=12, batch=3, device="cpu"):
@@ -84,7 +84,7 @@ def relative_error(found, expected):
 def test_check_01_equals_500_unrolled_steps(solver, problem, device):
     f, z0, leaves = problem(device=device)
     expected = torch.autograd.grad(loss(unrolled(f, z0)), leaves)
-    rule = Implicit(solver=solver, **EXACT)
+    rule = Implicit(adjoint=solver, **EXACT)
     found = torch.autograd.grad(loss(implicit(f, z0, rule)), leaves)
     assert relative_error(found, expected) <= 1e-9
     assert rule.latest.converged.all()
@@ -149,7 +149,7 @@ def test_graphs_are_freed(fail):
     star = solve(f, z0, Anderson(), max_iter=50).value
     gc.disable()
     try:
-        (state,) = Implicit(max_iter=5).attach(lambda z: (Held.apply(f(z)[0]),), star)
+        (state,) = Implicit(max_products=5).attach(lambda z: (Held.apply(f(z)[0]),), star)
         if not fail:
             loss(state).backward()
         del state
@@ -198,24 +198,24 @@ def test_low_precision_inside_f():
 def test_a_failed_backward_solve_is_reported_and_stays_finite(caplog):
     """An expanding f with plain iteration: the products grow without bound."""
     weight = torch.tensor(30.0, requires_grad=True)
-    rule = Implicit(solver=FixedPoint(), max_iter=60)
+    rule = Implicit(adjoint=FixedPoint(), max_products=60)
     with caplog.at_level(logging.WARNING):
         (state,) = rule.attach(lambda z: (weight * z[0] + 1,), (torch.ones(1, 2),))
         state[0].sum().backward()
     assert weight.grad.isfinite()
     assert rule.latest.status.tolist() == [Status.diverged]
-    assert rule.latest.value == ()
+    assert not len(rule.latest.value)
     assert "backward solve failed" in caplog.text
 
 
 def test_is_built_from_options():
-    node = {"name": "implicit", "solver": {"name": "broyden", "memory": 5}, "max_iter": 7, "tol": 1e-4}
+    node = {"name": "implicit", "adjoint": {"name": "broyden", "memory": 5}, "max_products": 7, "tol": 1e-4}
     rule = build(BACKWARDS, node, "backward")
-    assert (rule.solver.memory, rule.max_iter, rule.stop.tol) == (5, 7, 1e-4)
-    with pytest.raises(ValueError, match=r"backward\.solver\.memry"):
-        build(BACKWARDS, {"name": "implicit", "solver": {"name": "broyden", "memry": 5}}, "backward")
-    with pytest.raises(ValueError, match=r"backward\.max_iter"):
-        build(BACKWARDS, {"name": "implicit", "max_iter": 0}, "backward")
+    assert (rule.adjoint.memory, rule.max_products, rule.tol) == (5, 7, 1e-4)
+    with pytest.raises(ValueError, match=r"backward\.adjoint\.memry"):
+        build(BACKWARDS, {"name": "implicit", "adjoint": {"name": "broyden", "memry": 5}}, "backward")
+    with pytest.raises(ValueError, match=r"backward\.max_products"):
+        build(BACKWARDS, {"name": "implicit", "max_products": 0}, "backward")
 
 
 @pytest.mark.parametrize("scale", [1e-15, 1e15])

@@ -31,7 +31,7 @@ def gradient(rule, problem, star):
 
 def test_check_02_error_falls_with_steps():
     problem, star = parametric()
-    exact = gradient(Implicit(max_iter=300, tol=1e-13), problem, star)
+    exact = gradient(Implicit(max_products=300, tol=1e-13), problem, star)
     errors = []
     for steps in (1, 2, 5, 20, 200):
         found = gradient(Phantom(steps=steps), problem, star)
@@ -44,7 +44,7 @@ def test_check_02_error_falls_with_steps():
 
 def test_damping_slows_the_approach():
     problem, star = parametric()
-    exact = gradient(Implicit(max_iter=300, tol=1e-13), problem, star)
+    exact = gradient(Implicit(max_products=300, tol=1e-13), problem, star)
     full, half = (
         (gradient(Phantom(steps=5, damping=tau), problem, star) - exact).norm() / exact.norm()
         for tau in (1.0, 0.5)

@@ -8,7 +8,7 @@ from sevenfold.deq.anderson import Anderson
 from sevenfold.deq.base import Measured, Status, Stop
 from sevenfold.deq.broyden import Broyden
 from sevenfold.deq.driver import solve
-from sevenfold.deq.fixed_point import FixedPoint
+from sevenfold.deq.plain import FixedPoint
 from sevenfold.deq.precision import precision_guard
 
 TIGHT = Stop(tol=1e-10)

@@ -24,7 +24,7 @@ class Model(nn.Module):
         torch.manual_seed(0)
         self.cell = normalize(nn.Linear(6, 6, dtype=torch.float64), "weight")
         self.inlet = nn.Linear(3, 6, dtype=torch.float64)
-        options = {"name": backward} | ({"tol": 1e-12, "max_iter": 100} if backward == "implicit" else {})
+        options = {"name": backward} | ({"tol": 1e-12, "max_products": 100} if backward == "implicit" else {})
         self.deq = DEQ(backward=options, max_iter=80, stop=Stop(tol=1e-12))
 
     def forward(self, x):

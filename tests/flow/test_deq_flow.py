@@ -137,7 +137,7 @@ def test_each_supervised_state_keeps_as_much_as_one_unrolled_step(saved_bytes, n
 
 
 def test_implicit_gradient_of_the_flow_equals_a_long_tracked_unroll(device):
-    network = demo(backward={"name": "implicit", "max_iter": 100, "tol": 1e-10}).double().to(device)
+    network = demo(backward={"name": "implicit", "max_products": 100, "tol": 1e-10}).double().to(device)
     with torch.no_grad():  # a contraction that leaves the flow where it is: both sides converge
         for name, value in network.update_block.named_parameters():
             if name.endswith("original0"):
@@ -219,10 +219,10 @@ def test_a_correction_that_does_not_fit_is_refused():
 
 
 def test_plain_iteration_for_the_implicit_gradient_needs_detached_coordinates():
-    backward = {"name": "implicit", "solver": {"name": "fixed_point"}}
+    backward = {"name": "implicit", "adjoint": {"name": "fixed_point"}}
     demo(backward=backward)
     demo(backward={"name": "implicit"}, detach_coords=False)
-    with pytest.raises(ConfigError, match="backward.solver.*use anderson, or detach_coords"):
+    with pytest.raises(ConfigError, match="backward.adjoint.*use gmres, or detach_coords"):
         demo(backward=backward, detach_coords=False)
 
 
@@ -250,3 +250,13 @@ def test_budgets_share_one_solve_and_change_no_answer(network):
         budgets = [7, 2, 4]
         for steps, flow in zip(budgets, model.flows_at(f, budgets), strict=True):
             assert torch.equal(flow, model.estimate(f, iterations=steps).flows[-1])
+
+
+def test_unrolled_steps_are_those_of_a_training_step_and_reversal_is_refused():
+    network = demo(backward={"name": "unrolled", "steps": 6})
+    network.check_iterations(6)
+    with pytest.raises(ValueError, match="iterates 6 steps"):
+        network.check_iterations(12)
+    network.eval().check_iterations(12)
+    with pytest.raises(ConfigError, match="backward.name.*unrolled"):
+        demo(backward={"name": "reversible"})

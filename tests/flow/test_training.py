@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from sevenfold.deq.driver import solve
-from sevenfold.deq.fixed_point import FixedPoint
+from sevenfold.deq.plain import FixedPoint
 from sevenfold.flow.network import Estimate
 from sevenfold.flow.training import StaleStart, draw_iterations, measures, rate_factor
 

@@ -88,7 +88,7 @@ def test_training_logs_and_changes_every_parameter(options, tmp_path):
 
 
 def test_an_implicit_gradient_reports_its_own_solve(tmp_path):
-    network = {**DEMO["network"], "backward": {"name": "implicit", "max_iter": 3}}
+    network = {**DEMO["network"], "backward": {"name": "implicit", "max_products": 3}}
     run = trainer(tmp_path, max_epochs=1, enable_checkpointing=False)
     run.fit(module(network=network), loader(items(2)), loader(items(1)))
     assert float(run.callback_metrics["train/backward_evaluations"]) == 3
