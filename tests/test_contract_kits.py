@@ -121,9 +121,17 @@ class Repeating(RandomSearch):
         return np.zeros((k, self.space.width), np.int8)
 
 
+class Dropping(LocalSearch):
+    """Forgets what is out when it is saved."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "pending": [], "asked": []}
+
+
 @pytest.mark.parametrize(
     ("algorithm", "check"),
     [
+        (Dropping, "state_resumes_exactly"),
         (RandomSearch, "finds_low_losses"),
         (Maximizing, "finds_low_losses"),
         (Repeating, "budget_is_exact"),

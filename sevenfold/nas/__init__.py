@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from sevenfold.nas.benchmarks import load_benchmark
     from sevenfold.nas.predictors.mlp import MLP
     from sevenfold.nas.predictors.sample import encode
+    from sevenfold.nas.problem import open_problem
     from sevenfold.nas.spaces.darts import DARTS
     from sevenfold.nas.spaces.nb101 import NB101
     from sevenfold.nas.spaces.nb201 import NB201
     from sevenfold.nas.spaces.nlp import NLP
+    from sevenfold.nas.spaces.typed import Typed
     from sevenfold.nas.studies.encodings import EncodingStudy
     from sevenfold.nas.studies.landscape import LandscapeStudy
     from sevenfold.nas.studies.search import SearchStudy
@@ -40,9 +42,11 @@ _PUBLIC = {
     "RandomSearch": "sevenfold.nas.algorithms.random:RandomSearch",
     "RegularizedEvolution": "sevenfold.nas.algorithms.evolution:RegularizedEvolution",
     "SearchStudy": "sevenfold.nas.studies.search:SearchStudy",
+    "Typed": "sevenfold.nas.spaces.typed:Typed",
     "encode": "sevenfold.nas.predictors.sample:encode",
     "load_benchmark": "sevenfold.nas.benchmarks:load_benchmark",
     "load_ensemble": "sevenfold.nas.x11:load_ensemble",
+    "open_problem": "sevenfold.nas.problem:open_problem",
     "run_trials": "sevenfold.nas.algorithms.run:run_trials",
     "start_trials": "sevenfold.nas.algorithms.run:start_trials",
 }
@@ -60,9 +64,11 @@ __all__ = [
     "RandomSearch",
     "RegularizedEvolution",
     "SearchStudy",
+    "Typed",
     "encode",
     "load_benchmark",
     "load_ensemble",
+    "open_problem",
     "run_trials",
     "start_trials",
 ]

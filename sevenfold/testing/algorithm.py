@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sevenfold.config import validate
+from sevenfold.errors import InputError
 from sevenfold.nas.algorithms.base import Algorithm
 from sevenfold.nas.algorithms.run import run_trials
 from sevenfold.nas.benchmarks.listed import Listed
@@ -79,6 +80,7 @@ def check_algorithm(
     run_checks(CHECKS, candidate)
     if learns:
         run_checks((finds_low_losses,), candidate)
+    run_checks((repeated_losses_are_averaged,), candidate)
 
 
 def budget_is_exact(candidate: Candidate) -> None:
@@ -131,6 +133,39 @@ def state_resumes_exactly(candidate: Candidate) -> None:
         for trial in [whole, resumed] if number >= 9 else [whole]:
             trial.tell(rows, candidate.losses(rows))
     require(json.dumps(whole.state_dict()) == json.dumps(resumed.state_dict()), "The final states differ.")
+
+
+def outstanding_proposals_are_remembered(candidate: Candidate) -> None:
+    """A restored trial lists what is out in order, learns its losses, and can forget it."""
+    whole, restored = candidate.start(1)[0], candidate.start(1, seed=9)[0]
+    rows = whole.ask(6)
+    while len(rows) < 6:
+        rows = np.concatenate([rows, whole.ask(6 - len(rows))])
+    whole.tell(rows[:3], candidate.losses(rows[:3]))
+    restored.load_state_dict(json.loads(json.dumps(whole.state_dict())))
+    for trial in (whole, restored):
+        require(np.array_equal(trial.pending, rows[3:]), "'pending' is not what was asked and not told.")
+    restored.give_back(rows[5:])
+    restored.tell(rows[3:5], candidate.losses(rows[3:5]))
+    require(len(restored.pending) == 0, "Told and returned architectures are still out.")
+    restored.ask(1)
+    require(len(restored.losses) == 5, f"Of 5 losses told it heard {len(restored.losses)}.")
+
+
+def repeated_losses_are_averaged(candidate: Candidate) -> None:
+    """Another loss of a known architecture enters its mean; a failed one does not; -inf is refused."""
+    trial = candidate.start(1)[0]
+    rows = np.concatenate([trial.ask(1), trial.ask(1)])
+    for losses in ([1.0, 2.0], [5.0, 6.0], [np.nan, np.inf]):
+        trial.tell(rows, losses)
+    trial.ask(1)
+    known = (trial.losses, trial.counts) == ([3.0, 4.0], [2, 2])
+    require(known, f"Losses 1, 2 and 5, 6 became {trial.losses} of {trial.counts}.")
+    try:
+        trial.tell(rows, [0.0, -np.inf])
+    except InputError:
+        return
+    require(False, "It takes a loss of minus infinity.")
 
 
 def small_spaces_end(candidate: Candidate) -> None:
@@ -192,6 +227,7 @@ CHECKS: tuple[Check, ...] = (
     trials_are_independent,
     order_of_answers_is_irrelevant,
     state_resumes_exactly,
+    outstanding_proposals_are_remembered,
     small_spaces_end,
     foreign_evaluations_count,
     failures_do_not_stop_it,

@@ -1,5 +1,6 @@
 """BANANAS (White, Neiswanger and Savani 2021): mutants of the best, chosen by an ensemble of networks."""
 
+from sevenfold.nas.algorithms.candidates import MIXED
 from sevenfold.nas.algorithms.model_search import ModelSearch
 
 TEN_BY_TWENTY = {"name": "ensemble"}
@@ -12,7 +13,8 @@ class Bananas(ModelSearch):
     sampling; ``fast``, one layer of 64 for 60 epochs on one-hot operations and ranks; ``closed_form``, a
     Bayesian linear model instead of networks; ``naslib`` and ``archai``, the defaults of those libraries;
     ``darts``, for losses with a known floor and long training; ``diverse``, five shapes of network;
-    ``no_surrogate``, a random pick among the mutants.
+    ``mixed``, the linear model one evaluation at a time among mutants and random candidates, for typed
+    spaces; ``no_surrogate``, a random pick among the mutants.
 
     >>> import numpy as np
     >>> from sevenfold.nas import NB201, Bananas
@@ -80,5 +82,6 @@ class Bananas(ModelSearch):
                 ],
             }
         },
+        "mixed": {"k": 1, "candidates": MIXED, "surrogate": {"name": "ridge"}},
         "no_surrogate": {"surrogate": {"name": "random"}},
     }

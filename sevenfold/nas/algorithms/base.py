@@ -21,13 +21,19 @@ PATIENCE = 4096
 """Draws in a row without anything new after which a way of drawing counts as exhausted."""
 
 
+VERSION = 2
+"""Of ``state_dict``: 1 had no rows of pending keys and no counts of repeats."""
+
+
 class Algorithm(Checked, ABC):
     """One trial of a search that minimizes a loss.
 
     ``ask(k)`` proposes up to ``k`` architectures to evaluate; fewer where the algorithm needs their losses
     first or the space ends, and none only when there is nothing left to propose. ``tell`` takes losses of
     any evaluations, proposed or not (a warm start), in any order: those between two calls of ``ask`` have
-    the same effect however they are ordered or divided. ``ask`` does not wait for outstanding answers.
+    the same effect however they are ordered or divided. ``ask`` does not wait for outstanding answers:
+    ``pending`` lists what is out, ``give_back`` forgets some of it. A loss of an architecture that is known
+    and not out is a repeat, another training of it: ``losses`` then holds the mean of those that succeeded.
 
     Architectures are identified by ``space.keys`` and proposed once, unless a subclass says otherwise. All
     draws come from ``rng``. After any call, ``state_dict`` holds the trial as plain values that JSON can
@@ -51,12 +57,16 @@ class Algorithm(Checked, ABC):
         self.archs: list[Ints] = []
         """What was told, in the order it was asked; ``losses`` has the values, NaN having become infinite."""
         self.losses: list[float] = []
+        self.counts: list[int] = []
+        """How many losses that did not fail each entry of ``losses`` is the mean of, 1 at least."""
         self.place: dict[int, int] = {}
         """Where the evaluation of a key stands in ``archs``; the last one if there are several."""
         self.seen: set[int] = set()
         """Keys asked or told."""
         self._count = 0
         self._pending: dict[int, list[int]] = {}
+        self._asked: dict[int, Ints] = {}  # the rows of pending keys
+        self._repeats: list[tuple[int, float]] = []
         self._inbox: list[tuple[float, int, Ints, float]] = []
 
     @abstractmethod
@@ -83,14 +93,17 @@ class Algorithm(Checked, ABC):
         batches = cls.propose_together(trials, counts)
         keys = iter(trials[0].keys(np.concatenate(batches)))
         for trial, archs in zip(trials, batches, strict=True):
-            trial._mark([next(keys) for _ in archs])
+            trial._mark([next(keys) for _ in archs], archs)
         return batches
 
     @classmethod
     def tell_together(
         cls, trials: Sequence[Self], archs: Sequence[Ints], losses: Sequence[NDArray[np.float64]]
     ) -> None:
-        """Tell several trials at once."""
+        """Tell several trials at once; minus infinity is refused, because nothing could be better."""
+        for rows, values in zip(archs, losses, strict=True):
+            if (wrong := np.flatnonzero(np.isneginf(values))).size:
+                raise InputError(f"the loss of {rows[wrong[0]].tolist()} is -inf; a failure is NaN or +inf")
         keys = iter(trials[0].keys(np.concatenate(archs)))
         for trial, rows, values in zip(trials, archs, losses, strict=True):
             for row, loss in zip(rows, values.tolist(), strict=True):
@@ -116,9 +129,35 @@ class Algorithm(Checked, ABC):
             self._inbox.append((orders.pop(0), key, row, loss))
             if not orders:
                 del self._pending[key]
+                self._asked.pop(key, None)
         elif key not in self.seen:
             self._inbox.append((math.inf, key, row, loss))
             self.seen.add(key)
+        elif math.isfinite(loss):
+            self._repeats.append((key, loss))
+
+    @property
+    def pending(self) -> Ints:
+        """Proposals without a loss yet, (m, width), the earliest first."""
+        keys = sorted(self._asked, key=lambda key: self._pending[key][0])
+        rows = [self._asked[key] for key in keys for _ in self._pending[key]]
+        return np.array(rows, np.int64).reshape(-1, self.space.width)
+
+    def give_back(self, archs: Ints) -> None:
+        """Forget proposals that will not be evaluated; they may be proposed again.
+
+        ``InputError`` names the first that is not out.
+        """
+        archs = self.space.checked(archs)
+        known = {key for _, key, _, _ in self._inbox} | self.place.keys()
+        for key, row in zip(self.keys(archs), archs, strict=True):
+            if key not in self._pending:
+                raise InputError(f"{row.tolist()} is not out; 'pending' lists what is")
+            self._pending[key].pop()
+            if not self._pending[key]:
+                del self._pending[key]
+                self._asked.pop(key, None)
+                self.seen -= {key} - known
 
     def absorb(self, k: int) -> None:
         """Add new evaluations to the history, in the order of their proposals; check ``k``."""
@@ -128,12 +167,27 @@ class Algorithm(Checked, ABC):
             self.place[key] = len(self.archs)
             self.archs.append(row)
             self.losses.append(math.inf if math.isnan(loss) else loss)
+            self.counts.append(1)
         self._inbox.clear()
+        for key, loss in sorted(self._repeats):
+            self._repeat(self.place[key], loss)
+        self._repeats.clear()
 
-    def _mark(self, keys: Sequence[int]) -> None:
+    def _repeat(self, place: int, loss: float) -> None:
+        """Take another loss of an evaluation into its mean, unless that one failed."""
+        # After a failure the first success is the value, not the mean with infinity.
+        if not math.isfinite(self.losses[place]):
+            self.losses[place] = loss
+            return
+        self.counts[place] += 1
+        count = self.counts[place]
+        self.losses[place] = (self.losses[place] * (count - 1) + loss) / count
+
+    def _mark(self, keys: Sequence[int], archs: Ints) -> None:
         """Note what is proposed."""
-        for key in keys:
+        for key, row in zip(keys, archs, strict=True):
             self._pending.setdefault(key, []).append(self._count)
+            self._asked[key] = row
             self._count += 1
         self.seen.update(keys)
 
@@ -203,21 +257,30 @@ class Algorithm(Checked, ABC):
     def state_dict(self) -> dict[str, Any]:
         """Return the trial as plain values."""
         return {
+            "version": VERSION,
             "rng": self.rng.bit_generator.state,
             "archs": [row.tolist() for row in self.archs],
             "losses": list(self.losses),
+            "counts": list(self.counts),
             "place": [list(item) for item in self.place.items()],
             "seen": sorted(self.seen),
             "count": self._count,
             "pending": [[key, list(order)] for key, order in self._pending.items()],
+            "asked": [[key, row.tolist()] for key, row in self._asked.items()],
+            "repeats": [list(repeat) for repeat in self._repeats],
             "inbox": [[order, key, row.tolist(), loss] for order, key, row, loss in self._inbox],
             "own": self.own_state(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue the trial of a ``state_dict``."""
+        """Continue the trial of a ``state_dict``; one of before versions has no rows of what is out."""
+        if (version := state.get("version", 1)) > VERSION:
+            raise InputError(f"the state has version {version}, this program reads up to {VERSION}")
         self.rng.bit_generator.state = state["rng"]
         self.archs, self.losses = [_row(row) for row in state["archs"]], list(state["losses"])
+        self.counts = list(state.get("counts", [1] * len(self.losses)))
+        self._asked = {key: _row(row) for key, row in state.get("asked", [])}
+        self._repeats = [(key, loss) for key, loss in state.get("repeats", [])]
         self.place, self.seen = dict(state["place"]), set(state["seen"])
         self._count, self._pending = state["count"], {key: list(order) for key, order in state["pending"]}
         self._inbox = [(order, key, _row(row), loss) for order, key, row, loss in state["inbox"]]

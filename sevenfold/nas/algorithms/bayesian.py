@@ -2,8 +2,11 @@
 
 from typing import Any
 
+from sevenfold.nas.algorithms.candidates import MIXED
 from sevenfold.nas.algorithms.model_search import ModelSearch
 from sevenfold.nas.algorithms.neural_predictor import graph_network
+from sevenfold.nas.spaces.base import Space
+from sevenfold.nas.spaces.typed import Typed
 
 EDITS = {"mode": "edits"}
 
@@ -25,14 +28,26 @@ class GPBayesOpt(ModelSearch):
     """Bayesian optimization by a Gaussian process on distances of encodings, one evaluation at a time.
 
     Presets: ``paper``, fixed hyper-parameters and an upper confidence bound; ``fitted``, length and noise by
-    marginal likelihood on ranks, independent Thompson sampling among BANANAS' candidates, ten at a time.
+    marginal likelihood on ranks, independent Thompson sampling among BANANAS' candidates, ten at a time;
+    ``mixed``, the fixed process with expected improvement among mutants and random candidates, the default on
+    a typed space without cells.
     ``surrogate: {distance: ...}`` chooses the encoding.
     """
 
     presets = {
         "paper": {"k": 1, "candidates": EDITS, "surrogate": fixed_process("adj")},
         "fitted": {"surrogate": {"name": "gp"}},
+        "mixed": {
+            "k": 1,
+            "candidates": MIXED,
+            "surrogate": {**fixed_process("adj"), "acquisition": {"name": "ei", "ei_scale": 1.0}},
+        },
     }
+
+    @classmethod
+    def default_preset(cls, space: Space) -> str:
+        """Return ``mixed`` on a typed space alone: the papers' process needs no paths."""
+        return super().default_preset(space) if isinstance(space, Typed) else "paper"
 
 
 class Nasbot(ModelSearch):

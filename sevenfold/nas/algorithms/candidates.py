@@ -1,7 +1,9 @@
 """The set of candidates that a search with a model chooses from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from types import MappingProxyType
+from typing import Any, Literal
 
 import numpy as np
 
@@ -11,6 +13,10 @@ from sevenfold.nas.spaces.base import Enumerable, Ints
 from sevenfold.ranges import Count, Scale
 
 Mode = Literal["mutation", "mutation_random", "random", "edits", "all"]
+
+
+MIXED: Mapping[str, Any] = MappingProxyType({"mode": "mutation_random", "num": 200})
+"""Candidates of the presets ``mixed``: mutants alone are worse than random ones for long on numbers."""
 
 
 @dataclass(frozen=True)

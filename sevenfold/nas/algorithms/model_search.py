@@ -23,7 +23,8 @@ class ModelSearch(Algorithm):
     (``ask_together``). A subclass is a set of ``presets``.
 
     Args:
-        preset: set of defaults, one of those that the algorithm lists; null: its first.
+        preset: set of defaults, one of those that the algorithm lists; null: its first, or, where no
+            option of the surrogate is set and the space has no paths, ``mixed``, if it lists that.
         num_init: random architectures that are evaluated first; null: as in the preset, 10 in most.
         k: architectures evaluated between two fits of the surrogate; null: as in the preset, 10 in most.
         candidates: options of the set that candidates are chosen from, merged into the preset's.
@@ -48,7 +49,10 @@ class ModelSearch(Algorithm):
         mutation: str | None = None,
         sampling: str | None = None,
     ) -> None:
-        base = {"num_init": 10, "k": 10, **self.preset(chosen(preset, list(self.presets), "preset"), space)}
+        first = next(iter(self.presets)) if surrogate else self.default_preset(space)
+        names = [first, *self.presets]
+        self.preset_name = chosen(preset, names, "preset")
+        base = {"num_init": 10, "k": 10, **self.preset(self.preset_name, space)}
         super().__init__(
             space, rng, num_init=base["num_init"] if num_init is None else num_init, sampling=sampling
         )
@@ -59,6 +63,11 @@ class ModelSearch(Algorithm):
         self.surrogate: Surrogate = build(SURROGATES, overlay(base["surrogate"], surrogate), "surrogate")
         with below("surrogate"):
             self.surrogate.check(space)
+
+    @classmethod
+    def default_preset(cls, space: Space) -> str:
+        """Return the name of the preset where none is chosen."""
+        return "mixed" if "mixed" in cls.presets and not space.has_paths else next(iter(cls.presets))
 
     @classmethod
     def preset(cls, name: str, space: Space) -> dict[str, Any]:

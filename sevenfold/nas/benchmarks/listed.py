@@ -32,7 +32,9 @@ class Listed(Enumerable):
                 f"{self._archs.shape}"
             )
         self.size, self.width = self._archs.shape
-        self._levels = self._archs.max(axis=0).astype(int) + 1
+        # Codes below 0 are moved up in encodings; neighbors go through the codes that occur.
+        self._lowest = np.minimum(self._archs.min(axis=0), 0).astype(int)
+        self._levels = self._archs.max(axis=0).astype(int) + 1 - self._lowest
         from sevenfold.seeding import numpy_generator  # it imports torch, which no other table needs
 
         # One random weight a coordinate makes a hash that adds up; equality is checked where it is used.
@@ -109,8 +111,8 @@ class Listed(Enumerable):
     @cached_property
     def _neighbors(self) -> NDArray[np.int32]:
         columns = []
-        for place, levels in enumerate(self._levels):
-            for code in range(levels):
+        for place in range(self.width):
+            for code in np.unique(self._archs[:, place]):
                 changed = self._archs.copy()
                 changed[:, place] = code
                 places = self._find(changed)
@@ -143,11 +145,13 @@ class Listed(Enumerable):
     def parts(self, archs: Ints) -> list[Part]:
         """Return one code for each coordinate."""
         archs = self.checked(archs)
-        return [Part(archs[:, i : i + 1], int(levels)) for i, levels in enumerate(self._levels)]
+        codes = archs - self._lowest if self._lowest.any() else archs
+        return [Part(codes[:, i : i + 1], int(levels)) for i, levels in enumerate(self._levels)]
 
     def from_parts(self, values: Sequence[Ints]) -> Ints:
         """Return the rows with these codes."""
-        return np.concatenate([np.asarray(value) for value in values], axis=1)
+        archs = np.concatenate([np.asarray(value) for value in values], axis=1)
+        return archs + self._lowest if self._lowest.any() else archs
 
     def graph(self, archs: Ints) -> Graph:
         """Refuse: a list of codes says nothing about a graph."""

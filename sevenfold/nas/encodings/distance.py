@@ -7,17 +7,37 @@ from scipy.spatial.distance import cdist
 from sevenfold.nas.encodings.adjacency import adj_cont as _adj_cont
 from sevenfold.nas.encodings.path import path as _path
 from sevenfold.nas.encodings.path import trunc_path as _trunc_path
-from sevenfold.nas.spaces.base import Ints, Space, one_hot
+from sevenfold.nas.spaces.base import Ints, Part, Space, one_hot
 from sevenfold.ranges import Count
 
 Matrix = NDArray[np.float64]
 
 
 def adj(space: Space, first: Ints, second: Ints) -> Matrix:
-    """Count the edges and the operations that differ."""
+    """Count the edges and the operations that differ.
+
+    Two numbers of a typed space count as twice the distance of their places in [0, 1], an active parameter
+    against an inactive one as 1.
+    """
     # d(a, b): edges and operations that differ, the distance of the adjacency encoding (White et al. 2020).
-    rows = [np.concatenate([part.values for part in space.parts(archs)], 1) for archs in (first, second)]
+    pairs = list(zip(space.parts(first), space.parts(second), strict=True))
+    if any(part.places is not None or part.active is not None for part, _ in pairs):
+        return np.sum([_between(*pair) for pair in pairs], axis=0)
+    rows = [np.concatenate([part.values for part in side], 1) for side in zip(*pairs, strict=True)]
     return np.rint(cdist(*rows, "hamming") * rows[0].shape[1])
+
+
+def _between(first: Part, second: Part) -> Matrix:
+    """Return the distance in one part."""
+    # d = sum of 1[a != b] over codes and of 2 |u - u'| over numbers, after Gower 1971.
+    if first.places is None or second.places is None:
+        distance = np.rint(cdist(first.values, second.values, "hamming") * first.values.shape[1])
+    else:
+        distance = 2 * cdist(first.places[first.values], second.places[second.values], "cityblock")
+    if first.active is None or second.active is None:
+        return distance
+    both = first.active[:, None] & second.active
+    return np.where(both, distance, (first.active[:, None] ^ second.active).astype(float))
 
 
 def adj_cont(space: Space, first: Ints, second: Ints) -> Matrix:

@@ -3,9 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from sevenfold.errors import InputError
 from sevenfold.nas.encodings.adjacency import positions
-from sevenfold.nas.spaces.base import Ints, Space, flat
+from sevenfold.nas.spaces.base import Ints, Space
 from sevenfold.ranges import Count
 
 
@@ -28,12 +27,7 @@ def trunc_path(space: Space, archs: Ints, *, cutoff: Count | None = None) -> NDA
         cutoff: number of coordinates of every block (DARTS has a block for each cell and input); null: 40
             on NB101 (up to 3 operations), 30 on NB201 (2), 57 on DARTS (2).
     """
-    bits = space.path_bits(archs)
-    width = bits.shape[1] // space.path_blocks
-    keep = space.path_cutoff if cutoff is None else cutoff
-    if not 1 <= keep <= width:
-        raise InputError(f"a path cutoff must be 1..{width} on {type(space).__name__}, got {keep}")
-    return flat(bits.reshape(len(bits), space.path_blocks, width)[:, :, :keep])
+    return space.trunc_path_bits(archs, cutoff)
 
 
 def path_cat(space: Space, archs: Ints) -> NDArray[np.float32]:

@@ -15,6 +15,7 @@ SPACES = ComponentTable(
         "nb101": "sevenfold.nas.spaces.nb101:NB101",
         "nb201": "sevenfold.nas.spaces.nb201:NB201",
         "nlp": "sevenfold.nas.spaces.nlp:NLP",
+        "typed": "sevenfold.nas.spaces.typed:Typed",
     },
     holds="search spaces",
 )

@@ -24,12 +24,20 @@ class Part(NamedTuple):
     number ``unit`` * code, in the one-hot form a vector of ``levels`` bits. If they are ``members`` of a set
     (padded with 0, which is never a member), the one-hot form is one vector of ``levels`` bits for all of
     them.
+
+    With ``places`` (levels,) the codes are numbers: the compact form is their place in [0, 1], the one-hot
+    form the hat functions around it, and their distance twice that of the places. ``active`` (n,) tells
+    where a conditional coordinate counts; elsewhere both forms are 0, and a choice has one more level for it
+    unless it is ``bare``.
     """
 
     values: Ints
     levels: int = 0
     unit: float = 1.0
     members: bool = False
+    places: NDArray[np.float64] | None = None
+    active: NDArray[np.bool_] | None = None
+    bare: bool = False
 
 
 class Graph(NamedTuple):
@@ -114,6 +122,11 @@ class Space(Checked, ABC):
     def graph(self, archs: Ints) -> Graph:
         """Return the architectures as graphs with operations on the vertices."""
 
+    @property
+    def has_paths(self) -> bool:
+        """Whether a path encoding is defined."""
+        return type(self).path_bits is not Space.path_bits
+
     def path_bits(self, archs: Ints) -> NDArray[np.uint8]:
         """Return which operation sequences lead from input to output, (n, paths), as 0 and 1.
 
@@ -122,6 +135,18 @@ class Space(Checked, ABC):
         raise InputError(
             f"a path encoding is not defined on {type(self).__name__}; use an adjacency encoding"
         )
+
+    def trunc_path_bits(self, archs: Ints, cutoff: int | None) -> NDArray[np.uint8]:
+        """Return the leading coordinates of every block of ``path_bits``, by default ``path_cutoff``."""
+        return self.truncated(self.path_bits(archs), cutoff)
+
+    def truncated(self, bits: NDArray[np.uint8], cutoff: int | None) -> NDArray[np.uint8]:
+        """Return the leading ``cutoff`` coordinates of every block of path bits; None: ``path_cutoff``."""
+        width = bits.shape[1] // self.path_blocks
+        keep = self.path_cutoff if cutoff is None else cutoff
+        if not 1 <= keep <= width:
+            raise InputError(f"a path cutoff must be 1..{width} on {type(self).__name__}, got {keep}")
+        return flat(bits.reshape(len(bits), self.path_blocks, width)[:, :, :keep])
 
     def from_path_bits(self, bits: NDArray[np.integer]) -> Ints:
         """Return an architecture with exactly these paths for each row, (n, width).

@@ -12,6 +12,7 @@ from sevenfold.nas.algorithms.run import run_trials, start_trials
 from sevenfold.nas.benchmarks.listed import Listed
 from sevenfold.nas.spaces.darts import DARTS
 from sevenfold.nas.spaces.nb201 import NB201
+from sevenfold.nas.spaces.typed import Typed
 from sevenfold.seeding import numpy_generator
 from sevenfold.tables import locate
 from sevenfold.testing.algorithm import (
@@ -19,6 +20,7 @@ from sevenfold.testing.algorithm import (
     Candidate,
     budget_is_exact,
     finds_low_losses,
+    repeated_losses_are_averaged,
     small_spaces_end,
     state_resumes_exactly,
 )
@@ -48,6 +50,13 @@ SPACES = {
     "nb201": NB201(),
     "classes": NB201(canonical="zero"),
     "darts": DARTS(),
+    "typed": Typed(
+        {
+            "cell": {"cell": "nb201"},
+            "opt": {"choice": ["sgd", "adam"]},
+            "momentum": {"float": [0, 1], "when": {"opt": ["sgd"]}},
+        }
+    ),
     "listed": Listed(np.array(np.meshgrid(*[np.arange(3)] * 4)).reshape(4, -1).T),
 }
 WEIGHTS = numpy_generator(0, "test weights").normal(size=(64, 16))
@@ -70,8 +79,8 @@ def losses(space, archs):
 
 
 def start(node, space, count=3, seed=0):
-    if isinstance(space, Listed) and node["name"] in ("bonas", "neural_predictor"):
-        pytest.skip("a list of architectures has no graphs")
+    if isinstance(space, Listed | Typed) and node["name"] in ("bonas", "neural_predictor"):
+        pytest.skip("the space has no graphs")
     return start_trials(node, space, [numpy_generator(seed, "trial", i) for i in range(count)])
 
 
@@ -80,14 +89,16 @@ def run(node, space, *, budget=60, k=1, count=3, seed=0):
 
 
 def candidate(node, space):
-    if isinstance(space, Listed) and node["name"] in ("bonas", "neural_predictor"):
-        pytest.skip("a list of architectures has no graphs")
+    if isinstance(space, Listed | Typed) and node["name"] in ("bonas", "neural_predictor"):
+        pytest.skip("the space has no graphs")
     options = {key: value for key, value in node.items() if key != "name"}
     kind = locate(ALGORITHMS[node["name"]])
     return Candidate(kind, space, options, repeats=bool(node.get("allow_repeats")))
 
 
-every_check = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+every_check = pytest.mark.parametrize(
+    "check", [*CHECKS, repeated_losses_are_averaged], ids=lambda check: check.__name__
+)
 
 
 @every_algorithm
@@ -98,7 +109,7 @@ def test_algorithms_keep_their_contract(node, check):
 
 @every_algorithm
 @pytest.mark.parametrize("check", [budget_is_exact, state_resumes_exactly], ids=["budget", "state"])
-@pytest.mark.parametrize("space", ["classes", "darts", "listed"])
+@pytest.mark.parametrize("space", ["classes", "darts", "typed", "listed"])
 def test_budget_and_state_hold_in_every_kind_of_space(node, space, check):
     run_check(check, candidate(node, SPACES[space]))
 

@@ -216,8 +216,8 @@ def test_candidates_are_new_and_as_many_as_asked(mode):
 @pytest.mark.parametrize("preset", Bananas.presets)
 def test_every_preset_builds_and_its_options_can_be_changed(preset):
     trial = Bananas(SPACE, np.random.default_rng(0), preset=preset)
-    assert trial.k == 10 and trial.num_init == 10
-    if preset != "no_surrogate" and preset != "closed_form":
+    assert trial.k == (1 if preset == "mixed" else 10) and trial.num_init == 10
+    if preset not in ("no_surrogate", "closed_form", "mixed"):
         other = Bananas(SPACE, np.random.default_rng(0), preset=preset, surrogate={"members": 2})
         assert other.surrogate.members == 2 and other.surrogate.training == trial.surrogate.training
 

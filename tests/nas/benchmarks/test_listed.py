@@ -5,6 +5,7 @@ import pytest
 
 from sevenfold.errors import InputError
 from sevenfold.nas.benchmarks.listed import Listed
+from sevenfold.nas.encodings.adjacency import adj_onehot
 
 ROWS = np.array([[0, 0, 2], [1, 0, 2], [1, 1, 2], [0, 1, 0], [3, 4, 5]], np.int8)
 
@@ -84,3 +85,13 @@ def test_wrong_lists_are_refused():
             Listed(rows)
     with pytest.raises(InputError, match="listed twice, the first is 1,0,2; remove 1 rows"):
         Listed(ROWS[[0, 1, 1]])
+
+
+def test_codes_below_zero_and_gaps_have_neighbors_and_encodings():
+    dense = np.array(np.meshgrid(*[np.arange(3)] * 2)).reshape(2, -1).T
+    moved, sparse = Listed(dense - 1), Listed(dense * 7 - 3)
+    for space, rows in ((moved, dense - 1), (sparse, dense * 7 - 3)):
+        assert (space.neighbor_table() == Listed(dense).neighbor_table()).all()
+        assert (space.from_parts([part.values for part in space.parts(rows)]) == rows).all()
+        assert len(np.unique(adj_onehot(space, rows), axis=0)) == len(rows)
+    assert (adj_onehot(moved, dense - 1) == adj_onehot(Listed(dense), dense)).all()

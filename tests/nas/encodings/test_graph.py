@@ -10,7 +10,7 @@ from sevenfold.nas.encodings.path import path
 from sevenfold.nas.spaces import SPACES
 
 
-@pytest.mark.parametrize("name", list(SPACES))
+@pytest.mark.parametrize("name", [name for name in SPACES if name != "typed"])
 def test_graphs_survive_flattening_and_are_acyclic_and_padded_with_zeros(name):
     space = locate(SPACES[name])()
     archs = space.sample(np.random.default_rng(0), 60)

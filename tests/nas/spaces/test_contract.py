@@ -12,10 +12,23 @@ from sevenfold.seeding import numpy_generator
 from sevenfold.testing.contract import run_check
 from sevenfold.testing.space import CHECKS
 
+OPTIONS = {
+    "typed": {
+        "parameters": {
+            "cell": {"cell": "nb201"},
+            "opt": {"choice": ["sgd", "adam"]},
+            "momentum": {"float": [0, 1], "when": {"opt": ["sgd"]}},
+            "blocks": {"repeat": [1, 2], "of": {"kernel": {"ordinal": [3, 5, 7]}}},
+        },
+        "forbid": [{"opt": "adam", "blocks": 2}],
+        "steps": 100,
+    }
+}
+
 
 @pytest.fixture(scope="module", params=list(SPACES))
 def space(request):
-    return build(SPACES, {"name": request.param}, "space")
+    return build(SPACES, {"name": request.param, **OPTIONS.get(request.param, {})}, "space")
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
