@@ -17,7 +17,7 @@ from sevenfold.deq.implicit_function import Map
 from sevenfold.deq.iterating import IteratingRule, record_of
 from sevenfold.deq.nodes import BackwardNode, SolverNode
 from sevenfold.deq.phantom import Phantom
-from sevenfold.deq.preflight import check_map
+from sevenfold.deq.preflight import check_map, refuse_in_place, versions
 from sevenfold.deq.problems import by_rows, solve_equation
 from sevenfold.deq.transforms import transforms_active
 from sevenfold.deq.tree import Tree, flatten, lifted
@@ -176,6 +176,9 @@ class DEQ(nn.Module):
             def of_rows(z: State, given: State) -> State:
                 return by_rows(lambda part: flat(part, given), batched=self.batched)(z)
 
+            if self.check:
+                bound = tuple(part.detach() for part in tensors)
+                check_map(lambda z: of_rows(z, bound), start, batched=self.batched, key=f, args=bound)
             return self._structured(tree, self._iterated(self.rule, of_rows, start, tensors))
         if transforms_active():
             raise InputError("a transform needs the implicit rule and one supervised state")
@@ -193,7 +196,14 @@ class DEQ(nn.Module):
 
     def _iterated(self, rule: IteratingRule, f: Map, z0: State, args: State) -> Corrected:
         """Iterate as the rule does in place of the solve; supervise as the correction says."""
-        states = rule.iterate(f, z0, args)
+
+        def guarded(z: State, given: State) -> State:
+            before = versions(z)
+            out = f(z, given)
+            refuse_in_place(z, before)
+            return out
+
+        states = rule.iterate(guarded, z0, args)
         record = record_of(states[-1], rule.residual(f, z0, states, args), self.stop, rule.evaluations)
         at = self.correction.at(rule.steps) if len(states) == rule.steps else [len(states)]
         return [states[step - 1] for step in at], record

@@ -7,7 +7,9 @@ rows are replaced, and the others must not notice. Version counters tell whether
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import torch
@@ -26,6 +28,7 @@ COUPLED = (
 RANDOM = "f gives different values at the same point: hold dropout masks and statistics fixed during a solve"
 CLOSURE = "f depends on tensors outside args; pass them as args"
 REMEMBERED = 256
+DEEPEST = 4  # how far a map is followed into what it holds
 passed: dict[Any, None] = {}
 """Maps that have passed, the latest :data:`REMEMBERED` of them."""
 
@@ -44,9 +47,12 @@ def check_map(f: Evaluation, z0: State, *, batched: bool, key: Any, args: State 
     if name in passed:
         return
     point = generic_point(z0, "preflight")
+    start = tuple(part.clone() for part in point)
+    before = versions(start)
     with torch.set_grad_enabled(bool(args)):  # tracked, so that a tensor outside args shows
-        first = f(tuple(part.clone() for part in point))
+        first = f(start)
         closed = args and any(part.requires_grad for part in first)
+    refuse_in_place(start, before)
     if closed:
         raise PreflightError("closure", CLOSURE)
     first = tuple(part.detach() for part in first)
@@ -122,21 +128,54 @@ def refuse_in_place(z: State, before: list[int] | None) -> None:
             )
 
 
-def _name(f: Any) -> Any:
-    """Return what two calls with the same map have in common: its code, or its class and mode."""
+def _name(f: Any, depth: int = 0) -> Any:
+    """Return what two calls with the same map have in common, whatever tensors they hold.
+
+    That is the code, and what it reaches by closure, defaults, attributes and globals: modules by structure
+    and mode, plain values, other functions. Another module or another mode is another map.
+    """
     if isinstance(f, nn.Module):
-        return type(f), f.training
+        return repr(f), tuple(module.training for module in f.modules())
+    if isinstance(f, partial):
+        reached: list[Any] = [f.func, *f.args, *f.keywords.items()]
+        return "partial", _names(reached, depth)
     code = getattr(f, "__code__", None)
-    owner = getattr(f, "__self__", None)
-    return (code, getattr(owner, "training", None)) if code is not None else type(f)
+    if code is not None:
+        cells = [cell.cell_contents for cell in f.__closure__ or () if _filled(cell)]
+        known = [f.__globals__.get(name) for name in code.co_names]
+        modules = [value for value in known if isinstance(value, nn.Module)]
+        defaults = [*(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).items()]
+        return code, _names([*cells, *modules, *defaults, getattr(f, "__self__", None)], depth)
+    if isinstance(f, bool | int | float | str | bytes | type(None)):
+        return f
+    if isinstance(f, Tensor):
+        return Tensor
+    if isinstance(f, tuple | list | dict):
+        return type(f), _names(f.items() if isinstance(f, dict) else f, depth)
+    return type(f), _names(getattr(f, "__dict__", {}).items(), depth)
+
+
+def _names(values: Iterable[Any], depth: int) -> tuple[Any, ...]:
+    # The first entries of long lists: data rather than parts of a map.
+    return tuple(_name(value, depth + 1) for value in islice(values, 64)) if depth < DEEPEST else ()
+
+
+def _filled(cell: Any) -> bool:
+    try:
+        _ = cell.cell_contents
+    except ValueError:  # a name that is not bound yet
+        return False
+    return True
 
 
 def _agree(a: State, b: State, kept: Tensor, batched: bool) -> bool:
     """Tell whether two values agree on some rows, up to half of the digits."""
     for first, second in zip(a, b, strict=True):
-        bound = math.sqrt(torch.finfo(first.dtype).eps) * float(first.abs().max() if first.numel() else 0)
+        size = first.detach().abs()[first.isfinite()]
+        bound = math.sqrt(torch.finfo(first.dtype).eps) * float(size.max() if size.numel() else 0)
         x, y = (first[kept], second[kept]) if batched else (first, second)
-        if not bool(((x - y).abs() <= bound).all()):
+        same = ((x - y).abs() <= bound) | (x == y) | (x.isnan() & y.isnan())
+        if not bool(same.all()):
             return False
     return True
 

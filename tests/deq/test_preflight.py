@@ -1,6 +1,7 @@
 """What a look at f finds, what it lets pass, and what it costs."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -180,8 +181,11 @@ def test_an_examination_says_ok_or_what_to_do() -> None:
         lambda z, w, x: 4 * z @ w.T + x @ x.new_ones(5, 8), problem.z0, (w, x), solver={"name": "broyden"}
     )
     assert "above 1" in steep.outcomes["spectral radius"]
-    slow = examine(problem.f, problem.z0, (w, x), adjoint={"name": "gmres", "restart": 1}, max_iter=500)
-    assert slow.outcomes["adjoint"] == "ok" or "max_products" in slow.outcomes["adjoint"]
+    lost = examine(
+        lambda z, w, x: 4 * z @ w.T + x @ x.new_ones(5, 8), problem.z0, (w, x),
+        solver={"name": "broyden"}, adjoint={"name": "fixed_point"},
+    )  # fmt: skip
+    assert "max_products" in lost.outcomes["adjoint"]
     batch_norm = nn.BatchNorm1d(8, affine=False, track_running_stats=False)
     for name, f in (
         ("rows", lambda z, w, x: problem.f(0.1 * batch_norm(z), w, x)),
@@ -191,3 +195,70 @@ def test_an_examination_says_ok_or_what_to_do() -> None:
         report = examine(f, problem.z0, (w, x))
         said = [n for n, text in report.outcomes.items() if not text.startswith(("ok", "not tested"))]
         assert said == [name] and not report.ok
+
+
+def test_a_passed_map_does_not_excuse_another() -> None:
+    """One after another, without forgetting: same code or class, but other modules, modes or functions."""
+    linear = nn.Linear(WIDTH, WIDTH, dtype=F64).requires_grad_(False)
+    nn.init.constant_(linear.weight, 0.01)
+    norm_layer = nn.BatchNorm1d(WIDTH, affine=False, dtype=F64).eval()
+    x = normal(8, WIDTH)
+
+    def apply(inner: Callable[[Tensor, Tensor], Tensor], z: Tensor, x: Tensor) -> Tensor:
+        return inner(z, x)
+
+    def closure(z: Tensor, x: Tensor) -> Tensor:
+        return 0.3 * norm_layer(z) + x
+
+    class Held:
+        def __init__(self, inner: Callable[[Tensor, Tensor], Tensor]) -> None:
+            self.inner = inner
+
+        def __call__(self, z: Tensor, x: Tensor) -> Tensor:
+            return self.inner(z, x)
+
+    def fine(z: Tensor, x: Tensor) -> Tensor:
+        return 0.5 * z + x
+
+    def run(f: Any, args: tuple[Tensor, ...] = (x,)) -> None:
+        fixed_point(f, torch.zeros(8, WIDTH, dtype=F64), args, max_iter=3)
+
+    for good, bad in (
+        (partial(apply, fine), partial(apply, neighbors)),
+        (Held(fine), Held(neighbors)),
+    ):
+        run(good)
+        with pytest.raises(PreflightError, match="influence each other"):
+            run(bad)
+    run(closure)
+    norm_layer.train()
+    with pytest.raises(PreflightError):
+        run(closure)
+    run(nn.Sequential(linear, nn.Tanh()), ())
+    with pytest.raises(PreflightError, match="same point"):
+        run(nn.Sequential(linear, nn.Dropout()), ())
+
+
+@pytest.mark.parametrize("explicit", [True, False])
+@pytest.mark.parametrize("rule", ["unrolled", "reversible"])
+def test_rules_that_iterate_refuse_what_solvers_refuse(rule: str, explicit: bool) -> None:
+    x = normal(8, WIDTH)
+    layer = DEQ(backward={"name": rule}, stop=Stop(tol=1e-6))
+    z0 = torch.zeros(8, WIDTH, dtype=F64)
+    for name, (finding, make) in MAPS.items():
+        if finding is None:
+            continue
+        f = make()
+        with pytest.raises(PreflightError) as caught:
+            if explicit:
+                layer(f, z0, (x,))
+            else:
+                layer(lambda z, f=f: (f(z[0], x),), (z0,))
+        assert caught.value.finding == finding, name
+    assert not z0.any()
+
+
+def test_a_map_that_is_not_finite_is_left_to_the_solver() -> None:
+    x = torch.ones(4, WIDTH)
+    _, record = fixed_point(lambda z, x: 0.5 * z + x / 0 - x / 0, torch.zeros(4, WIDTH), (x,))
+    assert record.counts()["nonfinite"] == 4
