@@ -72,6 +72,8 @@ FINITE = Range(note="a place, a shift or an angle: any real number is one")
 
 Finite = Annotated[float, FINITE]
 """Any real number: a place, a shift or an angle, with no natural bound."""
+Whole = Annotated[int, FINITE]
+"""Any whole number: a value that only the user's own code gives a meaning."""
 AnyFloat = Annotated[float, Range(infinite=True, note="infinities are meant too")]
 """Any number, infinities included."""
 Positive = Annotated[float, Range(0, None, open=True, note="a ratio or tolerance has no largest value")]

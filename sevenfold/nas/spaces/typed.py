@@ -16,7 +16,7 @@ from sevenfold.nas.spaces.base import Graph, Ints, Part, Space, choose
 from sevenfold.nas.spaces.declared import declare
 from sevenfold.nas.spaces.parameters import Cell, Choice
 from sevenfold.nas.spaces.rejection import change, until_valid
-from sevenfold.ranges import Size
+from sevenfold.ranges import Finite, Size, Whole
 
 ATTEMPTS = 10_000
 """Random rows among which a space with forbidden combinations must have one that is allowed."""
@@ -58,7 +58,7 @@ class Typed(Space):
         self,
         parameters: dict[str, dict[str, Any]],
         *,
-        forbid: list[dict[str, bool | int | float | str]] = [],  # noqa: B006
+        forbid: list[dict[str, bool | Whole | Finite | str]] = [],  # noqa: B006
         steps: Size = 1024,
     ) -> None:
         self.entries, self.layout = declare(parameters, steps)
