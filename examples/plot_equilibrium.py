@@ -1,16 +1,20 @@
 """
 Equilibria: a regularization weight, found by the Hessian of a solution
-======================================================================
+=======================================================================
 
 A ridge regression is solved as an equilibrium of its weight. The solution is a function like any other, so
 the error on other data can be minimized over the logarithm of that weight by Newton's method, with exact
 first and second derivatives.
 """
 
+import warnings
+
 import matplotlib.pyplot as plt
 import torch
 
 from sevenfold.deq import Implicit, minimize
+
+warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")  # torch's own, of its forward mode
 
 generator = torch.Generator().manual_seed(0)
 kind = torch.float64

@@ -38,7 +38,7 @@ def fixed_point(
     returned: Literal["best", "last"] = "best",
     check: bool = True,
 ) -> tuple[Any, Solution]:
-    """Return z = f(z, *args), started at z0, and the record of the solve.
+    """Return the solution of ``z = f(z, *args)``, started at z0, and the record of the solve.
 
     Args:
         f: the map, or a module whose parameters then count among the arguments; it returns the structure and
@@ -83,7 +83,7 @@ def fixed_point(
 def root(
     r: Callable[..., Any], z0: Any, args: Any = (), *, step: float = 1.0, **options: Any
 ) -> tuple[Any, Solution]:
-    """Return z with r(z, *args) = 0, as the fixed point of z - step r(z), and the record of the solve.
+    """Return z with ``r(z, *args) = 0``, the fixed point of z - step r(z), and the record of the solve.
 
     Residuals in the record are those of this map: step times r. The gradient is dz = -A^-1 (dr/dargs) with
     A = dr/dz, in which ``step`` cancels.
@@ -119,7 +119,7 @@ def root(
 def minimize(
     loss: Callable[..., Tensor], z0: Any, args: Any = (), *, step: float, **options: Any
 ) -> tuple[Any, Solution]:
-    """Return a stationary point of loss(z, *args), with conjugate gradients for its derivatives.
+    """Return a stationary point of ``loss(z, *args)``; conjugate gradients give its derivatives.
 
     The Hessian is symmetric, so the adjoint is ``cg`` by default; a row where it meets negative curvature has
     the status ``saddle`` in the backward record, and is reported.
