@@ -72,7 +72,7 @@ class Tree:
 def flatten(args: Any) -> tuple[State, Callable[[State], Any]]:
     """Return the tensors among the arguments, and a function that puts others in their places."""
     leaves, spec = _pytree.tree_flatten(args)
-    # What is no tensor (numbers, texts, None) is passed on as it is.
+    # Arguments of other types (numbers, texts, None) are passed on unchanged.
     places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
 
     def place(tensors: State) -> Any:

@@ -140,8 +140,8 @@ class Problem:
     def tell(self, trial: Trial | int, values: Values, *, seconds: float | None = None) -> None:
         """Record the result of a trial: a loss, or a mapping that holds it under ``minimize``.
 
-        NaN and +inf are failures. ``InputError`` refuses -inf, what is no number, a missing name, and a trial
-        that was not given out or has ended.
+        NaN and +inf are failures. ``InputError`` refuses -inf, other types than numbers, a missing name,
+        and a trial that was not given out or has ended.
         """
         number = self._open(trial)
         loss, extra = self._loss(number, values)
