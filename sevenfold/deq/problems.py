@@ -4,6 +4,7 @@
 order; see :mod:`sevenfold.deq.implicit_function`.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
@@ -102,8 +103,8 @@ def root(
         >>> round(z.item(), 3), round(x.grad.item(), 4)  # 1 / (3 z^2 + 1)
         (2.0, 0.0769)
     """
-    if not step:
-        raise InputError("step is 0: z would never move; give the length of a plain step")
+    if not step or not math.isfinite(step):
+        raise InputError(f"step is {step}; expected the length of a plain step, a finite number but 0")
     call, args = lifted(r, args)
 
     def f(z: Any, *rest: Any) -> Any:
@@ -139,6 +140,8 @@ def minimize(
         >>> z.round(decimals=3).tolist(), round(ridge.grad.item(), 3)  # z = 1 / (1 + ridge)
         ([0.5, 0.5], -0.5)
     """
+    if not step > 0:
+        raise InputError(f"step is {step}; expected a positive length along the negative gradient")
     batched = options.get("batched", True)
     call, args = lifted(loss, args)
 

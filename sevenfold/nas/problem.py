@@ -194,6 +194,8 @@ class Problem:
             changed: go on although the file's content is another than in the journal.
         """
         function = self._load(objective, changed) if isinstance(objective, str) else objective
+        if not callable(function):
+            raise InputError(f"an objective is a function, or module:function, got {shown(objective)}")
         while (trial := self.ask()) is not None:
             began = time.perf_counter()
             try:

@@ -213,6 +213,8 @@ def test_what_cannot_be_right_is_refused_in_one_line() -> None:
         (PreflightError, r"\['h'\]: \(4, 6\) given, \(4, 7\)", lambda: fixed_point(
             lambda z, w: {"h": torch.nn.functional.pad(z["h"], (0, 1))}, {"h": torch.zeros(4, 6)}, (w,))),
         (PreflightError, "structure", lambda: fixed_point(lambda z, w: (z,), torch.zeros(4, 6), (w,))),
+        (InputError, "step is nan", lambda: root(problem.f, problem.z0, (w, x), step=float("nan"))),
+        (InputError, "step is -0.1", lambda: minimize(problem.f, problem.z0, (w, x), step=-0.1)),
         (ValueError, r"stop\.tol", lambda: fixed_point(problem.f, problem.z0, (w, x), stop={"tol": -1.0})),
     ]  # fmt: skip
     for kind, message, call in refusals:

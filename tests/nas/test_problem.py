@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -242,3 +243,11 @@ def test_nothing_else_is_loaded(tmp_path, monkeypatch, name):
         load_objective(locate_objective(name))
     assert not ran.exists()
     assert os.listdir(root / "space") == []
+
+
+def test_an_objective_that_is_no_function_is_refused_before_any_trial(tmp_path: Path) -> None:
+    space = {"name": "typed", "parameters": {"x": {"float": [0, 1]}}}
+    with open_problem(tmp_path / "problem", space=space, algorithm={"name": "random"}, budget=3) as problem:
+        with pytest.raises(InputError, match="an objective is a function"):
+            problem.run(3)  # type: ignore[arg-type]
+        assert not problem.journal.events
