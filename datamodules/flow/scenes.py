@@ -5,7 +5,7 @@ from typing import ClassVar, cast
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
-from datamodules.sampling import EpochLoader, EpochSampler, every_item_once, placement
+from datamodules.sampling import EpochLoader, loader_once, placement, training_loader
 from sevenfold.flow.batch import FlowBatch
 from sevenfold.flow.data.phases import Held, Phase, SceneBatches, SceneNumbers, alone, render_batch
 from sevenfold.flow.synthetic import scene_bank
@@ -46,7 +46,7 @@ class RenderedScenes(pl.LightningDataModule):
 
     def train_dataloader(self) -> EpochLoader:
         """Load ``epoch_batches`` new batches in every epoch."""
-        place, trainer = placement(self), self.trainer
+        trainer = self.trainer
         epochs, limit = (1, -1) if trainer is None else (trainer.max_epochs or 1, trainer.max_steps)
         data = SceneBatches(
             scene_bank(self.seed, "train"),
@@ -55,10 +55,9 @@ class RenderedScenes(pl.LightningDataModule):
             steps=limit if limit > 0 else epochs * self.epoch_batches,
             epoch_batches=self.epoch_batches,
             seed=self.seed,
-            world=place["world_size"],
+            world=placement(self)["world_size"],
         )
-        sampler = EpochSampler(data, seed=self.seed, shuffle=False, **place)
-        return EpochLoader(data, batch_size=1, sampler=sampler, collate_fn=alone, num_workers=self.workers)
+        return training_loader(data, self, seed=self.seed, workers=self.workers, shuffle=False, collate=alone)
 
     def val_dataloader(self) -> DataLoader:
         """Load the validation pairs."""
@@ -79,5 +78,4 @@ class RenderedScenes(pl.LightningDataModule):
 
     def _held_out(self, split: str, count: int) -> DataLoader:
         data = self.evaluation.batches(split, count, self.seed)
-        sampler = every_item_once(data, **placement(self))
-        return DataLoader(data, batch_size=1, sampler=sampler, collate_fn=alone, num_workers=self.workers)
+        return loader_once(data, self, self.workers, alone)

@@ -1,4 +1,4 @@
-"""Rendered scenes as a data set of whole batches; their size and motion change in the course of a training."""
+"""Rendered scenes as a data set of whole batches, whose size and motion change during a training."""
 
 from dataclasses import dataclass
 from itertools import accumulate

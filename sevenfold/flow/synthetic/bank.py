@@ -47,8 +47,14 @@ def scene_bank(seed: int, part: str, count: int = 160) -> Bank:
     if stored is None:
         stored = _make(seed, part, count)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             with replace_file(path) as file:
-                np.savez(file, **stored, checksum=_checksum(stored))
+                np.savez(
+                    file,
+                    textures=stored["textures"],
+                    outlines=stored["outlines"],
+                    checksum=_checksum(stored),
+                )
         except OSError:
             pass  # a cache that cannot be written costs seconds, nothing else
     return Bank(torch.from_numpy(stored["textures"]).float() / 255, torch.from_numpy(stored["outlines"]))

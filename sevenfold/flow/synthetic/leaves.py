@@ -13,12 +13,13 @@ def dead_leaves(count: int, size: int, random: np.random.Generator) -> Tensor:
 
     Leaves are ellipses and rounded rectangles in one of ``PALETTE`` colors, shaded along a direction. Their
     radii have the density r^-3, which gives pictures of equal statistics at every scale and a power spectrum
-    near 1/f^2 (Lee, Mumford and Huang, IJCV 2001); every third radius is uniform in the logarithm, as few
-    leaves of r^-3 are large. A little noise is laid on top.
+    near 1/f^2 (Lee, Mumford and Huang, IJCV 2001). Few leaves of that law are large: of the half further back
+    every third radius is uniform in the logarithm. Noise is added on top.
     """
     pictures = np.stack([_one(size, random) for _ in range(count)])
-    grain = power_noise(count, size, random.uniform(0.7, 2.2, count), random)
-    amount = random.uniform(0.0, 0.08, (count, 1, 1, 1))
+    # The finest leaves have a few texels: noise fills what they leave of the spectrum.
+    grain = power_noise(count, size, random.uniform(0.2, 0.9, count), random)
+    amount = random.uniform(0.0, 0.2, (count, 1, 1, 1))
     return torch.from_numpy(pictures + amount * grain).float().clamp(0, 1)
 
 
@@ -49,7 +50,8 @@ def _one(size: int, random: np.random.Generator) -> np.ndarray:
     share = random.random(LEAVES)
     # P(R > r) of the density r^-3 on [a, b] is (r^-2 - b^-2) / (a^-2 - b^-2).
     radius = (share * SMALLEST**-2 + (1 - share) * largest**-2) ** -0.5
-    radius[::3] = SMALLEST * (largest / SMALLEST) ** share[::3]
+    back = slice(0, LEAVES // 2, 3)
+    radius[back] = SMALLEST * (largest / SMALLEST) ** share[back]
     center = random.uniform(-0.1 * size, 1.1 * size, (LEAVES, 2))
     aspect = np.exp(random.uniform(-0.8, 0.8, LEAVES))
     turn, light = random.uniform(0, 2 * np.pi, (2, LEAVES))

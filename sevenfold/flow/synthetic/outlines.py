@@ -39,7 +39,8 @@ def polygon(x: Tensor, y: Tensor, random: np.random.Generator) -> Tensor:
     angles = 2 * np.pi * (np.arange(corners) + random.uniform(-0.2, 0.2, corners)) / corners
     offsets = random.uniform(0.6, 1.0, corners) * (0.6 if corners == 3 else 1.0)
     sides = [np.cos(a) * x + np.sin(a) * y - d for a, d in zip(angles, offsets, strict=True)]
-    return torch.stack(sides).amax(dim=0)
+    # Corners of thin triangles are cut off where the map ends.
+    return torch.stack([*sides, torch.hypot(x, y) - 1.45]).amax(dim=0)
 
 
 def bar(x: Tensor, y: Tensor, random: np.random.Generator) -> Tensor:
