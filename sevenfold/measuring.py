@@ -3,6 +3,7 @@
 import resource
 import sys
 import time
+from pathlib import Path
 
 import torch
 
@@ -20,3 +21,15 @@ def peak_bytes() -> float:
         return torch.cuda.max_memory_allocated()
     size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return size if sys.platform == "darwin" else 1024 * size
+
+
+def free_bytes(device: torch.device) -> int:
+    """Return how much memory of a device can be had, that of reusable caches included."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    try:
+        rows = Path("/proc/meminfo").read_text().splitlines()
+        return next(1024 * int(row.split()[1]) for row in rows if row.startswith("MemAvailable"))
+    except (OSError, StopIteration, ValueError):
+        return 8 * 2**30  # no such file (macOS, Windows): a small machine's worth

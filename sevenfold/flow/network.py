@@ -36,7 +36,7 @@ class Estimate:
     in evaluation. ``state``: the final state. ``last_step``: mean length in px of the flow's change in the
     last evaluation of f, a scalar with gradient in training. ``solution``: the solver's record, where there
     is a solver. ``scale``: the law of the last flow's error, where the network predicts it
-    (``Design.scale``), in evaluation and in training where it is asked for.
+    (``Design.scale``), in evaluation and in training where it is wanted.
     """
 
     flows: list[Tensor]

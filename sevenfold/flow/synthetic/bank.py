@@ -1,4 +1,4 @@
-"""What rendered scenes are made of: colored textures and outlines, made once and kept in the user's cache."""
+"""What rendered scenes are made of: colored textures and outlines, stored in the user's cache."""
 
 import hashlib
 import os

@@ -30,7 +30,7 @@ class Rendered(NamedTuple):
     """Frames (B, 3, H, W) in [0, 1], flow (B, 2, H, W) in px, where it ends inside, and what gets hidden.
 
     ``valid`` and ``occluded`` are (B, H, W): the second holds what something in front hides in the second
-    frame, and all that leaves the frame; None where it was not asked for.
+    frame, and all that leaves the frame; None where it was not wanted.
     """
 
     image1: Tensor
