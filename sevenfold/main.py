@@ -33,7 +33,12 @@ def main(argv: Sequence[str] | None = None, *, program: Path = PROGRAM) -> int:
 
     0: finished; 1: a failing disk or device; 2: bad input; 3: training diverged; 128 + n: ended by signal n.
     """
-    command = parse(sys.argv[1:] if argv is None else argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["flow"]:
+        from sevenfold.flow.command import main as estimate
+
+        return estimate(words[1:])
+    command = parse(words)
     try:
         return dispatch(command, program)
     except InputError as error:

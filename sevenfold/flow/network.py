@@ -36,7 +36,8 @@ class Estimate:
     in evaluation. ``state``: the final state. ``last_step``: mean length in px of the flow's change in the
     last evaluation of f, a scalar with gradient in training. ``solution``: the solver's record, where there
     is a solver. ``scale``: the law of the last flow's error, where the network predicts it
-    (``Design.scale``), in evaluation and in training where it is wanted.
+    (``Design.scale``), in evaluation and in training where it is wanted. ``change``: the flow's change in the
+    last evaluation of f, (B, 2, H/s, W/s) in cells.
     """
 
     flows: list[Tensor]
@@ -44,6 +45,7 @@ class Estimate:
     last_step: Tensor
     solution: Any | None = None
     scale: Scale | None = None
+    change: Tensor | None = None
 
 
 class Recurrence:
@@ -230,7 +232,8 @@ class FlowNetwork(Rebuilt, ABC):
         last_step = self.stride * torch.linalg.vector_norm(f.change, dim=1).mean()
         wanted = not self.training if scale is None else scale
         law = self.scale(states[-1]) if wanted else None
-        return Estimate([self.decode(state) for state in states], states[-1], last_step, solution, law)
+        flows = [self.decode(state) for state in states]
+        return Estimate(flows, states[-1], last_step, solution, law, f.change)
 
     def forward(
         self, image1: Tensor, image2: Tensor, *, iterations: int, start: State | None = None

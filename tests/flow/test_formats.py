@@ -208,7 +208,9 @@ def test_pictures_as_tensors(tmp_path):
     assert torch.equal(read_image(tmp_path / "gray.png"), torch.full((3, 4, 5), 0.2))
 
 
-def test_sixteen_bit_gray_is_refused(tmp_path):
+def test_sixteen_bit_gray_keeps_its_bits_and_more_are_refused(tmp_path):
     Image.fromarray(np.full((4, 5), 5000, dtype=np.uint16)).save(tmp_path / "deep.png")
-    with pytest.raises(InputError, match="more than eight bits"):
-        read_image(tmp_path / "deep.png")
+    assert torch.equal(read_image(tmp_path / "deep.png"), torch.full((3, 4, 5), 5000 / 65535))
+    Image.fromarray(np.full((4, 5), 5000, dtype=np.int32)).save(tmp_path / "deeper.tif")
+    with pytest.raises(InputError, match="more than sixteen bits"):
+        read_image(tmp_path / "deeper.tif")

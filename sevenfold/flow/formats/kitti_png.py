@@ -24,7 +24,7 @@ HIGH_BYTE, LOW_BYTE = "RGB;16B", "RGB;16L"  # Pillow keeps the first or the seco
 
 def read_kitti_png(path: str | PathLike[str]) -> tuple[Tensor, Tensor]:
     """Read a KITTI flow file: flow float32 (2, H, W) in pixels, zero where invalid, and valid bool (H, W)."""
-    samples = _read_png16(path).astype(np.float32).transpose(2, 0, 1)
+    samples = read_png16(path).astype(np.float32).transpose(2, 0, 1)
     valid = torch.from_numpy(samples[2] > 0)
     return torch.where(valid, torch.from_numpy((samples[:2] - OFFSET) / SCALE), 0.0), valid
 
@@ -37,10 +37,15 @@ def write_kitti_png(path: str | PathLike[str], flow: Tensor, valid: Tensor | Non
     replace_bytes(path, _encode_png16(samples.permute(1, 2, 0).numpy().astype(np.uint16)))
 
 
-def _read_png16(path: str | PathLike[str]) -> np.ndarray:
+def is_png16(content: bytes) -> bool:
+    """Tell whether a file's content is a 16-bit color PNG."""
+    return content[:8] == SIGNATURE and content[24:26] == b"\x10\x02"  # bit depth 16, color type RGB
+
+
+def read_png16(path: str | PathLike[str]) -> np.ndarray:
     """Return the (H, W, 3) uint16 samples of a 16-bit color PNG."""
     content = read_bytes(path)
-    if content[:8] != SIGNATURE or content[24:26] != b"\x10\x02":  # bit depth 16, color type RGB
+    if not is_png16(content):
         raise InputError(f"{path}: not a 16-bit color PNG, so not a KITTI flow file (a picture, perhaps?)")
     high, low = (_unpack(path, content, mode) for mode in (HIGH_BYTE, LOW_BYTE))
     return high.astype(np.uint16) << 8 | low

@@ -1,7 +1,6 @@
 """What rendered scenes are made of: colored textures and outlines, stored in the user's cache."""
 
 import hashlib
-import os
 import zipfile
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sevenfold.environment import user_cache
 from sevenfold.files import replace_file
 from sevenfold.flow.synthetic import leaves, outlines, shapes, textures
 from sevenfold.flow.synthetic.leaves import colored_noise, dead_leaves
@@ -37,12 +37,11 @@ def scene_bank(seed: int, part: str, count: int = 160) -> Bank:
     """Return ``count`` textures and as many outlines, the same for the same arguments; do not write into it.
 
     Of the textures 60 % are dead leaves, 20 % those of the first edition in one color, 20 % colored noise.
-    Textures are stored in bytes, in a file of the user's cache (``XDG_CACHE_HOME``) that is named by the
+    Textures are stored in bytes, in a file of the user's cache (``~/.cache/sevenfold``) that is named by the
     arguments and by the code that makes it, and carries a checksum; a damaged file is replaced.
     """
     name = hashlib.sha256(repr((seed, part, count, _code())).encode()).hexdigest()[:16]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sevenfold"
-    path = cache / f"scenes-{name}.npz"
+    path = user_cache() / f"scenes-{name}.npz"
     stored = _read(path)
     if stored is None:
         stored = _make(seed, part, count)

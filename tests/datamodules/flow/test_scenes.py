@@ -62,7 +62,7 @@ def test_held_out_pairs_have_their_occlusion(bank):
 
 
 def test_the_module_gives_batches_of_flow(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
     module = RenderedScenes(phases=PHASES, epoch_batches=4, evaluation=Held(size=32, val_pairs=2))
     module.setup("fit")
     batch = module.on_after_batch_transfer(next(iter(module.train_dataloader())), 0)

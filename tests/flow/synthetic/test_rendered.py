@@ -210,10 +210,10 @@ def test_light_keeps_or_changes():
 
 
 def test_a_stored_bank_is_read_and_a_damaged_one_replaced(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
     bank.scene_bank.cache_clear()
     first = bank.scene_bank(0, "small", 10)
-    (file,) = (tmp_path / "sevenfold").glob("scenes-*.npz")
+    (file,) = (tmp_path / ".cache/sevenfold").glob("scenes-*.npz")
     stamp = file.stat().st_mtime_ns
     bank.scene_bank.cache_clear()
     assert torch.equal(bank.scene_bank(0, "small", 10).textures, first.textures)
