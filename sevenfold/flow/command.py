@@ -60,7 +60,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command line (default: this process's); return the exit status: 0, 1 where a frame was damaged, 2 for bad input."""
+    """Run one command line, by default this process's; return the exit status.
+
+    0: all is written; 1: a frame was damaged and left out; 2: bad input.
+    """
     options = parser().parse_args(argv)
     try:
         clips = find_clips(options.inputs, cut=options.cut)

@@ -66,7 +66,7 @@ class FlowResult:
     def save(self, path: str | Path) -> None:
         """Write the flow (``.flo``, ``.png``, ``.pfm``), or all maps (``.npz``)."""
         if Path(path).suffix != ".npz":
-            write_flow(path, self.flow)
+            write_flow(path, self.flow, clip=True)
             return
         import numpy as np
 

@@ -6,6 +6,7 @@ readings of the same file give all sixteen (torchvision's own decoder, the other
 
 import io
 import struct
+import warnings
 import zlib
 from os import PathLike
 
@@ -19,6 +20,7 @@ from sevenfold.flow.formats.files import check_field, read_bytes, replace_bytes
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 SCALE, OFFSET = 64.0, 2.0**15
+LARGEST = 512.0  # px
 HIGH_BYTE, LOW_BYTE = "RGB;16B", "RGB;16L"  # Pillow keeps the first or the second byte of each sample
 
 
@@ -29,9 +31,21 @@ def read_kitti_png(path: str | PathLike[str]) -> tuple[Tensor, Tensor]:
     return torch.where(valid, torch.from_numpy((samples[:2] - OFFSET) / SCALE), 0.0), valid
 
 
-def write_kitti_png(path: str | PathLike[str], flow: Tensor, valid: Tensor | None = None) -> None:
-    """Write ``flow`` (2, H, W) rounded to 1/64 px, clipped to [-512, 511.98], and zero outside ``valid``."""
+def write_kitti_png(
+    path: str | PathLike[str], flow: Tensor, valid: Tensor | None = None, *, clip: bool = False
+) -> None:
+    """Write ``flow`` (2, H, W) rounded to 1/64 px, and zero outside ``valid``.
+
+    The format ends at 512 px: faster pixels raise ``InputError`` with their number; with ``clip`` they are
+    written as the nearest value, with a warning.
+    """
     valid = check_field(flow, valid)
+    beyond = int(((flow.detach().cpu().abs() >= LARGEST).any(dim=0) & valid).sum())
+    if beyond:
+        message = f"{path}: {beyond} pixels move by {LARGEST:g} px or more along an axis, beyond the format"
+        if not clip:
+            raise InputError(f"{message}; write .flo, or clip them (clip=True)")
+        warnings.warn(f"{message}: clipped", stacklevel=2)
     coded = (flow.detach().cpu().double() * SCALE + OFFSET).round().clamp(0, 2**16 - 1)
     samples = torch.cat([torch.where(valid, coded, 0.0), valid[None].double()])
     replace_bytes(path, _encode_png16(samples.permute(1, 2, 0).numpy().astype(np.uint16)))
