@@ -1,6 +1,7 @@
 """Anderson acceleration (Anderson 1965; the type-II form of Walker and Ni 2011)."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,6 +22,17 @@ class _Memory:
     target: Tensor  # (B, m) inner products of dr with the residual, float64
     fresh: Tensor | None = None  # (B,) the samples whose next difference would span a restart
     count: int = 0  # points entered so far
+
+
+class _Past(NamedTuple):
+    """The same as tensors of fixed size: oldest first, zeros where there is nothing yet."""
+
+    y: Tensor  # (m, B, D)
+    dr: Tensor  # (m - 1, B, D)
+    r: Tensor  # (B, D) the last residual
+    gram: Tensor  # (B, m - 1, m - 1)
+    target: Tensor  # (B, m - 1)
+    fresh: Tensor  # (B,)
 
 
 class Anderson(Solver):
@@ -122,6 +134,40 @@ class Anderson(Solver):
         memory.y, memory.dr = memory.y[:, index], memory.dr[:, index]
         memory.gram, memory.target = memory.gram[index], memory.target[index]
         memory.fresh = None if memory.fresh is None else memory.fresh[index]
+
+    def begin(self, x: Tensor, steps: int) -> _Past:
+        """Return a past of zeros; the first difference would span the start."""
+        size = max(2, min(self.memory, steps))
+        rows = x.new_ones(x.shape[0], dtype=torch.float64)
+        return _Past(
+            y=x.new_zeros(size, *x.shape),
+            dr=x.new_zeros(size - 1, *x.shape),
+            r=torch.zeros_like(x),
+            gram=rows.new_zeros(x.shape[0], size - 1, size - 1),
+            target=rows.new_zeros(x.shape[0], size - 1),
+            fresh=rows > 0,
+        )
+
+    def advance(self, memory: _Past, x: Tensor, y: Tensor, r: Tensor) -> tuple[Tensor, _Past]:
+        """Return the mixed point and the past with this point in it."""
+        points, new = torch.cat([memory.y[1:], y[None]]), r - memory.r
+        dr = torch.cat([memory.dr[1:], new[None]])
+        # Sums of products in place of matrix products, which a device may compute in fewer digits.
+        row = (dr * new).sum(2, dtype=torch.float64).mT.masked_fill(memory.fresh[:, None], 0.0)
+        gram = torch.cat([memory.gram[:, 1:, 1:], row[:, None, :-1]], 1)
+        gram = torch.cat([gram, row[:, :, None]], 2)
+        target = torch.cat(
+            [memory.target[:, 1:] + row[:, :-1], (new * r).sum(1, dtype=torch.float64)[:, None]], 1
+        )
+        gamma = _solve(gram, target, max(self.ridge, 4 * torch.finfo(r.dtype).eps)).to(r.dtype).mT[:, :, None]
+        x = y - (gamma * (points[1:] - points[:-1])).sum(0)
+        if self.beta != 1:
+            x = x - (1 - self.beta) * (r - (gamma * dr).sum(0))
+        return x, _Past(points, dr, r, gram, target, torch.zeros_like(memory.fresh))
+
+    def forget(self, memory: _Past, rows: Tensor) -> _Past:
+        """Return the past without the differences of these samples."""
+        return memory._replace(gram=memory.gram.masked_fill(rows[:, None, None], 0.0), fresh=rows)
 
 
 def _solve(gram: Tensor, target: Tensor, ridge: float) -> Tensor:

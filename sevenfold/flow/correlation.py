@@ -40,8 +40,8 @@ class Correlation(Protocol):
 def correlate(kind: Kind, first: Tensor, second: Tensor, *, levels: int, radius: int) -> Correlation:
     """Prepare lookups between feature maps (B, C, H, W) of two frames, always in at least float32.
 
-    ``auto`` stores the volume while it takes less than 2 GiB. Raises ValueError where the coarsest level
-    would be empty.
+    ``auto`` stores the volume while it takes less than 2 GiB (in an exported program: that of one pair).
+    Raises ValueError where the coarsest level would be empty.
     """
     height, width = first.shape[-2:]
     if min(height, width) < 2 ** (levels - 1):
@@ -51,7 +51,8 @@ def correlate(kind: Kind, first: Tensor, second: Tensor, *, levels: int, radius:
         )
     dtype = torch.promote_types(first.dtype, torch.float32)
     if kind == "auto":
-        size = first.shape[0] * (height * width) ** 2 * dtype.itemsize * 4 / 3
+        pairs = 1 if torch.compiler.is_exporting() else first.shape[0]  # an exported program takes any number
+        size = pairs * (height * width) ** 2 * dtype.itemsize * 4 / 3
         kind = "all_pairs" if size <= AUTO_LIMIT else "on_demand"
     # C_ij = <g(I_1)_i, g(I_2)_j> / sqrt(D), pooled over j by 1, 2, 4, 8 (Teed and Deng 2020, eq. 1; the scale
     # is that of the released code).
