@@ -33,6 +33,9 @@ class _Past(NamedTuple):
     gram: Tensor  # (B, m - 1, m - 1)
     target: Tensor  # (B, m - 1)
     fresh: Tensor  # (B,)
+    options: (
+        Tensor  # beta and ridge: numbers of Python would become constants of a graph, or fail in its loop
+    )
 
 
 class Anderson(Solver):
@@ -146,6 +149,7 @@ class Anderson(Solver):
             gram=rows.new_zeros(x.shape[0], size - 1, size - 1),
             target=rows.new_zeros(x.shape[0], size - 1),
             fresh=rows > 0,
+            options=rows.new_tensor([self.beta, max(self.ridge, 4 * torch.finfo(x.dtype).eps)]),
         )
 
     def advance(self, memory: _Past, x: Tensor, y: Tensor, r: Tensor) -> tuple[Tensor, _Past]:
@@ -159,18 +163,19 @@ class Anderson(Solver):
         target = torch.cat(
             [memory.target[:, 1:] + row[:, :-1], (new * r).sum(1, dtype=torch.float64)[:, None]], 1
         )
-        gamma = _solve(gram, target, max(self.ridge, 4 * torch.finfo(r.dtype).eps)).to(r.dtype).mT[:, :, None]
+        beta, ridge = memory.options.unbind(0)
+        gamma = _solve(gram, target, ridge).to(r.dtype).mT[:, :, None]
         x = y - (gamma * (points[1:] - points[:-1])).sum(0)
-        if self.beta != 1:
-            x = x - (1 - self.beta) * (r - (gamma * dr).sum(0))
-        return x, _Past(points, dr, r, gram, target, torch.zeros_like(memory.fresh))
+        x = x - (1 - beta.to(r.dtype)) * (r - (gamma * dr).sum(0))
+        fresh = torch.zeros_like(memory.fresh)
+        return x, _Past(points, dr, r, gram, target, fresh, memory.options)
 
     def forget(self, memory: _Past, rows: Tensor) -> _Past:
         """Return the past without the differences of these samples."""
         return memory._replace(gram=memory.gram.masked_fill(rows[:, None, None], 0.0), fresh=rows)
 
 
-def _solve(gram: Tensor, target: Tensor, ridge: float) -> Tensor:
+def _solve(gram: Tensor, target: Tensor, ridge: float | Tensor) -> Tensor:
     """Solve the scaled and ridged normal equations, (B, n); 0 (a plain step) where that fails."""
     diagonal = gram.diagonal(dim1=1, dim2=2)
     scale = diagonal.rsqrt().masked_fill_(diagonal <= 0, 0.0)

@@ -101,6 +101,15 @@ class Stop:
             if getattr(self, name) <= 0:
                 raise ConfigError(name, f"is {getattr(self, name)}; expected a positive number")
 
+    def as_tensors(self, like: Tensor) -> "Stop":
+        """Return the same rule with tensors for its numbers, which a graph takes as inputs."""
+        rule = object.__new__(Stop)
+        for name in ("mode", "patience", "divergence"):
+            object.__setattr__(rule, name, getattr(self, name))
+        for name in ("tol", "pixel_tol", "rest_tol"):
+            object.__setattr__(rule, name, like.new_full((), getattr(self, name), dtype=torch.float64))
+        return rule
+
     def judge(self, measured: Measured) -> tuple[Tensor, Tensor]:
         """Return the residual that decides, and where it is small enough; both of shape (B,)."""
         if self.mode == "pixel":

@@ -51,14 +51,14 @@ class FixedPoint(Solver):
         """Drop the other samples."""
         memory[0] = memory[0][index]
 
-    def begin(self, x: Tensor, steps: int) -> tuple[()]:
-        """Return nothing."""
-        return ()
+    def begin(self, x: Tensor, steps: int) -> tuple[Tensor]:
+        """Return the step length, as a tensor that a graph can take."""
+        return (x.new_tensor(self.damping),)
 
-    def advance(self, memory: tuple[()], x: Tensor, y: Tensor, r: Tensor) -> tuple[Tensor, tuple[()]]:
+    def advance(self, memory: tuple[Tensor], x: Tensor, y: Tensor, r: Tensor) -> tuple[Tensor, tuple[Tensor]]:
         """Return x + tau r."""
-        return (y if self.damping == 1 else x + self.damping * r), memory
+        return torch.where(memory[0] == 1, y, x + memory[0] * r), memory
 
-    def forget(self, memory: tuple[()], rows: Tensor) -> tuple[()]:
-        """Return nothing."""
+    def forget(self, memory: tuple[Tensor], rows: Tensor) -> tuple[Tensor]:
+        """Return the same: there is nothing to forget."""
         return memory

@@ -103,15 +103,11 @@ def solve_static(
     """
     parts = _Parts(z0)
     stop = stop or ENDLESS
-    kinds = 2 if measure is None else 4
-    size = parts.flat(z0)
-    carried = _begin(size, solver, steps, kinds)
-
-    def step(given: _Carried, *, first: bool, final: bool) -> _Carried:
-        return _step(f, parts, solver, stop, measure, given, first=first, final=final)
-
+    x = parts.flat(z0)
+    growth = x.new_full((), solver.growth, dtype=torch.float64)
+    step = partial(_step, f, parts, solver, stop.as_tensors(x), measure, growth)
     recorded = []
-    carried = step(carried, first=True, final=steps == 1)
+    carried = step(_begin(x, solver, steps), first=True, final=steps == 1)
     if loop == "while":
         if indexing:
             raise ValueError("loop 'while' records no states on its way; indexing needs 'unrolled'")
@@ -157,7 +153,7 @@ class _Parts:
         return tuple(piece.reshape(flat.shape[0], *shape).to(dtype) for piece, shape, dtype in pieces)
 
 
-def _begin(x: Tensor, solver: Solver, steps: int, kinds: int) -> _Carried:
+def _begin(x: Tensor, solver: Solver, steps: int) -> _Carried:
     rows = x.new_ones(x.shape[0], dtype=torch.float64)
     none = torch.zeros_like(rows, dtype=torch.long)
     infinite = torch.full_like(rows, math.inf)
@@ -175,7 +171,7 @@ def _begin(x: Tensor, solver: Solver, steps: int, kinds: int) -> _Carried:
         status=torch.full_like(none, int(Status.max_iter)),
         lowest=infinite.clone(),
         origin=infinite.clone(),
-        traces=rows.new_full((kinds, steps, x.shape[0]), math.nan),
+        traces=rows.new_empty(0, steps, x.shape[0]),
     )
 
 
@@ -185,6 +181,7 @@ def _step(
     solver: Solver,
     stop: Stop,
     measure: Measure | None,
+    growth: Tensor,
     given: _Carried,
     *,
     first: bool,
@@ -200,7 +197,10 @@ def _step(
     else:
         values = torch.stack([part.double() for part in measure(z, parts.state(y), None) if part is not None])
     measured = Measured(*values.double().unbind(0))
-    limit = stop.divergence * (measured.abs + measured.norm) if first else given.limit
+    limit, traces = given.limit, given.traces
+    if first:
+        limit = stop.divergence * (measured.abs + measured.norm)
+        traces = traces.new_full((values.shape[0], *traces.shape[1:]), math.nan)
     entry = enter(stop, measured, limit, given.running, given.best_score)
     lows = torch.where(entry.better, number, given.lows)
     best = torch.where(entry.better[:, None], y, given.best)
@@ -209,7 +209,7 @@ def _step(
         over = over | (given.running & (number - lows >= stop.patience))
     running = given.running & ~over
     x, memory = (given.x, given.memory) if final else solver.advance(given.memory, given.x, y, r)
-    guard = Safeguard(entry.score, solver.growth)
+    guard = Safeguard(entry.score, growth)
     guard.lowest, guard.origin = given.lowest, given.origin
     if solver.growth < math.inf and not final:
         restart = guard.exceeded(entry.score, entry.live)
@@ -217,7 +217,7 @@ def _step(
         rewind = guard.restart(restart, entry.best_score)
         x = torch.where(restart[:, None], y, x)
         x = torch.where(rewind[:, None], best, x)
-    at = torch.arange(given.traces.shape[1], device=y.device) == given.step
+    at = torch.arange(traces.shape[1], device=y.device) == given.step
     return _Carried(
         step=number,
         x=torch.where(running[:, None], x, best),
@@ -232,7 +232,7 @@ def _step(
         status=torch.where(over, reasons(entry), given.status),
         lowest=guard.lowest,
         origin=guard.origin,
-        traces=torch.where(at[:, None] & given.running, values.double()[:, None], given.traces),
+        traces=torch.where(at[:, None] & given.running, values.double()[:, None], traces),
     )
 
 

@@ -191,17 +191,33 @@ def test_check_07_a_layer_is_exported_for_any_number_of_rows(rule):
 def test_check_07_a_loop_in_the_graph_ends_with_the_last_row():
     case = PROBLEMS["rows"]()
 
-    def run(w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        z, record = fixed_point(
-            case.f, case.z0, (w, case.args[1]), solver=FixedPoint(), stop=Stop(tol=1e-5), static="while"
-        )
+    def run(w: Tensor, solver: Solver, stop: Stop) -> tuple[Tensor, Tensor, Tensor]:
+        z, record = fixed_point(case.f, case.z0, (w, case.args[1]), solver=solver, stop=stop, static="while")
         return z, record.steps, record.trace_rel
 
-    w = case.args[0]
-    expected, record = fixed_point(case.f, case.z0, case.args, solver=FixedPoint(), stop=Stop(tol=1e-5))
+    whole = torch.compile(run, fullgraph=True, backend="eager")
+    # Twice with other numbers: a compiler takes those that change for inputs of the graph.
+    for solver, stop in ((FixedPoint(), Stop(tol=1e-5)), (FixedPoint(damping=0.7), Stop(tol=1e-6))):
+        expected, record = fixed_point(case.f, case.z0, case.args, solver=solver, stop=stop)
+        with torch.no_grad():
+            z, steps, trace = whole(case.args[0], solver, stop)
+        torch.testing.assert_close(z, expected, rtol=0, atol=1e-12)
+        assert torch.equal(steps, record.steps)
+        evaluations = int((~trace.isnan()).any(1).sum())
+        assert evaluations == int(record.steps.max()) < len(trace)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("fresh_compiler")
+def test_check_07_a_loop_with_anderson_is_exported():
+    case = PROBLEMS["rows"]()
+
+    class Whole(nn.Module):
+        def forward(self, w: Tensor, x: Tensor) -> Tensor:
+            z, _ = fixed_point(case.f, case.z0, (w, x), stop=Stop(tol=1e-10), static="while")
+            return z
+
     with torch.no_grad():
-        z, steps, trace = torch.compile(run, fullgraph=True, backend="eager")(w)
-    torch.testing.assert_close(z, expected, rtol=0, atol=1e-12)
-    assert torch.equal(steps, record.steps)
-    evaluations = int((~trace.isnan()).any(1).sum())
-    assert evaluations == int(record.steps.max()) < len(trace)
+        program = torch.export.export(Whole(), case.args).module()
+        expected, _ = fixed_point(case.f, case.z0, case.args, stop=Stop(tol=1e-10))
+        torch.testing.assert_close(program(*case.args), expected, rtol=0, atol=1e-12)
