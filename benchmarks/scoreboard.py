@@ -218,7 +218,7 @@ def conformance() -> str:
     # Transforms as rows, for they are more than a page is wide.
     rows = [[transform, *(entry(row[transform]) for row in cells.values())] for transform in transforms]
     notes = [f"[{number}] {text}" for text, number in refusals.items()]
-    text = "Worst relative error over six problems in float64 (whole graphs: two); numbers in brackets are refusals.\n"
+    text = "Worst relative error over six problems in float64 (graphs: two); brackets number refusals.\n"
     return "\n".join([text, table(("", *cells), rows), *(f"{note}\n" for note in notes)])
 
 

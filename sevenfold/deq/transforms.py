@@ -12,7 +12,9 @@ _FUNCTORCH: Any = getattr(torch._C, "_functorch", None)
 
 
 def transforms_active() -> bool:
-    """Tell whether a transform of ``torch.func`` is active."""
+    """Tell whether a transform of ``torch.func`` is active; a compiler traces through those of its own."""
+    if torch.compiler.is_compiling():
+        return False
     peek = getattr(_FUNCTORCH, "peek_interpreter_stack", None)
     return peek is not None and peek() is not None
 

@@ -162,6 +162,19 @@ def test_check_07_a_layer_is_compiled_whole(solver, rule):
 
 
 @pytest.mark.usefixtures("fresh_compiler")
+def test_check_07_a_layer_with_arguments_is_compiled_without_gradient():
+    case = PROBLEMS["rows"]()
+    deq = DEQ(solver=FixedPoint(), max_iter=12, static="while").eval()
+
+    def run(w: Tensor, x: Tensor) -> Tensor:
+        return deq(case.f, case.z0, (w, x))[0][-1]
+
+    with torch.no_grad():
+        result = torch.compile(run, fullgraph=True, backend="eager")(*case.args)
+        torch.testing.assert_close(result, run(*case.args), rtol=0, atol=1e-12)
+
+
+@pytest.mark.usefixtures("fresh_compiler")
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # the compiler looks at it
 def test_check_04_the_implicit_rule_breaks_a_graph_and_names_the_rules_that_do_not():
     net, x = Net(FixedPoint(), rule="implicit").train(), torch.randn(4, 3)

@@ -1,4 +1,4 @@
-"""The worked layers under ``examples/deq`` run, and print the figures that the page on fixed points quotes."""
+"""The worked layers under ``examples/deq`` run, and print the figures that their page quotes."""
 
 import os
 import re
