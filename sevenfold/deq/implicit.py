@@ -12,6 +12,7 @@ from sevenfold.deq.errors import NotConverged
 from sevenfold.deq.linear.base import Adjoint, LinearMethod, solve_adjoint
 from sevenfold.deq.nodes import AdjointNode
 from sevenfold.deq.pull_back import pull_back
+from sevenfold.deq.transforms import exporting
 from sevenfold.errors import ConfigError
 from sevenfold.ranges import Count, NonNegative
 
@@ -75,7 +76,7 @@ class Implicit(Backward):
     @torch.enable_grad()
     def attach(self, f: Function, z: State, record: Solution | None = None) -> list[State]:
         """Return [f(z)] with the implicit gradient; ``record`` is that of the solve, if there was one."""
-        if torch.compiler.is_exporting():  # an exported program has no backward pass
+        if exporting():  # an exported program has no backward pass
             return [f(z)]
         if record is not None:
             self.judge_forward(record)

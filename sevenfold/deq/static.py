@@ -16,6 +16,7 @@ from sevenfold.deq.base import Measure, Measured, Solution, Solver, State, Statu
 from sevenfold.deq.driver import solve
 from sevenfold.deq.record import enter, reasons
 from sevenfold.deq.safeguard import Safeguard
+from sevenfold.deq.transforms import exporting
 from sevenfold.deq.tree import flatten
 
 Static = bool | Literal["while"]
@@ -26,7 +27,7 @@ ENDLESS = Stop(mode="abs", tol=0.0, divergence=math.inf)
 
 def compiles_gradients() -> bool:
     """Tell whether a program is compiled whose gradients will be wanted; an exported one has none."""
-    return torch.compiler.is_compiling() and not torch.compiler.is_exporting() and torch.is_grad_enabled()
+    return torch.compiler.is_compiling() and not exporting() and torch.is_grad_enabled()
 
 
 def runner(static: Static, **options: Any) -> Callable[..., Solution]:

@@ -11,6 +11,13 @@ from torch import Tensor
 _FUNCTORCH: Any = getattr(torch._C, "_functorch", None)
 
 
+def exporting() -> bool:
+    """Tell whether ``torch.export`` is at work, not another use of the compiler."""
+    # PyTorch 2.11 answers True to torch.compiler.is_exporting() in every function that it compiles.
+    flag: bool | None = getattr(torch.compiler, "_is_exporting_flag", None)
+    return torch.compiler.is_exporting() if flag is None else flag
+
+
 def transforms_active() -> bool:
     """Tell whether a transform of ``torch.func`` is active; a compiler traces through those of its own."""
     if torch.compiler.is_compiling():

@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from sevenfold.deq.transforms import exporting
+
 Kind = Literal["auto", "all_pairs", "on_demand"]
 
 # Volumes beyond this many bytes make ``auto`` compute on demand (a 1080p pair at 1/8 needs 5.6e9).
@@ -51,7 +53,7 @@ def correlate(kind: Kind, first: Tensor, second: Tensor, *, levels: int, radius:
         )
     dtype = torch.promote_types(first.dtype, torch.float32)
     if kind == "auto":
-        pairs = 1 if torch.compiler.is_exporting() else first.shape[0]  # an exported program takes any number
+        pairs = 1 if exporting() else first.shape[0]  # an exported program takes any number
         size = pairs * (height * width) ** 2 * dtype.itemsize * 4 / 3
         kind = "all_pairs" if size <= AUTO_LIMIT else "on_demand"
     # C_ij = <g(I_1)_i, g(I_2)_j> / sqrt(D), pooled over j by 1, 2, 4, 8 (Teed and Deng 2020, eq. 1; the scale

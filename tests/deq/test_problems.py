@@ -31,7 +31,7 @@ from sevenfold.testing.equilibria import (
 )
 
 # torch's own rules of forward mode use its deprecated scripts.
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:FutureWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
 func = torch.func
 TIGHT: dict[str, Any] = {"max_iter": 300, "stop": {"tol": 1e-13}}
 
