@@ -19,7 +19,7 @@ def exporting() -> bool:
 
 
 def transforms_active() -> bool:
-    """Tell whether a transform of ``torch.func`` is active; a compiler traces through those of its own."""
+    """Tell whether a transform of ``torch.func`` is active, outside of compiled programs."""
     if torch.compiler.is_compiling():
         return False
     peek = getattr(_FUNCTORCH, "peek_interpreter_stack", None)
