@@ -2,13 +2,14 @@
 
 Usage: ``python benchmarks/deq_solvers.py [--repeats N] [--steps N] [--device cpu|cuda]``
 
-Three tables, then one JSON line with the same numbers:
+Four tables, then one JSON line with the same numbers:
 
 1. overhead per step, in milliseconds: processor time of a solve less that of its evaluations of f, on the
    state of a flow model (width 128 and coordinates at 1/8 of 368 x 496: 370,760 floats a sample) and on a
    small one;
 2. evaluations of f to a relative residual of 1e-8 on linear and tanh contractions, slowest sample of four;
-3. evaluations of f times samples on a batch half of which is easy.
+3. evaluations of f times samples on a batch half of which is easy;
+4. microseconds a step, f included, on a state of 50 x 64 whose f is one product and a tanh.
 
 Recorded figures stand in results/deq_flow-solvers.json: compare ratios, not milliseconds. On small states
 torchdeq's steps are cheaper: they keep no status and no safeguard per sample and solve the small systems in
@@ -90,6 +91,28 @@ def overhead(shape: tuple[int, ...], repeats: int, steps: int, device: str) -> d
                 alone = clock(lambda: [f(z0) for _ in range(steps)], device)
                 total = clock(lambda run=run, name=name: run(name, f, z0, steps, 0.0), device)
                 times.setdefault((name, side), []).append((total - alone) / steps * 1e3)
+    return {
+        name: {side: statistics.median(times[name, side][1:]) for side in ("ours", "torchdeq")}
+        for name in NAMES
+    }
+
+
+def small_state(repeats: int, steps: int, device: str) -> dict[str, dict[str, float]]:
+    """Measure microseconds a step with f, solvers and sides interleaved; medians over the repeats."""
+    generator = torch.Generator(device=device).manual_seed(0)
+    weight = torch.randn(64, 64, generator=generator, device=device)
+    weight *= 0.9 / torch.linalg.matrix_norm(weight, 2)
+    bias, z0 = torch.randn(50, 64, generator=generator, device=device), torch.zeros(50, 64, device=device)
+
+    def f(z: Tensor) -> Tensor:
+        return torch.addmm(bias, z, weight).tanh_()
+
+    times: dict[tuple[str, str], list[float]] = {}
+    for _ in range(2 * repeats + 1):
+        for name in NAMES:
+            for side, run in (("ours", ours), ("torchdeq", theirs)):
+                total = clock(lambda run=run, name=name: run(name, f, z0, steps, 0.0), device)
+                times.setdefault((name, side), []).append(total / steps * 1e6)
     return {
         name: {side: statistics.median(times[name, side][1:]) for side in ("ours", "torchdeq")}
         for name in NAMES
@@ -184,11 +207,17 @@ def main() -> None:
         label: overhead(shape, options.repeats, options.steps, options.device)
         for label, shape in SHAPES.items()
     }
+    small = small_state(options.repeats, options.steps, options.device)
     counts, work = evaluations(), {"half easy": mixed()}
     show("milliseconds per step beyond f", costs, ".2f")
+    show("microseconds a step with f", {"50 x 64": small}, ".0f")
     show("evaluations of f", counts, "d")
     show("sample evaluations", work, "d")
-    print(json.dumps({"overhead_ms": costs, "evaluations": counts, "mixed_batch": work["half easy"]}))
+    print(
+        json.dumps(
+            {"overhead_ms": costs, "small_us": small, "evaluations": counts, "mixed_batch": work["half easy"]}
+        )
+    )
 
 
 if __name__ == "__main__":

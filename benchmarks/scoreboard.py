@@ -199,7 +199,27 @@ def pages(claims: Mapping[str, Claim]) -> dict[str, str]:
         if any(n in performance for n in mine):
             parts += [summary({n: c for n, c in mine.items() if n in performance}, "../performance.md")]
         out[f"claims/{system}.md"] = "\n".join(parts) if mine else "No figure is recorded yet.\n"
+    out["claims/conformance.md"] = conformance()
     return out
+
+
+def conformance() -> str:
+    """Return the table of ``benchmarks/deq_conformance.py``: rules by rows, transforms by columns."""
+    cells = json.loads((ROOT / "benchmarks/results/deq_conformance.json").read_text())
+    refusals: dict[str, int] = {}
+
+    def entry(problems: Mapping[str, float | str]) -> str:
+        errors = [value for value in problems.values() if isinstance(value, float)]
+        texts = dict.fromkeys(value for value in problems.values() if isinstance(value, str))
+        numbers = "".join(f" [{refusals.setdefault(text, len(refusals) + 1)}]" for text in texts)
+        return (f"{max(errors):.0e}" if errors else "-") + numbers
+
+    transforms = list(next(iter(cells.values())))
+    # Transforms as rows, for they are more than a page is wide.
+    rows = [[transform, *(entry(row[transform]) for row in cells.values())] for transform in transforms]
+    notes = [f"[{number}] {text}" for text, number in refusals.items()]
+    text = "Worst relative error over six problems in float64 (graphs: two); brackets number refusals.\n"
+    return "\n".join([text, table(("", *cells), rows), *(f"{note}\n" for note in notes)])
 
 
 _BOARD = """Every figure that the papers or their authors' own files give and that could be read, and every

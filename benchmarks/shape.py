@@ -28,6 +28,7 @@ NO_ALGORITHMS = (
     "errors.py",
     "transforms.py",
     "tree.py",
+    "uncompiled.py",
 )
 COMMENTS, REFERENCES, BLOCKS, WORDS = 0, 0, 0, 0
 Function = ast.FunctionDef | ast.AsyncFunctionDef

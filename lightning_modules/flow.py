@@ -116,7 +116,7 @@ class FlowModule(Loadable):
         Args:
             path: the file.
             size: height and width of the pictures.
-            iterations: steps of f; by default those of an evaluation. DEQ-Flow takes them as plain steps.
+            iterations: steps of f; by default those of an evaluation.
             batch: pairs at a time.
         """
         steps = self.evaluation.iterations if iterations is None else iterations

@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import inspect
 import math
+import sys
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -150,23 +151,32 @@ class Checked:
     sevenfold.errors.ConfigError: factor: expected a finite number above 0, got -1.0
     """
 
+    _created_by_object: bool = True
+
     def __init_subclass__(cls, **options: Any) -> None:
         """Show the constructor's own signature to ``help`` and editors, not that of ``__new__``."""
         super().__init_subclass__(**options)
         parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
         cls.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        after = cls.__mro__[cls.__mro__.index(Checked) + 1 :]
+        # Decided here and not in __new__, where compilers do not see it.
+        cls._created_by_object = next(base for base in after if "__new__" in vars(base)) is object
 
     def __new__(cls, *values: Any, **options: Any) -> Self:
         """Compare the arguments with the ranges of the constructor's annotations."""
         check_arguments(cls.__init__, (None, *values), options)
-        create = super().__new__
-        return create(cls) if create is object.__new__ else create(cls, *values, **options)
+        if cls._created_by_object:
+            return object.__new__(cls)
+        return super().__new__(cls, *values, **options)
 
 
 def check_arguments(
     function: Callable[..., Any], values: tuple[Any, ...], options: Mapping[str, Any]
 ) -> None:
     """Raise ``ConfigError`` for the first number among a call's arguments that lies outside its range."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.compiler.is_compiling():  # which would trace the checks
+        return
     hints = _ranged(function)
     if not hints:
         return

@@ -1,5 +1,6 @@
 """The contract kits: our own components keep them, and broken twins are caught by the check that is meant."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from torch import Tensor
 
 from callbacks import CALLBACKS
 from sevenfold.config import build
-from sevenfold.deq import SOLVERS
+from sevenfold.deq import BACKWARDS, LINEAR, SOLVERS
+from sevenfold.deq.linear.gmres import GMRES
+from sevenfold.deq.phantom import Phantom
 from sevenfold.deq.plain import FixedPoint
 from sevenfold.diffreps.representations.siren import Siren
 from sevenfold.fairness.intra.controls import Base, ThresholdOnly
@@ -24,8 +27,10 @@ from sevenfold.tables import locate
 from sevenfold.testing import (
     ContractError,
     check_algorithm,
+    check_backward,
     check_callback,
     check_flow_set,
+    check_linear,
     check_method,
     check_prior,
     check_representation,
@@ -39,6 +44,73 @@ from sevenfold.testing.method import problem
 @pytest.mark.parametrize("name", SOLVERS)
 def test_solvers_keep_their_contract(name: str) -> None:
     check_solver(build(SOLVERS, {"name": name}, "solver"))
+
+
+EXACT = {
+    "implicit": {"tol": 1e-10},
+    "unrolled": {"steps": 30},
+    "reversible": {"steps": 20},
+    "phantom": {},
+}
+
+
+@pytest.mark.parametrize("name", BACKWARDS)
+def test_rules_for_gradients_keep_their_contract(name: str) -> None:
+    rule = build(BACKWARDS, {"name": name, **EXACT.get(name, {})}, "backward")
+    # The coupled steps of the reversible rule contract by .55 a pair.
+    check_backward(rule, exact={"phantom": None, "reversible": 1e-4}.get(name, 1e-7))
+
+
+@pytest.mark.parametrize("name", LINEAR)
+def test_linear_methods_keep_their_contract(name: str) -> None:
+    check_linear(build(LINEAR, {"name": name}, "adjoint"))
+
+
+class Boastful(GMRES):
+    """Says that every row has converged."""
+
+    def solve(self, product, b, *, max_products, tol, inverse=None):
+        solution = super().solve(product, b, max_products=min(max_products, 3), tol=tol)
+        return replace(solution, status=torch.zeros_like(solution.status), residual=solution.residual * 0)
+
+
+class Joint(GMRES):
+    """Solves all rows as one."""
+
+    def solve(self, product, b, *, max_products, tol, inverse=None):
+        solution = super().solve(
+            lambda v: product(v.view_as(b)).view(1, -1), b.view(1, -1), max_products=max_products, tol=tol
+        )
+        each = {name: getattr(solution, name).expand(len(b)) for name in ("products", "residual", "status")}
+        return replace(solution, value=solution.value.view_as(b), **each)
+
+
+class Impatient(Phantom):
+    """Multiplies the gradient by three."""
+
+    def attach(self, f, z):
+        return [tuple(a + 2 * (a - a.detach()) for a in state) for state in super().attach(f, z)]
+
+
+class Drifting(Phantom):
+    """Moves the solution."""
+
+    def attach(self, f, z):
+        return [tuple(1.001 * part for part in state) for state in super().attach(f, z)]
+
+
+@pytest.mark.parametrize(
+    ("kit", "twin", "check"),
+    [
+        (check_linear, Boastful, "solves_and_knows_its_residual"),
+        (check_linear, Joint, "rows_end_by_themselves|solves_and_knows_its_residual"),
+        (check_backward, Impatient, "gradients_are_right"),
+        (check_backward, Drifting, "leaves_the_solution_where_it_is"),
+    ],
+)
+def test_broken_methods_and_rules_are_caught(kit, twin, check) -> None:
+    with pytest.raises(ContractError, match=check):
+        kit(twin)
 
 
 @pytest.mark.slow

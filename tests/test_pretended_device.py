@@ -23,9 +23,10 @@ from sevenfold.diffreps.priors.base import Condition
 from sevenfold.diffreps.scores import log_likelihood
 from sevenfold.fairness import POSTPROCESSORS
 from sevenfold.fairness.data.synthetic import Synthetic
-from sevenfold.fairness.data.table import Part, split_table
+from sevenfold.fairness.data.table import split_table
 from sevenfold.fairness.debiaser import Debiaser
-from sevenfold.fairness.evaluate import bootstrap_interval
+from sevenfold.fairness.inference import interval
+from sevenfold.fairness.measures import count
 from sevenfold.fairness.objective import Objective
 from sevenfold.fairness.training import Training, new_network, train_copies
 from sevenfold.flow.deq_flow import DEQFlow
@@ -36,7 +37,7 @@ from sevenfold.nas.predictors.sample import encode
 from sevenfold.nas.predictors.training import Training as Fitting
 from sevenfold.nas.predictors.training import fit, predict
 from sevenfold.nas.spaces.nb201 import NB201
-from sevenfold.seeding import numpy_generator, torch_generator
+from sevenfold.seeding import numpy_generator
 
 FAR = 4
 """Steps between two looks of a solve on an accelerator."""
@@ -242,7 +243,7 @@ def test_postprocessors_answer_where_they_are_asked(name: str, network: nn.Modul
         s, y, a = (part.to(DEVICE) for part in (scores, val.y, val.a))
         found = build(POSTPROCESSORS, node, "p").fit(s, y, a, Objective()).predict_proba(s, a)
         assert found.device == DEVICE
-        low, high = bootstrap_interval(found, Part(s, y, a), "spd", generator=torch_generator(0), draws=50)
+        low, high = interval("spd", *count(found, y, a))
     assert low <= high
     torch.testing.assert_close(home(found).double(), plain.predict_proba(scores, val.a).double())
 

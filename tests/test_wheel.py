@@ -75,3 +75,38 @@ def test_the_wheel_alone_lists_describes_trains_and_loads(wheel: Path, tmp_path:
     shutil.rmtree(tmp_path / "runs")
     run(*fit, *ONE_STEP)
     run(python, "-c", USE)
+
+
+@pytest.mark.slow
+def test_check_23_the_equilibrium_library_needs_torch_numpy_and_omegaconf_alone(
+    wheel: Path, tmp_path: Path
+) -> None:
+    uv = Path(sys.executable).with_name("uv")
+    if not uv.is_file():
+        pytest.skip("uv, which the Makefile installs, is not in this environment")
+    subprocess.run(
+        [uv, "venv", "--python", sys.executable, tmp_path / "env"], check=True, capture_output=True
+    )
+    python = tmp_path / "env/bin/python"
+    for words in (["torch", "numpy", "omegaconf", "pytest"], ["--no-deps", wheel]):
+        subprocess.run([uv, "pip", "install", "--python", python, *words], check=True, capture_output=True)
+    # The tests alone, without the tree beside them: what they import comes from the wheel.
+    (tmp_path / "tests").mkdir()
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    shutil.copy(ROOT / "tests/conftest.py", tmp_path / "tests")
+    shutil.copytree(ROOT / "tests/deq", tmp_path / "tests/deq")
+    words = ["-m", "pytest", "-q", "-m", "not slow and not gpu and not distributed", "tests/deq"]
+    done = subprocess.run(
+        [python, *words], cwd=tmp_path, capture_output=True, text=True, env=studies.environment()
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    loads = (
+        "import torch, sys; a = set(sys.modules); import sevenfold.deq.layer; print(*set(sys.modules) - a)"
+    )
+    new = subprocess.run([python, "-c", loads], cwd=tmp_path, capture_output=True, text=True, check=True)
+    packages = {name.split(".")[0] for name in new.stdout.split()} - sys.stdlib_module_names
+    assert packages <= {"sevenfold", "numpy", "omegaconf", "yaml", "attr"} | {
+        name
+        for name in packages
+        if name.startswith("_cython")  # numpy's own
+    }

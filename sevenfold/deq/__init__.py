@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from sevenfold.deq.implicit import Implicit
     from sevenfold.deq.jacobian import jacobian_penalty, spectral_radius
     from sevenfold.deq.layer import DEQ
+    from sevenfold.deq.layers.graph import GraphDEQ
+    from sevenfold.deq.layers.monotone import MonotoneMLP
+    from sevenfold.deq.layers.transformer import TransformerDEQ
     from sevenfold.deq.phantom import Phantom
     from sevenfold.deq.plain import FixedPoint
     from sevenfold.deq.problems import fixed_point, minimize, root
@@ -61,7 +64,9 @@ _PUBLIC = {
     "Correction": "sevenfold.deq.correction:Correction",
     "Examination": "sevenfold.deq.examination:Examination",
     "FixedPoint": "sevenfold.deq.plain:FixedPoint",
+    "GraphDEQ": "sevenfold.deq.layers.graph:GraphDEQ",
     "Implicit": "sevenfold.deq.implicit:Implicit",
+    "MonotoneMLP": "sevenfold.deq.layers.monotone:MonotoneMLP",
     "NotConverged": "sevenfold.deq.errors:NotConverged",
     "Phantom": "sevenfold.deq.phantom:Phantom",
     "PreflightError": "sevenfold.deq.errors:PreflightError",
@@ -71,6 +76,7 @@ _PUBLIC = {
     "Solver": "sevenfold.deq.base:Solver",
     "Status": "sevenfold.deq.base:Status",
     "Stop": "sevenfold.deq.base:Stop",
+    "TransformerDEQ": "sevenfold.deq.layers.transformer:TransformerDEQ",
     "Unrolled": "sevenfold.deq.unrolled:Unrolled",
     "examine": "sevenfold.deq.examination:examine",
     "fixed_point": "sevenfold.deq.problems:fixed_point",
@@ -87,7 +93,9 @@ __all__ = [
     "Correction",
     "Examination",
     "FixedPoint",
+    "GraphDEQ",
     "Implicit",
+    "MonotoneMLP",
     "NotConverged",
     "Phantom",
     "PreflightError",
@@ -97,6 +105,7 @@ __all__ = [
     "Solver",
     "Status",
     "Stop",
+    "TransformerDEQ",
     "Unrolled",
     "examine",
     "fixed_point",

@@ -1,6 +1,7 @@
 """Anderson acceleration (Anderson 1965; the type-II form of Walker and Ni 2011)."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,6 +22,20 @@ class _Memory:
     target: Tensor  # (B, m) inner products of dr with the residual, float64
     fresh: Tensor | None = None  # (B,) the samples whose next difference would span a restart
     count: int = 0  # points entered so far
+
+
+class _Past(NamedTuple):
+    """The same as tensors of fixed size: oldest first, zeros where there is nothing yet."""
+
+    y: Tensor  # (m, B, D)
+    dr: Tensor  # (m - 1, B, D)
+    r: Tensor  # (B, D) the last residual
+    gram: Tensor  # (B, m - 1, m - 1)
+    target: Tensor  # (B, m - 1)
+    fresh: Tensor  # (B,)
+    options: (
+        Tensor  # beta and ridge: numbers of Python would become constants of a graph, or fail in its loop
+    )
 
 
 class Anderson(Solver):
@@ -123,8 +138,44 @@ class Anderson(Solver):
         memory.gram, memory.target = memory.gram[index], memory.target[index]
         memory.fresh = None if memory.fresh is None else memory.fresh[index]
 
+    def begin(self, x: Tensor, steps: int) -> _Past:
+        """Return a past of zeros; the first difference would span the start."""
+        size = max(2, min(self.memory, steps))
+        rows = x.new_ones(x.shape[0], dtype=torch.float64)
+        return _Past(
+            y=x.new_zeros(size, *x.shape),
+            dr=x.new_zeros(size - 1, *x.shape),
+            r=torch.zeros_like(x),
+            gram=rows.new_zeros(x.shape[0], size - 1, size - 1),
+            target=rows.new_zeros(x.shape[0], size - 1),
+            fresh=rows > 0,
+            options=rows.new_tensor([self.beta, max(self.ridge, 4 * torch.finfo(x.dtype).eps)]),
+        )
 
-def _solve(gram: Tensor, target: Tensor, ridge: float) -> Tensor:
+    def advance(self, memory: _Past, x: Tensor, y: Tensor, r: Tensor) -> tuple[Tensor, _Past]:
+        """Return the mixed point and the past with this point in it."""
+        points, new = torch.cat([memory.y[1:], y[None]]), r - memory.r
+        dr = torch.cat([memory.dr[1:], new[None]])
+        # Sums of products in place of matrix products, which a device may compute in fewer digits.
+        row = (dr * new).sum(2, dtype=torch.float64).mT.masked_fill(memory.fresh[:, None], 0.0)
+        gram = torch.cat([memory.gram[:, 1:, 1:], row[:, None, :-1]], 1)
+        gram = torch.cat([gram, row[:, :, None]], 2)
+        target = torch.cat(
+            [memory.target[:, 1:] + row[:, :-1], (new * r).sum(1, dtype=torch.float64)[:, None]], 1
+        )
+        beta, ridge = memory.options.unbind(0)
+        gamma = _solve(gram, target, ridge).to(r.dtype).mT[:, :, None]
+        x = y - (gamma * (points[1:] - points[:-1])).sum(0)
+        x = x - (1 - beta.to(r.dtype)) * (r - (gamma * dr).sum(0))
+        fresh = torch.zeros_like(memory.fresh)
+        return x, _Past(points, dr, r, gram, target, fresh, memory.options)
+
+    def forget(self, memory: _Past, rows: Tensor) -> _Past:
+        """Return the past without the differences of these samples."""
+        return memory._replace(gram=memory.gram.masked_fill(rows[:, None, None], 0.0), fresh=rows)
+
+
+def _solve(gram: Tensor, target: Tensor, ridge: float | Tensor) -> Tensor:
     """Solve the scaled and ridged normal equations, (B, n); 0 (a plain step) where that fails."""
     diagonal = gram.diagonal(dim1=1, dim2=2)
     scale = diagonal.rsqrt().masked_fill_(diagonal <= 0, 0.0)

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any, Literal, NamedTuple
 
@@ -17,6 +17,10 @@ State = tuple[Tensor, ...]
 
 Function = Callable[..., State]
 """``f(z)``; or ``f(z, index)`` once finished samples have left: row i of z is then sample ``index[i]``."""
+
+
+Rows = Callable[[Tensor], Tensor]
+"""A map of rows (B, D) to rows (B, D), linear in each row."""
 
 
 class Status(IntEnum):
@@ -97,6 +101,15 @@ class Stop:
             if getattr(self, name) <= 0:
                 raise ConfigError(name, f"is {getattr(self, name)}; expected a positive number")
 
+    def as_tensors(self, like: Tensor) -> "Stop":
+        """Return the same rule with tensors for its numbers, which a graph takes as inputs."""
+        rule = object.__new__(Stop)
+        for name in ("mode", "patience", "divergence"):
+            object.__setattr__(rule, name, getattr(self, name))
+        for name in ("tol", "pixel_tol", "rest_tol"):
+            object.__setattr__(rule, name, like.new_full((), getattr(self, name), dtype=torch.float64))
+        return rule
+
     def judge(self, measured: Measured) -> tuple[Tensor, Tensor]:
         """Return the residual that decides, and where it is small enough; both of shape (B,)."""
         if self.mode == "pixel":
@@ -118,7 +131,8 @@ class Solution:
     holds the same as it stood after each of the steps ``indexing`` of the call. All else is per sample, of
     shape (B,): the residuals |f(z) - z| of the returned value, the evaluations of f it took (``steps``), its
     :class:`Status` code and the 1-based step that gave it (0: f was never finite there and z0 is returned).
-    The traces have shape (evaluations, B) and are NaN where a sample was already finished.
+    The traces have shape (evaluations, B) and are NaN where a sample was already finished. ``inverse`` is the
+    product of :meth:`Solver.transposed_inverse`, where it was requested.
 
     Example:
         >>> from sevenfold.deq import FixedPoint, solve
@@ -139,6 +153,7 @@ class Solution:
     trace_rel: Tensor
     trace_pixels: Tensor | None = None
     trace_rest: Tensor | None = None
+    inverse: Rows | None = field(default=None, repr=False, compare=False)
 
     @property
     def converged(self) -> Tensor:
@@ -161,9 +176,18 @@ class Solution:
             **traces,
         )
 
+    def last(self, trace: str) -> Tensor:
+        """Return what a trace, ``trace_rel`` for instance, holds at each sample's last evaluation, (B,)."""
+        values: Tensor = getattr(self, trace)
+        return values.gather(0, (self.steps - 1)[None])[0]
+
     def counts(self) -> dict[str, int]:
         """Count the samples of each status, by name."""
         return {status.name: int((self.status == status).sum()) for status in Status}
+
+
+# So that a solution may leave a compiled or exported program.
+torch.export.register_dataclass(Solution, serialized_type_name="sevenfold.deq.Solution")
 
 
 class Solver(Checked, ABC):
@@ -205,6 +229,28 @@ class Solver(Checked, ABC):
     @abstractmethod
     def keep(self, memory: Any, index: Tensor) -> None:
         """Keep only the samples at the positions ``index``, in that order."""
+
+    def transposed_inverse(self, memory: Any, steps: Tensor) -> Rows | None:
+        """Return v -> P^T v, where P estimates (I - J)^-1 at the solution; None where none is known.
+
+        ``steps`` (B,) is the number of evaluations of each sample.
+        """
+        return None
+
+    def begin(self, x: Tensor, steps: int) -> Any:
+        """Return the memory for :meth:`advance`: tensors in tuples, or nothing."""
+        raise NotImplementedError(
+            f"{type(self).__name__} has no form without side effects, which torch.compile(fullgraph=True) "
+            "and torch.export need: use the solver fixed_point or anderson"
+        )
+
+    def advance(self, memory: Any, x: Tensor, y: Tensor, r: Tensor) -> tuple[Tensor, Any]:
+        """Return the next point and memory, as :meth:`step` gives them, and change nothing."""
+        raise NotImplementedError
+
+    def forget(self, memory: Any, rows: Tensor) -> Any:
+        """Return the memory as :meth:`restart` leaves it."""
+        raise NotImplementedError
 
 
 class Backward(Checked, ABC):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from sevenfold.deq.base import Solver
+from sevenfold.deq.base import Rows, Solver
 from sevenfold.deq.history import combine, inner
 from sevenfold.errors import ConfigError
 from sevenfold.ranges import Count, Growth, PositiveShare
@@ -20,6 +20,7 @@ class _Memory:
     valid: Tensor  # (B, room) which steps a sample may use
     limit: int  # most steps ever kept
     count: int = 0  # steps kept now
+    taken: int = 0  # steps in all
 
 
 class Broyden(Solver):
@@ -84,6 +85,7 @@ class Broyden(Solver):
             past = 0
         memory.valid[:, past] = True
         memory.count = past + 1
+        memory.taken += 1
 
     def _coefficients(self, memory: _Memory) -> tuple[Tensor, Tensor]:
         """Enter the last step into the Gram matrix; return c_0 .. c_{n-1}, (B, n), and 1 - c_n, (B,).
@@ -109,6 +111,27 @@ class Broyden(Solver):
         good = c.isfinite().all(1) & (shrink.abs() > 1e-6)  # else a plain step
         weights = torch.where(good[:, None], c, 0.0)[:, :-1]
         return weights, torch.where(good, shrink, 1.0).to(memory.steps.dtype)
+
+    def transposed_inverse(self, memory: _Memory, steps: Tensor) -> Rows:
+        """Return v -> P^T v from the steps that each sample has taken since its last restart."""
+        count = memory.count
+        numbers = torch.arange(memory.taken - count, memory.taken, device=steps.device)
+        # A sample that needed k evaluations took k - 1 steps; what came later was put back.
+        usable = memory.valid[:, :count] & (numbers < (steps - 1)[:, None])
+        past = memory.steps[:count]
+        factors = (usable[:, :-1] & usable[:, 1:]).to(past.dtype)  # of s_j and s_{j+1}
+        factors = factors / past[:-1].square().sum(2).mT.clamp(min=torch.finfo(past.dtype).tiny)
+
+        def apply(v: Tensor) -> Tensor:
+            # v <- beta v, then v <- v + s_j <s_{j+1}, v> / <s_j, s_j> for j = n - 1, ..., 0: the product form
+            # of the inverse Jacobian (Kelley 1995, 7.3), transposed
+            v = self.beta * v
+            for j in reversed(range(count - 1)):
+                along = (past[j + 1] * v).sum(1) * factors[:, j]
+                v = torch.addcmul(v, past[j], along[:, None])
+            return v
+
+        return apply
 
     def restart(self, memory: _Memory, rows: Tensor) -> None:
         """Forget all steps of these samples, also the last, which was not taken."""

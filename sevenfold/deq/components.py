@@ -2,16 +2,25 @@
 
 from typing import Any
 
+import torch
+
 from sevenfold.deq import BACKWARDS, LINEAR, SOLVERS
+from sevenfold.deq.anderson import Anderson
 from sevenfold.deq.base import Backward, Solver, Stop
 from sevenfold.deq.linear.base import LinearMethod
 from sevenfold.deq.nodes import AdjointNode, BackwardNode, SolverNode
+from sevenfold.errors import InputError
 from sevenfold.tables import ComponentTable, Node
+
+ANDERSON = Anderson()
+"""The solver where none is named; a solver holds options alone."""
 
 
 def make_solver(node: Solver | SolverNode | None) -> Solver:
     """Build the solver ``{"name": ..., options}``; a built one passes through and None means Anderson."""
-    return node if isinstance(node, Solver) else _built(SOLVERS, node or {"name": "anderson"}, "solver")
+    if node is None or isinstance(node, Solver):
+        return node or ANDERSON
+    return _built(SOLVERS, node, "solver")
 
 
 def make_backward(node: Backward | BackwardNode | None) -> Backward:
@@ -37,6 +46,8 @@ def make_stop(node: Stop | Node | None) -> Stop:
 
 def _built(table: ComponentTable, node: Node, key: str) -> Any:
     """Build a component; whoever makes its own needs no reader of configurations."""
+    if torch.compiler.is_compiling():
+        raise InputError(f"{key}: inside a compiled function pass a component, not its name and options")
     from sevenfold.config import build
 
     return build(table, node, key)

@@ -41,7 +41,7 @@ class Displacement:
 def _norm(parts: list[Tensor]) -> Tensor:
     """Return the Euclidean norm over several parts, (B,), in at least float32."""
     squares = [
-        part.to(torch.promote_types(part.dtype, torch.float32)).reshape(len(part), -1).square().sum(1)
+        part.to(torch.promote_types(part.dtype, torch.float32)).reshape(part.shape[0], -1).square().sum(1)
         for part in parts
     ]
     return torch.stack(squares).sum(0).sqrt()

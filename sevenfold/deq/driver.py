@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from sevenfold.deq.base import Function, Measure, Solution, Solver, State, Stop
+from sevenfold.deq.base import Function, Measure, Measured, Solution, Solver, State, Stop
 from sevenfold.deq.layout import Layout
 from sevenfold.deq.precision import precision_guard
 from sevenfold.deq.preflight import refuse_in_place, versions
@@ -31,6 +32,7 @@ def solve(
     check_every: int | None = None,
     compact: bool = False,
     measure: Measure | None = None,
+    inverse: bool = False,
 ) -> Solution:
     """Find z = f(z) from z0, sample by sample, with at most ``max_iter`` evaluations of f.
 
@@ -52,6 +54,7 @@ def solve(
         compact: take finished samples out of the batch once they are a quarter of it; f is then called as
             ``f(z, index)`` and must select what it closes over by ``index`` (int64, the samples that remain).
         measure: computes residuals in place of the plain norms over all parts, see :data:`Measure`.
+        inverse: return the solver's estimate of (I - J)^-T too, which holds its memory; without ``compact``.
 
     Returns:
         A :class:`Solution`; not reaching the tolerance is a status, not an exception.
@@ -85,7 +88,10 @@ def solve(
             break
         run.advance()
     indexed.extend(record.value() for _ in range(len(indexing) - len(indexed)))
-    return record.solution(layout, indexed)
+    solution = record.solution(layout, indexed)
+    if not inverse or record.rows is not None:  # samples that have left took their memory with them
+        return solution
+    return replace(solution, inverse=solver.transposed_inverse(run.memory, solution.steps))
 
 
 class _Run:
@@ -107,6 +113,7 @@ class _Run:
         self.guard = Safeguard(record.score, solver.growth) if solver.growth < math.inf else None
         self.y, self.r = torch.empty_like(x), torch.empty_like(x)  # f(x) and f(x) - x
         self.left = len(x)
+        self.point: State | None = None  # x as f sees it, while that is a view
         self.shield = precision_guard(x.device)
 
     def evaluate(self, step: int) -> None:
@@ -114,7 +121,9 @@ class _Run:
         self.y, self.r = y, r = self.solver.room(self.memory, self.y, self.r)
         self.record.release(y)
         rows = self.record.rows
-        z = self.layout.unpack(self.x)
+        z = self.point or self.layout.unpack(self.x)
+        if self.layout.views:
+            self.point = z
         before = versions(z)
         fz = self.f(z) if rows is None else self.f(z, rows)
         refuse_in_place(z, before)
@@ -123,16 +132,15 @@ class _Run:
             # y = f(x) and r = f(x) - x; z* = f(z*) where r = 0 (Bai, Kolter and Koltun 2019, section 3).
             torch.sub(y, self.x, out=r)
             if self.measure is None:
-                values = torch.stack([torch.linalg.vector_norm(size, dim=1) for size in (r, y)])
+                measured = Measured(torch.linalg.vector_norm(r, dim=1), torch.linalg.vector_norm(y, dim=1))
             else:
                 measured = self.measure(z, self.layout.unpack(y), rows)
-                values = torch.stack([value.double() for value in measured if value is not None])
-            self.record.update(step, y, values.double())
+            self.record.update(step, y, measured)
 
     def finished(self, compact: bool) -> bool:
         """Look whether all samples are done; if only some are and ``compact`` is set, take them out."""
         self.left = self.record.unfinished()
-        if self.left and compact and len(self.x) - self.left >= COMPACT_AT * len(self.x):
+        if self.left and compact and self.x.shape[0] - self.left >= COMPACT_AT * self.x.shape[0]:
             self._keep(self.record.drop_finished())
         return self.left == 0
 
@@ -148,12 +156,12 @@ class _Run:
                 self.solver.restart(self.memory, restart)
                 copy_rows(self.x, restart, self.y, watched=record.watched)
                 record.restore(self.x, self.guard.restart(restart, record.best_score))
-        if self.left < len(self.x) or not record.watched:
+        if self.left < self.x.shape[0] or not record.watched:
             record.restore(self.x, ~record.running)
 
     def _keep(self, index: Tensor) -> None:
         """Drop the samples that are not at the positions ``index``."""
         self.solver.keep(self.memory, index)
-        self.x, self.y, self.r = self.x[index], self.y[index], self.r[index]
+        self.x, self.y, self.r, self.point = self.x[index], self.y[index], self.r[index], None
         if self.guard is not None:
             self.guard.keep(index)

@@ -6,12 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sevenfold.deq.base import Backward, Function, Solution, Solver, State, Status
+from sevenfold.deq.base import Backward, Function, Rows, Solution, Solver, State, Status
 from sevenfold.deq.components import make_adjoint
 from sevenfold.deq.errors import NotConverged
 from sevenfold.deq.linear.base import Adjoint, LinearMethod, solve_adjoint
 from sevenfold.deq.nodes import AdjointNode
 from sevenfold.deq.pull_back import pull_back
+from sevenfold.deq.transforms import exporting
+from sevenfold.errors import ConfigError
 from sevenfold.ranges import Count, NonNegative
 
 logger = logging.getLogger(__name__)
@@ -57,16 +59,36 @@ class Implicit(Backward):
         self.latest: Adjoint | None = None
         self._warned: set[str] = set()
 
+    @property
+    def preconditioned(self) -> bool:
+        """Whether the backward solve uses the forward solver's estimate of the inverse Jacobian."""
+        return isinstance(self.adjoint, LinearMethod) and self.adjoint.preconditioned
+
+    def check_forward(self, solver: Solver) -> None:
+        """Raise ``ConfigError`` where the rule needs more of the forward solver than it gives."""
+        if self.preconditioned and type(solver).transposed_inverse is Solver.transposed_inverse:
+            raise ConfigError(
+                "adjoint.precondition",
+                f"is 'forward', but {type(solver).__name__} estimates no inverse Jacobian; use the solver "
+                "broyden, or precondition: none",
+            )
+
     @torch.enable_grad()
-    def attach(self, f: Function, z: State) -> list[State]:
-        """Return [f(z)] with the implicit gradient."""
+    def attach(self, f: Function, z: State, record: Solution | None = None) -> list[State]:
+        """Return [f(z)] with the implicit gradient; ``record`` is that of the solve, if there was one."""
+        if exporting():  # an exported program has no backward pass
+            return [f(z)]
+        if record is not None:
+            self.judge_forward(record)
         leaf = tuple(part.detach().requires_grad_() for part in z)
         fz = f(leaf)
-        return [_Correct.apply(self, *fz, *leaf)]
+        return [_Correct.apply(self, record.inverse if record is not None else None, *fz, *leaf)]
 
-    def solve(self, pull: Function, g: State) -> State:
+    def solve(self, pull: Function, g: State, inverse: Rows | None = None) -> State:
         """Return the solution of y = pull(y) + g, or the method's best iterate, and judge it."""
-        y, self.latest = solve_adjoint(self.adjoint, pull, g, max_products=self.max_products, tol=self.tol)
+        y, self.latest = solve_adjoint(
+            self.adjoint, pull, g, max_products=self.max_products, tol=self.tol, inverse=inverse
+        )
         self._judge(
             self.latest.status,
             self.latest.residual,
@@ -76,8 +98,13 @@ class Implicit(Backward):
         )
         return y
 
-    def judge_forward(self, solution: Solution) -> None:
-        """Report a solution that is none: the theorem does not hold where z differs from f(z)."""
+    def judge_forward(self, solution: Solution, *, wanted: bool = True) -> None:
+        """Report a solution that is none: the theorem does not hold where z differs from f(z).
+
+        Where no gradient is ``wanted``, only a strict rule objects.
+        """
+        if not (wanted or self.strict):
+            return
         self._judge(
             solution.status,
             solution.residual_rel,
@@ -109,8 +136,8 @@ class _Correct(torch.autograd.Function):
     """Identity on f(z); its backward pass replaces g by (I - J^T)^-1 g. For closures f alone."""
 
     @staticmethod
-    def forward(ctx: Any, rule: Implicit, *tensors: Tensor) -> State:
-        ctx.rule = rule
+    def forward(ctx: Any, rule: Implicit, inverse: Rows | None, *tensors: Tensor) -> State:
+        ctx.rule, ctx.inverse = rule, inverse
         ctx.save_for_backward(*tensors)
         return tuple(part.view_as(part) for part in tensors[: len(tensors) // 2])
 
@@ -122,4 +149,5 @@ class _Correct(torch.autograd.Function):
                 "closure: f depends on tensors outside args; pass them as args, or use the phantom rule"
             )
         fz, z = ctx.saved_tensors[: len(g)], ctx.saved_tensors[len(g) :]
-        return None, *ctx.rule.solve(lambda y: pull_back(fz, z, y), g), *(None for _ in z)
+        y = ctx.rule.solve(lambda y: pull_back(fz, z, y), g, ctx.inverse)
+        return None, None, *y, *(None for _ in z)

@@ -91,6 +91,8 @@ class Nonlinear(Equation):
     """The record of the last solve with its traces, for whoever called; of use without transforms only."""
     key: Any = None
     """The user's map, where it is to be checked before its first solve."""
+    differentiated: bool = True
+    """Whether somebody may ask for a gradient."""
 
     def solve(self, z0: State, args: State) -> tuple[Tensor, ...]:
         """Return the solver's answer."""
@@ -105,7 +107,7 @@ class Nonlinear(Equation):
             check_map(lambda z: self.f(z, bound), z0, batched=self.batched, key=self.key, args=bound)
         solution = self.run(f, tuple(part[None] for part in z0) if whole else z0)
         self.latest[:] = [solution]
-        self.rule.judge_forward(solution)
+        self.rule.judge_forward(solution, wanted=self.differentiated)
         # A copy: the solver's answer lies in memory that it may share between parts.
         out = (*(part.clone() for part in solution.value), *(getattr(solution, name) for name in FACTS))
         return tuple(part[0] for part in out) if whole else out
@@ -261,7 +263,8 @@ def _by_one_evaluation(
         back = pull_back(fz, leaf, tuple(part[0] for part in y) if whole else y)
         return tuple(part[None] for part in back) if whole else back
 
-    y = equation.rule.solve(product, tuple(part[None] for part in g) if whole else g)
+    inverse = equation.latest[0].inverse if isinstance(equation, Nonlinear) else None
+    y = equation.rule.solve(product, tuple(part[None] for part in g) if whole else g, inverse)
     y = tuple(part[0] for part in y) if whole else y
     tracked = [i for i, part in enumerate(fz) if part.requires_grad]
     return torch.autograd.grad(

@@ -43,7 +43,7 @@ def record_of(z: State, residual: State, stop: Stop, evaluations: int) -> Soluti
     """Return the record of an iteration that ended at z, judged by its residual."""
 
     def size(parts: State) -> Tensor:
-        return torch.stack([p.reshape(len(p), -1).double().norm(dim=1) for p in parts]).norm(dim=0)
+        return torch.stack([p.reshape(p.shape[0], -1).double().norm(dim=1) for p in parts]).norm(dim=0)
 
     step, norm = size(residual), size(z)
     # Judged as the driver judges, so that records compare.

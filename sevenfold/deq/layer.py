@@ -11,7 +11,6 @@ from torch import nn
 from sevenfold.deq.base import Backward, Function, Measure, Solution, Solver, State, Stop
 from sevenfold.deq.components import make_backward, make_solver
 from sevenfold.deq.correction import Correction
-from sevenfold.deq.driver import solve
 from sevenfold.deq.implicit import Implicit
 from sevenfold.deq.implicit_function import Map
 from sevenfold.deq.iterating import IteratingRule, record_of
@@ -19,6 +18,7 @@ from sevenfold.deq.nodes import BackwardNode, SolverNode
 from sevenfold.deq.phantom import Phantom
 from sevenfold.deq.preflight import check_map, refuse_in_place, versions
 from sevenfold.deq.problems import by_rows, solve_equation
+from sevenfold.deq.static import Static, compiles_gradients, runner
 from sevenfold.deq.transforms import transforms_active
 from sevenfold.deq.tree import Tree, flatten, lifted
 from sevenfold.errors import ConfigError, InputError
@@ -45,6 +45,8 @@ class DEQ(nn.Module):
         check: whether f is checked before its first solve (:mod:`sevenfold.deq.preflight`).
         check_every: evaluations between two looks at the device to see whether all samples are finished; None
             for 1 on the CPU and 4 elsewhere. Results do not depend on it.
+        static: solve by a graph of pure operations (:mod:`sevenfold.deq.static`), as ``torch.compile`` and
+            ``torch.export`` do unasked: True for all steps, ``while`` to end with the last row.
 
     Example:
         >>> layer = DEQ(solver={"name": "anderson", "memory": 6}, max_iter=30)
@@ -66,6 +68,7 @@ class DEQ(nn.Module):
         batched: bool = True,
         check: bool = True,
         check_every: Count | None = None,
+        static: Static = False,
     ) -> None:
         super().__init__()
         if max_iter < 1 or (eval_max_iter is not None and eval_max_iter < 1):
@@ -78,8 +81,10 @@ class DEQ(nn.Module):
         self.eval_max_iter = eval_max_iter if eval_max_iter is not None else max_iter * 3 // 2
         self.stop, self.correction = stop or Stop(), correction or Correction()
         self.returned, self.check_every = returned, check_every
-        self.batched, self.check = batched, check
+        self.batched, self.check, self.static = batched, check, static
         self.correction.at(max_iter)  # complain now, not at the first batch
+        if isinstance(self.rule, Implicit):
+            self.rule.check_forward(self.solver)
 
     @property
     def early_rule(self) -> Backward:
@@ -116,16 +121,22 @@ class DEQ(nn.Module):
             compact: take finished samples out of the batch (:func:`sevenfold.deq.driver.solve`).
             measure: of residuals, in place of plain norms (:data:`sevenfold.deq.base.Measure`).
         """
+        if isinstance(self.rule, Implicit) and compiles_gradients():
+            options: dict[str, Any] = {"max_iter": max_iter, "at": at, "compact": compact, "measure": measure}
+            from sevenfold.deq.uncompiled import solve_layer
+
+            return solve_layer(self, f, z0, args, **options)
         if max_iter is None:
             max_iter = self.max_iter if self.training else self.eval_max_iter
-        run = partial(
-            solve,
+        run = runner(
+            self.static,
             solver=self.solver,
             stop=self.stop,
             returned=self.returned,
             check_every=self.check_every,
             compact=compact,
             measure=measure,
+            inverse=isinstance(self.rule, Implicit) and self.rule.preconditioned,
         )
         if not args and self.batched:
             if self.check:
@@ -145,7 +156,7 @@ class DEQ(nn.Module):
             return graph(f, z0, partial(run, f), steps)
         solution = run(f, z0, max_iter=max_iter, indexing=at)
         # Gradients follow the caller's grad mode; training only chooses depth and supervision.
-        last = self.rule.attach(f, solution.value)[-1] if torch.is_grad_enabled() else solution.value
+        last = _attached(self.rule, f, solution)[-1] if torch.is_grad_enabled() else solution.value
         return [*solution.indexed, last], solution
 
     def _equation(
@@ -215,7 +226,7 @@ class DEQ(nn.Module):
         for before, after in pairwise([0, *steps]):
             piece = run(z0, max_iter=after - before)
             record = piece if record is None else record.then(piece)
-            states += (self.rule if after == steps[-1] else self.early_rule).attach(f, piece.value)
+            states += _attached(self.rule if after == steps[-1] else self.early_rule, f, piece)
             z0 = tuple(part.detach() for part in states[-1])
         assert record is not None
         return states, record
@@ -226,4 +237,11 @@ class DEQ(nn.Module):
         # dL/dx = dL/dz* (I - J_f)^-1 df/dx, or an approximation of it, from each supervised state (Bai,
         # Kolter and Koltun 2019, theorem 1; several states: Bai et al. 2022).
         states = [state for value in solution.indexed for state in self.early_rule.attach(f, value)]
-        return states + self.rule.attach(f, solution.value), solution
+        return states + _attached(self.rule, f, solution), solution
+
+
+def _attached(rule: Backward, f: Function, solution: Solution) -> list[State]:
+    """Return the solution with its gradient; the implicit rule looks at the record of the solve too."""
+    if isinstance(rule, Implicit):
+        return rule.attach(f, solution.value, solution)
+    return rule.attach(f, solution.value)

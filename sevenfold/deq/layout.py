@@ -50,23 +50,39 @@ class Layout:
         size = self.bounds[-1]
         return size if size <= CHUNK else -(-size // CHUNK) * CHUNK
 
+    @cached_property
+    def plain(self) -> bool:
+        """Whether a state is one tensor that fills the flat matrix."""
+        return len(self.shapes) == 1 and self.width == self.bounds[-1]
+
+    @cached_property
+    def views(self) -> bool:
+        """Whether :meth:`unpack` returns views, no copies of other precisions."""
+        return set(self.dtypes) == {self.dtype}
+
     def flat(self, state: State) -> Tensor:
         """Return a new flat matrix that holds a state; its padding is zero."""
         return self.pack(state, state[0].new_empty(len(state[0]), self.width, dtype=self.dtype))
 
     def pack(self, state: State, out: Tensor) -> Tensor:
         """Copy a state into the rows of ``out``, zeros into its padding; f must return the shapes given."""
-        expected = [(len(out), *shape) for shape in self.shapes]
-        if not isinstance(state, tuple) or [getattr(part, "shape", None) for part in state] != expected:
+        rows = out.shape[0]
+        shapes = [getattr(part, "shape", None) for part in state] if isinstance(state, tuple) else None
+        expected = [(rows, *shape) for shape in self.shapes]
+        if shapes != expected:
             raise ValueError(f"f must return a tuple of tensors of shapes {expected}, not {_describe(state)}")
+        if self.plain:  # one copy: on small states every call counts
+            return out.copy_(state[0].reshape(rows, -1))
         for part, start, stop in zip(state, self.bounds, self.bounds[1:], strict=False):
-            out[:, start:stop] = part.reshape(len(out), -1)
+            out[:, start:stop] = part.reshape(rows, -1)
         if self.width > self.bounds[-1]:
             out[:, self.bounds[-1] :] = 0
         return out
 
     def unpack(self, flat: Tensor) -> State:
         """View (for lower precisions: convert) the rows of a flat matrix as a state."""
+        if self.plain and self.views:
+            return (flat.view(-1, *self.shapes[0]),)
         columns = zip(self.bounds, self.bounds[1:], self.shapes, self.dtypes, strict=False)
         return tuple(
             flat[:, start:stop].view(len(flat), *shape).to(dtype) for start, stop, shape, dtype in columns

@@ -1,5 +1,6 @@
 """Plain (or damped) fixed-point iteration."""
 
+import torch
 from torch import Tensor
 
 from sevenfold.deq.base import Solver
@@ -26,10 +27,16 @@ class FixedPoint(Solver):
             raise ConfigError("damping", f"is {damping}; expected a step length in (0, 1]")
         self.damping = damping
 
-    def start(self, x: Tensor, max_iter: int) -> None:
-        """Return nothing: this method has no memory."""
+    def start(self, x: Tensor, max_iter: int) -> list[Tensor]:
+        """Return a second place for f(x): the best state then stays in the first, without a copy."""
+        return [torch.empty_like(x)]
 
-    def step(self, memory: None, x: Tensor, y: Tensor, r: Tensor) -> None:
+    def room(self, memory: list[Tensor], y: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the two places in turn."""
+        place, memory[0] = memory[0], y
+        return place, r
+
+    def step(self, memory: list[Tensor], x: Tensor, y: Tensor, r: Tensor) -> None:
         """Overwrite x with x + tau r."""
         # x_{k+1} = (1 - tau) x_k + tau f(x_k): Picard's iteration, damped as by Krasnoselskii (1955).
         if self.damping == 1:
@@ -37,8 +44,21 @@ class FixedPoint(Solver):
         else:
             x.add_(r, alpha=self.damping)
 
-    def restart(self, memory: None, rows: Tensor) -> None:
+    def restart(self, memory: list[Tensor], rows: Tensor) -> None:
         """Do nothing: there is nothing to forget."""
 
-    def keep(self, memory: None, index: Tensor) -> None:
-        """Do nothing: there is nothing to drop."""
+    def keep(self, memory: list[Tensor], index: Tensor) -> None:
+        """Drop the other samples."""
+        memory[0] = memory[0][index]
+
+    def begin(self, x: Tensor, steps: int) -> tuple[Tensor]:
+        """Return the step length, as a tensor that a graph can take."""
+        return (x.new_tensor(self.damping),)
+
+    def advance(self, memory: tuple[Tensor], x: Tensor, y: Tensor, r: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+        """Return x + tau r."""
+        return torch.where(memory[0] == 1, y, x + memory[0] * r), memory
+
+    def forget(self, memory: tuple[Tensor], rows: Tensor) -> tuple[Tensor]:
+        """Return the same: there is nothing to forget."""
+        return memory

@@ -43,6 +43,8 @@ def check_map(f: Evaluation, z0: State, *, batched: bool, key: Any, args: State 
         key: the map that the user gave, by which a passed check is remembered.
         args: the tensors that f may get gradients for.
     """
+    if torch.compiler.is_compiling():  # the graph would keep the check's evaluations
+        return
     name = (_name(key), batched, tuple((t.shape, t.dtype, t.device) for t in (*z0, *args)))
     if name in passed:
         return
@@ -111,8 +113,10 @@ def check_scalar_rows(z0: State) -> None:
 
 
 def versions(z: State) -> list[int] | None:
-    """Return the version counters of tensors; None in inference mode, which has none."""
-    return None if any(part.is_inference() for part in z) else [part._version for part in z]
+    """Return the version counters of tensors; None in inference mode and in a graph, which have none."""
+    if torch.compiler.is_compiling() or any(part.is_inference() for part in z):
+        return None
+    return [part._version for part in z]
 
 
 def refuse_in_place(z: State, before: list[int] | None) -> None:

@@ -14,12 +14,12 @@ from torch import Tensor
 
 from sevenfold.deq.base import Solution, Solver, State, Stop
 from sevenfold.deq.components import make_solver, make_stop
-from sevenfold.deq.driver import solve
 from sevenfold.deq.errors import PreflightError
 from sevenfold.deq.implicit import Implicit
 from sevenfold.deq.implicit_function import FACTS, FixedPointFunction, Map, Nonlinear
 from sevenfold.deq.nodes import AdjointNode, SolverNode
 from sevenfold.deq.preflight import CLOSURE, check_map, check_scalar_rows
+from sevenfold.deq.static import Static, compiles_gradients, runner
 from sevenfold.deq.transforms import is_followed, transforms_active, unwrapped
 from sevenfold.deq.tree import Tree, flatten, lifted
 from sevenfold.errors import InputError
@@ -38,6 +38,7 @@ def fixed_point(
     batched: bool = True,
     returned: Literal["best", "last"] = "best",
     check: bool = True,
+    static: Static = False,
 ) -> tuple[Any, Solution]:
     """Return the solution of ``z = f(z, *args)``, started at z0, and the record of the solve.
 
@@ -55,6 +56,8 @@ def fixed_point(
         batched: the first dimension counts independent rows; False: the state is one whole, of any shapes.
         returned: the state with the lowest residual, or the last.
         check: check f before its first solve (:mod:`sevenfold.deq.preflight`).
+        static: solve by a graph of pure operations (:mod:`sevenfold.deq.static`), as ``torch.compile`` and
+            ``torch.export`` do unasked: True for all steps, ``while`` to end with the last row.
 
     Raises:
         PreflightError: f is coupled across rows, random, works in place, or returns another structure.
@@ -67,6 +70,12 @@ def fixed_point(
         >>> a.grad.round(decimals=3).tolist(), record.converged.tolist()
         ([[2.0, 2.0]], [True])
     """
+    if compiles_gradients():
+        options: dict[str, Any] = {"solver": solver, "adjoint": adjoint, "max_iter": max_iter, "stop": stop}
+        options |= {"batched": batched, "returned": returned, "check": check, "static": static}
+        from sevenfold.deq.uncompiled import solve_fixed_point
+
+        return solve_fixed_point(f, z0, args, **options)
     call, args = lifted(f, args)
     tree = Tree.of(z0)
     leaves, place = flatten(args)
@@ -74,10 +83,15 @@ def fixed_point(
     def flat(z: State, tensors: State) -> State:
         return tree.leaves(call(tree.build(z), *place(tensors)))
 
+    solver, stop = make_solver(solver), make_stop(stop)
+    options = {"solver": solver, "stop": stop, "returned": returned}
+    if torch.compiler.is_compiling():
+        return _without_gradient(
+            flat, tree, leaves, partial(runner(static, **options), max_iter=max_iter), batched
+        )
     rule = adjoint if isinstance(adjoint, Implicit) else Implicit(adjoint=adjoint)
-    run = partial(
-        solve, solver=make_solver(solver), max_iter=max_iter, stop=make_stop(stop), returned=returned
-    )
+    rule.check_forward(solver)
+    run = partial(runner(static, inverse=rule.preconditioned, **options), max_iter=max_iter)
     return solve_equation(flat, tree, leaves, rule, run, batched, check, key=f)
 
 
@@ -170,7 +184,7 @@ def by_rows(f: Callable[[State], State], *, batched: bool) -> Callable[[State], 
     """Return f as a map of rows: of a state that is one whole, the only row."""
     if batched:
         return f
-    return lambda z: tuple(part[None] for part in f(tuple(part[0] for part in z)))
+    return lambda z: _one_row(f(tuple(part[0] for part in z)))
 
 
 def solve_equation(
@@ -199,6 +213,8 @@ def solve_equation(
     key = getattr(key, "__sevenfold_key__", key)
     if batched:
         check_scalar_rows(z0)
+    if torch.compiler.is_compiling():
+        return _without_gradient(f, tree, args, run, batched)
     if not args:
         return _of_closure(f, tree, rule, run, batched, key if check else None)
     if transforms_active() and check:
@@ -206,7 +222,10 @@ def solve_equation(
         if any(map(is_followed, plain)):  # what f closes over would get no gradient, silently
             raise PreflightError("closure", CLOSURE)
     latest: list[Solution] = []
-    equation = Nonlinear(f, len(z0), batched, rule, run, latest, key if check else None)
+    differentiated = transforms_active() or (
+        torch.is_grad_enabled() and any(part.requires_grad for part in args)
+    )
+    equation = Nonlinear(f, len(z0), batched, rule, run, latest, key if check else None, differentiated)
     out = FixedPointFunction.apply(equation, *z0, *args)
     value, facts = tree.build(out[: len(z0)]), dict(zip(FACTS, out[len(z0) :], strict=True))
     # Traces belong to the rows below the transforms, so under a transform there are none.
@@ -214,6 +233,15 @@ def solve_equation(
     if transforms_active():
         traces = [trace.new_empty(0, 0) for trace in traces]
     return value, Solution(value=value, indexed=(), trace_abs=traces[0], trace_rel=traces[1], **facts)
+
+
+def _without_gradient(
+    f: Map, tree: Tree, args: State, run: Callable[..., Solution], batched: bool
+) -> tuple[Any, Solution]:
+    """Solve as part of a graph, of which :func:`compiles_gradients` has excluded those with a gradient."""
+    rows = by_rows(lambda z: f(z, args), batched=batched)
+    solution = run(rows, tree.start if batched else _one_row(tree.start))
+    return tree.build(solution.value if batched else tuple(part[0] for part in solution.value)), solution
 
 
 def _of_closure(
@@ -225,7 +253,14 @@ def _of_closure(
     rows = by_rows(lambda z: f(z, ()), batched=batched)
     if key is not None:
         check_map(lambda z: f(z, ()), tree.start, batched=batched, key=key)
-    solution = run(rows, tree.start if batched else tuple(part[None] for part in tree.start))
-    rule.judge_forward(solution)
-    (state,) = rule.attach(rows, solution.value) if torch.is_grad_enabled() else [solution.value]
+    solution = run(rows, tree.start if batched else _one_row(tree.start))
+    if torch.is_grad_enabled():
+        (state,) = rule.attach(rows, solution.value, solution)
+    else:
+        rule.judge_forward(solution, wanted=False)
+        state = solution.value
     return tree.build(tuple(state) if batched else tuple(part[0] for part in state)), solution
+
+
+def _one_row(state: State) -> State:
+    return tuple(part[None] for part in state)

@@ -1,12 +1,44 @@
 """The books of a solve, per sample: traces, the state to return, who still runs and why others stopped."""
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from sevenfold.deq.base import Measured, Solution, Status, Stop
 from sevenfold.deq.layout import Layout
+
+
+class Entry(NamedTuple):
+    """What one evaluation means for each row: all of shape (B,)."""
+
+    score: Tensor  # the residual that decides
+    live: Tensor  # running, and the evaluation was finite
+    better: Tensor  # the lowest residual so far
+    best_score: Tensor  # that residual
+    small: Tensor  # within the tolerance
+    grown: Tensor  # beyond the limit
+    over: Tensor  # running until now, and no longer
+
+
+def enter(stop: Stop, measured: Measured, limit: Tensor, running: Tensor, best_score: Tensor) -> Entry:
+    """Judge an evaluation of the rows that are ``running``."""
+    score, small = stop.judge(measured)
+    live = running & (score + measured.norm < math.inf)
+    # The state with the lowest residual is returned: a solver need not improve with every step, as in
+    # Bai, Koltun and Kolter 2020.
+    better = live & (score < best_score)
+    best_score = torch.where(better, score, best_score)
+    grown = measured.abs > limit
+    return Entry(score, live, better, best_score, small, grown, running & (~live | small | grown))
+
+
+def reasons(entry: Entry) -> Tensor:
+    """Return the :class:`Status` code with which a row would end here, (B,)."""
+    why = torch.full_like(entry.small, int(Status.stalled), dtype=torch.long)
+    why = why.masked_fill_(entry.grown, int(Status.diverged)).masked_fill_(entry.small, int(Status.converged))
+    return why.masked_fill_(~entry.live, int(Status.nonfinite))
 
 
 class Record:
@@ -33,32 +65,27 @@ class Record:
         self._pending: Tensor | None = None  # the best states of all rows, where they were computed
         self.last = x.clone() if keep_last else None
         self.log: list[
-            tuple[Tensor | None, Tensor]
+            tuple[Tensor | None, Measured]
         ] = []  # what was measured at each step, and for which rows
         self.outcome = torch.stack([self.steps, self.status, self.lows])  # of the whole batch, once written
 
-    def update(self, step: int, y: Tensor, values: Tensor) -> None:
-        """Enter evaluation ``step`` (from 1): y = f(x), and what was measured, (2 or 4, n) in float64."""
-        self.log.append((self.rows, values))
-        measured = Measured(*values)
-        self.score, small = self.stop.judge(measured)
+    def update(self, step: int, y: Tensor, measured: Measured) -> None:
+        """Enter evaluation ``step`` (from 1): y = f(x), and what was measured of the held samples."""
+        measured = Measured(*(value.double() for value in measured if value is not None))
+        self.log.append((self.rows, measured))
         if step == 1:
             self.limit = self.stop.divergence * (measured.abs + measured.norm)
-        self.live = self.running & (self.score + measured.norm < math.inf)
-        # The state with the lowest residual is returned: a solver need not improve with every step, as in
-        # Bai, Koltun and Kolter 2020.
-        better = self.live & (self.score < self.best_score)
-        self.best_score = torch.where(better, self.score, self.best_score)
-        self.lows.masked_fill_(better, step)
-        self._improve(better, y)
+        entry = enter(self.stop, measured, self.limit, self.running, self.best_score)
+        self.score, self.live, self.best_score = entry.score, entry.live, entry.best_score
+        self.lows.masked_fill_(entry.better, step)
+        self._improve(entry.better, y)
         if self.last is not None:
             self._copy(self.last, self.live, y)
-        over = ~self.live | small | (measured.abs > self.limit)
+        over = entry.over
         if self.stop.patience:
-            over |= step - self.lows >= self.stop.patience
-        over &= self.running
+            over |= self.running & (step - self.lows >= self.stop.patience)
         if not self.watched or over.any():
-            self._end(step, over, small, measured.abs > self.limit)
+            self._end(step, over, entry)
 
     @property
     def best(self) -> Tensor:
@@ -81,11 +108,9 @@ class Record:
         else:
             self._copy(self.best, better, y)
 
-    def _end(self, step: int, over: Tensor, small: Tensor, grown: Tensor) -> None:
+    def _end(self, step: int, over: Tensor, entry: Entry) -> None:
         """Note that, and why, the samples in ``over`` end at this step."""
-        why = torch.full_like(self.status, Status.stalled).masked_fill_(grown, Status.diverged)
-        why.masked_fill_(small, Status.converged).masked_fill_(~self.live, Status.nonfinite)
-        self.status = torch.where(over, why, self.status)
+        self.status = torch.where(over, reasons(entry), self.status)
         self.running = self.running & ~over
         self.steps.masked_fill_(over, step)
         self.left = None
@@ -162,12 +187,19 @@ class Record:
 
     def _measured(self, steps: Tensor) -> Measured:
         """Assemble the traces, (evaluations, B) each, NaN after a sample's last step."""
-        kinds, batch = len(self.log[0][1]), len(steps)
-        traces = self.best_score.new_full((len(self.log), kinds, batch), math.nan)
-        for trace, (rows, values) in zip(traces, self.log, strict=True):
-            trace[:, slice(None) if rows is None else rows] = values
-        later = torch.arange(len(traces), device=steps.device)[:, None, None] >= steps
-        return Measured(*traces.masked_fill_(later, math.nan).unbind(1))
+        later = torch.arange(len(self.log), device=steps.device)[:, None] >= steps
+        kinds = []
+        for values in zip(*(measured for _, measured in self.log), strict=True):
+            if values[0] is None:
+                continue
+            if self.rows is None:
+                trace = torch.stack(values)
+            else:
+                trace = values[0].new_full((len(values), len(steps)), math.nan)
+                for line, (rows, _), value in zip(trace, self.log, values, strict=True):
+                    line[slice(None) if rows is None else rows] = value
+            kinds.append(trace.masked_fill_(later, math.nan))
+        return Measured(*kinds)
 
 
 def copy_rows(target: Tensor, where: Tensor, source: Tensor, *, watched: bool) -> None:

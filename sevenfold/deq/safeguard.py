@@ -14,7 +14,7 @@ class Safeguard:
     forever); then it forgets its past and takes a plain step.
     """
 
-    def __init__(self, like: Tensor, growth: float) -> None:
+    def __init__(self, like: Tensor, growth: float | Tensor) -> None:
         self.growth = growth
         self.lowest = torch.full_like(like, math.inf)  # since the last restart
         self.origin = torch.full_like(like, math.inf)  # lowest residual when last restarted

@@ -11,8 +11,17 @@ from torch import Tensor
 _FUNCTORCH: Any = getattr(torch._C, "_functorch", None)
 
 
+def exporting() -> bool:
+    """Tell whether ``torch.export`` is at work, not another use of the compiler."""
+    # PyTorch 2.11 answers True to torch.compiler.is_exporting() in every function that it compiles.
+    flag: bool | None = getattr(torch.compiler, "_is_exporting_flag", None)
+    return torch.compiler.is_exporting() if flag is None else flag
+
+
 def transforms_active() -> bool:
-    """Tell whether a transform of ``torch.func`` is active."""
+    """Tell whether a transform of ``torch.func`` is active, outside of compiled programs."""
+    if torch.compiler.is_compiling():
+        return False
     peek = getattr(_FUNCTORCH, "peek_interpreter_stack", None)
     return peek is not None and peek() is not None
 

@@ -38,7 +38,8 @@ class Unrolled(IteratingRule):
     @torch.enable_grad()
     def iterate(self, f: Map, z0: State, args: State) -> list[State]:
         """Return the states after each step."""
-        states, z = list[State](), z0
+        states: list[State] = []
+        z = z0
         for _ in range(self.steps):
             z = self._recomputed(f, z, args) if self.recompute else self._step(f, len(z), *z, *args)
             states.append(z)

@@ -8,10 +8,9 @@ from torch import Tensor
 from sevenfold.config import build
 from sevenfold.fairness import METHODS, POSTPROCESSORS
 from sevenfold.fairness.data.table import SMALL_CELL, Part
+from sevenfold.fairness.inference import ALPHA, interval, rows_needed, verdict, wilson
 from sevenfold.fairness.intra.base import Method, Problem
-from sevenfold.fairness.measures import MEASURES, bias, count, performance, standard_error
-
-Z95 = 1.96
+from sevenfold.fairness.measures import MEASURES, bias, count, performance
 
 
 def decide(node: dict[str, Any], problem: Problem, test: Part) -> tuple[dict[str, float], Tensor, Tensor]:
@@ -33,38 +32,30 @@ def decide(node: dict[str, Any], problem: Problem, test: Part) -> tuple[dict[str
 
 
 def figures(decisions: Tensor, part: Part, measure: str, epsilon: float) -> dict[str, float]:
-    """Return balanced accuracy, accuracy, every measure, and whether ``measure`` is within ``epsilon``."""
+    """Return performance, every measure, and what these rows say about ``measure`` and its bound ``epsilon``.
+
+    ``mu_low`` and ``mu_high`` are the ends of its 95 % interval, ``verdict`` a position in
+    :data:`~sevenfold.fairness.inference.VERDICTS` with the interval that it rests on, and ``rows_needed``
+    what it would take to find a rule without bias within the bound.
+    """
     positives, totals = count(decisions, part.y, part.a)
     values = {name: float(performance(name, positives, totals)) for name in ("balanced_accuracy", "accuracy")}
     values |= {name: float(bias(name, positives, totals)) for name in MEASURES}
     values["mu"] = values[measure]
     values["abs_mu"] = abs(values["mu"])
-    values["standard_error"] = float(standard_error(measure, positives, totals))
     values["within"] = float(values["abs_mu"] < epsilon)
+    values["mu_low"], values["mu_high"] = map(float, interval(measure, positives, totals))
+    # The verdict's own interval stands beside it, so that nobody can see them disagree.
+    low, high = interval(measure, positives, totals, level=1 - 2 * ALPHA)
+    values["verdict_low"], values["verdict_high"] = float(low), float(high)
+    values["verdict"] = int(verdict(measure, positives, totals, epsilon))
+    values["rows"], values["rows_needed"] = len(part.y), rows_needed(measure, positives, totals, epsilon)
     if part.truth is not None:
         fair = Part(part.x, part.truth, part.a)
         values["fair_label_balanced_accuracy"] = float(
             performance("balanced_accuracy", *count(decisions, fair.y, fair.a))
         )
     return values
-
-
-def bootstrap_interval(
-    decisions: Tensor, part: Part, measure: str, *, generator: torch.Generator, draws: int = 500
-) -> tuple[float, float]:
-    """Return the 95 % interval of a measure over resamples that keep the size of every cell (a, y)."""
-    cell = 2 * part.a + part.y
-    shares = torch.zeros(draws, 4, dtype=torch.float64, device=cell.device)
-    totals = torch.bincount(cell, minlength=4).double()
-    for k in range(4):
-        members = decisions[cell == k].double()
-        if len(members):
-            picks = torch.randint(len(members), (draws, len(members)), generator=generator)
-            shares[:, k] = members[picks].sum(1)
-    # Percentile interval (Efron 1979): resamples are stratified, so that no cell is empty by chance.
-    values = bias(measure, shares.view(draws, 2, 2), totals.view(2, 2))
-    low, high = values.quantile(values.new_tensor([0.025, 0.975]))
-    return float(low), float(high)
 
 
 def by_group(
@@ -80,7 +71,7 @@ def by_group(
     for name, mask in groups.items():
         d, y, n = decisions[mask].double(), part.y[mask].double(), int(mask.sum())
         rate = float(d.mean()) if n else float("nan")
-        low, high = wilson(rate, n)
+        low, high = map(float, wilson(d.sum(), torch.tensor(float(n))))
         row: dict[str, Any] = {"group": name, "n": n, "base_rate": float(y.mean()), "selection_rate": rate}
         row |= {"selection_low": low, "selection_high": high, "small": n < SMALL_CELL}
         row |= {"tpr": float(d[y == 1].mean()), "fpr": float(d[y == 0].mean())}
@@ -89,16 +80,6 @@ def by_group(
             row["calibration_error"] = float(scores[mask].double().mean() - y.mean())
         rows.append(row)
     return rows
-
-
-def wilson(rate: float, n: int) -> tuple[float, float]:
-    """Return Wilson's 95 % interval of a proportion."""
-    if n == 0:
-        return float("nan"), float("nan")
-    # (p + z^2/2n) / (1 + z^2/n)  +-  z / (1 + z^2/n) sqrt(p(1-p)/n + z^2/4n^2)   (Wilson 1927)
-    center = (rate + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
-    half = Z95 / (1 + Z95**2 / n) * (rate * (1 - rate) / n + Z95**2 / (4 * n**2)) ** 0.5
-    return max(0.0, center - half), min(1.0, center + half)
 
 
 def intersections(attributes: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -14,12 +14,14 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from sevenfold.deq.transforms import exporting
 from sevenfold.measuring import free_bytes
 
 Kind = Literal["auto", "all_pairs", "on_demand", "window"]
 
 # Volumes of more than this part of the free memory make ``auto`` compute windows.
 AUTO_SHARE = 0.25
+EXPORTED_LIMIT = 2 * 1024**3  # bytes, in a program whose machine is not known
 # Numbers that a lookup without a stored volume holds at a time (64 MiB of float32).
 CHUNK = 16 * 1024**2
 
@@ -44,7 +46,8 @@ def correlate(kind: Kind, first: Tensor, second: Tensor, *, levels: int, radius:
     """Prepare lookups between feature maps (B, C, H, W) of two frames, always in at least float32.
 
     ``auto`` stores the volume while it takes less than a quarter of the device's free memory, else it
-    computes windows. Raises ValueError where the coarsest level would be empty.
+    computes windows; an exported program, which runs elsewhere, stores what takes less than 2 GiB for one
+    pair. Raises ValueError where the coarsest level would be empty.
     """
     height, width = first.shape[-2:]
     if min(height, width) < 2 ** (levels - 1):
@@ -54,8 +57,10 @@ def correlate(kind: Kind, first: Tensor, second: Tensor, *, levels: int, radius:
         )
     dtype = torch.promote_types(first.dtype, torch.float32)
     if kind == "auto":
-        size = first.shape[0] * (height * width) ** 2 * dtype.itemsize * 4 / 3
-        kind = "all_pairs" if size <= AUTO_SHARE * free_bytes(first.device) else "window"
+        pairs = 1 if exporting() else first.shape[0]  # an exported program takes any number
+        size = pairs * (height * width) ** 2 * dtype.itemsize * 4 / 3
+        limit = EXPORTED_LIMIT if exporting() else AUTO_SHARE * free_bytes(first.device)
+        kind = "all_pairs" if size <= limit else "on_demand" if exporting() else "window"
     # C_ij = <g(I_1)_i, g(I_2)_j> / sqrt(D), pooled over j by 1, 2, 4, 8 (Teed and Deng 2020, eq. 1; the scale
     # is that of the released code).
     rows = first.to(dtype).flatten(2).transpose(1, 2) / first.shape[1] ** 0.5

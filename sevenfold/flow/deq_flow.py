@@ -113,5 +113,6 @@ class DEQFlow(FlowNetwork):
         # The state holds the flow, not the coordinates: they are that much further from the origin.
         origin = -pixel_grid(start[1]) if self.residual == "reference" else None
         measure = Displacement(coords=1, cell=self.stride, origin=origin)
-        states, solution = self.deq(f, start, max_iter=iterations, at=at, compact=True, measure=measure)
+        change = f.pure if self.deq.static == "while" else f
+        states, solution = self.deq(change, start, max_iter=iterations, at=at, compact=True, measure=measure)
         return [(hidden, flow) for hidden, flow in states], solution

@@ -92,7 +92,8 @@ class Block(nn.Module):
 
     def _again(self, part: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
         """Call ``part``; keep for the backward pass nothing but its inputs, if there will be one."""
-        if not torch.is_grad_enabled():
+        # A compiler decides itself what to compute again.
+        if not torch.is_grad_enabled() or torch.compiler.is_compiling():
             return part(*inputs)
         settings: Any = {"use_reentrant": False, "preserve_rng_state": False}
         return checkpoint(part, *inputs, context_fn=lambda: (nullcontext(), _no_counting(self)), **settings)

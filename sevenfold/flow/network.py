@@ -48,12 +48,16 @@ class Estimate:
     change: Tensor | None = None
 
 
+# So that an estimate may leave an exported program.
+torch.export.register_dataclass(Estimate, serialized_type_name="sevenfold.flow.Estimate")
+
+
 class Recurrence:
     """The map f of one batch of pairs: (hidden, flow) -> (hidden', flow + d).
 
     It holds all that stays constant while f is iterated. ``index`` restricts a call to some samples of the
     batch. With ``detach_flow`` no gradient passes through the flow on entry (RAFT's rule). ``change`` is the
-    d of the most recent call, in cells.
+    d of the most recent call, in cells; :meth:`pure` leaves it alone.
     """
 
     def __init__(self, correlation: Correlation, update: PreparedUpdate, *, start: State, detach_flow: bool):
@@ -61,12 +65,20 @@ class Recurrence:
         self.update = update
         self.start = start
         self.detach_flow = detach_flow
-        self.change = torch.zeros_like(start[1])
+        self.change: Tensor | None = None
         self._grid = pixel_grid(start[1])
         self._subset: tuple[Tensor, Correlation, PreparedUpdate] | None = None
 
     def __call__(self, state: Sequence[Tensor], index: Tensor | None = None) -> State:
         """Evaluate f once."""
+        after, self.change = self._step(state, index)
+        return after
+
+    def pure(self, state: Sequence[Tensor]) -> State:
+        """Evaluate f once without a side effect, as the body of a loop in a compiled graph must be."""
+        return self._step(state, None)[0]
+
+    def _step(self, state: Sequence[Tensor], index: Tensor | None) -> tuple[State, Tensor]:
         hidden, flow = state
         correlation, update = self._parts(index)
         if self.detach_flow:
@@ -75,8 +87,8 @@ class Recurrence:
         # 2022).
         hidden, change = update(hidden, correlation(self._grid + flow), flow)
         # Under autocast the update answers in half precision; the state must not.
-        self.change = change.to(flow.dtype)
-        return hidden.to(flow.dtype), flow + self.change
+        change = change.to(flow.dtype)
+        return (hidden.to(flow.dtype), flow + change), change
 
     def _parts(self, index: Tensor | None) -> tuple[Correlation, PreparedUpdate]:
         """Select samples, again only when ``index`` is another tensor than last time."""
@@ -158,7 +170,7 @@ class FlowNetwork(Rebuilt, ABC):
         """
         self._check(image1, image2)
         if features is None:
-            first, second = self.encode(torch.cat([image1, image2])).chunk(2)
+            first, second = self.encode(torch.cat([image1, image2])).split([image1.shape[0]] * 2)
         else:
             first, second = features
         correlation = correlate(
@@ -229,7 +241,11 @@ class FlowNetwork(Rebuilt, ABC):
         ``scale``: whether the law of the error is wanted; by default in evaluation alone.
         """
         states, solution = self.run(f, f.start if start is None else start, iterations)
-        last_step = self.stride * torch.linalg.vector_norm(f.change, dim=1).mean()
+        if f.change is None:  # of a loop in a graph, the solver has recorded the last steps of all samples
+            assert solution is not None
+            last_step = solution.last("trace_pixels").mean().to(states[-1][1].dtype)
+        else:
+            last_step = self.stride * torch.linalg.vector_norm(f.change, dim=1).mean()
         wanted = not self.training if scale is None else scale
         law = self.scale(states[-1]) if wanted else None
         flows = [self.decode(state) for state in states]

@@ -10,9 +10,11 @@ from sevenfold.lazy import lazy
 
 if TYPE_CHECKING:
     from sevenfold.testing.algorithm import check_algorithm
+    from sevenfold.testing.backward import check_backward
     from sevenfold.testing.callback import check_callback
     from sevenfold.testing.contract import ContractError
     from sevenfold.testing.flow_set import check_flow_set
+    from sevenfold.testing.linear import check_linear
     from sevenfold.testing.method import check_method
     from sevenfold.testing.prior import check_prior
     from sevenfold.testing.representation import check_representation
@@ -23,8 +25,10 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "ContractError": "sevenfold.testing.contract:ContractError",
     "check_algorithm": "sevenfold.testing.algorithm:check_algorithm",
+    "check_backward": "sevenfold.testing.backward:check_backward",
     "check_callback": "sevenfold.testing.callback:check_callback",
     "check_flow_set": "sevenfold.testing.flow_set:check_flow_set",
+    "check_linear": "sevenfold.testing.linear:check_linear",
     "check_method": "sevenfold.testing.method:check_method",
     "check_prior": "sevenfold.testing.prior:check_prior",
     "check_representation": "sevenfold.testing.representation:check_representation",
@@ -35,8 +39,10 @@ _PUBLIC = {
 __all__ = [
     "ContractError",
     "check_algorithm",
+    "check_backward",
     "check_callback",
     "check_flow_set",
+    "check_linear",
     "check_method",
     "check_prior",
     "check_representation",

@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 
 from sevenfold.config import build
-from sevenfold.deq import LINEAR, Implicit, Status
+from sevenfold.deq import DEQ, LINEAR, Broyden, Implicit, Status, Stop, solve
 from sevenfold.deq.linear.bicgstab import BiCGStab
 from sevenfold.deq.linear.cg import CG
 from sevenfold.deq.linear.gmres import GMRES
 from sevenfold.deq.problems import fixed_point
+from sevenfold.errors import ConfigError
 from sevenfold.testing.equilibria import F64, PROBLEMS, contraction, flat, normal, relative_error
 
 
@@ -129,3 +130,64 @@ def test_gmres_needs_no_more_products_than_anderson_on_contractions() -> None:
                 assert rule.latest is not None
                 products[method] = rule.latest.products
             assert (products["gmres"] <= products["anderson"]).all()
+
+
+def nonsymmetric(radius: float = 0.99) -> tuple[Tensor, Tensor]:
+    """Return W (64, 64) of that spectral radius and x (4, 64), for z = tanh(z W^T + x)."""
+    weight = normal(64, 64, name=1)
+    return weight / torch.linalg.eigvals(weight).abs().max() * radius, 0.1 * normal(4, 64, name=2)
+
+
+@pytest.mark.parametrize("closure", [False, True])
+def test_check_16_the_forward_solver_preconditions_the_backward_solve(closure: bool) -> None:
+    weight, x = nonsymmetric()
+    products, gradients = {}, {}
+    for name, tol in (("none", 1e-6), ("forward", 1e-6), ("none", 1e-12), ("forward", 1e-12)):
+        leaf = weight.clone().requires_grad_()
+        rule = Implicit(adjoint={"name": "gmres", "precondition": name}, tol=tol, max_products=300)
+        stop = Stop(tol=1e-10)
+        if closure:
+            layer = DEQ(solver=Broyden(), backward=rule, max_iter=200, stop=stop).train()
+            states, record = layer(lambda z, w=leaf: (torch.tanh(z[0] @ w.T + x),), (torch.zeros_like(x),))
+            z = states[-1][0]
+        else:
+            z, record = fixed_point(
+                lambda z, w, x: torch.tanh(z @ w.T + x), torch.zeros_like(x), (leaf, x),
+                solver=Broyden(), adjoint=rule, stop=stop, max_iter=200,
+            )  # fmt: skip
+        assert record.converged.all()
+        (gradients[name, tol],) = torch.autograd.grad(z.square().sum(), leaf)
+        assert rule.latest is not None and rule.latest.converged.all()
+        products[name, tol] = rule.latest.products
+    assert (products["forward", 1e-6] <= 0.6 * products["none", 1e-6]).all()
+    assert relative_error(gradients["forward", 1e-12], gradients["none", 1e-12]) <= 1e-9
+
+
+def test_the_estimate_is_the_transposed_product_of_the_steps() -> None:
+    matrices, b = systems(batch=2, size=5)
+    points: list[Tensor] = []
+
+    def f(z: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        points.append(z[0].clone())
+        return (times(matrices, z[0]) + b,)
+
+    solution = solve(f, (torch.zeros_like(b),), Broyden(beta=0.7), max_iter=6, stop=Stop(tol=0), inverse=True)
+    steps = [after - before for before, after in zip(points, points[1:], strict=False)]
+    identity = torch.eye(5, dtype=F64)
+    assert solution.inverse is not None
+    for row in range(2):
+        dense = 0.7 * identity
+        for s, following in zip(steps, steps[1:], strict=False):  # Kelley 1995, section 7.3
+            dense = (identity + torch.outer(following[row], s[row]) / s[row].square().sum()) @ dense
+        columns = [solution.inverse(identity[i].expand(2, 5))[row] for i in range(5)]
+        torch.testing.assert_close(torch.stack(columns), dense, rtol=1e-9, atol=1e-10)
+
+
+def test_a_preconditioner_needs_a_solver_that_estimates_one() -> None:
+    rule = {"name": "implicit", "adjoint": {"name": "gmres", "precondition": "forward"}}
+    with pytest.raises(ConfigError, match="Anderson estimates no inverse Jacobian; use the solver broyden"):
+        DEQ(solver={"name": "anderson"}, backward=rule)
+    with pytest.raises(ConfigError, match="estimates no inverse Jacobian"):
+        fixed_point(lambda z: 0.5 * z, torch.zeros(2, 2), adjoint=rule["adjoint"])
+    with pytest.raises(ConfigError, match="precondition.*expected 'none' or 'forward'"):
+        GMRES(precondition="backward")

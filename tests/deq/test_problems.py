@@ -2,13 +2,15 @@
 
 import logging
 from collections.abc import Callable
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from sevenfold.deq import DEQ, SOLVERS, Implicit, NotConverged, PreflightError, Stop
+from sevenfold.deq import DEQ, SOLVERS, Implicit, NotConverged, PreflightError, Stop, transforms
 from sevenfold.deq.components import make_solver
 from sevenfold.deq.problems import fixed_point, minimize, root
 from sevenfold.errors import ConfigError, InputError
@@ -29,7 +31,7 @@ from sevenfold.testing.equilibria import (
 )
 
 # torch's own rules of forward mode use its deprecated scripts.
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:FutureWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
 func = torch.func
 TIGHT: dict[str, Any] = {"max_iter": 300, "stop": {"tol": 1e-13}}
 
@@ -223,13 +225,20 @@ def test_what_cannot_be_right_is_refused_in_one_line() -> None:
         assert "\n" not in str(caught.value)
 
 
-def test_missed_tolerances_are_reported_once_or_raised(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("closure", [False, True])
+def test_check_19_missed_tolerances_are_reported_once_or_raised(
+    caplog: pytest.LogCaptureFixture, closure: bool
+) -> None:
     problem = rows(0.99)
     leaf = problem.args[0].clone().requires_grad_()
 
     def train(layer: DEQ) -> None:
-        states, _ = layer(problem.f, problem.z0, (leaf, problem.args[1]))
-        states[-1].sum().backward()
+        if closure:
+            states, _ = layer(lambda z: (problem.f(z[0], leaf, problem.args[1]),), (problem.z0,))
+            states[-1][0].sum().backward()
+        else:
+            states, _ = layer(problem.f, problem.z0, (leaf, problem.args[1]))
+            states[-1].sum().backward()
 
     tight = Stop(tol=1e-10)
     layer = DEQ(backward=Implicit(max_products=2), max_iter=200, stop=tight)
@@ -247,6 +256,38 @@ def test_missed_tolerances_are_reported_once_or_raised(caplog: pytest.LogCapture
     with pytest.raises(NotConverged, match="forward") as caught:
         train(DEQ(backward=Implicit(strict=True), max_iter=3, stop=tight))
     assert caught.value.solution is not None and not caught.value.solution.converged.any()
+
+
+def test_a_solve_without_gradient_has_no_gradient_to_warn_of(caplog: pytest.LogCaptureFixture) -> None:
+    problem = rows(0.99)
+    with caplog.at_level(logging.WARNING):
+        fixed_point(problem.f, problem.z0, problem.args, max_iter=2)
+        with torch.no_grad():
+            leaf = problem.args[0].clone().requires_grad_()
+            fixed_point(problem.f, problem.z0, (leaf, problem.args[1]), max_iter=2)
+        assert not caplog.text
+        fixed_point(problem.f, problem.z0, (leaf, problem.args[1]), max_iter=2)
+    assert caplog.text.count("the forward solve did not reach") == 1
+    with pytest.raises(NotConverged), torch.no_grad():
+        fixed_point(problem.f, problem.z0, problem.args, max_iter=2, adjoint=Implicit(strict=True))
+
+
+@pytest.mark.parametrize(
+    "name", ["peek_interpreter_stack", "get_interpreter_stack", "is_legacy_batchedtensor", "TransformType"]
+)
+def test_check_25_without_a_private_name_of_torch_plain_gradients_stay_right(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = {key: value for key, value in vars(torch._C._functorch).items() if key != name}
+    monkeypatch.setattr(transforms, "_FUNCTORCH", SimpleNamespace(**shown))
+    problem = rows()
+    leaf = problem.args[0].clone().requires_grad_()
+    solve = partial(
+        fixed_point, problem.f, problem.z0, stop=Stop(tol=1e-13), max_iter=200, adjoint=Implicit(tol=1e-12)
+    )
+    (gradient,) = torch.autograd.grad(solve((leaf, problem.args[1]))[0].sum(), leaf)
+    (expected,) = torch.autograd.grad(problem.solution(leaf, problem.args[1]).sum(), leaf)
+    assert relative_error(gradient, expected) <= 1e-9
 
 
 def test_evaluation_mode_has_the_gradient_of_training_mode() -> None:

@@ -13,9 +13,9 @@ from lightning_modules.debias import DebiasModule
 from sevenfold.config import ConfigError, build, merge, read_file
 from sevenfold.fairness.data.synthetic import Synthetic
 from sevenfold.fairness.data.table import Part, Split, split_table
-from sevenfold.fairness.evaluate import bootstrap_interval, by_group, intersections, wilson
+from sevenfold.fairness.evaluate import by_group, intersections
 from sevenfold.fairness.intra.base import Problem
-from sevenfold.fairness.measures import bias, count, standard_error
+from sevenfold.fairness.measures import bias, count
 from sevenfold.fairness.studies import STUDIES
 from sevenfold.fairness.studies.debias_summary import against_reference, by_setting, comparison, paired
 from sevenfold.fairness.weight_sensitivity import sensitivity, shared_directions
@@ -124,7 +124,7 @@ def test_debiasing_unbiased_data_costs_no_accuracy(tmp_path: Path) -> None:
     records = {(r["group"].split("/")[-1], r["seed"]): r for r in debiasing.run_all(tmp_path)}
     for seed in (1, 2):
         base, fair = records["base", seed], records["rank_one", seed]
-        assert base["abs_mu"] < 3 * base["standard_error"]
+        assert base["abs_mu"] < 3 * (base["mu_high"] - base["mu_low"]) / 3.92
         assert fair["balanced_accuracy"] > base["balanced_accuracy"] - 0.01
 
 
@@ -215,27 +215,6 @@ def test_by_group_rows_equal_fairlearn() -> None:
             assert rows[f"a = {i}, b = {j}"][name] == pytest.approx(expected[name])
     small = by_group(d[:20], Part(part.x[:20], y[:20], a[:20]), {"few": torch.ones(20, dtype=torch.bool)})
     assert small[0]["small"]
-
-
-def test_wilson_intervals_equal_those_of_scipy() -> None:
-    from scipy.stats import binomtest
-
-    expected = binomtest(37, 120).proportion_ci(0.95, "wilson")
-    assert wilson(37 / 120, 120) == pytest.approx((expected.low, expected.high), abs=1e-4)
-
-
-def test_the_bootstrap_interval_covers_and_agrees_with_the_analytic_error() -> None:
-    generator, covered = torch.Generator().manual_seed(0), 0
-    for _ in range(100):
-        a, y = torch.randint(2, (2, 400), generator=generator)
-        d = (torch.rand(400, generator=generator) < 0.4 + 0.2 * a).long()
-        part = Part(torch.zeros(400, 1), y, a)
-        low, high = bootstrap_interval(d, part, "eod", generator=generator, draws=300)
-        covered += low <= -0.2 <= high
-        error = float(standard_error("eod", *count(d, y, a)))
-        assert (high - low) / 2 == pytest.approx(1.96 * error, rel=0.25)
-        assert low <= float(bias("eod", *count(d, y, a))) <= high
-    assert covered >= 88
 
 
 def test_sensitivity_recovers_the_weights_of_a_linear_model() -> None:

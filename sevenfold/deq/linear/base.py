@@ -3,17 +3,15 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from sevenfold.deq.base import Solver, State, Status, Stop
+from sevenfold.deq.base import Rows, Solver, State, Status, Stop
 from sevenfold.deq.driver import solve
 from sevenfold.deq.layout import Layout
 from sevenfold.ranges import Checked
-
-Product = Callable[[Tensor], Tensor]
-"""A map of rows (B, D) to rows (B, D), linear in each row."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +43,11 @@ class LinearMethod(Checked, ABC):
         ([2.0, 2.0, 2.0], [1, 1])
     """
 
+    preconditioned: bool = False
+    """Whether ``solve`` takes ``inverse=``, the forward solver's estimate of (I - K)^-1 or None."""
+
     @abstractmethod
-    def solve(self, product: Product, b: Tensor, *, max_products: int, tol: float) -> Adjoint:
+    def solve(self, product: Rows, b: Tensor, *, max_products: int, tol: float) -> Adjoint:
         """Return the solution of y = product(y) + b for every row of b (B, D), started at zero.
 
         A row ends when its residual is at most ``tol`` times |b|; one with b = 0 needs no product.
@@ -60,10 +61,12 @@ def solve_adjoint(
     *,
     max_products: int,
     tol: float,
+    inverse: Rows | None = None,
 ) -> tuple[State, Adjoint]:
     """Solve y = pull(y) + g for a state (B, ...) by a linear method or a fixed-point solver.
 
-    Every row is scaled to |g| = 1 first, so that the tolerance is relative to tiny gradients too.
+    ``inverse`` estimates the solution from the right-hand side, for a method that is preconditioned. Every
+    row is scaled to |g| = 1 first, so that the tolerance is relative to tiny gradients too.
     """
     sizes = [part.reshape(len(part), -1).norm(dim=1, dtype=torch.float64) for part in g]
     size = torch.stack(sizes).norm(dim=0)
@@ -78,9 +81,10 @@ def solve_adjoint(
         record = Adjoint(size.new_empty(0), solution.steps, solution.residual_rel, solution.status)
         return _times(solution.value, size), record
     layout = Layout.of(unit)
-    linear = method.solve(
-        lambda v: layout.flat(pull(layout.unpack(v))), layout.flat(unit), max_products=max_products, tol=tol
-    )
+    options: dict[str, Any] = {"max_products": max_products, "tol": tol}
+    if method.preconditioned:
+        options["inverse"] = inverse
+    linear = method.solve(lambda v: layout.flat(pull(layout.unpack(v))), layout.flat(unit), **options)
     record = Adjoint(size.new_empty(0), linear.products, linear.residual, linear.status)
     return _times(layout.unpack(linear.value), size), record
 

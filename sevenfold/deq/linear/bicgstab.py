@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from sevenfold.deq.linear.base import Adjoint, LinearMethod, Product, status_of
+from sevenfold.deq.base import Rows
+from sevenfold.deq.linear.base import Adjoint, LinearMethod, status_of
 
 
 class BiCGStab(LinearMethod):
@@ -18,7 +19,7 @@ class BiCGStab(LinearMethod):
     def __init__(self) -> None:
         """There is nothing to choose."""
 
-    def solve(self, product: Product, b: Tensor, *, max_products: int, tol: float) -> Adjoint:
+    def solve(self, product: Rows, b: Tensor, *, max_products: int, tol: float) -> Adjoint:
         """Return the solution of y = product(y) + b, row by row."""
         scale = b.norm(dim=1, dtype=torch.float64)
         running = scale > 0

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from sevenfold.deq.base import Status
-from sevenfold.deq.linear.base import Adjoint, LinearMethod, Product, status_of
+from sevenfold.deq.base import Rows, Status
+from sevenfold.deq.linear.base import Adjoint, LinearMethod, status_of
 from sevenfold.errors import ConfigError
 from sevenfold.seeding import torch_generator
 
@@ -27,7 +27,7 @@ class CG(LinearMethod):
         """There is nothing to choose."""
         self._symmetric = False
 
-    def solve(self, product: Product, b: Tensor, *, max_products: int, tol: float) -> Adjoint:
+    def solve(self, product: Rows, b: Tensor, *, max_products: int, tol: float) -> Adjoint:
         """Return the solution of y = product(y) + b, row by row."""
         if not self._symmetric:
             self._check(product, b)
@@ -58,7 +58,7 @@ class CG(LinearMethod):
         status = status_of(residual, tol).masked_fill_(saddle, Status.saddle)
         return Adjoint(y, products, residual, status)
 
-    def _check(self, product: Product, b: Tensor) -> None:
+    def _check(self, product: Rows, b: Tensor) -> None:
         generator = torch_generator(0, "symmetry of a Jacobian", device=b.device)
         # One random pair shows any asymmetry with probability one.
         u, v = (torch.randn(b.shape, generator=generator, device=b.device, dtype=b.dtype) for _ in range(2))

@@ -1,12 +1,15 @@
 """GMRES, the generalized minimal residual method (Saad and Schultz 1986; Saad 2003, algorithm 6.9)."""
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from sevenfold.deq.base import Rows
 from sevenfold.deq.history import combine, inner
-from sevenfold.deq.linear.base import Adjoint, LinearMethod, Product, status_of
+from sevenfold.deq.linear.base import Adjoint, LinearMethod, status_of
+from sevenfold.errors import ConfigError
 from sevenfold.ranges import Count
 
 BREAKDOWN = 1e-14  # a new direction this much shorter than its product lies in the space already
@@ -21,6 +24,11 @@ class GMRES(LinearMethod):
     Args:
         restart: products after which the basis is dropped and the method starts from what it has; null for
             never.
+        precondition: ``forward`` multiplies by the inverse Jacobian that the forward solver has estimated,
+            on the right (Saad 2003, algorithm 9.5): the solution is the same, and takes about half of the
+            products where J is not symmetric and the forward solve has converged; else it may take more. The
+            forward solver must be Broyden, whose memory then lives until the backward pass. Gradients of
+            second order, and those under transforms, are computed without.
 
     Example:
         >>> matrix = torch.tensor([[0.0, 0.9], [-0.9, 0.0]])
@@ -30,11 +38,19 @@ class GMRES(LinearMethod):
         True
     """
 
-    def __init__(self, *, restart: Count | None = None) -> None:
-        self.restart = restart
+    def __init__(
+        self, *, restart: Count | None = None, precondition: Literal["none", "forward"] = "none"
+    ) -> None:
+        if precondition not in ("none", "forward"):
+            raise ConfigError("precondition", f"is {precondition!r}; expected 'none' or 'forward'")
+        self.restart, self.precondition = restart, precondition
+        self.preconditioned = precondition == "forward"
 
-    def solve(self, product: Product, b: Tensor, *, max_products: int, tol: float) -> Adjoint:
-        """Return the solution of y = product(y) + b, row by row."""
+    def solve(
+        self, product: Rows, b: Tensor, *, max_products: int, tol: float, inverse: Rows | None = None
+    ) -> Adjoint:
+        """Return the solution of y = product(y) + b, row by row; ``inverse`` preconditions it."""
+        inverse = inverse or _same
         scale = b.norm(dim=1, dtype=torch.float64)
         y, residual = torch.zeros_like(b), (scale > 0).double()
         products = torch.zeros(len(b), dtype=torch.long, device=b.device)
@@ -43,9 +59,10 @@ class GMRES(LinearMethod):
         while left > 0:
             cycle = _Cycle(r, residual > tol, min(self.restart or left, left))
             while not cycle.finished(tol * scale):
-                cycle.extend(product)
+                cycle.extend(product, inverse)
             products += cycle.products
-            y = y + cycle.correction()
+            # A P u = b, y = P u
+            y = y + inverse(cycle.correction())
             residual = torch.where(cycle.begun, cycle.residual / scale, residual)
             left -= cycle.size
             if left <= 1 or self.restart is None or not bool((residual > tol).any()):
@@ -85,10 +102,10 @@ class _Cycle:
             return self.size == self.room
         return self.size == self.room or not bool(self.running.any())
 
-    def extend(self, product: Product) -> None:
+    def extend(self, product: Rows, inverse: Rows) -> None:
         """Add one vector to the basis and one column to R."""
         basis = self.basis
-        last = basis[-1]
+        last = inverse(basis[-1])
         w = last - product(last)
         length = w.norm(dim=1, dtype=torch.float64)
         h = torch.zeros(len(w), len(basis), dtype=torch.float64, device=w.device)
@@ -134,6 +151,10 @@ class _Cycle:
         weights = torch.linalg.solve_triangular(upper, target[:, :, None], upper=True)[:, :, 0]
         weights = weights.where(weights.isfinite().all(1, keepdim=True) & self.begun[:, None], 0.0)
         return combine(self.basis[:size], weights)
+
+
+def _same(rows: Tensor) -> Tensor:
+    return rows
 
 
 def _unit(vectors: Tensor, length: Tensor) -> Tensor:

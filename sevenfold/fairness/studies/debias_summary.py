@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sevenfold.fairness import POSTPROCESSORS
+from sevenfold.fairness.inference import ALPHA, POWER, VERDICTS
 from sevenfold.records import Record, summarize
 from sevenfold.study import Section, Table
 
@@ -27,6 +28,8 @@ REFERENCE = "reject_option"
 ACCURACY_GAP, BIAS_GAP = 0.03, 0.01
 SCALARS = ("balanced_accuracy", "mu", "abs_mu", "within", "auc", "fair_label_balanced_accuracy")
 DETAILED = ("base", "reject_option", "rank_one")
+OUTCOMES = " / ".join(VERDICTS)
+SHOWN = 20  # networks of a setting whose verdicts are listed one by one
 
 
 def by_setting(records: Records, order: Iterable[str]) -> dict[str, dict[str, list[Record]]]:
@@ -68,7 +71,7 @@ def spread(values: NDArray[np.float64]) -> str:
 
 def headline(settings: Settings) -> Table:
     """Return the table of one row for each method and setting."""
-    rows = [["method", "balanced accuracy", "bias", "|bias|", "within the bound", "against threshold only",
+    rows = [["method", "balanced accuracy", "bias", "|bias|", OUTCOMES, "against threshold only",
              "uses attribute"]]  # fmt: skip
     for setting, by_label in settings.items():
         for label in ranked(setting, by_label):
@@ -78,7 +81,7 @@ def headline(settings: Settings) -> Table:
                 spread(column(records, field)) for field in ("balanced_accuracy", "mu", "abs_mu")
             )
             control = paired(records, by_label.get("threshold_only"))
-            rows.append([name, accuracy, *bias, inside(records), control, yes(uses_attribute(records))])
+            rows.append([name, accuracy, *bias, outcomes(records), control, yes(uses_attribute(records))])
     return rows
 
 
@@ -101,9 +104,10 @@ def verdict(settings: Settings) -> list[str]:
     return [f"{setting}: {text[-1]}" for setting, text in zip(settings, stories, strict=True) if text][:2]
 
 
-def inside(records: Records) -> str:
-    """Return how many networks' bias on test is within the bound."""
-    return f"{int(np.nansum(column(records, 'within')))}/{len(records)}"
+def outcomes(records: Records) -> str:
+    """Return how many networks have each verdict, in the order of ``VERDICTS``."""
+    verdicts = column(records, "verdict")
+    return " / ".join(str(int((verdicts == code).sum())) for code in range(len(VERDICTS)))
 
 
 def yes(value: bool) -> str:
@@ -118,7 +122,8 @@ def sections(settings: Settings) -> list[Section]:
     """
     parts = [INTRODUCTION]
     for setting, by_label in settings.items():
-        parts += [story(setting, by_label), table(setting, by_label), *against_reference(setting, by_label)]
+        parts += [story(setting, by_label), table(setting, by_label), verdicts(setting, by_label)]
+        parts += against_reference(setting, by_label)
     for by_label in list(settings.values())[-1:]:
         first = next(iter(by_label.values()))[0]
         parts += [*group_tables(by_label), model_card(first)]
@@ -146,12 +151,18 @@ def story(setting: str, by_label: ByLabel) -> Section:
     measure, _, bound = objective.partition("@")
     text = []
     if "base" in by_label:
-        mu, se = column(by_label["base"], "mu"), column(by_label["base"], "standard_error")
+        mu, low, high = (column(by_label["base"], name) for name in ("mu", "mu_low", "mu_high"))
         who = "less" if mu.mean() < 0 else "more"
         text.append(
             f"What was unfair: {WORDS[measure]} differs by {mu.mean():+.3f} between the groups (the "
-            f"unprivileged get {who}; sampling error of one network's figure about {np.nanmean(se):.3f})."
+            f"unprivileged get {who}; 95 % interval of one network: about ± {(high - low).mean() / 2:.3f})."
         )
+        needed, rows = column(by_label["base"], "rows_needed").mean(), column(by_label["base"], "rows").mean()
+        if rows < needed:
+            text.append(
+                f"Can these rows tell? To find a rule without any bias within {bound} takes about "
+                f"{needed:,.0f} test rows ({100 * POWER:.0f} % of the time); there are {rows:,.0f}."
+            )
     # Chosen by test figures of the mean, which the text states: the choice itself is optimistic.
     candidates = {
         label: records
@@ -181,7 +192,7 @@ def story(setting: str, by_label: ByLabel) -> Section:
 
 def table(setting: str, by_label: ByLabel) -> Section:
     """Return the whole comparison of methods in a setting."""
-    header = ["method", "balanced accuracy", "bias", "|bias|", "within", "95 % of a network's bias",
+    header = ["method", "balanced accuracy", "bias", "|bias|", OUTCOMES, "95 % of a network's bias",
               "against threshold only", "uses attribute", "seconds"]  # fmt: skip
     fair = any("fair_label_balanced_accuracy" in records[0] for records in by_label.values())
     rows = [header + (["on the fair labels"] if fair else [])]
@@ -190,7 +201,7 @@ def table(setting: str, by_label: ByLabel) -> Section:
         row = [
             label,
             *(spread(column(records, field)) for field in ("balanced_accuracy", "mu", "abs_mu")),
-            inside(records),
+            outcomes(records),
             f"[{low:+.3f}, {high:+.3f}]",
             paired(records, by_label.get("threshold_only")),
             yes(uses_attribute(records)),
@@ -199,8 +210,8 @@ def table(setting: str, by_label: ByLabel) -> Section:
         rows.append(row + ([spread(column(records, "fair_label_balanced_accuracy"))] if fair else []))
     text = [
         "'Against threshold only': mean difference of balanced accuracy with its 95 % interval from paired "
-        "networks (their splits overlap, so it is somewhat narrow). '95 %': bootstrap within cells of one "
-        "test set, mean of the ends. Seconds: of one network's search.",
+        "networks (their splits overlap, so it is somewhat narrow). '95 %': of one test set (MOVER on Wilson "
+        "limits), mean of the ends. Verdicts: see the next table. Seconds: of one network's search.",
     ]
     networks = by_label.get("base", [{}])
     if "auc" in networks[0]:
@@ -209,6 +220,30 @@ def table(setting: str, by_label: ByLabel) -> Section:
             f"logistic regression on the same rows {spread(column(networks, 'logistic_auc'))}."
         )
     return Section(f"{setting}: methods", text, rows)
+
+
+def verdicts(setting: str, by_label: ByLabel) -> Section:
+    """Return the verdict of every network, with the interval that it rests on."""
+    bound = setting.rpartition("@")[2]
+    rows = [["method", "network", "bias", f"{100 * (1 - 2 * ALPHA):.0f} %", "verdict", "rows it would take"]]
+    for label, records in by_label.items():
+        for record in sorted(records, key=lambda record: record["seed"])[:SHOWN]:
+            rows.append(
+                [
+                    label,
+                    str(record["seed"]),
+                    f"{record['mu']:+.3f}",
+                    f"[{record['verdict_low']:+.3f}, {record['verdict_high']:+.3f}]",
+                    VERDICTS[record["verdict"]],
+                    f"{record['rows_needed']:,.0f} (has {record['rows']:,})",
+                ]
+            )
+    text = [
+        f"Met: the interval lies inside ±{bound}; violated: wholly outside; else these rows cannot tell. A "
+        f"wrong verdict at the bound has a probability of at most about {ALPHA:g}. The last column: rows at "
+        f"which a rule without bias would be found within the bound {100 * POWER:.0f} % of the time.",
+    ]
+    return Section(f"{setting}: can these rows tell?", text, rows)
 
 
 def paired(records: Records, control: Records | None) -> str:
