@@ -1,9 +1,9 @@
 """The end of a run before it is complete: by a signal, or as its time is over."""
 
-import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Mapping
 
 
 class Interrupted(BaseException):
@@ -17,12 +17,15 @@ class Interrupted(BaseException):
         self.number = number
 
 
-def requeue(number: int) -> None:
-    """Ask SLURM to start this job again, if the signal is the one that announces the end of its time."""
-    job = os.environ.get("SLURM_JOB_ID")
-    if number != signal.SIGUSR1 or job is None or os.environ.get("SLURM_PROCID", "0") != "0":
+def requeue(number: int, variables: Mapping[str, str]) -> None:
+    """Ask SLURM to start this job again, if the signal is the one that announces the end of its time.
+
+    ``variables``: the environment of the process, which says what the job is.
+    """
+    job = variables.get("SLURM_JOB_ID")
+    if number != signal.SIGUSR1 or job is None or variables.get("SLURM_PROCID", "0") != "0":
         return
-    array = os.environ.get("SLURM_ARRAY_JOB_ID")
-    name = f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}" if array else job
+    array = variables.get("SLURM_ARRAY_JOB_ID")
+    name = f"{array}_{variables['SLURM_ARRAY_TASK_ID']}" if array else job
     if shutil.which("scontrol"):
         subprocess.run(["scontrol", "requeue", name], check=False)

@@ -298,7 +298,7 @@ def execute(trainer: Any, model: Any, data: Any, config: dict[str, Any], ckpt: s
     complete = all(report.complete for report in reports)
     if stop.number is not None and not (reports and complete):
         results.write("interrupted")
-        requeue(stop.number)
+        requeue(stop.number, os.environ)
         name = signal.Signals(stop.number).name
         print(f"\ninterrupted by {name}; to go on: --resume\nrun folder: {folder}")
         return 0 if launched() else 128 + stop.number

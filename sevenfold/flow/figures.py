@@ -45,3 +45,21 @@ def draw_speed(means: Mapping[str, float], labels: Sequence[str], path: Path) ->
     axes.set(xlabel="true speed, px", ylabel="end-point error, px")
     axes.legend()
     figure.savefig(path, dpi=110)
+
+
+def draw_errors(errors: Mapping[str, Mapping[str, float]], path: Path) -> None:
+    """Draw mean errors in px by estimator and data set, one group of bars a data set."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    datasets = sorted({dataset for of_one in errors.values() for dataset in of_one})
+    width = 0.8 / max(1, len(errors))
+    for place, (label, of_one) in enumerate(errors.items()):
+        heights = [of_one.get(dataset, 0.0) for dataset in datasets]
+        axes.bar([x + place * width for x in range(len(datasets))], heights, width, label=label)
+    axes.set_xticks([x + 0.4 - width / 2 for x in range(len(datasets))], datasets)
+    axes.set(ylabel="end-point error, px", yscale="log")
+    axes.legend()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)

@@ -16,6 +16,7 @@ from sevenfold.flow.data.layouts import Pair, find_pairs
 from sevenfold.flow.data.pairs import PairDataset
 from sevenfold.flow.data.phases import Held, render_batch
 from sevenfold.flow.estimator import Estimator, load
+from sevenfold.flow.figures import draw_errors
 from sevenfold.flow.formats import read_image
 from sevenfold.flow.measures import measure
 from sevenfold.flow.rivals import RIVALS
@@ -24,7 +25,7 @@ from sevenfold.ranges import Count, NonNegativeInt
 from sevenfold.records import Record, summarize
 from sevenfold.study import Context, Piece, Report, Section, Study
 
-HEADLINE = ("epe", "1px", "fl", "ause", "occlusion_f1")
+HEADLINE = ("epe", "1px", "ause", "occlusion_f1")
 
 
 @dataclass(frozen=True)
@@ -117,8 +118,10 @@ class FlowTable(Study[Scored]):
             groups.setdefault(str(record["group"]), []).append(record)
         rows = [["estimator", "data", "pairs", *HEADLINE, "95 %"]]
         every = [["estimator", "data", "measure", "mean"]]
+        errors: dict[str, dict[str, float]] = {}
         for group, members in sorted(groups.items()):
             label, _, dataset = group.partition("|")
+            errors.setdefault(label, {})[dataset] = _mean(members, "epe") or 0.0
             means = {name: _mean(members, name) for name in sorted({n for m in members for n in m})}
             between = interval([float(m["epe"]) for m in members if "epe" in m])
             spread = f"{between[0]:.3f} to {between[1]:.3f}" if between else ""
@@ -131,12 +134,14 @@ class FlowTable(Study[Scored]):
             "Means over pairs of errors in px and shares in percent; 1px: right within 1 px; intervals "
             "of EPE are bootstraps over pairs, for five or more."
         )
+        picture = folder / "images/errors.png"
+        draw_errors(errors, picture)
         return Report(
             "Estimators of flow on the same pairs",
             rows,
             [text],
             [Section("All measures", ["Means over pairs."], every)],
-            [],
+            [picture],
             summarize(records),
         )
 
