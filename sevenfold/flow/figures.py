@@ -59,7 +59,8 @@ def draw_errors(errors: Mapping[str, Mapping[str, float]], path: Path) -> None:
         heights = [of_one.get(dataset, 0.0) for dataset in datasets]
         axes.bar([x + place * width for x in range(len(datasets))], heights, width, label=label)
     axes.set_xticks([x + 0.4 - width / 2 for x in range(len(datasets))], datasets)
-    axes.set(ylabel="end-point error, px", yscale="log")
-    axes.legend()
+    axes.set(ylabel="end-point error, px")
+    if errors:
+        axes.legend()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
