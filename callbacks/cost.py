@@ -1,13 +1,11 @@
 """What a run costs: seconds per batch and peak memory, stage by stage."""
 
-import resource
 import statistics
-import sys
-import time
 
 import pytorch_lightning as pl
 import torch
 
+from sevenfold.measuring import now, peak_bytes
 from sevenfold.ranges import NonNegativeInt
 
 
@@ -29,13 +27,13 @@ class Cost(pl.Callback):
 
     def _begin(self, *_: object, **__: object) -> None:
         """Take the time at which a batch begins."""
-        self._begun = _now()
+        self._begun = now()
 
     on_train_batch_start = on_validation_batch_start = _begin
     on_test_batch_start = on_predict_batch_start = _begin
 
     def _end(self, stage: str) -> None:
-        self._times.setdefault(stage, []).append(_now() - self._begun)
+        self._times.setdefault(stage, []).append(now() - self._begun)
 
     def on_train_batch_end(self, *_: object) -> None:
         """Time a training batch, optimizer included."""
@@ -61,7 +59,7 @@ class Cost(pl.Callback):
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Note the stage's peak."""
         name = {"fit": "train", "validate": "val", "test": "test", "predict": "predict"}[stage]
-        self._peaks[name] = _peak_bytes() / 2**20
+        self._peaks[name] = peak_bytes() / 2**20
 
     def results(self) -> dict[str, float]:
         """Return times and peaks by stage."""
@@ -70,17 +68,3 @@ class Cost(pl.Callback):
             **{f"cost/{stage}/seconds_per_batch": statistics.median(times) for stage, times in timed.items()},
             **{f"cost/{stage}/peak_mib": peak for stage, peak in self._peaks.items()},
         }
-
-
-def _now() -> float:
-    """Return the time once the GPU has caught up."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter()
-
-
-def _peak_bytes() -> float:
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
-    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return size if sys.platform == "darwin" else 1024 * size

@@ -1,21 +1,11 @@
 """Stopping a training whose loss or weights are no longer finite."""
 
-import math
-import statistics
-from collections import deque
-
 import pytorch_lightning as pl
 import torch
 
 from sevenfold.checkpoint import Checkpoint
-from sevenfold.errors import InputError
+from sevenfold.loss_watch import Diverged, LossWatch
 from sevenfold.ranges import Count, Growth, NonNegativeInt
-
-
-class Diverged(InputError):
-    """A training that cannot recover: the loss or the weights are not finite, or the loss has exploded."""
-
-    saves = False  # the last checkpoint is better than the present state
 
 
 class Divergence(pl.Callback):
@@ -31,10 +21,8 @@ class Divergence(pl.Callback):
     def __init__(
         self, *, factor: Growth = 100.0, patience: NonNegativeInt = 20, every: Count = 10, window: Count = 200
     ) -> None:
-        self.factor, self.patience, self.every = factor, patience, every
-        self._recent: list[torch.Tensor] = []
-        self._losses: deque[float] = deque(maxlen=window)
-        self._exploded = self._infinite = 0
+        self.every, self._recent = every, [torch.zeros(0)]
+        self._watch = LossWatch(factor, patience, window)
 
     def on_train_batch_end(
         self,
@@ -47,29 +35,16 @@ class Divergence(pl.Callback):
         """Look at the losses of the last ``every`` steps."""
         loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
         if isinstance(loss, torch.Tensor):
-            self._recent.append(loss.detach())
+            self._recent.append(loss.detach().flatten())
         if (batch_idx + 1) % self.every and not trainer.is_last_batch:
             return
-        reason = self._reason(scaled=str(trainer.precision) == "16-mixed")
-        self._recent.clear()
+        losses = torch.cat([part.to(self._recent[-1].device) for part in self._recent]).tolist()
+        reason = self._watch.reason(losses, scaled=str(trainer.precision) == "16-mixed")
+        del self._recent[1:]
         if trainer.strategy.reduce_boolean_decision(reason is not None, all=False):
             raise Diverged(
                 f"training diverged at step {trainer.global_step}: {reason or 'on another device'}"
             )
-
-    def _reason(self, scaled: bool) -> str | None:
-        """Return why the recent losses mean divergence; None if they do not."""
-        for value in torch.stack(self._recent).flatten().tolist() if self._recent else []:
-            self._infinite = 0 if math.isfinite(value) else self._infinite + 1
-            if self._infinite > (self.patience if scaled else 0):
-                return f"the loss is {value}"
-            median = statistics.median(map(abs, self._losses)) if self._losses else math.inf
-            self._exploded = self._exploded + 1 if abs(value) > self.factor * max(median, 1e-12) else 0
-            if self._exploded >= self.patience:
-                return f"the loss is {value:.3g}, {self.factor:g} times its running median {median:.3g}"
-            if not self._exploded and math.isfinite(value):
-                self._losses.append(value)
-        return None
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Checkpoint

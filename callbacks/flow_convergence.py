@@ -5,8 +5,6 @@ from typing import ClassVar, cast
 
 import pytorch_lightning as pl
 
-from sevenfold.config import ConfigError, suggest
-from sevenfold.deq import SOLVERS
 from sevenfold.errors import InputError
 from sevenfold.flow.batch import FlowBatch
 from sevenfold.flow.convergence import Convergence
@@ -41,13 +39,6 @@ class FlowConvergence(pl.Callback):
         radius_iterations: NonNegativeInt = 0,
         seed: Seed = 0,
     ) -> None:
-        if not steps or steps != sorted(set(steps)):
-            raise ConfigError("steps", f"must be increasing numbers, got {steps}")
-        for name in solvers:
-            if name not in SOLVERS:
-                raise ConfigError("solvers", f"'{name}' is no solver. {suggest(name, SOLVERS)}")
-        if not solvers or radius_iterations == 1:
-            raise ConfigError("radius_iterations", "needs a solver and either 0 or at least 2 iterations")
         self.count, self.solvers, self.steps = count, solvers, steps
         self.radius_iterations, self.seed = radius_iterations, seed
         self._pairs = self._none()

@@ -1,14 +1,14 @@
 """Pictures of predicted flow, as files in the run folder and in every logger that takes pictures."""
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import pytorch_lightning as pl
 import torch
 
 from sevenfold.errors import InputError
 from sevenfold.flow.batch import FlowBatch
-from sevenfold.flow.color import panel
+from sevenfold.flow.color import batch_panels
 from sevenfold.flow.formats import write_image
 from sevenfold.ranges import NonNegativeInt
 
@@ -40,12 +40,7 @@ class FlowImages(pl.Callback):
             if stage == "predict":
                 return
             raise InputError("flow_images needs steps that return {'flow': ...}; use it with a model of flow")
-        for index, name in enumerate(batch["name"][: self.count - len(self._panels)]):
-            item = [batch[key][index] for key in ("image1", "image2", "flow", "valid")]
-            image1, image2, target, valid = (tensor.detach().float().cpu() for tensor in item)
-            pred = flow[index].detach().float().cpu()
-            error: Literal["heat", "kitti"] = "kitti" if batch["dataset"][index] == "kitti" else "heat"
-            self._panels[name] = panel(image1, image2, pred, target, valid.bool(), error=error)
+        self._panels |= batch_panels(batch, flow, self.count - len(self._panels))
 
     def _publish(self, trainer: pl.Trainer, stage: str) -> None:
         """Write and log the panels, and start anew."""

@@ -63,7 +63,7 @@ class FlowWriter(pl.Callback):
             if "sequence" in batch and "frame" in batch:
                 item |= {"sequence": batch["sequence"][index], "frame": batch["frame"][index]}
             field = flow.detach().float().cpu()
-            write_flow(folder / "predictions" / path_of(item, self.layout), field)
+            write_flow(folder / "predictions" / path_of(item, self.layout), field, clip=True)
             if self.color:
                 picture = folder / "colors" / f"{item['name']}.png"
                 write_image(picture, flow_colors(field, radius=self.radius))

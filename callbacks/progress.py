@@ -46,7 +46,7 @@ class Progress(TQDMProgressBar):
     def on_train_batch_end(self, *arguments):
         """Count the batch."""
         super().on_train_batch_end(*arguments)
-        self._advance(self.total_train_batches, last=False)
+        self._advance(self.trainer.num_training_batches, last=False)
 
     def on_train_epoch_end(self, trainer, pl_module):
         """Complete the stage."""

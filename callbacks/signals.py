@@ -1,9 +1,7 @@
 """Ending on a signal: a checkpoint at the next safe point, then an exit status that says so."""
 
-import os
-import shutil
+import math
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,17 +9,11 @@ from types import FrameType
 
 import pytorch_lightning as pl
 
+from sevenfold.interruption import Interrupted
+
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
 Handler = Callable[[int, FrameType | None], object] | int | None
 EVERY = 10  # batches between two questions whether another rank has had a signal
-
-
-class Interrupted(BaseException):
-    """Raised at a safe point after a signal, or in its place by a second Ctrl-C; ``number`` is the signal."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
-        self.number = number
 
 
 class StopOnSignal(pl.Callback):
@@ -35,9 +27,11 @@ class StopOnSignal(pl.Callback):
 
     Args:
         minutes: between two checkpoints in the middle of an epoch.
+        limit: seconds after which a training ends as after a signal.
     """
 
-    def __init__(self, *, minutes: float) -> None:
+    def __init__(self, *, minutes: float, limit: float = math.inf) -> None:
+        self.limit = self.ends = limit
         self.path, self.minutes = Path("checkpoints/last.ckpt"), minutes
         self.number: int | None = None
         self._saved = time.monotonic()
@@ -56,7 +50,12 @@ class StopOnSignal(pl.Callback):
             before = signal.signal(number, self._receive)
             self._before.setdefault(number, before)
 
-    on_sanity_check_start = on_train_start = on_validation_start = on_test_start = on_predict_start = listen
+    def on_train_start(self, trainer: pl.Trainer, *_: object) -> None:
+        """Listen, and start the clock of the training."""
+        self.listen(trainer)
+        self.ends = time.monotonic() + self.limit
+
+    on_sanity_check_start = on_validation_start = on_test_start = on_predict_start = listen
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Listen while data is opened; Lightning takes SIGTERM back between this and the start."""
@@ -77,11 +76,12 @@ class StopOnSignal(pl.Callback):
     def _asked(self, trainer: pl.Trainer, batch_idx: int) -> tuple[bool, bool]:
         """Return whether to end and whether to save, the same on all ranks."""
         due = time.monotonic() - self._saved > 60 * self.minutes
+        over = self.number is not None or time.monotonic() > self.ends
         if trainer.world_size == 1:
-            return self.number is not None, due
+            return over, due
         if batch_idx % EVERY:
             return False, False
-        end = trainer.strategy.reduce_boolean_decision(self.number is not None, all=False)
+        end = trainer.strategy.reduce_boolean_decision(over, all=False)
         return end, trainer.strategy.reduce_boolean_decision(due, all=False)
 
     def on_train_batch_end(
@@ -136,7 +136,8 @@ class StopOnSignal(pl.Callback):
         self._saved = time.monotonic()
 
     def _end(self, trainer: pl.Trainer) -> None:
-        raise Interrupted(self.number or signal.SIGTERM)
+        out_of_time = self.number is None and time.monotonic() > self.ends
+        raise Interrupted(None if out_of_time else self.number or signal.SIGTERM)
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
@@ -171,14 +172,3 @@ def _begin_epoch(trainer: pl.Trainer) -> None:
     ):
         progress.reset_on_run()
     loop.val_loop.batch_progress.total.reset()
-
-
-def requeue(number: int) -> None:
-    """Ask SLURM to start this job again, if the signal is the one that announces the end of its time."""
-    job = os.environ.get("SLURM_JOB_ID")
-    if number != signal.SIGUSR1 or job is None or os.environ.get("SLURM_PROCID", "0") != "0":
-        return
-    array = os.environ.get("SLURM_ARRAY_JOB_ID")
-    name = f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}" if array else job
-    if shutil.which("scontrol"):
-        subprocess.run(["scontrol", "requeue", name], check=False)

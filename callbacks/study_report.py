@@ -1,11 +1,10 @@
 """Records, running numbers and the report of a study."""
 
-from collections import defaultdict
 from pathlib import Path
 
 import pytorch_lightning as pl
 
-from sevenfold.records import Record, RecordFiles
+from sevenfold.records import Record, RecordFiles, RunningMeans
 from sevenfold.run_lock import alone
 from sevenfold.study import Piece, Report, Study
 
@@ -22,7 +21,7 @@ class StudyReport(pl.Callback):
         self.study, self.shard = study, shard
         self.report: Report | None = None
         self.complete = False
-        self._means: dict[str, list[float]] = defaultdict(list)
+        self._means = RunningMeans(study.running)
         self._pieces = 0
 
     def files(self, trainer: pl.Trainer) -> RecordFiles:
@@ -45,19 +44,9 @@ class StudyReport(pl.Callback):
         self.files(trainer).append(outputs)
         if outputs and trainer.is_global_zero:
             self._pieces += 1
-            numbers = {"pieces": float(self._pieces), **self._running(outputs)}
+            numbers = {"pieces": float(self._pieces), **self._means.add(outputs)}
             for logger in trainer.loggers:
                 logger.log_metrics(numbers, step=self._pieces)
-
-    def _running(self, records: list[Record]) -> dict[str, float]:
-        numbers = {}
-        for record in records:
-            for field in self.study.running:
-                if isinstance(record.get(field), int | float):
-                    values = self._means[f"{record['group']}/{field}"]
-                    values.append(float(record[field]))
-                    numbers[f"running/{record['group']}/{field}"] = sum(values) / len(values)
-        return numbers
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Wait for all ranks; on rank zero merge the records and report, if all of them are there."""

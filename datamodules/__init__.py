@@ -11,6 +11,7 @@ DATAMODULES = ComponentTable(
         "flow_stage": "datamodules.flow.stage:FlowStage",
         "pairs": "datamodules.flow.pairs:FlowPairs",
         "predictor_cells": "datamodules.nas_predictor:PredictorCells",
+        "scenes": "datamodules.flow.scenes:RenderedScenes",
         "synthetic": "datamodules.flow.synthetic:SyntheticFlow",
         "video": "datamodules.flow.video:FlowVideo",
     },

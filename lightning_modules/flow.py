@@ -18,19 +18,24 @@ from sevenfold.flow import NETWORKS
 from sevenfold.flow.batch import FlowBatch, FlowPrediction, complete, image_pair
 from sevenfold.flow.checkpoints import load_weights
 from sevenfold.flow.headline import flow_headline
-from sevenfold.flow.losses import sequence_loss
 from sevenfold.flow.options import Evaluation, Optim, Training
 from sevenfold.flow.padding import Amounts, pad, unpad
 from sevenfold.flow.program import FlowProgram
 from sevenfold.flow.scores import Scores
-from sevenfold.flow.training import StaleStart, draw_iterations, measures, rate_factor
+from sevenfold.flow.training import (
+    StaleStart,
+    draw_iterations,
+    flow_loss,
+    is_late,
+    measures,
+    parameter_groups,
+)
 from sevenfold.flow.video import Carry, Video
 from sevenfold.prediction import predicting
 from sevenfold.ranges import Seed
 from sevenfold.seeding import torch_generator
 from sevenfold.tables import OneOf
 
-LATE = 0.8  # the share of training after which late weights hold
 NETWORK = {"name": "raft"}
 
 
@@ -140,18 +145,17 @@ class FlowModule(Loadable):
 
     def training_step(self, batch: FlowBatch, batch_idx: int) -> Tensor:
         """Estimate, compare, log."""
-        step = self.global_step
+        step, late = self.global_step, is_late(self.global_step, self.trainer.estimated_stepping_batches)
         f = self.network.recurrence(batch["image1"], batch["image2"])
         estimate = self.network.estimate(
             f,
             iterations=draw_iterations(self.rules.iterations, self.seed, step),
             start=self.stale.mix(f.start, step),
+            scale=late,
         )
         self.stale.keep(estimate.state)
         flow, valid = batch["flow"], batch["valid"]
-        loss = sequence_loss(estimate.flows, flow, valid, gamma=self.network.gamma)
-        # A fixed point moves no more: the length of the last step measures how far f is from one.
-        loss = loss + self._step_penalty(step) * estimate.last_step
+        loss = flow_loss(estimate, flow, valid, gamma=self.network.gamma, rules=self.rules, late=late)
         if self.rules.jacobian_penalty:
             stream = torch_generator(self.seed, "flow jacobian", step, device=loss.device)
             loss = loss + self.rules.jacobian_penalty * jacobian_penalty(f, estimate.state, stream)
@@ -200,16 +204,12 @@ class FlowModule(Loadable):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return AdamW with a rate that changes with every step."""
-        optim = self.optim
-        optimizer = torch.optim.AdamW(
-            self.parameters(), lr=optim.lr, weight_decay=optim.weight_decay, eps=optim.eps
-        )
-        steps = self.trainer.estimated_stepping_batches
+        optim, steps = self.optim, self.trainer.estimated_stepping_batches
         if not math.isfinite(steps):
             raise ConfigError("trainer", "set max_steps or max_epochs, for the learning rate follows them")
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: rate_factor(step, steps + optim.extra_steps, optim.warmup)
-        )
+        groups, factors = parameter_groups(self.network, optim, steps)
+        optimizer = torch.optim.AdamW(groups, lr=optim.lr, weight_decay=optim.weight_decay, eps=optim.eps)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factors)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _padded(self, batch: FlowBatch) -> tuple[Tensor, Tensor, Amounts]:
@@ -217,11 +217,6 @@ class FlowModule(Loadable):
         rule = batch["padding"][0]
         image1, added = pad(batch["image1"], self.network.stride, rule)
         return image1, pad(batch["image2"], self.network.stride, rule)[0], added
-
-    def _step_penalty(self, step: int) -> float:
-        """Return the weight of the flow's last step in training step ``step``."""
-        late, total = self.rules.late_step_penalty, self.trainer.estimated_stepping_batches
-        return self.rules.step_penalty if late is None or step < LATE * total else late
 
     def _steps(self, batch: FlowBatch) -> int:
         """Return how many steps the batch's data set is evaluated with."""

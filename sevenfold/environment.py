@@ -28,6 +28,11 @@ def environment(device_ids: Sequence[int]) -> dict[str, Any]:
     }
 
 
+def user_cache() -> Path:
+    """Return the folder in which what was computed once may be stored for later runs of any project."""
+    return Path.home() / ".cache" / "sevenfold"
+
+
 def _git(*arguments: str) -> str | None:
     """Return what git says about the project's checkout, or None outside one."""
     command = ["git", "-C", str(Path(__file__).parent), *arguments]

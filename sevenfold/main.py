@@ -33,7 +33,12 @@ def main(argv: Sequence[str] | None = None, *, program: Path = PROGRAM) -> int:
 
     0: finished; 1: a failing disk or device; 2: bad input; 3: training diverged; 128 + n: ended by signal n.
     """
-    command = parse(sys.argv[1:] if argv is None else argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["flow"]:
+        from sevenfold.flow.command import main as estimate
+
+        return estimate(words[1:])
+    command = parse(words)
     try:
         return dispatch(command, program)
     except InputError as error:
@@ -130,6 +135,7 @@ def run(config: dict[str, Any], command: Command) -> int:
 
     def prepare_trainer(**given: Any) -> Any:
         table, options = {"trainer": "pytorch_lightning:Trainer"}, dict(config["trainer"])
+        options.pop("max_time", None)
         # With `progress: null` Lightning would add its bar; another entry of the class keeps it.
         others = [
             node for node in config["callbacks"].values() if isinstance(node, dict) and "_class" in node
@@ -140,6 +146,7 @@ def run(config: dict[str, Any], command: Command) -> int:
             given["strategy"] = build(STRATEGIES, options.pop("strategy"), "trainer.strategy")
         return prepare(table, {**options, "name": "trainer"}, "trainer", **given)
 
+    limit = time_limit(config["trainer"])
     make_parts = prepare_study(config, command.shard) if "study" in config else prepare_model(config)
     check_exchange(config, {"model": MODELS, "data": DATAMODULES, "callbacks": CALLBACKS})
     make_callbacks = prepare_each("callbacks", CALLBACKS)
@@ -152,7 +159,7 @@ def run(config: dict[str, Any], command: Command) -> int:
     warnings.filterwarnings("ignore", message=".*LeafSpec.*deprecated")
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
     pl.seed_everything(config["seed"], workers=True, verbose=False)
-    stop = StopOnSignal(minutes=config["checkpoint_minutes"])
+    stop = StopOnSignal(minutes=config["checkpoint_minutes"], limit=limit)
     model, data, report = make_parts(stop)
     callbacks = [SaveAtEnd(stop), *report, *(make() for make in make_callbacks), stop]
     fit = config["verb"] == "fit"
@@ -187,6 +194,24 @@ def run(config: dict[str, Any], command: Command) -> int:
     finally:
         stop.leave()
         claim.release()
+
+
+def time_limit(options: Mapping[str, Any]) -> float:
+    """Return the seconds of ``trainer.max_time``, after which a training is interrupted, to be resumed."""
+    from datetime import timedelta
+
+    from pytorch_lightning.callbacks import Timer
+
+    from sevenfold.config import ConfigError
+
+    value = options.get("max_time")
+    if value is None:
+        return float("inf")
+    try:
+        return float(Timer(timedelta(**value) if isinstance(value, dict) else value).time_remaining() or 0)
+    except Exception as error:  # Lightning raises several kinds for texts that are no duration
+        message = f"expected DD:HH:MM:SS, such as 00:00:15:00, got {value!r} ({' '.join(str(error).split())})"
+        raise ConfigError("trainer.max_time", message) from None
 
 
 def prepare_model(config: dict[str, Any]) -> Callable[[Any], Parts]:
@@ -242,9 +267,10 @@ def prepare_study(config: dict[str, Any], shard: tuple[int, int]) -> Callable[[A
 def execute(trainer: Any, model: Any, data: Any, config: dict[str, Any], ckpt: str | None) -> int:
     """Run Lightning and write ``results.json`` however that ends; return the exit status."""
     from callbacks import trackers
-    from callbacks.divergence import Diverged
-    from callbacks.signals import Interrupted, StopOnSignal, requeue
+    from callbacks.signals import StopOnSignal
     from callbacks.study_report import StudyReport
+    from sevenfold.interruption import Interrupted, requeue
+    from sevenfold.loss_watch import Diverged
     from sevenfold.report.run import write_report
     from sevenfold.results import Results
 
@@ -260,6 +286,12 @@ def execute(trainer: Any, model: Any, data: Any, config: dict[str, Any], ckpt: s
         raise Diverged(f"{error}; the last finite checkpoint: {last}") from None
     except (Interrupted, KeyboardInterrupt, SystemExit) as error:  # Lightning turns Ctrl-C into SystemExit
         stop.number = stop.number or getattr(error, "number", signal.SIGINT)
+        if stop.number is None:
+            results.write("interrupted")
+            print(
+                f"\nout of time after {trainer.global_step} steps; to go on: --resume\nrun folder: {folder}"
+            )
+            return 0
     except BaseException:
         results.write("failed")
         raise

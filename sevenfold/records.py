@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -146,3 +147,26 @@ def summarize(records: Iterable[Mapping[str, Any]]) -> dict[str, float]:
             variance = math.fsum((number - mean) ** 2 for number in numbers) / (len(numbers) - 1)
             summary[f"{name}/std"] = math.sqrt(variance)
     return summary
+
+
+class RunningMeans:
+    """Means of some fields of records, group by group, while records arrive.
+
+    Args:
+        fields: names of the numbers that are averaged.
+    """
+
+    def __init__(self, fields: Sequence[str]) -> None:
+        self.fields = tuple(fields)
+        self._values: dict[str, list[float]] = defaultdict(list)
+
+    def add(self, records: Sequence[Record]) -> dict[str, float]:
+        """Add records; return ``{"running/GROUP/FIELD": mean}`` of what they have changed."""
+        numbers = {}
+        for record in records:
+            for field in self.fields:
+                if isinstance(record.get(field), int | float):
+                    values = self._values[f"{record['group']}/{field}"]
+                    values.append(float(record[field]))
+                    numbers[f"running/{record['group']}/{field}"] = sum(values) / len(values)
+        return numbers

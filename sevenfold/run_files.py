@@ -19,6 +19,9 @@ def configuration_hash(config: Node) -> str:
     """Return what tells configurations apart; where a run is written is no part of it."""
     # Where and how pieces are computed or logged changes no record either.
     rest = {key: value for key, value in config.items() if key not in ("output_dir", "executor", "logger")}
+    # Neither does the length of the pieces in which a training is done.
+    if isinstance(rest.get("trainer"), dict):
+        rest["trainer"] = {key: value for key, value in rest["trainer"].items() if key != "max_time"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 

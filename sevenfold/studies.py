@@ -2,10 +2,11 @@
 
 from sevenfold.diffreps.studies import STUDIES as DIFFREPS
 from sevenfold.fairness.studies import STUDIES as FAIRNESS
+from sevenfold.flow.studies import STUDIES as FLOW
 from sevenfold.nas.studies import STUDIES as NAS
 from sevenfold.tables import ComponentTable
 
-STUDIES = ComponentTable({**NAS, **FAIRNESS, **DIFFREPS}, holds="studies")
+STUDIES = ComponentTable({**NAS, **FAIRNESS, **DIFFREPS, **FLOW}, holds="studies")
 
 FORMER: dict[str, tuple[str, str]] = {
     "benchmark_description": ("benchmark_description", "nas/describe_benchmark"),

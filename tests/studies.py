@@ -13,6 +13,7 @@ RECIPES = {
     "benchmark_description": "nas/describe_benchmark",
     "debias": "fairness/demo",
     "digits_build": "nas/build_digits_nb201",
+    "flow_table": "flow/table",
     "encoding_study": "nas/encodings_predictor",
     "initial_conditions": "fairness/initial_conditions",
     "lce_search": "nas/lce_search_digits",

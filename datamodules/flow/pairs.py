@@ -5,7 +5,7 @@ from typing import ClassVar
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
-from datamodules.sampling import every_item_once, placement
+from datamodules.sampling import loader_once
 from sevenfold.errors import InputError
 from sevenfold.flow.batch import FlowBatch
 from sevenfold.flow.data.layouts import Pair, find_pairs
@@ -57,6 +57,4 @@ class FlowPairs(pl.LightningDataModule):
         return [pair for pair in self.pairs if pair.truth is not None]
 
     def _loader(self, pairs: list[Pair]) -> DataLoader:
-        dataset = PairDataset(pairs)
-        sampler = every_item_once(dataset, **placement(self))
-        return DataLoader(dataset, batch_size=1, sampler=sampler, num_workers=self.workers)
+        return loader_once(PairDataset(pairs), self, self.workers)

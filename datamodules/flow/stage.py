@@ -6,27 +6,19 @@ from typing import Annotated, ClassVar
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
-from datamodules.flow.synthetic import Evaluation, SyntheticFlow
-from datamodules.sampling import EpochLoader, EpochSampler, every_item_once, placement
+from datamodules.flow.synthetic import SyntheticFlow
+from datamodules.sampling import EpochLoader, loader_once, placement, training_loader
 from sevenfold.errors import InputError
 from sevenfold.flow.batch import FlowBatch
 from sevenfold.flow.data import FLOW_SETS
 from sevenfold.flow.data.layouts import Pair
-from sevenfold.flow.data.mix import Mix, Part, Stage, read_mix
+from sevenfold.flow.data.mix import EVALUATED, Mix, Part, Stage, read_evaluated, read_mix
 from sevenfold.flow.data.pairs import PairDataset
+from sevenfold.flow.data.scenes import Evaluation
 from sevenfold.ranges import Count, DepthOrNone, Seed, Size
 from sevenfold.tables import OneOf, component
 
 logger = logging.getLogger(__name__)
-
-EVALUATED: dict[Stage, list[str]] = {
-    "chairs": ["chairs"],
-    "things": ["sintel_clean", "sintel_final", "kitti"],
-    "sintel": ["sintel_clean", "sintel_final", "kitti"],
-    "kitti": ["kitti"],
-}
-# Sets with a held-out split of their own; of the others, whose test flow is secret, training pairs are used.
-HELD_OUT = {"chairs": "val", "things_clean": "test", "things_final": "test"}
 
 
 class FlowStage(pl.LightningDataModule):
@@ -80,13 +72,7 @@ class FlowStage(pl.LightningDataModule):
         try:
             if stage == "fit":
                 self.parts = read_mix(self.stage, root=self.root, crop=self.crop, noise=self.noise)
-            self.evaluated = [
-                pair
-                for name in self.evaluate_on
-                for pair in component(FLOW_SETS, name, "evaluate_on")(
-                    root=self.root, split=HELD_OUT.get(name, "train")
-                )
-            ]
+            self.evaluated = read_evaluated(self.evaluate_on, root=self.root)
         except InputError as error:
             if self.trainer is None or not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
                 raise
@@ -103,21 +89,16 @@ class FlowStage(pl.LightningDataModule):
         place = placement(self)
         items = self.epoch_batches * self.batch_size * place["world_size"]
         data = Mix(self.parts, seed=self.seed, epoch_items=items)
-        return EpochLoader(
-            data,
-            batch_size=self.batch_size,
-            sampler=EpochSampler(data, seed=self.seed, shuffle=False, **place),  # the mix has shuffled
-            num_workers=self.workers,
-            persistent_workers=self.workers > 0,
+        size = self.batch_size  # the mix has shuffled
+        return training_loader(
+            data, self, seed=self.seed, workers=self.workers, batch_size=size, shuffle=False
         )
 
     def val_dataloader(self) -> DataLoader:
         """Load every pair of the sets to evaluate on once, in order."""
         if self.stand_in is not None:
             return self.stand_in.val_dataloader()
-        data = PairDataset(self.evaluated)
-        sampler = every_item_once(data, **placement(self))
-        return DataLoader(data, batch_size=1, sampler=sampler, num_workers=self.workers)
+        return loader_once(PairDataset(self.evaluated), self, self.workers)
 
     def test_dataloader(self) -> DataLoader:
         """Load what validation loads."""

@@ -1,38 +1,18 @@
 """Synthetic pairs with exact flow: endless training data, and fixed sets to evaluate on."""
 
-from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
-from datamodules.sampling import EpochLoader, EpochSampler, every_item_once, placement
+from datamodules.sampling import EpochLoader, loader_once, training_loader
 from sevenfold.config import ConfigError
 from sevenfold.flow.batch import FlowBatch
-from sevenfold.flow.data.scenes import SceneDataset
+from sevenfold.flow.data.scenes import Evaluation, SceneDataset
 from sevenfold.flow.synthetic import DEFAULT_MOTION, MotionOptions, texture_bank
-from sevenfold.ranges import LARGEST, Count, DepthOrNone, Range, Seed, Size
+from sevenfold.ranges import LARGEST, Count, DepthOrNone, Range, Seed
 
 HELD_OUT = 64  # textures that training never sees
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The validation and test sets: pairs larger than the training crop.
-
-    A network that has only ever been tried at its training size may fail on any other.
-
-    Args:
-        size: side of the pairs in px.
-        val_pairs: pairs of the validation set.
-        test_pairs: pairs of the test set.
-        pairs_per_scene: consecutive pairs of one scene; above 1 each scene is a video.
-    """
-
-    size: Size = 128
-    val_pairs: Count = 32
-    test_pairs: Count = 64
-    pairs_per_scene: Count = 1
 
 
 class SyntheticFlow(pl.LightningDataModule):
@@ -82,15 +62,7 @@ class SyntheticFlow(pl.LightningDataModule):
             seed=self.seed,
             motion=self.motion,
         )
-        sampler = EpochSampler(data, seed=self.seed, **placement(self))
-        return EpochLoader(
-            data,
-            batch_size=self.batch_size,
-            sampler=sampler,
-            drop_last=True,
-            num_workers=self.workers,
-            persistent_workers=self.workers > 0,
-        )
+        return training_loader(data, self, seed=self.seed, workers=self.workers, batch_size=self.batch_size)
 
     def val_dataloader(self) -> DataLoader:
         """Load the validation pairs."""
@@ -114,7 +86,4 @@ class SyntheticFlow(pl.LightningDataModule):
             motion=self.motion,
             pairs_per_scene=self.evaluation.pairs_per_scene,
         )
-        sampler = every_item_once(data, **placement(self))
-        return DataLoader(
-            data, batch_size=1, sampler=sampler, num_workers=self.workers, persistent_workers=self.workers > 0
-        )
+        return loader_once(data, self, self.workers)

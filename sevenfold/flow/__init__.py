@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from sevenfold.flow.checkpoints import load_weights
     from sevenfold.flow.color import flow_colors
     from sevenfold.flow.deq_flow import DEQFlow
+    from sevenfold.flow.estimator import Estimator, load
     from sevenfold.flow.formats import read_flow, write_flow
     from sevenfold.flow.losses import sequence_loss
     from sevenfold.flow.metrics import EndPointError
@@ -24,9 +25,11 @@ NETWORKS = ComponentTable(
 
 _PUBLIC = {
     "DEQFlow": "sevenfold.flow.deq_flow:DEQFlow",
+    "Estimator": "sevenfold.flow.estimator:Estimator",
     "EndPointError": "sevenfold.flow.metrics:EndPointError",
     "RAFT": "sevenfold.flow.raft:RAFT",
     "flow_colors": "sevenfold.flow.color:flow_colors",
+    "load": "sevenfold.flow.estimator:load",
     "load_weights": "sevenfold.flow.checkpoints:load_weights",
     "read_flow": "sevenfold.flow.formats:read_flow",
     "sequence_loss": "sevenfold.flow.losses:sequence_loss",
@@ -35,8 +38,10 @@ _PUBLIC = {
 __all__ = [
     "DEQFlow",
     "EndPointError",
+    "Estimator",
     "RAFT",
     "flow_colors",
+    "load",
     "load_weights",
     "read_flow",
     "sequence_loss",

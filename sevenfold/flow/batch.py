@@ -22,7 +22,7 @@ class FlowItem(TypedDict):
     set. ``dataset``: name of the set. ``padding``: the rule ("sintel" or "kitti") of its benchmark.
 
     A pair of a video also has its ``sequence``, its ``index`` in it, whether it is the ``last``, and the
-    ``frame``: the first picture's name without suffix.
+    ``frame``: the first picture's name without suffix. ``occluded``: bool (H, W), where that is known.
     """
 
     image1: Tensor
@@ -36,6 +36,7 @@ class FlowItem(TypedDict):
     index: NotRequired[int]
     last: NotRequired[bool]
     frame: NotRequired[str]
+    occluded: NotRequired[Tensor]
 
 
 class FlowBatch(TypedDict):
@@ -52,6 +53,7 @@ class FlowBatch(TypedDict):
     index: NotRequired[Tensor]
     last: NotRequired[Tensor]
     frame: NotRequired[list[str]]
+    occluded: NotRequired[Tensor]
 
 
 class FlowPrediction(TypedDict):

@@ -9,6 +9,7 @@ from torch.nn.functional import interpolate
 from torchvision.transforms.functional import pil_to_tensor
 from torchvision.utils import flow_to_image
 
+from sevenfold.flow.batch import FlowBatch
 from sevenfold.flow.metrics import end_point_error
 
 HEAT = ((0, 0, 0), (60, 10, 110), (190, 50, 80), (250, 150, 30), (255, 255, 220))
@@ -105,6 +106,18 @@ def panel(
         ceiling = max(1.0, float(speeds.mean()))  # white: no better than predicting no motion
         tiles.append((f"error, white: {ceiling:.3g} px", error_heat(errors, valid, ceiling)))
     return _compose(tiles)
+
+
+def batch_panels(batch: FlowBatch, flow: Tensor, count: int) -> dict[str, Tensor]:
+    """Return the panels of the first ``count`` items of a batch and its estimate (B, 2, H, W), by name."""
+    panels = {}
+    for index, name in enumerate(batch["name"][:count]):
+        item = [part[index] for part in (batch["image1"], batch["image2"], batch["flow"], batch["valid"])]
+        image1, image2, target, valid = (part.detach().float().cpu() for part in item)
+        error: Literal["heat", "kitti"] = "kitti" if batch["dataset"][index] == "kitti" else "heat"
+        pred = flow[index].detach().float().cpu()
+        panels[name] = panel(image1, image2, pred, target, valid.bool(), error=error)
+    return panels
 
 
 def _bytes(image: Tensor) -> Tensor:

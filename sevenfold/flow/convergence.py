@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from sevenfold.config import ConfigError, suggest
+from sevenfold.deq import SOLVERS
 from sevenfold.files import write_text
 from sevenfold.flow.analysis import Curve, converge, radius_at
 from sevenfold.flow.batch import FlowBatch
@@ -27,6 +29,13 @@ class Convergence:
     """
 
     def __init__(self, solvers: list[str], steps: list[int], radius_iterations: int, seed: int) -> None:
+        if not steps or steps != sorted(set(steps)):
+            raise ConfigError("steps", f"must be increasing numbers, got {steps}")
+        for name in solvers:
+            if name not in SOLVERS:
+                raise ConfigError("solvers", f"'{name}' is no solver. {suggest(name, SOLVERS)}")
+        if not solvers or radius_iterations == 1:
+            raise ConfigError("radius_iterations", "needs a solver and either 0 or at least 2 iterations")
         self.solvers, self.steps = solvers, steps
         self.radius_iterations, self.seed = radius_iterations, seed
         self.names: list[str] = []

@@ -1,11 +1,12 @@
 """Correlation of all pairs of positions of two feature maps, and its lookup around moving coordinates.
 
-Two ways to the same numbers, both free of state between calls: ``AllPairs`` stores the volume (fast, memory
-grows with the square of the grid), ``OnDemand`` recomputes what each lookup touches (memory grows with the
-grid).
+Three ways to the same numbers, all free of state between calls: ``AllPairs`` stores the volume (fast, memory
+grows with the square of the grid); ``OnDemand`` computes the volume again in parts; ``Window`` computes only
+the products that a lookup needs (memory and work grow with the grid).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from copy import copy
 from typing import Any, Literal, Protocol, Self
 
 import torch
@@ -14,12 +15,14 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from sevenfold.deq.transforms import exporting
+from sevenfold.measuring import free_bytes
 
-Kind = Literal["auto", "all_pairs", "on_demand"]
+Kind = Literal["auto", "all_pairs", "on_demand", "window"]
 
-# Volumes beyond this many bytes make ``auto`` compute on demand (a 1080p pair at 1/8 needs 5.6e9).
-AUTO_LIMIT = 2 * 1024**3
-# Numbers of the volume that an on-demand lookup holds at a time (64 MiB of float32).
+# Volumes of more than this part of the free memory make ``auto`` compute windows.
+AUTO_SHARE = 0.25
+COMPILED = 2 * 1024**3  # bytes, in a compiled program
+# Numbers that a lookup without a stored volume holds at a time (64 MiB of float32).
 CHUNK = 16 * 1024**2
 
 
@@ -42,8 +45,9 @@ class Correlation(Protocol):
 def correlate(kind: Kind, first: Tensor, second: Tensor, *, levels: int, radius: int) -> Correlation:
     """Prepare lookups between feature maps (B, C, H, W) of two frames, always in at least float32.
 
-    ``auto`` stores the volume while it takes less than 2 GiB (in an exported program: that of one pair).
-    Raises ValueError where the coarsest level would be empty.
+    ``auto`` stores the volume while it takes less than a quarter of the device's free memory, else it
+    computes windows; a compiled program stores 2 GiB at most, an exported one as many for one pair. Raises
+    ValueError where the coarsest level would be empty.
     """
     height, width = first.shape[-2:]
     if min(height, width) < 2 ** (levels - 1):
@@ -55,13 +59,17 @@ def correlate(kind: Kind, first: Tensor, second: Tensor, *, levels: int, radius:
     if kind == "auto":
         pairs = 1 if exporting() else first.shape[0]  # an exported program takes any number
         size = pairs * (height * width) ** 2 * dtype.itemsize * 4 / 3
-        kind = "all_pairs" if size <= AUTO_LIMIT else "on_demand"
+        # A graph cannot ask how much memory is free.
+        limit = COMPILED if torch.compiler.is_compiling() else AUTO_SHARE * free_bytes(first.device)
+        kind = "all_pairs" if size <= limit else "window"
     # C_ij = <g(I_1)_i, g(I_2)_j> / sqrt(D), pooled over j by 1, 2, 4, 8 (Teed and Deng 2020, eq. 1; the scale
     # is that of the released code).
     rows = first.to(dtype).flatten(2).transpose(1, 2) / first.shape[1] ** 0.5
     pyramid = list(_pyramid(second.to(dtype), levels))
     if kind == "on_demand":
         return OnDemand(rows, pyramid, radius)
+    if kind == "window":
+        return Window(rows, pyramid, radius)
     return AllPairs([_volume(rows, level) for level in pyramid], radius)
 
 
@@ -132,10 +140,7 @@ class OnDemand:
     def _level(self, number: int, centers: Tensor) -> Tensor:
         """Return the windows (B, H*W, (2r+1)^2) of one level."""
         level = self.pyramid[number]
-        length = max(1, CHUNK // level[:, 0].numel())
-        parts = zip(self.rows.split(length, dim=1), centers.split(length, dim=1), strict=True)
-        settings: Any = {"use_reentrant": False, "preserve_rng_state": False}
-        return torch.cat([checkpoint(self._part, rows, level, at, **settings) for rows, at in parts], dim=1)
+        return _in_parts(self._part, self.rows, level, centers, CHUNK // level[:, 0].numel())
 
     def _part(self, rows: Tensor, level: Tensor, centers: Tensor) -> Tensor:
         return _windows(_volume(rows, level), centers, self.radius)
@@ -143,3 +148,67 @@ class OnDemand:
     def select(self, index: Tensor) -> "OnDemand":
         """Keep the samples ``index``."""
         return OnDemand(self.rows[index], [level[index] for level in self.pyramid], self.radius)
+
+
+class Window:
+    """Compute the products of each position with the cells around its target, and nothing else.
+
+    A window of (2r+1)^2 places between cells lies within (2r+2)^2 cells, whose products are mixed with the
+    same four weights everywhere: bilinear sampling of a volume equals that, for it is linear.
+    """
+
+    def __init__(self, rows: Tensor, pyramid: list[Tensor], radius: int):
+        self.rows = rows
+        self.radius = radius
+        # Zeros around the map, so wide that the window of every target has its place.
+        self.margin = 2 * radius + 3
+        self.pyramid = [F.pad(level, [self.margin] * 4).permute(0, 2, 3, 1).contiguous() for level in pyramid]
+
+    def __call__(self, coordinates: Tensor) -> Tensor:
+        """Multiply and mix, some positions at a time."""
+        centers = coordinates.flatten(2).transpose(1, 2)
+        return _join([self._level(i, centers / 2**i) for i in range(len(self.pyramid))], coordinates)
+
+    def _level(self, number: int, centers: Tensor) -> Tensor:
+        """Return the windows (B, H*W, (2r+1)^2) of one level."""
+        numbers = self.rows[:, 0].numel() * (2 * self.radius + 2) ** 2
+        return _in_parts(self._part, self.rows, self.pyramid[number], centers, CHUNK // numbers)
+
+    def _part(self, rows: Tensor, level: Tensor, centers: Tensor) -> Tensor:
+        batch, height, width, channels = level.shape
+        radius, margin, side = self.radius, self.margin, 2 * self.radius + 2
+        corner = centers.detach().floor()
+        share = centers - corner
+        # Farther out than the radius and a cell there are zeros alone; targets that are not numbers go there.
+        sizes = corner.new_tensor([width, height]) - 2 * margin
+        corner = torch.minimum(corner.nan_to_num(1e9).clamp(min=-(radius + 2)), sizes + radius + 1).long()
+        step = torch.arange(side, device=level.device) - radius + margin
+        x, y = corner[..., 0, None] + step, corner[..., 1, None] + step
+        first = torch.arange(batch, device=level.device)[:, None, None, None] * height
+        place = ((first + y[:, :, None]) * width + x[..., None]).flatten(2)  # (B, P, side^2), x before y
+        with torch.autocast(rows.device.type, enabled=False):
+            cells = F.embedding(place, level.view(-1, channels))
+            products = (cells @ rows[..., None]).view(*place.shape[:2], side, side)
+        # c(x + f) = (1 - f) c(x) + f c(x + 1) along each axis, with one fraction f for a whole window.
+        along_x = torch.lerp(products[:, :, :-1], products[:, :, 1:], share[..., 0, None, None])
+        mixed = torch.lerp(along_x[..., :-1], along_x[..., 1:], share[..., 1, None, None])
+        return mixed.flatten(2)
+
+    def select(self, index: Tensor) -> "Window":
+        """Keep the samples ``index``."""
+        chosen = copy(self)
+        chosen.rows, chosen.pyramid = self.rows[index], [level[index] for level in self.pyramid]
+        return chosen
+
+
+def _in_parts(
+    part: Callable[[Tensor, Tensor, Tensor], Tensor],
+    rows: Tensor,
+    level: Tensor,
+    centers: Tensor,
+    length: int,
+) -> Tensor:
+    """Look up ``length`` positions at a time, again in the backward pass, and join them."""
+    parts = zip(rows.split(max(1, length), dim=1), centers.split(max(1, length), dim=1), strict=True)
+    settings: Any = {"use_reentrant": False, "preserve_rng_state": False}
+    return torch.cat([checkpoint(part, some, level, at, **settings) for some, at in parts], dim=1)

@@ -50,7 +50,7 @@ class DEQFlow(FlowNetwork):
     def __init__(
         self,
         *,
-        variant: Literal["small", "tiny", "B", "L", "H", "G", "L_v1", "H_v1", "G_v1", "demo"] = "B",
+        variant: Literal["small", "tiny", "B", "L", "H", "G", "L_v1", "H_v1", "G_v1", "demo", "scenes"] = "B",
         design: Design = DESIGN,
         detach_coords: bool = True,
         solver: SolverNode = SOLVER,

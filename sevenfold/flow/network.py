@@ -12,8 +12,15 @@ from torch import Tensor, nn
 from sevenfold.flow.attention import ContextAttention
 from sevenfold.flow.correlation import Correlation, Kind, correlate
 from sevenfold.flow.encoder import Encoder, Recompute
+from sevenfold.flow.losses import LARGEST_LOG_SCALE, Scale
 from sevenfold.flow.update import PreparedUpdate, UpdateBlock, memory_format
-from sevenfold.flow.upsample import MaskPredictor, bilinear_upsample, convex_upsample, pixel_grid
+from sevenfold.flow.upsample import (
+    MaskPredictor,
+    ScalePredictor,
+    bilinear_upsample,
+    convex_upsample,
+    pixel_grid,
+)
 from sevenfold.flow.variants import Widths
 from sevenfold.rebuilt import Rebuilt
 
@@ -28,13 +35,17 @@ class Estimate:
     ``flows``: full-resolution flow (B, 2, H, W) in px of each supervised state, in order; only the last one
     in evaluation. ``state``: the final state. ``last_step``: mean length in px of the flow's change in the
     last evaluation of f, a scalar with gradient in training. ``solution``: the solver's record, where there
-    is a solver.
+    is a solver. ``scale``: the law of the last flow's error, where the network predicts it
+    (``Design.scale``), in evaluation and in training where it is wanted. ``change``: the flow's change in the
+    last evaluation of f, (B, 2, H/s, W/s) in cells.
     """
 
     flows: list[Tensor]
     state: State
     last_step: Tensor
     solution: Any | None = None
+    scale: Scale | None = None
+    change: Tensor | None = None
 
 
 # So that an estimate may leave an exported program.
@@ -46,7 +57,7 @@ class Recurrence:
 
     It holds all that stays constant while f is iterated. ``index`` restricts a call to some samples of the
     batch. With ``detach_flow`` no gradient passes through the flow on entry (RAFT's rule). ``change`` is the
-    d of the most recent call, in cells; :meth:`pure` leaves it alone.
+    d of each sample's most recent call, in cells; :meth:`pure` leaves it alone.
     """
 
     def __init__(self, correlation: Correlation, update: PreparedUpdate, *, start: State, detach_flow: bool):
@@ -60,7 +71,11 @@ class Recurrence:
 
     def __call__(self, state: Sequence[Tensor], index: Tensor | None = None) -> State:
         """Evaluate f once."""
-        after, self.change = self._step(state, index)
+        after, change = self._step(state, index)
+        if index is not None:  # the samples that have ended keep their last change
+            before = torch.zeros_like(self.start[1]) if self.change is None else self.change
+            change = before.to(change.dtype).index_copy(0, index, change)
+        self.change = change
         return after
 
     def pure(self, state: Sequence[Tensor]) -> State:
@@ -102,6 +117,8 @@ class Design:
             first.
         recompute: what the encoders compute again in the backward pass: "norms" costs next to nothing,
             "blocks" keeps much less for the time of another forward pass of the encoders.
+        scale: whether two more maps predict the law of the error at every pixel (SEA-RAFT, eq. 4 to 6). They
+            are trained in the last fifth of a training, beside the flow, which they do not touch.
     """
 
     h_init: Literal["zeros", "context"] = "zeros"
@@ -110,6 +127,7 @@ class Design:
     correlation: Kind = "auto"
     freeze_batch_norm: bool = False
     recompute: Recompute = "norms"
+    scale: bool = False
 
 
 class FlowNetwork(Rebuilt, ABC):
@@ -132,6 +150,7 @@ class FlowNetwork(Rebuilt, ABC):
         self.update_block = UpdateBlock(widths, norm=design.norm, gma=design.gma)
         self.mask_predictor = MaskPredictor(widths.hidden, widths.mask, self.stride) if widths.mask else None
         self.attention = ContextAttention(widths.context) if design.gma else None
+        self.scale_predictor = ScalePredictor(widths.hidden, widths.hidden) if design.scale else None
 
     def train(self, mode: bool = True) -> "FlowNetwork":
         """Set training mode; frozen batch norm (all stages after the first) stays in evaluation mode."""
@@ -176,9 +195,25 @@ class FlowNetwork(Rebuilt, ABC):
     def decode(self, state: State) -> Tensor:
         """Bring the flow of a state to full resolution, (B, 2, H, W) in px."""
         hidden, flow = state
+        return self._upsample(flow, hidden)
+
+    def scale(self, state: State) -> Scale | None:
+        """Return the law of the error of a state's flow, without gradient to the state; None without maps."""
+        if self.scale_predictor is None:
+            return None
+        hidden, flow = state[0].detach(), state[1].detach()
+        maps = self.scale_predictor(hidden).to(flow.dtype)
+        # Upsampling turns cells into pixels; these maps are no lengths.
+        logit, log_scale = self._upsample(maps / self.stride, hidden, learned=False).unbind(1)
+        return Scale(logit, log_scale.clamp(0, LARGEST_LOG_SCALE))
+
+    def _upsample(self, field: Tensor, hidden: Tensor, *, learned: bool = True) -> Tensor:
+        """Upsample a field as flow is; ``learned``: whether gradients reach what weighs the cells."""
         if self.mask_predictor is None:
-            return bilinear_upsample(flow, self.stride)
-        return convex_upsample(flow, self.mask_predictor(hidden).to(flow.dtype), self.stride)
+            return bilinear_upsample(field, self.stride)
+        with torch.set_grad_enabled(learned and torch.is_grad_enabled()):
+            mask = self.mask_predictor(hidden).to(field.dtype)
+        return convex_upsample(field, mask, self.stride)
 
     def check_iterations(self, iterations: int) -> None:
         """Raise ValueError where this network cannot train with so many steps."""
@@ -202,15 +237,23 @@ class FlowNetwork(Rebuilt, ABC):
         states = dict(zip(ordered := sorted(set(steps)), self.states_at(f, ordered), strict=True))
         return [self.decode(states[budget]) for budget in steps]
 
-    def estimate(self, f: Recurrence, *, iterations: int, start: State | None = None) -> Estimate:
-        """Iterate ``f`` and decode: in ``iterations`` steps, from ``start`` if given and not ``f.start``."""
+    def estimate(
+        self, f: Recurrence, *, iterations: int, start: State | None = None, scale: bool | None = None
+    ) -> Estimate:
+        """Iterate ``f`` and decode: in ``iterations`` steps, from ``start`` if given and not ``f.start``.
+
+        ``scale``: whether the law of the error is wanted; by default in evaluation alone.
+        """
         states, solution = self.run(f, f.start if start is None else start, iterations)
         if f.change is None:  # of a loop in a graph, the solver has recorded the last steps of all samples
             assert solution is not None
             last_step = solution.last("trace_pixels").mean().to(states[-1][1].dtype)
         else:
             last_step = self.stride * torch.linalg.vector_norm(f.change, dim=1).mean()
-        return Estimate([self.decode(state) for state in states], states[-1], last_step, solution)
+        wanted = not self.training if scale is None else scale
+        law = self.scale(states[-1]) if wanted else None
+        flows = [self.decode(state) for state in states]
+        return Estimate(flows, states[-1], last_step, solution, law, f.change)
 
     def forward(
         self, image1: Tensor, image2: Tensor, *, iterations: int, start: State | None = None

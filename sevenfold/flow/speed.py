@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from sevenfold.config import ConfigError
 from sevenfold.flow.batch import FlowBatch
 from sevenfold.flow.metrics import end_point_error
 from sevenfold.flow.scores import Scores
@@ -17,6 +18,8 @@ class SpeedBins:
     """
 
     def __init__(self, bounds: Sequence[float]) -> None:
+        if not bounds or list(bounds) != sorted(set(bounds)):
+            raise ConfigError("bounds", f"must be increasing positive speeds, got {bounds}")
         self.bounds = list(bounds)
         self.scores = Scores()
 

@@ -3,14 +3,18 @@
 Draws depend on (seed, step) alone, so that a run that is cut off and resumed makes the same ones.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from sevenfold.deq.base import Status
+from sevenfold.flow.losses import mixture_of_laplace, sequence_loss
 from sevenfold.flow.metrics import end_point_error
-from sevenfold.flow.network import Estimate, State
+from sevenfold.flow.network import Estimate, FlowNetwork, State
+from sevenfold.flow.options import Optim, Training
 from sevenfold.seeding import torch_generator
 
 
@@ -51,6 +55,51 @@ class StaleStart:
         stale[torch.randperm(batch, generator=stream)[: int(self.share * batch)]] = True
         stale = stale.to(fresh[0].device)[:, None, None, None]
         return torch.where(stale, old[0], fresh[0]), torch.where(stale, old[1], fresh[1])
+
+
+LATE = 0.8  # the share of training after which late weights hold and the maps of the scale are trained
+
+
+def is_late(step: int, total: float) -> bool:
+    """Tell whether a step belongs to the last fifth of a training."""
+    return step >= LATE * total
+
+
+def flow_loss(
+    estimate: Estimate, flow: Tensor, valid: Tensor, *, gamma: float, rules: Training, late: bool
+) -> Tensor:
+    """Return the loss of a training step: errors of all supervised states, step penalty, law of the error."""
+    loss = sequence_loss(estimate.flows, flow, valid, gamma=gamma)
+    # A fixed point moves no more: the length of the last step measures how far f is from one.
+    penalty = rules.late_step_penalty if late and rules.late_step_penalty is not None else rules.step_penalty
+    loss = loss + penalty * estimate.last_step
+    if estimate.scale is not None:
+        # As the only loss it would end at zero flow with a large scale, which is cheaper than moving.
+        loss = loss + mixture_of_laplace(estimate.scale, flow - estimate.flows[-1].detach(), valid)
+    return loss
+
+
+def parameter_groups(
+    network: FlowNetwork, optim: Optim, total: float
+) -> tuple[list[dict[str, Any]], list[Callable[[int], float]]]:
+    """Return the optimizer's groups of parameters, and each one's factor on the rate by step.
+
+    The maps of the error's law have a cycle of their own in the last fifth of ``total`` steps.
+    """
+    maps = [] if network.scale_predictor is None else list(network.scale_predictor.parameters())
+    ours = {id(parameter) for parameter in maps}
+    rest = [parameter for parameter in network.parameters() if id(parameter) not in ours]
+    begin = math.ceil(LATE * total)
+
+    def factor(step: int) -> float:
+        return rate_factor(step, total + optim.extra_steps, optim.warmup)
+
+    def late_factor(step: int) -> float:
+        return rate_factor(step - begin, total - begin, optim.warmup) if step >= begin else 0.0
+
+    both = [({"params": rest}, factor), ({"params": maps}, late_factor)]
+    groups, factors = zip(*both[: 2 if maps else 1], strict=True)
+    return list(groups), list(factors)
 
 
 def rate_factor(step: int, total: float, warmup: float) -> float:

@@ -46,3 +46,16 @@ class MaskPredictor(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         """Return (B, 9 factor^2, h, w) logits."""
         return 0.25 * self.conv(self.convrelu(hidden))
+
+
+class ScalePredictor(nn.Module):
+    """Predict the two maps of the mixture of Laplace laws from the hidden state (B, hidden, h, w)."""
+
+    def __init__(self, hidden: int, width: int):
+        super().__init__()
+        self.convrelu = nn.Sequential(nn.Conv2d(hidden, width, 3, padding=1), nn.ReLU(inplace=True))
+        self.conv = nn.Conv2d(width, 2, 3, padding=1)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Return (B, 2, h, w): the logit a and the log-scale b."""
+        return self.conv(self.convrelu(hidden))

@@ -85,6 +85,25 @@ DEMO = Widths(
     mask=24,
 )
 
+# About 850,000 parameters: what the shipped weights of ``scenes`` have.
+SCENES = Widths(
+    stem=32,
+    stages=((48, 2), (80, 1)),
+    blocks=1,
+    context_norm="none",
+    features=64,
+    levels=4,
+    radius=3,
+    hidden=64,
+    context=48,
+    corr=(80, 80),
+    flow=(32, 32),
+    motion=64,
+    kernels=((3, 3),),
+    head=64,
+    mask=48,
+)
+
 # RAFT's "large" has the widths that the DEQ papers call B.
 RAFT_VARIANTS: dict[str, Widths] = {"small": SMALL, "large": BASE, "H": HUGE, "demo": DEMO}
 
@@ -101,4 +120,5 @@ DEQ_VARIANTS: dict[str, Widths] = {
     "H_v1": replace(HUGE, head=256),
     "G_v1": replace(GIANT, head=256),
     "demo": DEMO,
+    "scenes": SCENES,
 }

@@ -4,9 +4,9 @@ import torch.nn.functional as F
 from torchvision.models.optical_flow.raft import CorrBlock
 
 from sevenfold.flow import correlation
-from sevenfold.flow.correlation import AllPairs, OnDemand, correlate
+from sevenfold.flow.correlation import AllPairs, Window, correlate
 
-KINDS = ["all_pairs", "on_demand"]
+KINDS = ["all_pairs", "on_demand", "window"]
 
 
 def scene(batch=2, channels=7, height=16, width=22, seed=0, dtype=torch.float32):
@@ -60,7 +60,7 @@ def test_check_10_equals_torchvision(kind, levels, radius, device):
     torch.testing.assert_close(found, reference.index_pyramid(coordinates), rtol=0, atol=1e-5)
 
 
-def test_both_kinds_have_equal_gradients_whatever_the_chunk(monkeypatch):
+def test_all_kinds_have_equal_gradients_whatever_the_chunk(monkeypatch):
     monkeypatch.setattr(correlation, "CHUNK", 2 * 16 * 22 * 50)  # 50 positions at a time
     weights = torch.randn(2, 3 * 49, 16, 22, dtype=torch.float64)
     gradients = []
@@ -69,8 +69,9 @@ def test_both_kinds_have_equal_gradients_whatever_the_chunk(monkeypatch):
         inputs[2] = (inputs[2].detach() + 0.3).requires_grad_()  # a value on a cell has no slope
         found = correlate(kind, inputs[0], inputs[1], levels=3, radius=3)(inputs[2])
         gradients.append(torch.autograd.grad((found * weights).sum(), inputs))
-    for ours, theirs in zip(*gradients, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+    for other in gradients[1:]:
+        for ours, theirs in zip(gradients[0], other, strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
 
 
 def test_on_demand_saves_no_volume_for_backward():
@@ -124,8 +125,32 @@ def test_too_small_a_map_is_refused_with_its_size():
 def test_auto_stores_small_volumes_only(monkeypatch):
     first, second, _ = scene(1, 2, 8, 8)
     assert isinstance(correlate("auto", first, second, levels=2, radius=1), AllPairs)
-    monkeypatch.setattr(correlation, "AUTO_LIMIT", 8**4 * 4)
-    assert isinstance(correlate("auto", first, second, levels=2, radius=1), OnDemand)
+    monkeypatch.setattr(correlation, "free_bytes", lambda device: 8**4 * 4)
+    assert isinstance(correlate("auto", first, second, levels=2, radius=1), Window)
+
+
+def test_what_windows_save_for_backward_is_linear_in_the_picture():
+    sizes = []
+    for side in (16, 32, 64):
+        first, second, _ = scene(1, 4, side, side)
+        saved = {}
+
+        def keep(tensor, saved=saved):
+            saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            lookup = correlate("window", first.requires_grad_(), second, levels=2, radius=2)
+            lookup(torch.rand(1, 2, side, side) * side).sum()
+        sizes.append(sum(saved.values()))
+    # Four times the cells: four times the bytes, less what the margins add to small maps.
+    assert 2 < sizes[1] / sizes[0] < 4.2 and 2.5 < sizes[2] / sizes[1] < 4.2
+
+
+def test_a_target_far_outside_gives_no_match():
+    first, second, coordinates = scene(1, 4, 16, 16)
+    found = correlate("window", first, second, levels=2, radius=2)(torch.full_like(coordinates, 1e30))
+    assert (found == 0).all()
 
 
 @pytest.mark.parametrize("kind", KINDS)

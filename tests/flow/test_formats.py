@@ -70,7 +70,8 @@ def test_torchvision_reads_the_same(tmp_path, suffix, reader):
 def test_check_12_kitti_png_rounds_and_clips(tmp_path):
     """Truncating, as the public code does, would bias the flow by up to 1/64 px."""
     flow = torch.tensor([[[0.0155, -0.0155, 1e4]], [[-1e4, 0.0079, 0.0]]])
-    write_flow(tmp_path / "a.png", flow)
+    with pytest.warns(UserWarning, match="2 pixels"):
+        write_flow(tmp_path / "a.png", flow, clip=True)
     again, _ = read_flow(tmp_path / "a.png")
     expected = [[1 / 64, -1 / 64, 511.984375], [-512.0, 1 / 64, 0.0]]
     assert again[:, 0].tolist() == expected
@@ -208,7 +209,9 @@ def test_pictures_as_tensors(tmp_path):
     assert torch.equal(read_image(tmp_path / "gray.png"), torch.full((3, 4, 5), 0.2))
 
 
-def test_sixteen_bit_gray_is_refused(tmp_path):
+def test_sixteen_bit_gray_keeps_its_bits_and_more_are_refused(tmp_path):
     Image.fromarray(np.full((4, 5), 5000, dtype=np.uint16)).save(tmp_path / "deep.png")
-    with pytest.raises(InputError, match="more than eight bits"):
-        read_image(tmp_path / "deep.png")
+    assert torch.equal(read_image(tmp_path / "deep.png"), torch.full((3, 4, 5), 5000 / 65535))
+    Image.fromarray(np.full((4, 5), 5000, dtype=np.int32)).save(tmp_path / "deeper.tif")
+    with pytest.raises(InputError, match="more than sixteen bits"):
+        read_image(tmp_path / "deeper.tif")

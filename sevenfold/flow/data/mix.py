@@ -1,6 +1,7 @@
 """Training data of the published stages: which sets, how often each, and how they are augmented."""
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
@@ -17,6 +18,7 @@ from sevenfold.flow.data.layouts import Pair
 from sevenfold.flow.data.pairs import PairDataset
 from sevenfold.flow.sample import Sample
 from sevenfold.seeding import torch_generator
+from sevenfold.tables import component
 
 Part = tuple[list[Pair], int, Augmentation]
 """Pairs, the copies of each, and how they are augmented."""
@@ -47,6 +49,24 @@ STAGES: dict[Stage, tuple[Portion, ...]] = {
     ),
     "kitti": (Portion("kitti", 1, (-0.2, 0.4), sparse=True, flip=False),),
 }
+
+EVALUATED: dict[Stage, list[str]] = {
+    "chairs": ["chairs"],
+    "things": ["sintel_clean", "sintel_final", "kitti"],
+    "sintel": ["sintel_clean", "sintel_final", "kitti"],
+    "kitti": ["kitti"],
+}
+# Sets with a held-out split of their own; of the others, whose test flow is secret, training pairs are used.
+HELD_OUT = {"chairs": "val", "things_clean": "test", "things_final": "test"}
+
+
+def read_evaluated(names: Sequence[str], *, root: str) -> list[Pair]:
+    """List the pairs of the named sets below ``root`` on which models are evaluated."""
+    return [
+        pair
+        for name in names
+        for pair in component(FLOW_SETS, name, "evaluate_on")(root=root, split=HELD_OUT.get(name, "train"))
+    ]
 
 
 def read_mix(stage: Stage, *, root: str, crop: tuple[int, int], noise: float) -> list[Part]:

@@ -1,10 +1,32 @@
 """Synthetic scenes as a data set."""
 
+from dataclasses import dataclass
+
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from sevenfold.flow.batch import FlowItem
 from sevenfold.flow.synthetic import MotionOptions, draw_scene
+from sevenfold.ranges import Count, Size
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The validation and test sets: pairs larger than the training crop.
+
+    A network that has only ever been tried at its training size may fail on any other.
+
+    Args:
+        size: side of the pairs in px.
+        val_pairs: pairs of the validation set.
+        test_pairs: pairs of the test set.
+        pairs_per_scene: consecutive pairs of one scene; above 1 each scene is a video.
+    """
+
+    size: Size = 128
+    val_pairs: Count = 32
+    test_pairs: Count = 64
+    pairs_per_scene: Count = 1
 
 
 class SceneDataset(Dataset[FlowItem]):

@@ -1,4 +1,4 @@
-"""Files of optical flow: Middlebury ``.flo``, ``.pfm``, the 16-bit PNG of KITTI, and ordinary pictures."""
+"""Files of optical flow: ``.flo``, ``.pfm``, KITTI's 16-bit PNG, ``.npy``, ``.npz``, ``.flo5``; pictures."""
 
 from collections.abc import Callable
 from os import PathLike
@@ -7,7 +7,9 @@ from pathlib import Path
 from torch import Tensor
 
 from sevenfold.errors import InputError
+from sevenfold.flow.formats.arrays import read_npy, read_npz, write_npy, write_npz
 from sevenfold.flow.formats.flo import read_flo, write_flo
+from sevenfold.flow.formats.flo5 import read_flo5, write_flo5
 from sevenfold.flow.formats.kitti_png import read_kitti_png, write_kitti_png
 from sevenfold.flow.formats.pfm import read_pfm, write_pfm
 from sevenfold.flow.formats.pictures import read_image, write_image
@@ -29,8 +31,18 @@ READERS: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {
     ".flo": read_flo,
     ".pfm": read_pfm,
     ".png": read_kitti_png,
+    ".npy": read_npy,
+    ".npz": read_npz,
+    ".flo5": read_flo5,
 }
-WRITERS: dict[str, Callable[..., None]] = {".flo": write_flo, ".pfm": write_pfm, ".png": write_kitti_png}
+WRITERS: dict[str, Callable[..., None]] = {
+    ".flo": write_flo,
+    ".pfm": write_pfm,
+    ".png": write_kitti_png,
+    ".npy": write_npy,
+    ".npz": write_npz,
+    ".flo5": write_flo5,
+}
 
 
 def read_flow(path: str | PathLike[str]) -> tuple[Tensor, Tensor]:
@@ -51,8 +63,13 @@ def read_flow(path: str | PathLike[str]) -> tuple[Tensor, Tensor]:
     return READERS[_known_suffix(path)](path)
 
 
-def write_flow(path: str | PathLike[str], flow: Tensor, valid: Tensor | None = None) -> None:
+def write_flow(
+    path: str | PathLike[str], flow: Tensor, valid: Tensor | None = None, *, clip: bool = False
+) -> None:
     """Write ``flow`` (2, H, W) and its validity (H, W; default: all) in the format of the suffix.
+
+    ``clip``: write the nearest value where a format cannot hold one (KITTI's, from 512 px on), with a
+    warning; otherwise that is an error.
 
     Example:
         >>> import os, tempfile, torch
@@ -61,7 +78,8 @@ def write_flow(path: str | PathLike[str], flow: Tensor, valid: Tensor | None = N
         >>> os.path.isfile(file)
         True
     """
-    WRITERS[_known_suffix(path)](path, flow, valid)
+    suffix = _known_suffix(path)
+    WRITERS[suffix](path, flow, valid, **({"clip": clip} if suffix == ".png" else {}))
 
 
 def _known_suffix(path: str | PathLike[str]) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor
 from sevenfold.errors import InputError
 from sevenfold.flow.formats.files import check_field, mask_unknown, read_bytes, replace_bytes
 
-HEADER = re.compile(rb"(PF|Pf)\s+(\d+)\s+(\d+)\s+([-+.\deE]+)[ \t\r]*\n")
+HEADER = re.compile(rb"(PF|Pf)(?:\s+#[^\n]*)*\s+(\d+)\s+(\d+)\s+([-+.\deE]+)[ \t\r]*\n")
 LIMIT = 1e9  # the format has no mark for unknown values; these cannot be motions
 
 

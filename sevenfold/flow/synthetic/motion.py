@@ -144,7 +144,7 @@ def draw_motion(
     # Log-normal speeds have a long tail: without a cap layers would leave the frame at once.
     translation *= np.minimum(1, options.cap * size / np.maximum(length, 1e-9))
     affine = random.random(layers) < options.affine
-    amplitude, wave_vector, phase, frequency = _draw_waves(options, layers, size, random)
+    amplitude, wave_vector, phase, frequency = draw_waves(options.waves, layers, size, random)
     drawn = (
         centers,
         translation,
@@ -158,15 +158,18 @@ def draw_motion(
     return Motion(*(torch.from_numpy(values).float() for values in drawn))
 
 
-def _draw_waves(
-    options: MotionOptions, layers: int, size: float, random: np.random.Generator
+def draw_waves(
+    probability: float, layers: int, size: float, random: np.random.Generator
 ) -> tuple[np.ndarray, ...]:
-    """Draw amplitude, wave vector, phase and frequency; sum of 2 |a| |q| is at most ``MAX_STRAIN``."""
+    """Draw amplitude, wave vector, phase and frequency; sum of 2 |a| |q| is at most ``MAX_STRAIN``.
+
+    A layer ripples with ``probability``.
+    """
     shape = (layers, WAVES)
     number = 2 * math.pi / (size * random.uniform(0.3, 1.5, shape))
     heading, tilt = random.uniform(0, 2 * np.pi, (2, *shape))
     strain = random.dirichlet(np.ones(WAVES), layers) * random.uniform(0.2, 1.0, (layers, 1)) * MAX_STRAIN
-    strain *= random.random((layers, 1)) < options.waves
+    strain *= random.random((layers, 1)) < probability
     amplitude = (strain / (2 * number))[..., None] * np.stack([np.cos(tilt), np.sin(tilt)], axis=-1)
     wave_vector = number[..., None] * np.stack([np.cos(heading), np.sin(heading)], axis=-1)
     frequency = random.uniform(0.5, 2.5, shape) * random.choice([-1.0, 1.0], shape)

@@ -44,13 +44,18 @@ class Pentagon:
 def draw_shape(radius: float, random: np.random.Generator) -> Star | Pentagon:
     """Draw a star or a pentagon of about this radius in pixels."""
     if random.random() < 0.5:
-        size = random.uniform(0, [0.35, 0.25, 0.15])
-        angle = random.uniform(0, 2 * np.pi, 3)
-        a, b, d = (size * np.exp(1j * angle)).tolist()
-        return Star(radius, (a, b, d))
+        return draw_star(radius, random)
     angles = 2 * np.pi * (np.arange(5) + random.uniform(-0.25, 0.25, 5)) / 5 + random.uniform(0, 2 * np.pi)
     normals = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     return Pentagon(
         tuple((float(nx), float(ny)) for nx, ny in normals),
         tuple((radius * random.uniform(0.6, 1.0, 5)).tolist()),
     )
+
+
+def draw_star(radius: float, random: np.random.Generator) -> Star:
+    """Draw a star of this mean radius in pixels."""
+    size = random.uniform(0, [0.35, 0.25, 0.15])
+    angle = random.uniform(0, 2 * np.pi, 3)
+    a, b, d = (size * np.exp(1j * angle)).tolist()
+    return Star(radius, (a, b, d))

@@ -2,8 +2,9 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from datamodules.flow.synthetic import HELD_OUT, Evaluation, SyntheticFlow
+from datamodules.flow.synthetic import HELD_OUT, SyntheticFlow
 from sevenfold.config import ConfigError, build
+from sevenfold.flow.data.scenes import Evaluation
 from sevenfold.flow.synthetic import texture_bank
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*")

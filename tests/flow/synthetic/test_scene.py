@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 import torch
-from torch.nn.functional import grid_sample, max_pool2d
+from flow_warp import warp
+from torch.nn.functional import max_pool2d
 
 from sevenfold.flow.synthetic import MotionOptions, draw_scene, texture_bank
 from sevenfold.flow.synthetic.photometry import IDENTITY, draw_camera
@@ -16,16 +17,6 @@ def bank():
 
 def scene(bank, index, **options):
     return draw_scene(bank, SIZE, SIZE + 8, 0, "test", index, **options)
-
-
-def warp(picture, flow):
-    """Sample a picture (C, H, W) at each pixel plus flow."""
-    _, height, width = picture.shape
-    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    x, y = 2 * (x + flow[0]) / (width - 1) - 1, 2 * (y + flow[1]) / (height - 1) - 1
-    return grid_sample(picture[None], torch.stack([x, y], dim=-1)[None], mode="bicubic", align_corners=True)[
-        0
-    ]
 
 
 def near_border(view):

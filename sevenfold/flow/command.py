@@ -1,0 +1,261 @@
+"""``sevenfold flow``: flow of pictures, folders and videos, as files, pictures and a video."""
+
+import argparse
+import importlib.metadata
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sevenfold.errors import InputError
+from sevenfold.files import write_text
+from sevenfold.flow.estimator import Estimator, load
+from sevenfold.flow.formats import write_image
+from sevenfold.flow.media.inputs import Clip, Frame, find_clips
+from sevenfold.flow.media.reading import clip_frames
+from sevenfold.flow.media.video import VideoWriter, frame_rate
+from sevenfold.flow.result import FlowResult
+from sevenfold.flow.shipped import file_hash
+
+FORMATS = ("flo", "png", "npz")
+PICTURES = ("colors", "warped", "confidence", "arrows", "panel")
+SCALED_BY = 32  # pairs of a sequence that decide its scale
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser("sevenfold flow", description=__doc__, allow_abbrev=False)
+    add = parser.add_argument
+    add(
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="two pictures, more pictures, a quoted glob, a folder, a video",
+    )
+    add("--out", metavar="DIR", help="folder of the results (default: flow_out/NAME)")
+    add("--model", default="scenes", help="a shipped model, a network by name, a run folder or a checkpoint")
+    add("--weights", metavar="FILE", help="published weights of a network by name, such as raft_small")
+    add("--steps", type=int, metavar="N", help="steps of f (default: the model's own)")
+    add("--every", type=int, default=1, metavar="K", help="take every K-th frame")
+    add("--from", dest="first", type=int, default=0, metavar="S", help="number of the first frame, from 0")
+    add("--to", dest="last", type=int, metavar="S", help="number of the last frame")
+    add("--cut", type=int, metavar="N", help="numbers of frames that jump by more than N are a cut")
+    add("--scale", default="auto", metavar="PX", help="speed of the most saturated color, or auto")
+    add("--save", default="flo", metavar="LIST", help=f"of {', '.join(FORMATS)} (default: flo)")
+    add("--show", default="panel", metavar="LIST", help=f"of {', '.join(PICTURES)} (default: panel)")
+    add("--no-backward", action="store_true", help="estimate one direction: half the time, no occlusion")
+    add("--tile", default="auto", metavar="PX", help="auto, off, or the side of tiles")
+    add("--carry", default="auto", choices=("auto", "off"), help="what a pair takes over from the one before")
+    add("--device", default="auto")
+    add("--strict", action="store_true", help="stop at the first damaged frame")
+    add("--json", action="store_true", help="print the summary as JSON")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line, by default this process's; return the exit status.
+
+    0: all is written; 1: a frame was damaged and left out; 2: bad input.
+    """
+    options = parser().parse_args(argv)
+    try:
+        clips = find_clips(options.inputs, cut=options.cut)
+        saved, shown = _chosen(options.save, FORMATS, "--save"), _chosen(options.show, PICTURES, "--show")
+        tile = options.tile if options.tile in ("auto", "off") else _number(options.tile, "--tile", int)
+        scale = None if options.scale == "auto" else _number(options.scale, "--scale", float)
+        if options.every < 1:
+            raise InputError(f"--every: expected a number of at least 1, got {options.every}")
+        estimator = load(
+            options.model,
+            weights=options.weights,
+            device=options.device,
+            steps=options.steps,
+            both=not options.no_backward,
+            tile=tile,
+            carry=options.carry,
+        )
+        damaged = 0
+        for clip in clips:
+            folder = Path(options.out or Path("flow_out") / clip.name)
+            folder = folder / clip.name if options.out and len(clips) > 1 else folder
+            job = Job(estimator, clip, folder, saved, shown, scale, options)
+            summary = job.run()
+            damaged += len(summary["damaged"])
+            print(json.dumps(summary) if options.json else job.line(summary))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 1 if damaged else 0
+
+
+class Job:
+    """The flow of one clip, from its frames to the files of a folder."""
+
+    def __init__(
+        self,
+        estimator: Estimator,
+        clip: Clip,
+        folder: Path,
+        saved: Sequence[str],
+        shown: Sequence[str],
+        scale: float | None,
+        options: argparse.Namespace,
+    ) -> None:
+        self.estimator, self.clip, self.folder = estimator, clip, folder
+        self.saved, self.shown, self.scale, self.options = saved, shown, scale, options
+        self.damaged: list[str] = []
+        self.rows: list[dict[str, Any]] = []
+
+    def run(self) -> dict[str, Any]:
+        """Estimate all pairs; write fields, pictures, the video and ``summary.json``; return the summary."""
+        waiting: list[tuple[FlowResult, Tensor]] = []
+        began = time.monotonic()
+        writer: VideoWriter | None = None
+        pairs = self.estimator.pairs(self._frames(), every=self.options.every)
+        try:
+            for result, second in pairs:
+                self._save(result, time.monotonic() - began)
+                began = time.monotonic()
+                waiting.append((result, second))
+                if self.scale is None and len(waiting) < SCALED_BY:
+                    continue
+                writer = self._show(waiting, writer)
+            writer = self._show(waiting, writer)
+        finally:
+            if writer is not None:
+                writer.__exit__(None, None, None)
+        if not self.rows:
+            raise InputError(f"{self.clip.name}: no two frames that can be read")
+        summary = {
+            "clip": self.clip.name,
+            "model": str(self.options.model),
+            "weights": self._weights(),
+            "scale": self.scale,
+            "versions": {name: importlib.metadata.version(name) for name in ("sevenfold", "torch")},
+            "damaged": self.damaged,
+            "pairs": self.rows,
+        }
+        write_text(self.folder / "summary.json", json.dumps(summary, indent=1) + "\n")
+        return summary
+
+    def line(self, summary: dict[str, Any]) -> str:
+        """Return what is printed of a summary."""
+        rows = summary["pairs"]
+        means = {
+            name: sum(row[name] for row in rows) / len(rows) for name in ("mean", "confidence", "seconds")
+        }
+        return (
+            f"{summary['clip']}: {len(rows)} pairs, mean speed {means['mean']:.2f} px, mean confidence "
+            f"{means['confidence']:.2f}, {means['seconds']:.2f} s a pair\n{self.folder}"
+        )
+
+    def _frames(self) -> Iterator[Frame]:
+        """Yield the chosen frames; a damaged one is named and left out, unless all must be right."""
+        stop = None if self.options.last is None else self.options.last + 1
+        return islice(
+            clip_frames(self.clip, None if self.options.strict else self._damage), self.options.first, stop
+        )
+
+    def _damage(self, message: str) -> None:
+        self.damaged.append(message)
+        print(f"skipped: {message}", file=sys.stderr)
+
+    def _save(self, result: FlowResult, seconds: float) -> None:
+        """Write a pair's fields; note its numbers."""
+        for suffix in self.saved:
+            result.save(self.folder / "flow" / f"{result.name}.{suffix}")
+        speed = result.speed.flatten().double()
+        self.rows.append(
+            {
+                "name": result.name,
+                "time": result.time,
+                "mean": float(speed.mean()),
+                "median": float(speed.median()),
+                "p99": float(speed.quantile(0.99))
+                if len(speed) < 2**24
+                else float(speed[::4].quantile(0.99)),
+                "occluded": None if result.occluded is None else float(result.occluded.double().mean()),
+                "confidence": float(result.confidence.mean()),
+                "steps": result.steps,
+                "residual": result.residual,
+                "status": result.status,
+                "tiles": result.tiles,
+                "seconds": round(seconds, 4),
+            }
+        )
+
+    def _show(
+        self, waiting: list[tuple[FlowResult, Tensor]], writer: VideoWriter | None
+    ) -> VideoWriter | None:
+        """Draw the pairs that wait, with one scale for the whole clip, and empty the list."""
+        if self.scale is None and waiting:
+            self.scale = sequence_scale([result for result, _ in waiting])
+        for result, second in waiting:
+            assert self.scale is not None
+            for kind in self.shown:
+                picture = result.picture(kind, self.scale, second)
+                if not (self.folder / "first.png").exists() or len(self.rows) == 1:
+                    write_image(self.folder / "first.png", picture)
+                if kind == "panel":
+                    writer = writer or self._video()
+                    writer.add(picture)
+                else:
+                    write_image(self.folder / kind / f"{result.name}.png", picture)
+        waiting.clear()
+        return writer
+
+    def _video(self) -> VideoWriter:
+        """Return the writer of the clip's video: MP4, or GIF where there is no codec."""
+        rate = frame_rate(self.clip.paths[0]) if self.clip.video else Fraction(10)
+        name = self.clip.name.replace("/", "_")
+        try:
+            writer = VideoWriter(self.folder / f"{name}.mp4", rate / self.options.every)
+        except InputError:
+            print(
+                "written as GIF: MP4 needs the extra 'video' (pip install 'sevenfold[video]')",
+                file=sys.stderr,
+            )
+            writer = VideoWriter(self.folder / f"{name}.gif", rate / self.options.every)
+        return writer.__enter__()
+
+    def _weights(self) -> str | None:
+        """Return the hash of the weights' file, where the model is one."""
+        if self.options.weights:
+            return file_hash(Path(self.options.weights))
+        facts = self.estimator.card.facts
+        return facts.get("sha256")
+
+
+def sequence_scale(results: Sequence[FlowResult]) -> float:
+    """Return the scale of a sequence: the 99th percentile of speed over its first pairs, at least 1 px.
+
+    Measured at one of four pixels of each axis.
+    """
+    speeds = torch.cat([result.speed[::4, ::4].flatten() for result in results[:SCALED_BY]])
+    speeds = speeds[:: max(1, len(speeds) // 2**23)]
+    return max(1.0, float(speeds.quantile(0.99)))
+
+
+def _chosen(text: str, known: Sequence[str], option: str) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip() and name != "none"]
+    for name in names:
+        if name not in known:
+            raise InputError(f"{option}: '{name}' is unknown; known are {', '.join(known)}")
+    return names
+
+
+def _number(text: str, option: str, kind: type[int] | type[float]) -> Any:
+    try:
+        value = kind(text)
+    except ValueError:
+        value = kind(0)
+    if not 0 < value < 10**6:
+        raise InputError(f"{option}: expected a number above 0, got '{text}'")
+    return value

@@ -1,0 +1,1 @@
+"""Pictures, folders of frames and videos, as they come from outside and go there."""
