@@ -60,6 +60,7 @@ def pixels(network: FlowNetwork, batch: FlowBatch, steps: int) -> dict[str, Tens
 
 def _signals(network: FlowNetwork, estimate: Any, first: Tensor, second: Tensor) -> dict[str, Tensor]:
     forward, backward = estimate.flows[-1].chunk(2)
+    assert estimate.change is not None
     step = network.decode((estimate.state[0], estimate.change))[:1]
     scale = None if estimate.scale is None else estimate.scale.expected()[:1]
     given = signals(forward, first, second, backward=backward, step=step, scale=scale)

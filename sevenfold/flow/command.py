@@ -124,6 +124,7 @@ class Job:
                 self._save(result, time.monotonic() - began)
                 began = time.monotonic()
                 waiting.append((result, second))
+                # One scale for the whole clip: pictures wait for the pairs that decide it.
                 if self.scale is None and len(waiting) < SCALED_BY:
                     continue
                 writer = self._show(waiting, writer)

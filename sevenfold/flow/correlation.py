@@ -61,7 +61,7 @@ def correlate(kind: Kind, first: Tensor, second: Tensor, *, levels: int, radius:
         size = pairs * (height * width) ** 2 * dtype.itemsize * 4 / 3
         # A graph cannot ask how much memory is free.
         limit = COMPILED if torch.compiler.is_compiling() else AUTO_SHARE * free_bytes(first.device)
-        kind = "all_pairs" if size <= limit else "window"
+        kind = "all_pairs" if size <= limit else "on_demand" if exporting() else "window"
     # C_ij = <g(I_1)_i, g(I_2)_j> / sqrt(D), pooled over j by 1, 2, 4, 8 (Teed and Deng 2020, eq. 1; the scale
     # is that of the released code).
     rows = first.to(dtype).flatten(2).transpose(1, 2) / first.shape[1] ** 0.5

@@ -20,6 +20,7 @@ def legend(picture: Tensor, scale: float) -> Tensor:
     side, text = max(48, round(0.12 * height)), max(12, round(0.025 * height))
     if min(height, width) < 2 * side:
         return picture
+    # The wheel is the picture of a flow whose vectors are their own places.
     axis = torch.linspace(-1, 1, side)
     wheel = torch.stack([axis.expand(side, side), axis[:, None].expand(side, side)])
     disc = wheel.norm(dim=0) <= 1

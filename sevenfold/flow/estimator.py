@@ -149,6 +149,7 @@ class Estimator:
     def _next(self, before: Frame, frame: Frame, carried: _Carried | None) -> tuple[FlowResult, _Carried]:
         """Estimate one pair of a video."""
         first, second = (each.image[None].to(self.device) for each in (before, frame))
+        # A cut changes the whole picture; motion changes little of a thumbnail.
         thumbs = [interpolate(each, THUMBNAIL, mode="area") for each in (first, second)]
         change = float((thumbs[0] - thumbs[1]).abs().mean())
         changes = deque([] if carried is None else carried.changes, maxlen=16)
@@ -206,6 +207,7 @@ class Estimator:
             reusable = features is not None and features.shape == of_b.shape
             of_a = features if features is not None and reusable else network.encode(a)
             one, two, of_one, of_two = a, b, of_a, of_b
+            # Both directions share the encoder: each picture passes it once.
             if self.both:
                 one, two = torch.cat([a, b]), torch.cat([b, a])
                 of_one, of_two = torch.cat([of_a, of_b]), torch.cat([of_b, of_a])
@@ -235,6 +237,7 @@ class Estimator:
         Motion from beyond a tile is known so, and neighbors agree.
         """
         stride, size = self.network.stride, (first.shape[2], first.shape[3])
+        # The smallest reduction at which the whole picture has the size of a tile.
         factor = -(-max(size) // side)
         coarse, _ = self._solve(reduced(first, factor), reduced(second, factor), None, None)
         around = enlarged(coarse.flow, size)
@@ -262,6 +265,7 @@ class Estimator:
         forward, backward = maps.flow[:1], maps.flow[1:] if self.both else None
         scale = None if maps.scale is None else maps.scale[:1]
         names = ["consistency"] * self.both + ["step", "photo", "scale"]
+        # A model whose calibration does not know the scale does without it.
         if combination(names) not in self.calibration.rows:
             scale = None
         given = signals(forward, image1, image2, backward=backward, step=maps.step[:1], scale=scale)

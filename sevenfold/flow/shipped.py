@@ -72,6 +72,7 @@ def load_shipped(name: str) -> tuple[FlowNetwork, Card]:
     card = read_card(FOLDER / f"{name}.json")
     if file_hash(path) != card.facts["sha256"]:
         raise InputError(f"{path} is damaged: its hash is not that of its card; install the package again")
+    # Stored in half precision, computed in single.
     network: FlowNetwork = build(NETWORKS, card.facts["network"], "network")
     state = torch.load(path, weights_only=True, map_location="cpu")
     network.load_state_dict({key: value.float() for key, value in state.items()})

@@ -38,6 +38,7 @@ def plan(height: int, width: int, side: int, stride: int) -> list[Tile]:
     side = side // stride * stride
     if side <= overlap:
         raise InputError(f"tile: expected more than {overlap} px, of which tiles overlap, got {side}")
+    # The last tile ends with the picture, the others are spread evenly.
     axes = []
     for length in (height, width):
         count = 1 if length <= side else -(-(length - overlap) // (side - overlap))

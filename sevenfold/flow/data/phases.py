@@ -92,6 +92,7 @@ class SceneBatches(Dataset[SceneNumbers]):
             raise ConfigError("phases", "needs at least one phase")
         self.bank, self.phases, self.split, self.seed = bank, phases, split, seed
         self.epoch_batches, self.world = epoch_batches * world, world
+        # Ends of the phases in steps.
         shares = np.array(list(accumulate(phase.share for phase in phases)))
         self.ends = shares / shares[-1] * steps
 

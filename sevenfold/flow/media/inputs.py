@@ -147,6 +147,7 @@ def folder_clips(folder: Path, cut: int | None = None) -> list[Clip]:
             groups[re.sub(r"\d+(?=\D*$)", "", path.stem), path.suffix].append(path)
     whole = {key: paths for key, paths in groups.items() if len(paths) > 1}
     every = [path for paths in groups.values() for path in paths]
+    # Names without a common pattern, such as left.png and right.png, are one sequence.
     if not whole and len(every) > 1:
         whole = {("", ""): every}
     clips = [

@@ -28,6 +28,7 @@ def draw_light(random: np.random.Generator) -> dict[str, Tensor]:
     blur[random.integers(2)] += alone * (1 - blurs) * random.uniform(0.3, 1.0)
     gains, field = np.ones((2, 3)), np.zeros((2, FIELD, FIELD))
     gains[1] += colored * random.uniform(-0.12, 0.12, 3)
+    # Light from another side in later frames, smooth over the picture.
     field[1] = uneven * random.uniform(-0.08, 0.08, (FIELD, FIELD))
     drawn = {
         "tone": tone,

@@ -146,6 +146,7 @@ class Scenes:
         color = grid_sample(textures, place.flatten(0, 1), padding_mode="reflection", align_corners=False)
         color = color.view(*place.shape[:2], 3, *place.shape[2:4])
         color = (color - 0.5) * numbers["gain"][..., None, None] + 0.5 + numbers["shift"][..., None, None]
+        # From the back to the front: p <- (1 - cover) p + cover color.
         picture = color[:, 0]
         for layer in range(1, color.shape[1]):
             picture = torch.lerp(picture, color[:, layer], seen.cover[:, layer, None])
