@@ -1,7 +1,7 @@
 """Install the weights of a finished `configs/flow/ship.yaml`, and score the shipped model on real pairs.
 
 python benchmarks/ship_check.py --install RUN [--last] [--carry flow]   # into sevenfold/flow/weights
-python benchmarks/ship_check.py --pairs FOLDER [--weights raft-small.pth]   # beside DIS and RAFT-small
+python benchmarks/ship_check.py --pairs FOLDER [--weights raft-small.pth]   # the table on real pairs
 """
 
 import argparse

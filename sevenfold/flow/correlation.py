@@ -21,7 +21,7 @@ Kind = Literal["auto", "all_pairs", "on_demand", "window"]
 
 # Volumes of more than this part of the free memory make ``auto`` compute windows.
 AUTO_SHARE = 0.25
-EXPORTED_LIMIT = 2 * 1024**3  # bytes, in a program whose machine is not known
+COMPILED = 2 * 1024**3  # bytes, in a compiled program
 # Numbers that a lookup without a stored volume holds at a time (64 MiB of float32).
 CHUNK = 16 * 1024**2
 
@@ -46,8 +46,8 @@ def correlate(kind: Kind, first: Tensor, second: Tensor, *, levels: int, radius:
     """Prepare lookups between feature maps (B, C, H, W) of two frames, always in at least float32.
 
     ``auto`` stores the volume while it takes less than a quarter of the device's free memory, else it
-    computes windows; an exported program, which runs elsewhere, stores what takes less than 2 GiB for one
-    pair. Raises ValueError where the coarsest level would be empty.
+    computes windows; a compiled program stores 2 GiB at most, an exported one as many for one pair. Raises
+    ValueError where the coarsest level would be empty.
     """
     height, width = first.shape[-2:]
     if min(height, width) < 2 ** (levels - 1):
@@ -59,7 +59,8 @@ def correlate(kind: Kind, first: Tensor, second: Tensor, *, levels: int, radius:
     if kind == "auto":
         pairs = 1 if exporting() else first.shape[0]  # an exported program takes any number
         size = pairs * (height * width) ** 2 * dtype.itemsize * 4 / 3
-        limit = EXPORTED_LIMIT if exporting() else AUTO_SHARE * free_bytes(first.device)
+        # A graph cannot ask how much memory is free.
+        limit = COMPILED if torch.compiler.is_compiling() else AUTO_SHARE * free_bytes(first.device)
         kind = "all_pairs" if size <= limit else "on_demand" if exporting() else "window"
     # C_ij = <g(I_1)_i, g(I_2)_j> / sqrt(D), pooled over j by 1, 2, 4, 8 (Teed and Deng 2020, eq. 1; the scale
     # is that of the released code).

@@ -215,8 +215,9 @@ class Estimator:
             if start is not None and not torch.any(start[0]):
                 start = (f.start[0], start[1])  # the network's own first hidden map
             estimate = network.estimate(f, iterations=self.steps, start=start)
-            assert estimate.change is not None  # this is no exported program
-            step = network.decode((estimate.state[0], estimate.change.to(estimate.state[1].dtype)))
+            change = estimate.change
+            assert change is not None  # an estimator solves without a loop in a graph
+            step = network.decode((estimate.state[0], change.to(estimate.state[1].dtype)))
         scale = None if estimate.scale is None else unpad(estimate.scale.expected(), added)
         solution = estimate.solution
         maps = Maps(

@@ -57,7 +57,7 @@ class Recurrence:
 
     It holds all that stays constant while f is iterated. ``index`` restricts a call to some samples of the
     batch. With ``detach_flow`` no gradient passes through the flow on entry (RAFT's rule). ``change`` is the
-    d of the most recent call, in cells; :meth:`pure` leaves it alone.
+    d of each sample's most recent call, in cells; :meth:`pure` leaves it alone.
     """
 
     def __init__(self, correlation: Correlation, update: PreparedUpdate, *, start: State, detach_flow: bool):
@@ -71,7 +71,11 @@ class Recurrence:
 
     def __call__(self, state: Sequence[Tensor], index: Tensor | None = None) -> State:
         """Evaluate f once."""
-        after, self.change = self._step(state, index)
+        after, change = self._step(state, index)
+        if index is not None:  # the samples that have ended keep their last change
+            before = torch.zeros_like(self.start[1]) if self.change is None else self.change
+            change = before.to(change.dtype).index_copy(0, index, change)
+        self.change = change
         return after
 
     def pure(self, state: Sequence[Tensor]) -> State:

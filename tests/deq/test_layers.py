@@ -23,7 +23,9 @@ def monotone(seed: int, size: float, features: int = 64, **options: object) -> M
     return layer
 
 
-@pytest.mark.parametrize("size", [0.3, 1.0, 3.0])
+@pytest.mark.parametrize(
+    "size", [pytest.param(0.3, marks=pytest.mark.slow), 1.0, pytest.param(3.0, marks=pytest.mark.slow)]
+)
 def test_check_21_a_monotone_layer_has_one_solution_for_any_parameters(size):
     for seed in range(20):
         layer = monotone(seed, size)
