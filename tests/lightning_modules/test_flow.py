@@ -6,6 +6,9 @@ from torch.utils.data import DataLoader
 from lightning_modules import MODELS
 from sevenfold.config import ConfigError, build
 from sevenfold.flow.metrics import EndPointError
+from sevenfold.flow.network import Estimate
+from sevenfold.flow.options import Training
+from sevenfold.flow.training import flow_loss, is_late
 
 DEMO = {
     "name": "flow",
@@ -95,11 +98,14 @@ def test_an_implicit_gradient_reports_its_own_solve(tmp_path):
     assert torch.isfinite(run.callback_metrics["train/backward_residual"])
 
 
-def test_the_late_weight_of_the_step_penalty_holds_in_the_last_fifth(tmp_path):
-    model = module(training={**DEMO["training"], "late_step_penalty": 1.0})
-    trainer(tmp_path, max_steps=10, enable_checkpointing=False).fit(model, loader(items(4)), loader(items(1)))
-    weights = [model._step_penalty(step) for step in range(10)]
-    assert weights == [0.1] * 8 + [1.0] * 2
+def test_the_late_weight_of_the_step_penalty_holds_in_the_last_fifth():
+    rules = Training(step_penalty=0.1, late_step_penalty=1.0)
+    flow, valid = torch.zeros(1, 2, 8, 8), torch.ones(1, 8, 8, dtype=torch.bool)
+    estimate = Estimate([flow], (flow, flow), torch.tensor(2.0))
+    losses = [
+        flow_loss(estimate, flow, valid, gamma=0.8, rules=rules, late=is_late(step, 10)) for step in range(10)
+    ]
+    assert [round(float(loss), 6) for loss in losses] == [0.2] * 8 + [2.0] * 2
 
 
 def test_check_18_resuming_at_an_epochs_end_is_exact(tmp_path):
