@@ -243,7 +243,7 @@ def test_postprocessors_answer_where_they_are_asked(name: str, network: nn.Modul
         s, y, a = (part.to(DEVICE) for part in (scores, val.y, val.a))
         found = build(POSTPROCESSORS, node, "p").fit(s, y, a, Objective()).predict_proba(s, a)
         assert found.device == DEVICE
-        low, high = interval("spd", *count(found, y, a))
+        low, high = map(float, interval("spd", *count(found, y, a)))
     assert low <= high
     torch.testing.assert_close(home(found).double(), plain.predict_proba(scores, val.a).double())
 

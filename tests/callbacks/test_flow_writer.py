@@ -64,11 +64,11 @@ def dies_at(count):
 
     calls = []
 
-    def write(*arguments):
+    def write(*arguments, **options):
         calls.append(1)
         if len(calls) == count:
             raise RuntimeError("out of power")
-        write_flow(*arguments)
+        write_flow(*arguments, **options)
 
     return write
 

@@ -93,9 +93,11 @@ def built(part: Neural) -> nn.Module:
 
 
 def train(part: Neural, *data: Floats, stream: Generator) -> None:
-    """Train a part from fresh weights with Adam, all of its ``epochs``."""
+    """Train a part from fresh weights with Adam, all of its ``epochs``; all draws come from ``stream``."""
+    draws = int(stream.spawn(1)[0].integers(2**62))  # of a loss, apart from those of weights and order
     # A surrogate may be fitted inside Lightning's test loop, which switches gradients off.
-    with torch.inference_mode(False), torch.enable_grad():
+    with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(draws)
         part.begin(*data, stream=stream)
         assert part.network is not None
         rows = [float_tensor(d) for d in data]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from sevenfold.config import build
 from sevenfold.nas.benchmarks import load_benchmark
@@ -134,3 +135,16 @@ def test_a10_noise_of_two_trainings_is_that_of_the_third(thirds) -> None:
     assert 0.7 <= found["std_ratio"] <= 1.4
     assert abs(found["autocorrelation"] - found["real_autocorrelation"]) <= 0.15
     assert 0.5 <= found["spike_share"] / found["real_spike_share"] <= 2
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_fit_depends_on_its_stream_alone(name: str) -> None:
+    given, states = known_law(200), []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        model = build(NOISES, {"name": name}, "noise")
+        model.fit(given, np.random.default_rng(0))
+        states.append(model.state())
+    assert states[0].keys() == states[1].keys()
+    for key, value in states[0].items():
+        assert np.array_equal(np.asarray(value), np.asarray(states[1][key])), key
