@@ -1,7 +1,6 @@
 """Between the tuple of tensors that f sees and the flat (B, D) matrix that solvers see."""
 
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import accumulate
 
 import torch
@@ -20,6 +19,14 @@ class Layout:
     shapes: tuple[torch.Size, ...]
     dtypes: tuple[torch.dtype, ...]
     dtype: torch.dtype
+    bounds: tuple[int, ...]
+    """The column at which each part begins, and last the number of columns they fill."""
+    width: int
+    """The number of columns of the flat matrix, padding included."""
+    plain: bool
+    """Whether a state is one tensor that fills the flat matrix."""
+    views: bool
+    """Whether :meth:`unpack` returns views, no copies of other precisions."""
 
     @classmethod
     def of(cls, state: State) -> "Layout":
@@ -30,39 +37,27 @@ class Layout:
             raise ValueError(
                 f"every part needs a batch dimension and a real floating dtype: {_describe(state)}"
             )
-        if len({(len(part), part.device) for part in state}) > 1 or not all(part.numel() for part in state):
+        # Sizes are compared and not hashed: in a graph they may be symbols.
+        first = state[0]
+        if any(part.shape[0] != first.shape[0] or part.device != first.device for part in state) or not all(
+            part.numel() for part in state
+        ):
             raise ValueError(
                 f"all parts need the same batch size and device, and elements: {_describe(state)}"
             )
         dtypes = tuple(part.dtype for part in state)
         # Solvers sum many small numbers: half precisions are converted, float64 is kept.
         dtype = torch.float64 if torch.float64 in dtypes else torch.float32
-        return cls(tuple(part.shape[1:] for part in state), dtypes, dtype)
-
-    @cached_property
-    def bounds(self) -> list[int]:
-        """Return the column at which each part begins, and last the number of columns they fill."""
-        return [0, *accumulate(shape.numel() for shape in self.shapes)]
-
-    @cached_property
-    def width(self) -> int:
-        """Return the number of columns of the flat matrix, padding included."""
-        size = self.bounds[-1]
-        return size if size <= CHUNK else -(-size // CHUNK) * CHUNK
-
-    @cached_property
-    def plain(self) -> bool:
-        """Whether a state is one tensor that fills the flat matrix."""
-        return len(self.shapes) == 1 and self.width == self.bounds[-1]
-
-    @cached_property
-    def views(self) -> bool:
-        """Whether :meth:`unpack` returns views, no copies of other precisions."""
-        return set(self.dtypes) == {self.dtype}
+        shapes = tuple(part.shape[1:] for part in state)
+        bounds = (0, *accumulate(shape.numel() for shape in shapes))
+        size = bounds[-1]
+        width = size if size <= CHUNK else -(-size // CHUNK) * CHUNK
+        plain, views = len(shapes) == 1 and width == size, set(dtypes) == {dtype}
+        return cls(shapes, dtypes, dtype, bounds, width, plain, views)
 
     def flat(self, state: State) -> Tensor:
         """Return a new flat matrix that holds a state; its padding is zero."""
-        return self.pack(state, state[0].new_empty(len(state[0]), self.width, dtype=self.dtype))
+        return self.pack(state, state[0].new_empty(state[0].shape[0], self.width, dtype=self.dtype))
 
     def pack(self, state: State, out: Tensor) -> Tensor:
         """Copy a state into the rows of ``out``, zeros into its padding; f must return the shapes given."""
@@ -85,7 +80,7 @@ class Layout:
             return (flat.view(-1, *self.shapes[0]),)
         columns = zip(self.bounds, self.bounds[1:], self.shapes, self.dtypes, strict=False)
         return tuple(
-            flat[:, start:stop].view(len(flat), *shape).to(dtype) for start, stop, shape, dtype in columns
+            flat[:, start:stop].view(flat.shape[0], *shape).to(dtype) for start, stop, shape, dtype in columns
         )
 
 

@@ -165,24 +165,13 @@ class Record:
         self.steps.masked_fill_(self.running, len(self.log))
         self._write_outcome()
         steps, status, lows = self.outcome
-        measured = self._measured(steps)
-        chosen = lows if self.last is None else steps - (status == Status.nonfinite).long()
-
-        def at(trace: Tensor) -> Tensor:
-            return trace.gather(0, (chosen - 1).clamp(min=0)[None])[0].where(chosen > 0, math.inf)
-
-        return Solution(
-            value=layout.unpack(self.value()),
-            indexed=tuple(map(layout.unpack, indexed)),
-            residual_abs=at(measured.abs),
-            residual_rel=at(measured.rel),
-            steps=steps,
-            status=status,
-            step_of_best=lows,
-            trace_abs=measured.abs,
-            trace_rel=measured.rel,
-            trace_pixels=measured.pixels,
-            trace_rest=measured.rest,
+        return recorded_solution(
+            layout,
+            value=self.value(),
+            best=self.last is None,
+            indexed=indexed,
+            outcome=(steps, status, lows),
+            measured=self._measured(steps),
         )
 
     def _measured(self, steps: Tensor) -> Measured:
@@ -200,6 +189,46 @@ class Record:
                     line[slice(None) if rows is None else rows] = value
             kinds.append(trace.masked_fill_(later, math.nan))
         return Measured(*kinds)
+
+
+def recorded_solution(
+    layout: Layout,
+    *,
+    value: Tensor,
+    best: bool,
+    indexed: list[Tensor],
+    outcome: tuple[Tensor, Tensor, Tensor],
+    measured: Measured,
+) -> Solution:
+    """Return the solution of a solve that has ended.
+
+    Args:
+        layout: of the state.
+        value: what is returned, (B, D).
+        best: whether that is the state of the lowest residual, else that of the last finite evaluation.
+        indexed: states recorded in between, (B, D) each.
+        outcome: steps, status and step of the lowest residual of each sample, (B,).
+        measured: traces, (evaluations, B).
+    """
+    steps, status, lows = outcome
+    chosen = lows if best else steps - (status == int(Status.nonfinite)).long()
+
+    def at(trace: Tensor) -> Tensor:
+        return trace.gather(0, (chosen - 1).clamp(min=0)[None])[0].where(chosen > 0, math.inf)
+
+    return Solution(
+        value=layout.unpack(value),
+        indexed=tuple(map(layout.unpack, indexed)),
+        residual_abs=at(measured.abs),
+        residual_rel=at(measured.rel),
+        steps=steps,
+        status=status,
+        step_of_best=lows,
+        trace_abs=measured.abs,
+        trace_rel=measured.rel,
+        trace_pixels=measured.pixels,
+        trace_rest=measured.rest,
+    )
 
 
 def copy_rows(target: Tensor, where: Tensor, source: Tensor, *, watched: bool) -> None:

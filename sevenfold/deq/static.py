@@ -14,7 +14,8 @@ from torch import Tensor
 
 from sevenfold.deq.base import Measure, Measured, Solution, Solver, State, Status, Stop
 from sevenfold.deq.driver import solve
-from sevenfold.deq.record import enter, reasons
+from sevenfold.deq.layout import Layout
+from sevenfold.deq.record import enter, reasons, recorded_solution
 from sevenfold.deq.safeguard import Safeguard
 from sevenfold.deq.transforms import exporting
 from sevenfold.deq.tree import flatten
@@ -102,11 +103,11 @@ def solve_static(
         >>> round(solution.value[0].item(), 5)
         0.73909
     """
-    parts = _Parts(z0)
+    layout = Layout.of(z0)
     stop = stop or ENDLESS
-    x = parts.flat(z0)
+    x = layout.flat(z0)
     growth = x.new_full((), solver.growth, dtype=torch.float64)
-    step = partial(_step, f, parts, solver, stop.as_tensors(x), measure, growth)
+    step = partial(_step, f, layout, solver, stop.as_tensors(x), measure, growth)
     recorded = []
     carried = step(_begin(x, solver, steps), first=True, final=steps == 1)
     if loop == "while":
@@ -132,26 +133,7 @@ def solve_static(
                 carried = step(carried, first=False, final=number == steps)
             if number in indexing:
                 recorded.append(carried.best if returned == "best" else carried.last)
-    return _solution(carried, parts, recorded, returned)
-
-
-class _Parts:
-    """A state as one matrix (B, D) in at least float32, and back."""
-
-    def __init__(self, state: State) -> None:
-        dtypes = [part.dtype for part in state]
-        self.dtypes, self.shapes = dtypes, [part.shape[1:] for part in state]
-        self.dtype = torch.float64 if torch.float64 in dtypes else torch.float32
-
-    def flat(self, state: State) -> Tensor:
-        """Return the parts side by side, always a new tensor."""
-        return torch.cat([part.reshape(part.shape[0], -1).to(self.dtype) for part in state], 1)
-
-    def state(self, flat: Tensor) -> State:
-        """Return the parts of a matrix."""
-        widths = [math.prod(shape) for shape in self.shapes]
-        pieces = zip(flat.split(widths, 1), self.shapes, self.dtypes, strict=True)
-        return tuple(piece.reshape(flat.shape[0], *shape).to(dtype) for piece, shape, dtype in pieces)
+    return _solution(carried, layout, recorded, returned)
 
 
 def _begin(x: Tensor, solver: Solver, steps: int) -> _Carried:
@@ -178,7 +160,7 @@ def _begin(x: Tensor, solver: Solver, steps: int) -> _Carried:
 
 def _step(
     f: Callable[[State], State],
-    parts: _Parts,
+    layout: Layout,
     solver: Solver,
     stop: Stop,
     measure: Measure | None,
@@ -189,14 +171,16 @@ def _step(
     final: bool,
 ) -> _Carried:
     """Evaluate f at the point, enter what was seen into the books, and move on."""
-    number, z = given.step + 1, parts.state(given.x)
-    y = parts.flat(f(z))
+    number, z = given.step + 1, layout.unpack(given.x)
+    y = layout.flat(f(z))
     # y = f(x) and r = f(x) - x, as the driver has them (Bai, Kolter and Koltun 2019, section 3).
     r = y - given.x
     if measure is None:
         values = torch.stack([torch.linalg.vector_norm(part, dim=1) for part in (r, y)])
     else:
-        values = torch.stack([part.double() for part in measure(z, parts.state(y), None) if part is not None])
+        values = torch.stack(
+            [part.double() for part in measure(z, layout.unpack(y), None) if part is not None]
+        )
     measured = Measured(*values.double().unbind(0))
     limit, traces = given.limit, given.traces
     if first:
@@ -237,25 +221,13 @@ def _step(
     )
 
 
-def _solution(carried: _Carried, parts: _Parts, recorded: list[Tensor], returned: str) -> Solution:
+def _solution(carried: _Carried, layout: Layout, recorded: list[Tensor], returned: str) -> Solution:
     """Return the solution with its statistics."""
-    nonfinite = (carried.status == int(Status.nonfinite)).long()
-    chosen = carried.lows if returned == "best" else carried.steps - nonfinite
-    measured = Measured(*carried.traces.unbind(0))
-
-    def at(trace: Tensor) -> Tensor:
-        return trace.gather(0, (chosen - 1).clamp(min=0)[None])[0].where(chosen > 0, math.inf)
-
-    return Solution(
-        value=parts.state(carried.best if returned == "best" else carried.last),
-        indexed=tuple(map(parts.state, recorded)),
-        residual_abs=at(measured.abs),
-        residual_rel=at(measured.rel),
-        steps=carried.steps,
-        status=carried.status,
-        step_of_best=carried.lows,
-        trace_abs=measured.abs,
-        trace_rel=measured.rel,
-        trace_pixels=measured.pixels,
-        trace_rest=measured.rest,
+    return recorded_solution(
+        layout,
+        value=carried.best if returned == "best" else carried.last,
+        best=returned == "best",
+        indexed=recorded,
+        outcome=(carried.steps, carried.status, carried.lows),
+        measured=Measured(*carried.traces.unbind(0)),
     )
