@@ -239,18 +239,22 @@ class Solver(Checked, ABC):
 
     def begin(self, x: Tensor, steps: int) -> Any:
         """Return the memory for :meth:`advance`: tensors in tuples, or nothing."""
-        raise NotImplementedError(
-            f"{type(self).__name__} has no form without side effects, which torch.compile(fullgraph=True) "
-            "and torch.export need: use the solver fixed_point or anderson"
-        )
+        raise self._no_static_form()
 
     def advance(self, memory: Any, x: Tensor, y: Tensor, r: Tensor) -> tuple[Tensor, Any]:
         """Return the next point and memory, as :meth:`step` gives them, and change nothing."""
-        raise NotImplementedError
+        raise self._no_static_form()
 
     def forget(self, memory: Any, rows: Tensor) -> Any:
         """Return the memory as :meth:`restart` leaves it."""
-        raise NotImplementedError
+        raise self._no_static_form()
+
+    def _no_static_form(self) -> NotImplementedError:
+        # A solver may do without this form, so these three methods are not abstract.
+        return NotImplementedError(
+            f"{type(self).__name__} has no form without side effects, which torch.compile(fullgraph=True) "
+            "and torch.export need: use the solver fixed_point or anderson"
+        )
 
 
 class Backward(Checked, ABC):

@@ -66,12 +66,7 @@ def solve(
         >>> f"{solution.value[0].item():.6f}"
         '0.739085'
     """
-    if max_iter < 1:
-        raise ValueError(f"max_iter is {max_iter}; expected at least 1")
-    if sorted(set(indexing)) != list(indexing) or any(not 1 <= step <= max_iter for step in indexing):
-        raise ValueError(f"indexing is {list(indexing)}; expected increasing steps between 1 and {max_iter}")
-    if returned not in ("best", "last"):
-        raise ValueError(f"returned is {returned!r}; expected 'best' or 'last'")
+    check_request("max_iter", max_iter, indexing, returned)
     if check_every is not None and check_every < 1:
         raise ValueError(f"check_every is {check_every}; expected at least 1")
     layout = Layout.of(z0)
@@ -92,6 +87,16 @@ def solve(
     if not inverse or record.rows is not None:  # samples that have left took their memory with them
         return solution
     return replace(solution, inverse=solver.transposed_inverse(run.memory, solution.steps))
+
+
+def check_request(name: str, steps: int, indexing: Sequence[int], returned: str) -> None:
+    """Refuse numbers and words that no solve can follow; ``name`` is that of the number of steps."""
+    if steps < 1:
+        raise ValueError(f"{name} is {steps}; expected at least 1")
+    if sorted(set(indexing)) != list(indexing) or any(not 1 <= step <= steps for step in indexing):
+        raise ValueError(f"indexing is {list(indexing)}; expected increasing steps between 1 and {steps}")
+    if returned not in ("best", "last"):
+        raise ValueError(f"returned is {returned!r}; expected 'best' or 'last'")
 
 
 class _Run:

@@ -82,7 +82,9 @@ class DEQ(nn.Module):
         self.stop, self.correction = stop or Stop(), correction or Correction()
         self.returned, self.check_every = returned, check_every
         self.batched, self.check, self.static = batched, check, static
-        self.correction.at(max_iter)  # complain now, not at the first batch
+        # Complain now, not at the first batch.
+        self.correction.at(max_iter)
+        runner(static)
         if isinstance(self.rule, Implicit):
             self.rule.check_forward(self.solver)
 

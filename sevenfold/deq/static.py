@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 
 from sevenfold.deq.base import Measure, Measured, Solution, Solver, State, Status, Stop
-from sevenfold.deq.driver import solve
+from sevenfold.deq.driver import check_request, solve
 from sevenfold.deq.layout import Layout
 from sevenfold.deq.record import enter, reasons, recorded_solution
 from sevenfold.deq.safeguard import Safeguard
 from sevenfold.deq.transforms import exporting
 from sevenfold.deq.tree import flatten
+from sevenfold.errors import ConfigError
 
 Static = bool | Literal["while"]
 """Of which form a solve is: False for the driver's, but the unrolled one while it is compiled or exported."""
@@ -33,6 +34,8 @@ def compiles_gradients() -> bool:
 
 def runner(static: Static, **options: Any) -> Callable[..., Solution]:
     """Return ``solve(f, z0, max_iter=...)`` in one form or the other, with these options of the driver."""
+    if static not in (False, True, "while"):
+        raise ConfigError("static", f"is {static!r}; expected false, true or 'while'")
     if not static and not torch.compiler.is_compiling():
         return partial(solve, **options)
     loop: Literal["unrolled", "while"] = "while" if static == "while" else "unrolled"
@@ -103,6 +106,11 @@ def solve_static(
         >>> round(solution.value[0].item(), 5)
         0.73909
     """
+    check_request("steps", steps, indexing, returned)
+    if loop not in ("unrolled", "while"):
+        raise ValueError(f"loop is {loop!r}; expected 'unrolled' or 'while'")
+    if loop == "while" and indexing:
+        raise ValueError("loop 'while' records no states on its way; indexing needs 'unrolled'")
     layout = Layout.of(z0)
     stop = stop or ENDLESS
     x = layout.flat(z0)
@@ -111,8 +119,6 @@ def solve_static(
     recorded = []
     carried = step(_begin(x, solver, steps), first=True, final=steps == 1)
     if loop == "while":
-        if indexing:
-            raise ValueError("loop 'while' records no states on its way; indexing needs 'unrolled'")
 
         def going(*given: Any) -> Tensor:
             now = _Carried(*given)

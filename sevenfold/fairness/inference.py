@@ -10,6 +10,8 @@ import torch
 from scipy.stats import norm
 from torch import Tensor
 
+from sevenfold.errors import InputError, suggest
+
 ALPHA, POWER = 0.05, 0.8
 VERDICTS = ("met", "cannot tell", "violated")
 
@@ -62,6 +64,10 @@ def wilson(successes: Tensor, n: Tensor, level: float = 0.95) -> tuple[Tensor, T
         >>> round(low.item(), 3), round(high.item(), 3)
         (0.232, 0.396)
     """
+    if not 0 < level < 1:
+        raise InputError(f"level is {level}; expected a share between 0 and 1, such as 0.95")
+    if bool(((successes < 0) | (successes > n * (1 + 1e-9))).any()):
+        raise InputError("more successes than there are, or fewer than none: are the two counts exchanged?")
     z = norm.ppf((1 + level) / 2)
     safe = n.clamp(min=1e-12)
     p = successes / safe
@@ -92,7 +98,7 @@ def interval(
         >>> round(low.item(), 3), round(high.item(), 3)
         (-0.33, -0.063)
     """
-    parts, absolute = PARTS[measure], measure in TESTS
+    parts, absolute = _parts(measure), measure in TESTS
     ends = [_mover(part, positives, totals, level) for part in parts]
     if not absolute:
         return ends[0]
@@ -100,6 +106,19 @@ def interval(
     corrected = 1 - (1 - level) / TESTS[measure]
     lows = [_mover(part, positives, totals, corrected)[0] for part in parts]
     return torch.stack(lows).amax(0).clamp(min=0.0), torch.stack([high for _, high in ends]).amax(0)
+
+
+def _parts(measure: str) -> tuple[Sequence[Term], ...]:
+    if measure not in PARTS:
+        raise InputError(f"'{measure}' is no measure of bias. {suggest(measure, PARTS)}")
+    return PARTS[measure]
+
+
+def _check_bound(bound: float, alpha: float) -> None:
+    if not bound > 0 or not 0 < alpha < 0.5:
+        raise InputError(
+            f"bound is {bound} and alpha {alpha}; expected a bound above 0 and alpha in (0, 0.5)"
+        )
 
 
 def _mover(part: Sequence[Term], positives: Tensor, totals: Tensor, level: float) -> tuple[Tensor, Tensor]:
@@ -142,6 +161,7 @@ def verdict(measure: str, positives: Tensor, totals: Tensor, bound: float, *, al
         >>> VERDICTS[verdict("spd", torch.full((2, 2), 2500.0), 100 * totals, 0.05)]
         'met'
     """
+    _check_bound(bound, alpha)
     low, high = interval(measure, positives, totals, level=1 - 2 * alpha)
     met = (high < bound) & (low > -bound)
     violated = (low > bound) | (high < -bound)
@@ -172,9 +192,12 @@ def rows_needed(
         >>> round(rows_needed("spd", totals / 2, totals, 0.05))
         3764
     """
+    _check_bound(bound, alpha)
+    if not 0 < power < 1:
+        raise InputError(f"power is {power}; expected a probability between 0 and 1")
     z = norm.ppf(1 - alpha) + norm.ppf(1 - (1 - power) / 2)
     most = 0.0
-    for part in PARTS[measure]:
+    for part in _parts(measure):
         variance = 0.0
         for c, group, label in part:
             rows = slice(None) if label is None else slice(label, label + 1)

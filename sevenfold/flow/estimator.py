@@ -2,11 +2,12 @@
 
 import statistics
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -18,8 +19,8 @@ from sevenfold.errors import ConfigError, InputError, suggest
 from sevenfold.flow import NETWORKS
 from sevenfold.flow.checkpoints import load_weights
 from sevenfold.flow.confidence import Calibration, combination, occlusion, signals
-from sevenfold.flow.media.inputs import Frame, find_clips, picture, same_size
-from sevenfold.flow.media.reading import clip_frames
+from sevenfold.flow.media.inputs import Frame, picture, same_size
+from sevenfold.flow.media.reading import frames
 from sevenfold.flow.memory import estimate_bytes, free_on, largest_tile
 from sevenfold.flow.network import FlowNetwork, State
 from sevenfold.flow.padding import pad, unpad
@@ -91,8 +92,14 @@ class Estimator:
     ) -> None:
         if steps is not None and steps < 1:
             raise ConfigError("steps", f"expected a number of steps of at least 1, got {steps}")
+        if tile not in ("auto", "off") and not (isinstance(tile, int) and tile > 0):
+            raise ConfigError("tile", f"expected 'auto', 'off' or a side above 0, got {tile!r}")
         if isinstance(tile, int) and tile < LEAST and tile % network.stride:
             raise ConfigError("tile", f"expected a multiple of {network.stride}, got {tile}")
+        if carry not in get_args(Carried):
+            raise ConfigError("carry", f"is {carry!r}; known are {', '.join(get_args(Carried))}")
+        if precision not in (None, "bf16"):
+            raise ConfigError("precision", f"expected 'bf16' or none, got {precision!r}")
         self.network, self.card = network.eval(), card
         self.steps, self.both, self.tile = steps or card.steps, both, tile
         self.carry = card.carry if carry == "auto" else "nothing" if carry == "off" else carry
@@ -134,11 +141,11 @@ class Estimator:
         ``source``: a video, a folder of frames, a list of pictures, or any iterable of pictures or
         :class:`Frame`. ``every``: take each so many-th frame. One frame is in memory beside what is carried.
         """
+        if every < 1:
+            raise InputError(f"every: expected a number of at least 1, got {every}")
         before: Frame | None = None
         carried: _Carried | None = None
-        for index, frame in enumerate(_frames(source)):
-            if index % every:
-                continue
+        for frame in islice(frames(source), 0, None, every):
             if before is not None:
                 same_size(before.image, frame.image, f"frame {before.name}", f"frame {frame.name}")
                 with torch.inference_mode():
@@ -191,8 +198,8 @@ class Estimator:
             return None
         if isinstance(self.tile, int):
             return self.tile
-        limit = SHARE * free_on(self.network)
-        return largest_tile(self.network, height, width, directions=2 if self.both else 1, limit=limit)
+        directions, free = 2 if self.both else 1, free_on(self.network)
+        return largest_tile(self.network, height, width, directions=directions, free=free, share=SHARE)
 
     def _solve(
         self, first: Tensor, second: Tensor, features: Tensor | None, start: State | None
@@ -347,21 +354,3 @@ def _network(model: str | Path, weights: str | Path | None) -> tuple[FlowNetwork
     if not isinstance(getattr(module, "network", None), FlowNetwork):
         raise InputError(f"{model} holds no estimator of flow but a {type(module).__name__}")
     return module.network, Card(steps=module.evaluation.iterations)
-
-
-def _frames(source: Any) -> Iterator[Frame]:
-    """Yield the frames of a source one by one."""
-    if isinstance(source, str | Path):
-        (clip, *others) = find_clips([source])
-        if others:
-            raise InputError(f"{source}: holds {len(others) + 1} sequences; stream them one by one")
-        yield from clip_frames(clip, None)
-        return
-    if not isinstance(source, Iterable):
-        raise InputError(f"expected a video, a folder or pictures, got {type(source).__name__}")
-    for index, item in enumerate(source):
-        if isinstance(item, Frame):
-            yield item
-        else:
-            name = Path(item).stem if isinstance(item, str | Path) else f"{index:06d}"
-            yield Frame(picture(item, f"frame {index}"), name, index / 10)

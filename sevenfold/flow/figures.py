@@ -56,7 +56,7 @@ def draw_errors(errors: Mapping[str, Mapping[str, float]], path: Path) -> None:
     datasets = sorted({dataset for of_one in errors.values() for dataset in of_one})
     width = 0.8 / max(1, len(errors))
     for place, (label, of_one) in enumerate(errors.items()):
-        heights = [of_one.get(dataset, 0.0) for dataset in datasets]
+        heights = [of_one.get(dataset, float("nan")) for dataset in datasets]  # no bar, not one of height 0
         axes.bar([x + place * width for x in range(len(datasets))], heights, width, label=label)
     axes.set_xticks([x + 0.4 - width / 2 for x in range(len(datasets))], datasets)
     axes.set(ylabel="end-point error, px")

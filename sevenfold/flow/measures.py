@@ -4,6 +4,7 @@ import torch
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
+from sevenfold.errors import InputError
 from sevenfold.flow.metrics import end_point_error
 from sevenfold.flow.sparsification import ause, calibration_error, rank_correlation
 
@@ -37,6 +38,9 @@ def measure(
     >>> measure(still, still, torch.ones(4, 4).bool())["wauc"]
     100.0
     """
+    if flow.shape != truth.shape or valid.shape != truth.shape[1:]:
+        shapes = ", ".join(str(tuple(part.shape)) for part in (flow, truth, valid))
+        raise InputError(f"estimate, truth and validity are {shapes}; expected (2, H, W) twice and (H, W)")
     truth = torch.where(valid, truth, 0).double()
     flow = flow.double()
     error, speed = end_point_error(flow, truth), truth.norm(dim=0)

@@ -31,16 +31,15 @@ def estimate_bytes(network: FlowNetwork, height: int, width: int, *, directions:
 
 
 def largest_tile(
-    network: FlowNetwork, height: int, width: int, *, directions: int, limit: float
+    network: FlowNetwork, height: int, width: int, *, directions: int, free: int, share: float
 ) -> int | None:
-    """Return the side of the largest square tile that fits into ``limit`` bytes; None if all of it does."""
-    free = free_bytes(next(network.parameters()).device)
-    if estimate_bytes(network, height, width, directions=directions, free=free) <= limit:
+    """Return the side of the largest square tile for a share of ``free`` bytes; None if the whole fits."""
+    if estimate_bytes(network, height, width, directions=directions, free=free) <= share * free:
         return None
     side = max(height, width) // network.stride * network.stride
     while side > network.stride:
         part = (min(side, height), min(side, width))
-        if estimate_bytes(network, *part, directions=directions, free=free) <= limit:
+        if estimate_bytes(network, *part, directions=directions, free=free) <= share * free:
             break
         side -= network.stride
     return side

@@ -3,6 +3,7 @@
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
+from sevenfold.errors import InputError
 from sevenfold.flow.upsample import pixel_grid
 
 
@@ -19,6 +20,8 @@ def warp(values: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
         >>> moved[0, 0, 0].tolist(), inside[0, 0].tolist()
         ([1.0, 2.0, 3.0, 3.0], [True, True, True, False])
     """
+    if values.shape[-2:] != flow.shape[-2:] or flow.shape[1] != 2:
+        raise InputError(f"values are {tuple(values.shape)} and flow {tuple(flow.shape)}; expected one size")
     height, width = values.shape[-2:]
     size = flow.new_tensor([width, height]).view(1, 2, 1, 1)
     place = pixel_grid(flow) + flow

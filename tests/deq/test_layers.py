@@ -178,5 +178,7 @@ def test_options_of_layers_are_checked():
         MonotoneMLP(4, 2, m=1.0)
     with pytest.raises(ConfigError, match="kappa.*is 0.0"):
         GraphDEQ(4, 2, kappa=0.0)
+    with pytest.raises(InputError, match=r"x is \(5, 16\); expected tokens \(batch, tokens, 16\)"):
+        TransformerDEQ(16, 2)(torch.zeros(5, 16))
     with pytest.raises(ConfigError, match="heads.*is 3; expected a divisor of the width 16"):
         TransformerDEQ(16, 3)

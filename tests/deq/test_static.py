@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from sevenfold.deq import DEQ, Anderson, Broyden, FixedPoint, Implicit, Solver, Stop, fixed_point, solve
 from sevenfold.deq.static import ENDLESS, solve_static
 from sevenfold.deq.tree import Tree
+from sevenfold.errors import ConfigError
 from sevenfold.testing.equilibria import PROBLEMS
 
 STATIC = {
@@ -97,6 +98,22 @@ def test_rows_that_fail_have_the_drivers_statuses():
 def test_other_solvers_name_those_that_have_a_static_form(problem):
     with pytest.raises(NotImplementedError, match="Broyden has no form.*fixed_point or anderson"):
         solve_static(*problem, Broyden(), steps=3)
+
+
+def test_words_and_numbers_that_nothing_follows_are_refused(problem):
+    f, z0 = problem
+    for options, message in (
+        ({"steps": 0}, "steps is 0; expected at least 1"),
+        ({"steps": 3, "loop": "whlie"}, "loop is 'whlie'; expected 'unrolled' or 'while'"),
+        ({"steps": 3, "indexing": [4]}, "expected increasing steps between 1 and 3"),
+        ({"steps": 3, "returned": "first"}, "expected 'best' or 'last'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            solve_static(f, z0, FixedPoint(), **options)
+    with pytest.raises(ConfigError, match="static.*is 'whlie'; expected false, true or 'while'"):
+        fixed_point(lambda z: 0.5 * z, torch.zeros(2, 2), static="whlie")
+    with pytest.raises(ConfigError, match="static"):
+        DEQ(static="whlie")
 
 
 def test_gradients_of_a_static_solve_are_the_implicit_ones():

@@ -6,6 +6,7 @@ import torch
 from scipy.stats import binomtest
 from torch import Tensor
 
+from sevenfold.errors import InputError
 from sevenfold.fairness.inference import PARTS, VERDICTS, interval, rows_needed, verdict, wilson
 from sevenfold.fairness.measures import MEASURES, bias
 
@@ -142,3 +143,21 @@ def test_batches_are_their_members() -> None:
         for i in range(5):
             one = interval(measure, positives[i], totals[i])
             assert (float(low[i]), float(high[i])) == (float(one[0]), float(one[1]))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x, n: interval("sdp", x, n), "'sdp' is no measure of bias. Did you mean 'spd'"),
+        (lambda x, n: interval("spd", n, x), "are the two counts exchanged"),
+        (lambda x, n: interval("spd", x, n, level=95), "level is 95; expected a share"),
+        (lambda x, n: verdict("spd", x, n, 0.0), "expected a bound above 0"),
+        (lambda x, n: verdict("spd", x, n, 0.05, alpha=0.95), "alpha in"),
+        (lambda x, n: rows_needed("spd", x, n, -0.05), "expected a bound above 0"),
+        (lambda x, n: rows_needed("spd", x, n, 0.05, power=80), "power is 80"),
+    ],
+)
+def test_wrong_use_is_refused_in_one_line(call, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        call(torch.full((2, 2), 25.0), torch.full((2, 2), 50.0))
+    assert "\n" not in str(caught.value)

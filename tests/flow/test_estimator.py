@@ -201,3 +201,23 @@ def test_official_weights_have_the_published_error():
     result = load("raft_small", weights=WEIGHTS)(*paths("venus")[:2])
     error = float((result.flow - truth).norm(dim=0)[valid].mean())
     assert error == pytest.approx(0.3808, abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"steps": 0}, "steps.*at least 1, got 0"),
+        ({"tile": 0}, "tile.*a side above 0, got 0"),
+        ({"tile": "of"}, "tile.*'auto', 'off' or a side"),
+        ({"carry": "stat"}, "carry.*known are auto, state, flow"),
+        ({"precision": "fp16"}, "precision.*expected 'bf16'"),
+    ],
+)
+def test_options_that_nothing_follows_are_refused(network, options, message):
+    with pytest.raises(InputError, match=message):
+        Estimator(network, **options)
+
+
+def test_every_zeroth_frame_is_refused(network):
+    with pytest.raises(InputError, match="every: expected a number of at least 1, got 0"):
+        list(Estimator(network, steps=1).stream([torch.rand(3, 32, 32)] * 3, every=0))

@@ -2,9 +2,12 @@ import numpy as np
 import pytest
 import torch
 
+from sevenfold.errors import InputError
 from sevenfold.flow.bootstrap import interval
 from sevenfold.flow.measures import measure
 from sevenfold.flow.rivals import constant, zero
+from sevenfold.flow.sparsification import calibration_error
+from sevenfold.flow.warp import warp
 
 
 def fields(seed=0, height=24, width=30):
@@ -103,3 +106,16 @@ def test_rivals():
 
     for step in ([0.3, 0], [-0.3, 0], [0, 0.3], [0, -0.3]):
         assert error(best[:, 0, 0]) <= error(best[:, 0, 0] + torch.tensor(step, dtype=best.dtype)) + 1e-6
+
+
+def test_fields_of_different_sizes_are_refused():
+    flow, valid = torch.zeros(2, 4, 6), torch.ones(4, 6, dtype=torch.bool)
+    with pytest.raises(InputError, match=r"\(2, 4, 6\), \(2, 4, 1\), \(4, 6\); expected"):
+        measure(flow, flow[..., :1], valid)
+    with pytest.raises(InputError, match="expected one size"):
+        warp(torch.zeros(1, 3, 4, 6), torch.zeros(1, 2, 8, 12))
+
+
+def test_a_confidence_of_one_and_rounding_is_no_logit():
+    error, sure = torch.zeros(10), torch.full((10,), 1.0 + 1e-7, dtype=torch.float64)
+    assert calibration_error(error, sure) == pytest.approx(0.0, abs=1e-6)

@@ -11,7 +11,7 @@ from sevenfold.deq.implicit import Implicit
 from sevenfold.deq.layers.base import EquilibriumLayer
 from sevenfold.deq.nodes import AdjointNode, SolverNode
 from sevenfold.deq.norm import normalize
-from sevenfold.errors import ConfigError
+from sevenfold.errors import ConfigError, InputError
 from sevenfold.ranges import Count
 from sevenfold.tables import Node
 
@@ -52,11 +52,13 @@ class TransformerDEQ(EquilibriumLayer):
         super().__init__(
             solver=solver, adjoint=adjoint, max_iter=max_iter, stop=Stop(tol=1e-4) if stop is None else stop
         )
-        self.block = Block(width, heads)
+        self.width, self.block = width, Block(width, heads)
         normalize(self.block, norm)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Solution]:
         """Return tokens (B, T, width) for tokens (B, T, width), and the record of the solve."""
+        if x.ndim != 3 or x.shape[2] != self.width:
+            raise InputError(f"x is {tuple(x.shape)}; expected tokens (batch, tokens, {self.width})")
         return self.solve(self.block, torch.zeros_like(x), (x,))
 
 

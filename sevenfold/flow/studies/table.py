@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,8 @@ class FlowTable(Study[Scored]):
 
     def check(self) -> None:
         """List the pairs and open every estimator."""
-        self._pairs()
+        if self.root is not None and not self._pairs:
+            raise ConfigError("root", f"'{self.root}' holds no pair with a true flow")
         for number, name in enumerate(self.estimators):
             if name not in RIVALS:
                 try:
@@ -84,7 +85,7 @@ class FlowTable(Study[Scored]):
 
     def pieces(self) -> Sequence[Scored]:
         """Return every estimator with every pair."""
-        names = [(i, pair.dataset, pair.name) for i, pair in enumerate(self._pairs())]
+        names = [(i, pair.dataset, pair.name) for i, pair in enumerate(self._pairs)]
         names += [(len(names) + i, "scenes", f"scenes/{i:04d}") for i in range(self.scenes)]
         return [
             Scored((f"{name}|{label}",), f"{label}|{group}", label, place)
@@ -121,8 +122,9 @@ class FlowTable(Study[Scored]):
         errors: dict[str, dict[str, float]] = {}
         for group, members in sorted(groups.items()):
             label, _, dataset = group.partition("|")
-            errors.setdefault(label, {})[dataset] = _mean(members, "epe") or 0.0
             means = {name: _mean(members, name) for name in sorted({n for m in members for n in m})}
+            if (mean := means.get("epe")) is not None:
+                errors.setdefault(label, {})[dataset] = mean
             between = interval([float(m["epe"]) for m in members if "epe" in m])
             spread = f"{between[0]:.3f} to {between[1]:.3f}" if between else ""
             shown = [_shown(means.get(name)) for name in HEADLINE]
@@ -157,12 +159,14 @@ class FlowTable(Study[Scored]):
         }
         return merge(options, small)
 
+    @cached_property
     def _pairs(self) -> list[Pair]:
+        """Pairs with a truth below ``root``, listed once."""
         return [] if self.root is None else [p for p in find_pairs(self.root) if p.truth is not None]
 
     def _item(self, place: int, seed: int) -> dict[str, Any]:
         """Return a pair: pictures, truth, validity, and the true occlusion where it is known."""
-        pairs = self._pairs()
+        pairs = self._pairs
         if place < len(pairs):
             item: dict[str, Any] = dict(PairDataset([pairs[place]])[0])
             mask = occlusion_file(pairs[place])
