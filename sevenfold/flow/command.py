@@ -54,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
     add("--no-backward", action="store_true", help="estimate one direction: half the time, no occlusion")
     add("--tile", default="auto", metavar="PX", help="auto, off, or the side of tiles")
     add("--carry", default="auto", choices=("auto", "off"), help="what a pair takes over from the one before")
-    add("--device", default="auto")
+    add("--device", default="auto", help="cpu, cuda, cuda:1, or auto: a GPU where there is one")
     add("--strict", action="store_true", help="stop at the first damaged frame")
     add("--json", action="store_true", help="print the summary as JSON")
     return parser
@@ -73,6 +73,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         scale = None if options.scale == "auto" else _number(options.scale, "--scale", float)
         if options.every < 1:
             raise InputError(f"--every: expected a number of at least 1, got {options.every}")
+        if options.first < 0 or (options.last is not None and options.last <= options.first):
+            raise InputError(
+                f"--from {options.first} --to {options.last}: expected 0 or more, and a later end"
+            )
+        if options.out and Path(options.out).exists() and not Path(options.out).is_dir():
+            raise InputError(f"--out: {options.out} is a file; give a folder")
         estimator = load(
             options.model,
             weights=options.weights,

@@ -31,6 +31,16 @@ def legend(picture: Tensor, scale: float) -> Tensor:
     return _written(result, f"{scale:.3g} px", (width - side - 2, height - 2), text)
 
 
+def titled(picture: Tensor, text: str) -> Tensor:
+    """Return a picture (3, H, W) with a text in its upper left corner; as it is where the text has no room."""
+    height, width = picture.shape[1:]
+    size = max(12, round(0.025 * height))
+    left, top, right, bottom = ImageFont.load_default(size).getbbox(text)
+    if right + 6 > width or 4 * bottom > height:
+        return picture
+    return _written(picture, text, (right + 4, bottom + 4), size)
+
+
 def draw_arrows(image: Tensor, flow: Tensor, confidence: Tensor, every: int) -> Tensor:
     """Return a picture with the median vector of every square of ``every`` px, where it is trusted."""
     height, width = flow.shape[1:]

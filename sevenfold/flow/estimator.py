@@ -15,7 +15,7 @@ from torch.nn.functional import interpolate
 
 from sevenfold.config import build
 from sevenfold.deq.base import Status
-from sevenfold.errors import ConfigError, InputError, suggest
+from sevenfold.errors import ConfigError, InputError, one_line, suggest
 from sevenfold.flow import NETWORKS
 from sevenfold.flow.checkpoints import load_weights
 from sevenfold.flow.confidence import Calibration, combination, occlusion, signals
@@ -329,6 +329,10 @@ def load(
     network, card = _network(model, weights)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # unknown, or not here
+        raise InputError(f"device '{device}' cannot be used: {one_line(error)[:120]}") from None
     return Estimator(
         network.to(device), card, steps=steps, both=both, tile=tile, carry=carry, precision=precision
     )

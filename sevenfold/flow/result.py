@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sevenfold.errors import InputError
 from sevenfold.flow.color import flow_colors
-from sevenfold.flow.drawing import draw_arrows, faded, hatched, legend
+from sevenfold.flow.drawing import draw_arrows, faded, hatched, legend, titled
 from sevenfold.flow.formats import write_flow
 from sevenfold.flow.warp import warp
 
@@ -45,9 +45,13 @@ class FlowResult:
 
     def warped(self, image2: Tensor) -> Tensor:
         """Return the second picture (3, H, W) pulled to the first, uint8; what is hidden is hatched."""
+        return hatched(*self._pulled(image2))
+
+    def _pulled(self, image2: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the second picture pulled to the first, uint8 (3, H, W), and what is hidden, bool (H, W)."""
         pulled, inside = warp(image2[None].cpu().float(), self.flow[None])
         hidden = ~inside[0] if self.occluded is None else self.occluded
-        return hatched((pulled[0].clamp(0, 1) * 255).round().to(torch.uint8), hidden)
+        return (pulled[0].clamp(0, 1) * 255).round().to(torch.uint8), hidden
 
     def colors(self, scale: float | None = None, *, fade: bool = False) -> Tensor:
         """Return the flow as colors with a legend, uint8 (3, H, W).
@@ -93,10 +97,16 @@ class FlowResult:
             raise InputError(f"the picture '{kind}' needs the second picture")
         if kind == "warped":
             return self.warped(image2)
-        difference = (self.warped(image2).int() - self.image.int()).abs().clamp(max=255).to(torch.uint8)
-        parts = [self.image, self.colors(scale, fade=True), difference, gray(self.confidence)]
+        pulled, hidden = self._pulled(image2)
+        difference = (pulled.int() - self.image.int()).abs().to(torch.uint8)
+        parts = {
+            "picture": self.image,
+            "flow (gray: not trusted)": self.colors(scale, fade=True),
+            "difference to the second picture, warped (hatched: hidden)": hatched(difference, hidden),
+            "confidence": gray(self.confidence),
+        }
         along = 1 if self.image.shape[2] > 2 * self.image.shape[1] else 2
-        return torch.cat(parts, dim=along)
+        return torch.cat([titled(part, text) for text, part in parts.items()], dim=along)
 
 
 def gray(values: Tensor) -> Tensor:
