@@ -32,7 +32,7 @@ def legend(picture: Tensor, scale: float) -> Tensor:
 
 
 def titled(picture: Tensor, text: str) -> Tensor:
-    """Return a picture (3, H, W) with a text in its upper left corner; as it is where the text has no room."""
+    """Return a picture (3, H, W) with a text in its upper left corner, or unchanged if it is too small."""
     height, width = picture.shape[1:]
     size = max(12, round(0.025 * height))
     left, top, right, bottom = ImageFont.load_default(size).getbbox(text)
