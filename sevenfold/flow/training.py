@@ -107,10 +107,12 @@ def rate_factor(step: int, total: float, warmup: float) -> float:
 
     These are the two phases of the one-cycle schedule with which RAFT and its successors train.
     """
+    if step >= total:  # also a cycle without steps: the last fifth of a training of one
+        return 0.0
     top = warmup * total
     if step < top:
         return 1 / 25 + (1 - 1 / 25) * step / top
-    return max(0.0, (total - step) / (total - top))
+    return (total - step) / (total - top)
 
 
 @torch.no_grad()

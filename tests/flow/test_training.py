@@ -74,6 +74,7 @@ def test_the_rate_ends_at_zero_and_stays_there():
     assert rate_factor(100, 100, 0.05) == 0
     assert rate_factor(120, 100, 0.05) == 0
     assert rate_factor(0, 100, 0.0) == 1
+    assert rate_factor(0, 0, 0.05) == 0  # the last fifth of a training of one step has none
 
 
 def test_measures_are_those_of_valid_pixels_and_of_every_sample():
