@@ -1,5 +1,7 @@
 """Marks on pictures of flow: legend, arrows, hatching, and what is not trusted in gray."""
 
+import math
+
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
@@ -35,10 +37,10 @@ def titled(picture: Tensor, text: str) -> Tensor:
     """Return a picture (3, H, W) with a text in its upper left corner, or unchanged if it is too small."""
     height, width = picture.shape[1:]
     size = max(12, round(0.025 * height))
-    left, top, right, bottom = ImageFont.load_default(size).getbbox(text)
+    _, _, right, bottom = ImageFont.load_default(size).getbbox(text)
     if right + 6 > width or 4 * bottom > height:
         return picture
-    return _written(picture, text, (right + 4, bottom + 4), size)
+    return _written(picture, text, (math.ceil(right) + 4, math.ceil(bottom) + 4), size)
 
 
 def draw_arrows(image: Tensor, flow: Tensor, confidence: Tensor, every: int) -> Tensor:
