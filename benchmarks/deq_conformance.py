@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -132,7 +133,7 @@ def graph_cell(method: Method, problem: Problem, transform: str) -> float | str:
         lines = str(error).splitlines()
         named = [line for line in lines if "reason:" in line or "no form without side effects" in line]
         line = named[0].split("reason: ")[-1].rstrip(")") if named else lines[0]
-        return f"{type(error).__name__}: {line.strip()[:130]}"
+        return f"{type(error).__name__}: {shorten(line, 130, placeholder=' ...')}"
     return relative_error(value, reference(problem.solution, *problem.args))
 
 
@@ -143,7 +144,7 @@ def cell(method: Method, problem: Problem, transform: str) -> float | str:
     try:
         result = TRANSFORMS[transform](method(problem), w, x, t)
     except Exception as error:
-        return f"{type(error).__name__}: {' '.join(str(error).split())[:110]}"
+        return f"{type(error).__name__}: {shorten(str(error), 130, placeholder=' ...')}"
     return relative_error(result, TRANSFORMS[transform](problem.solution, w, x, t))
 
 
