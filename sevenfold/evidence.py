@@ -264,7 +264,7 @@ def compare_all(arms: Mapping[str, ArrayLike]) -> dict[tuple[str, str], tuple[Co
     order = sorted(losses, key=lambda name: losses[name].mean())
     pairs = [(a, b) for place, a in enumerate(order) for b in order[place + 1 :]]
     results = [_compared(losses[a], losses[b]) for a, b in pairs]
-    adjusted = holm([result.p for result in results]) if pairs else []
+    adjusted = holm([result.p for result in results]) if pairs else np.zeros(0)
     return {pair: (result, float(p)) for pair, result, p in zip(pairs, results, adjusted, strict=True)}
 
 
