@@ -67,7 +67,6 @@ class Targets:
     losses: Floats
     times: Floats
     expected: Floats
-    budget: int
 
     def share(self, evaluations: int) -> float:
         """Return the share of pairs (trial, target) that are reached within some evaluations."""
@@ -204,15 +203,23 @@ def critical_difference(table: Mapping[str, ArrayLike]) -> Ranks:
     return Ranks(names, ranks, friedman, critical, _cliques(names, losses, ranks))
 
 
-def time_to_target(curves: ArrayLike, random: ArrayLike, optimum: float, *, targets: int = 10) -> Targets:
+def time_to_target(
+    curves: ArrayLike,
+    random: ArrayLike,
+    optimum: float,
+    *,
+    evaluations: ArrayLike | None = None,
+    targets: int = 10,
+) -> Targets:
     """Return when trials reach losses between a typical random one and the optimum (Hansen et al. 2016).
 
     The regrets of the targets are spaced by equal factors; the last target is the optimum.
 
     Args:
-        curves: best loss so far (trials, T) after each evaluation.
+        curves: best loss so far (trials, T).
         random: losses (n,) of random draws; their median is where targets begin.
         optimum: the least loss that there is.
+        evaluations: after how many evaluations each column of the curves is (T,); None: 1 to T.
         targets: number of targets.
 
     >>> reached = time_to_target([[5.0, 2.0, 1.0], [5.0, 5.0, 3.0]], random=[5.0], optimum=1.0)
@@ -225,14 +232,21 @@ def time_to_target(curves: ArrayLike, random: ArrayLike, optimum: float, *, targ
     start = float(np.median(_values(random, "random"))) - optimum
     if start <= 0 or best.min() < optimum - 1e-9 * max(1.0, abs(optimum)):
         raise InputError(f"optimum {optimum:g}: expected a loss below random ones that no trial undercuts")
+    after = (
+        np.arange(1.0, best.shape[1] + 1) if evaluations is None else _values(evaluations, "evaluations", 1)
+    )
+    if after.shape != best.shape[1:] or (np.diff(after) <= 0).any():
+        raise InputError(
+            f"evaluations: expected {best.shape[1]} growing numbers, one a column, got {len(after)}"
+        )
     losses = optimum + np.geomspace(start + FLOOR, FLOOR, targets + 1)[1:] - FLOOR
     losses[-1] = optimum
     reached = best[:, :, None] <= losses + 1e-12 * max(1.0, abs(optimum))
-    times = np.where(reached.any(1), reached.argmax(1) + 1.0, np.inf)
-    spent = np.minimum(times, best.shape[1]).sum(0)
+    times = np.where(reached.any(1), after[reached.argmax(1)], np.inf)
+    spent = np.minimum(times, after[-1]).sum(0)
     successes = np.isfinite(times).sum(0)
     expected = np.divide(spent, successes, out=np.full(targets, np.inf), where=successes > 0)
-    return Targets(losses, times, expected, best.shape[1])
+    return Targets(losses, times, expected)
 
 
 def area(regrets: ArrayLike) -> Floats:
@@ -299,7 +313,7 @@ def verdict(
     text = f"p = {value:.2g}" + (" after Holm" if p is not None else "")
     if value < LEVEL and result.difference != 0:
         winner, loser, sign = (first, second, -1) if result.difference < 0 else (second, first, 1)
-        ends = [sign * end for end in (result.low, result.high) if end is not None]
+        ends = [sign * end + 0.0 for end in (result.low, result.high) if end is not None]  # no -0
         interval = f" ({min(ends):.3g} to {max(ends):.3g})" if ends else ""
         wins = result.better if sign < 0 or result.better is None else result.n - result.better
         count = "trials not paired" if wins is None else f"better in {wins} of {result.n} trials"

@@ -153,6 +153,9 @@ def test_running_times_are_those_of_a_loop():
         assert reached.expected[k] == (spent / hits if hits else math.inf)
     assert reached.losses[-1] == 1.0 and (np.diff(reached.losses) < 0).all()
     assert reached.share(25) == np.isfinite(reached.times).mean()
+    thinned = time_to_target(curves[:, 4::5], [20.0, 30.0, 10.0], 1.0, evaluations=range(5, 26, 5))
+    later = np.where(np.isfinite(reached.times), 5 * np.ceil(reached.times / 5), np.inf)
+    assert thinned.times.tolist() == later.tolist()
     assert area(curves - 1) == pytest.approx(np.log10(curves - 1 + 1e-3).mean(1))
 
 
@@ -181,6 +184,7 @@ def test_sentences_say_who_is_better_or_what_could_have_been_seen():
         (lambda: critical_difference({"a": [1.0, 2.0], "b": [1.0]}), "a: 2, b: 1"),
         (lambda: time_to_target([[1.0, 2.0]], [3.0], 0.0), "best losses so far"),
         (lambda: time_to_target([[2.0, 1.0]], [3.0], 1.5), "no trial undercuts"),
+        (lambda: time_to_target([[2.0, 1.0]], [3.0], 0.0, evaluations=[5]), "2 growing numbers"),
         (lambda: area([[-1.0]]), "0 or more"),
     ],
 )
