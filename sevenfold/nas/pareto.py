@@ -89,11 +89,17 @@ def hypervolume(points: ArrayLike, reference: ArrayLike) -> float:
     >>> hypervolume([[1, 3], [2, 2], [3, 1]], [4, 4])
     6.0
     """
-    losses, corner = _points(points), _corner(points, reference)
-    losses = np.minimum(losses[~np.isnan(losses).any(1)], corner)
-    if not len(losses):
+    corner = _corner(points, reference)
+    columns = np.minimum(np.ascontiguousarray(_points(points).T), corner[:, None])
+    total: Floats = columns.sum(0)  # NaN where a loss is
+    known = np.flatnonzero(~np.isnan(total))
+    if not len(known):
         return 0.0
-    if losses.shape[1] == 2:
+    # Most points are dominated by the one nearest to the origin, and need not be sorted.
+    nearest = columns[:, known[total[known].argmin()], None]
+    free = (columns < nearest).any(0) | (columns == nearest).all(0)
+    losses = columns[:, free & ~np.isnan(total)].T
+    if len(corner) == 2:
         return float(_areas(losses, np.ones((1, len(losses)), bool), corner)[0])
     # Between two neighboring values of the third loss the cut is the area of all points below.
     losses = losses[front(losses)]
