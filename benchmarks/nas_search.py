@@ -8,7 +8,9 @@ Usage: ``python benchmarks/nas_search.py [--trials N] [--queries N]``
 - ``every_encoding``, ``digits_opened``: all encodings of all 15,625 cells; the embedded table loaded and
   asked for all cells, each the least of five;
 - ``random``, ``evolution``, ``local_search``: seconds per query of 200 trials side by side against a plain
-  Python loop over tuples.
+  Python loop over tuples;
+- ``hypervolume``: of 10,000 points of two losses, at random and all on the front, against ``numpy.sort`` of
+  the points, the least of 50.
 
 All figures are CPU time of one thread. The last line is JSON.
 """
@@ -30,6 +32,7 @@ from sevenfold.nas.benchmarks import load_benchmark
 from sevenfold.nas.benchmarks.synthetic_nb201 import SyntheticNB201
 from sevenfold.nas.encodings import ENCODINGS
 from sevenfold.nas.landscape.climb import climb, neighbors
+from sevenfold.nas.pareto import hypervolume
 from sevenfold.nas.spaces.nb201 import NB201
 from sevenfold.seeding import numpy_generator
 
@@ -126,6 +129,26 @@ def plain(name: str, loss: dict[tuple[int, ...], float], queries: int, seed: int
     return known
 
 
+def volumes() -> dict[str, float]:
+    """Return the time of a hypervolume as a multiple of that of sorting both columns."""
+    rng = np.random.default_rng(0)
+    first = rng.random(10_000)
+    cases = {"random": rng.random((10_000, 2)), "front": np.stack([first, 1 - first], 1)}
+
+    def least(work: Callable[[], object]) -> float:
+        times = []
+        for _ in range(50):
+            begun = time.perf_counter()  # the clock of the processor is too coarse for one call
+            work()
+            times.append(time.perf_counter() - begun)
+        return min(times)
+
+    return {
+        name: least(lambda p=points: hypervolume(p, [1.0, 1.0])) / least(lambda p=points: np.sort(p, axis=0))
+        for name, points in cases.items()
+    }
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -163,6 +186,7 @@ def main() -> None:
     base = found["bananas_paper"]["seconds_per_trial"]
     found["ratio_eager"] = one_by_one / base
     found["ratio_eager_alone"] = one_by_one / found["bananas_paper_alone"]["seconds_per_trial"]
+    found["hypervolume"] = volumes()
     for name, figures in found.items():
         print(name, figures)
     print(json.dumps(found))

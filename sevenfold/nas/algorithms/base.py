@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sevenfold.config import ConfigError
 from sevenfold.errors import InputError
+from sevenfold.nas.pareto import crowding, front, ranks
 from sevenfold.nas.spaces.base import Enumerable, Ints, Space, choose
 from sevenfold.ranges import Checked
 
@@ -24,6 +25,9 @@ PATIENCE = 4096
 VERSION = 2
 """Of ``state_dict``: 1 had no rows of pending keys and no counts of repeats."""
 
+Loss = float | list[float]
+"""Of one evaluation: a number, or several."""
+
 
 class Algorithm(Checked, ABC):
     """One trial of a search that minimizes a loss.
@@ -34,6 +38,10 @@ class Algorithm(Checked, ABC):
     the same effect however they are ordered or divided. ``ask`` does not wait for outstanding answers:
     ``pending`` lists what is out, ``give_back`` forgets some of it. A loss of an architecture that is known
     and not out is a repeat, another training of it: ``losses`` then holds the mean of those that succeeded.
+
+    Losses are numbers, (n,), or several numbers of each architecture, (n, m), all to be minimized. Of several
+    the search looks for the front: ``vectors`` holds them, and ``losses`` the place of each evaluation in the
+    order of Deb et al. 2002, by rank, then the least crowded. A NaN or infinite one is a failure.
 
     Architectures are identified by ``space.keys`` and proposed once, unless a subclass says otherwise. All
     draws come from ``rng``. After any call, ``state_dict`` holds the trial as plain values that JSON can
@@ -49,6 +57,9 @@ class Algorithm(Checked, ABC):
     k: int = 1
     """Proposals at once by default."""
 
+    several_losses = True
+    """Whether it can search for a front."""
+
     def __init__(
         self, space: Space, rng: Generator, *, num_init: int = 1, sampling: str | None = None
     ) -> None:
@@ -57,6 +68,8 @@ class Algorithm(Checked, ABC):
         self.archs: list[Ints] = []
         """What was told, in the order it was asked; ``losses`` has the values, NaN having become infinite."""
         self.losses: list[float] = []
+        self.vectors: list[list[float]] = []
+        """The several losses of each evaluation; empty where there is one."""
         self.counts: list[int] = []
         """How many losses that did not fail each entry of ``losses`` is the mean of, 1 at least."""
         self.place: dict[int, int] = {}
@@ -64,10 +77,11 @@ class Algorithm(Checked, ABC):
         self.seen: set[int] = set()
         """Keys asked or told."""
         self._count = 0
+        self._losses = 0  # of each architecture; 0 before the first is known
         self._pending: dict[int, list[int]] = {}
         self._asked: dict[int, Ints] = {}  # the rows of pending keys
-        self._repeats: list[tuple[int, float]] = []
-        self._inbox: list[tuple[float, int, Ints, float]] = []
+        self._repeats: list[tuple[int, Loss]] = []
+        self._inbox: list[tuple[float, int, Ints, Loss]] = []
 
     @abstractmethod
     def propose(self, k: int) -> Ints:
@@ -102,7 +116,7 @@ class Algorithm(Checked, ABC):
     ) -> None:
         """Tell several trials at once; minus infinity is refused, because nothing could be better."""
         for rows, values in zip(archs, losses, strict=True):
-            if (wrong := np.flatnonzero(np.isneginf(values))).size:
+            if (wrong := np.flatnonzero(np.isneginf(values).reshape(len(rows), -1).any(1))).size:
                 raise InputError(f"the loss of {rows[wrong[0]].tolist()} is -inf; a failure is NaN or +inf")
         keys = iter(trials[0].keys(np.concatenate(archs)))
         for trial, rows, values in zip(trials, archs, losses, strict=True):
@@ -116,7 +130,7 @@ class Algorithm(Checked, ABC):
     def tell(self, archs: Ints, losses: ArrayLike) -> None:
         """Hear losses, (n,), of a population; NaN is the worst."""
         archs, values = self.space.checked(archs), np.asarray(losses, np.float64)
-        if values.shape != (len(archs),):
+        if values.ndim not in (1, 2) or len(values) != len(archs):
             raise InputError(f"{len(archs)} architectures need as many losses, got shape {values.shape}")
         self.tell_together([self], [archs], [values])
 
@@ -124,7 +138,8 @@ class Algorithm(Checked, ABC):
         """Return the keys of a population, which may be empty."""
         return self.space.keys(archs).tolist() if len(archs) else []
 
-    def _hear(self, key: int, row: Ints, loss: float) -> None:
+    def _hear(self, key: int, row: Ints, loss: Loss) -> None:
+        loss = self._checked(loss)
         if orders := self._pending.get(key):
             self._inbox.append((orders.pop(0), key, row, loss))
             if not orders:
@@ -133,8 +148,22 @@ class Algorithm(Checked, ABC):
         elif key not in self.seen:
             self._inbox.append((math.inf, key, row, loss))
             self.seen.add(key)
-        elif math.isfinite(loss):
+        elif np.isfinite(loss).all():
             self._repeats.append((key, loss))
+
+    def _checked(self, loss: Loss) -> Loss:
+        """Return a loss as it is remembered: one in a list is that one, several fail together."""
+        if isinstance(loss, list) and len(loss) == 1:
+            loss = loss[0]
+        number = len(loss) if isinstance(loss, list) else 1
+        self._losses = self._losses or number
+        if number != self._losses:
+            raise InputError(f"{number} losses of an architecture, where the first had {self._losses}")
+        if not isinstance(loss, list):
+            return loss
+        if not self.several_losses:
+            raise InputError(f"{type(self).__name__} minimizes one loss, got {number} of each architecture")
+        return loss if np.isfinite(loss).all() else [math.inf] * number
 
     @property
     def pending(self) -> Ints:
@@ -166,22 +195,53 @@ class Algorithm(Checked, ABC):
         for _, key, row, loss in sorted(self._inbox, key=lambda told: told[:2]):
             self.place[key] = len(self.archs)
             self.archs.append(row)
-            self.losses.append(math.inf if math.isnan(loss) else loss)
             self.counts.append(1)
+            if isinstance(loss, list):
+                self.vectors.append(loss)
+            else:
+                self.losses.append(math.inf if math.isnan(loss) else loss)
+        news = len(self._inbox) + len(self._repeats)
         self._inbox.clear()
         for key, loss in sorted(self._repeats):
             self._repeat(self.place[key], loss)
         self._repeats.clear()
+        if self.vectors and news:
+            self.losses = self._places()
 
-    def _repeat(self, place: int, loss: float) -> None:
+    def _places(self) -> list[float]:
+        """Return the place of each evaluation in the order of several losses; failures are infinite."""
+        points = np.array(self.vectors)
+        failed = np.isinf(points).any(1)
+        rank = ranks(np.where(failed[:, None], np.nan, points))
+        gap = np.zeros(len(points))
+        for level in np.unique(rank[~failed]):
+            members = np.flatnonzero((rank == level) & ~failed)
+            gap[members] = crowding(points[members])
+        # The crowded comparison: rank, then distance (Deb et al. 2002, section III-C); the earlier of equals.
+        places = np.empty(len(points))
+        places[np.lexsort((-gap, rank))] = np.arange(len(points))
+        places[failed] = math.inf
+        return places.tolist()
+
+    def front(self) -> set[int]:
+        """Return the places in the history of the evaluations that no other dominates, of several losses."""
+        points = np.array(self.vectors)
+        return set(np.flatnonzero(front(np.where(np.isinf(points), np.nan, points))).tolist())
+
+    def _repeat(self, place: int, loss: Loss) -> None:
         """Take another loss of an evaluation into its mean, unless that one failed."""
+        known: list[Any] = self.vectors if self.vectors else self.losses
         # After a failure the first success is the value, not the mean with infinity.
-        if not math.isfinite(self.losses[place]):
-            self.losses[place] = loss
+        if not np.isfinite(known[place]).all():
+            known[place] = loss
             return
         self.counts[place] += 1
         count = self.counts[place]
-        self.losses[place] = (self.losses[place] * (count - 1) + loss) / count
+        if isinstance(loss, list):
+            pairs = zip(known[place], loss, strict=True)
+            known[place] = [(old * (count - 1) + new) / count for old, new in pairs]
+        else:
+            known[place] = (known[place] * (count - 1) + loss) / count
 
     def _mark(self, keys: Sequence[int], archs: Ints) -> None:
         """Note what is proposed."""
@@ -261,10 +321,12 @@ class Algorithm(Checked, ABC):
             "rng": self.rng.bit_generator.state,
             "archs": [row.tolist() for row in self.archs],
             "losses": list(self.losses),
+            "vectors": [list(vector) for vector in self.vectors],
             "counts": list(self.counts),
             "place": [list(item) for item in self.place.items()],
             "seen": sorted(self.seen),
             "count": self._count,
+            "number": self._losses,
             "pending": [[key, list(order)] for key, order in self._pending.items()],
             "asked": [[key, row.tolist()] for key, row in self._asked.items()],
             "repeats": [list(repeat) for repeat in self._repeats],
@@ -278,12 +340,14 @@ class Algorithm(Checked, ABC):
             raise InputError(f"the state has version {version}, this program reads up to {VERSION}")
         self.rng.bit_generator.state = state["rng"]
         self.archs, self.losses = [_row(row) for row in state["archs"]], list(state["losses"])
+        self.vectors = [list(vector) for vector in state.get("vectors", [])]
         self.counts = list(state.get("counts", [1] * len(self.losses)))
         self._asked = {key: _row(row) for key, row in state.get("asked", [])}
         self._repeats = [(key, loss) for key, loss in state.get("repeats", [])]
         self.place, self.seen = dict(state["place"]), set(state["seen"])
         self._count, self._pending = state["count"], {key: list(order) for key, order in state["pending"]}
         self._inbox = [(order, key, _row(row), loss) for order, key, row, loss in state["inbox"]]
+        self._losses = state.get("number", int(bool(self.losses or self._inbox)))
         self.load_own_state(state["own"])
 
 

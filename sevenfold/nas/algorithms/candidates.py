@@ -29,7 +29,8 @@ class Candidates:
             to ``edits``; ``all``, the whole space, where it can be listed.
         num: random architectures in the set; also the mutants made of one parent, and the size from which no
             other parent is mutated.
-        parents: number of best evaluations that are mutated, the best first.
+        parents: number of best evaluations that are mutated, the best first; of several losses twice as many,
+            and at least the whole front, share the mutants.
         rate: rate of mutation in the modes ``mutation`` and ``mutation_random``.
         edits: highest rate of mutation in the mode ``edits``.
         repeats: mutants of each parent at each rate in the mode ``edits``.
@@ -62,12 +63,16 @@ class Candidates:
 
     def _mutated(self, trial: Algorithm, mutation: str) -> Ints:
         mutated: Ints = np.empty((0, trial.space.width), np.int8)
-        for place in trial.best(self.parents):
-            if len(mutated) >= self.num:
+        # Of several losses the whole front is mutated, each point of it a little.
+        spread = bool(trial.vectors)
+        parents = max(2 * self.parents, len(trial.front())) if spread else self.parents
+        each = max(1, self.num // self.parents) if spread else self.num
+        for place in trial.best(parents):
+            if len(mutated) >= self.num and not spread:
                 break
             # Mutations of the best evaluations as candidates, as BANANAS chose by its ablation (White,
             # Neiswanger and Savani 2021).
-            mutants = np.repeat(trial.archs[place][None], self.num, axis=0)
+            mutants = np.repeat(trial.archs[place][None], each, axis=0)
             mutants = trial.space.mutate(mutants, trial.rng, rate=self.rate, kind=mutation)
             mutated = np.concatenate(
                 [mutated, mutants if self.allow_repeats else trial.unseen(mutants, mutated)]

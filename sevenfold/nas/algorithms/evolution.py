@@ -15,6 +15,8 @@ from sevenfold.ranges import Count, Scale
 class RegularizedEvolution(Algorithm):
     """Evaluate mutants of good architectures, each the best of a few drawn from the latest evaluations.
 
+    Of several losses every evaluation may be a parent, and the best is the first by rank and crowding.
+
     Args:
         population: number of latest evaluations that may become parents.
         tournament: members of the population drawn with replacement, of which the best becomes a parent.
@@ -65,8 +67,9 @@ class RegularizedEvolution(Algorithm):
 
     def _children(self, n: int) -> Ints:
         # The youngest may be parents, however good older ones were: that is what regularizes.
-        losses = np.array(self.losses[-self.population :])
-        archs = self.archs[-self.population :]
+        # Of several losses all may: the front would die of age.
+        young = slice(0 if self.vectors else -self.population, None)
+        losses, archs = np.array(self.losses[young]), self.archs[young]
         # All tournaments of a batch at once.
         drawn = self.rng.integers(len(losses), size=(n, self.tournament))
         winners = drawn[np.arange(n), losses[drawn].argmin(axis=1)]

@@ -18,6 +18,9 @@ class LocalSearch(Algorithm):
     A pass evaluates the new neighbors of the center in random order; the best of the pass is the next center.
     With ``k`` above one a pass evaluates that many before it compares.
 
+    Of several losses a pass ends at the first that no evaluation dominates, and the next center is always the
+    best by rank and crowding that was none yet.
+
     Args:
         num_init: random architectures that begin a climb.
         query_full_nbhd: evaluate all neighbors before moving on; otherwise a pass ends at the first that is
@@ -75,13 +78,15 @@ class LocalSearch(Algorithm):
         return min(known, key=self.losses.__getitem__, default=None)
 
     def _improved(self) -> bool:
+        if self.vectors and self._center is not None:
+            return not self.front().isdisjoint(self.place[key] for key in self._pass if key in self.place)
         lowest = self._lowest()
         return self._center is not None and lowest is not None and self.losses[lowest] < self._center
 
     def _begin(self) -> bool:
         """Begin the pass that follows; return False when the space ends."""
         lowest = self._lowest()
-        if self.continue_at_min and (self._center is not None or lowest is not None):
+        if (self.continue_at_min or self.vectors) and (self._center is not None or lowest is not None):
             following = self._unexpanded()
         else:
             following = lowest if self._center is None or self._improved() else None

@@ -94,18 +94,16 @@ class ModelSearch(Algorithm):
 
     @staticmethod
     def _picked(trials: Sequence["ModelSearch"], counts: Sequence[int]) -> list[Ints]:
-        """Return the ``k`` candidates of each trial with the lowest scores."""
+        """Return the ``k`` candidates of each trial that the surrogate chooses."""
         rounds = [trial._round(k) for trial, k in zip(trials, counts, strict=True)]
         open_rounds = [given for given in rounds if len(given.candidates)]
         if not open_rounds:
             return [given.candidates for given in rounds]
-        scores = iter(trials[0].surrogate.scores(trials[0].space, open_rounds))
+        wanted = [k for given, k in zip(rounds, counts, strict=True) if len(given.candidates)]
+        chosen_rows = iter(trials[0].surrogate.choose(trials[0].space, open_rounds, wanted))
         return [
-            # Stable: of equal scores the earlier candidate, so that a trial can be repeated.
-            given.candidates[np.argsort(next(scores), kind="stable")[:k]]
-            if len(given.candidates)
-            else given.candidates
-            for given, k in zip(rounds, counts, strict=True)
+            given.candidates[next(chosen_rows)] if len(given.candidates) else given.candidates
+            for given in rounds
         ]
 
     def _round(self, k: int) -> Round:
@@ -114,4 +112,5 @@ class ModelSearch(Algorithm):
         if len(candidates) < k and self.candidates.mode != "all":
             parents = np.stack([self.archs[place] for place in self.best(self.candidates.parents)])
             candidates = self.around(parents, k, candidates)
-        return Round(np.stack(self.archs), np.array(self.losses), candidates, self.rng)
+        vectors = np.array(self.vectors) if self.vectors else None
+        return Round(np.stack(self.archs), np.array(self.losses), candidates, self.rng, vectors)

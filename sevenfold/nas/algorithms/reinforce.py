@@ -30,6 +30,8 @@ class Reinforce(Algorithm):
         decay: share of the old baseline in the new one after every evaluation.
     """
 
+    several_losses = False
+
     def __init__(
         self,
         space: Space,

@@ -16,12 +16,12 @@ from sevenfold.nas.algorithms.base import Algorithm
 from sevenfold.nas.spaces.base import Ints, Space
 
 Evaluate = Callable[[Ints], NDArray[np.float64]]
-"""Losses, (n,), of a population."""
+"""Losses of a population, (n,), or (n, m) where there are several."""
 
 
 @dataclass(frozen=True)
 class Trace:
-    """What one trial evaluated, in order: architectures (n, width) and losses (n,).
+    """What one trial evaluated, in order: architectures (n, width) and losses, (n,), or (n, m) of m losses.
 
     ``searcher_seconds`` is the time the algorithm itself took; trials that ran side by side share it evenly.
     """
@@ -32,6 +32,8 @@ class Trace:
 
     def incumbents(self) -> NDArray[np.int64]:
         """Return the place of the lowest loss so far after every evaluation, (n,); the first of equals."""
+        if self.losses.ndim > 1:
+            raise InputError(f"{self.losses.shape[1]} losses have a front and no incumbent")
         losses = np.where(np.isnan(self.losses), np.inf, self.losses)
         lowest = np.minimum.accumulate(losses)
         new = np.concatenate([[True], losses[1:] < lowest[:-1]])

@@ -57,6 +57,7 @@ class SearchStudy(Study[Block]):
         objective: the loss that is minimized.
         test_path: a table file whose test loss is reported too; null: the test split of the searched table,
             or of ``nb201_cifar.npz`` in the folder of the supplied ``nb201_val_one_seed.npz``.
+        reference: label of an algorithm that the best one is compared with too; null: none.
 
     >>> from sevenfold.nas import SearchStudy
     >>> algorithms = {name: {"name": name} for name in ("random", "evolution")}
@@ -82,11 +83,15 @@ class SearchStudy(Study[Block]):
         dataset: str | None = None,
         objective: Loss = Loss(),
         test_path: str | None = None,
+        reference: str | None = None,
     ) -> None:
         self.algorithms = {label: node for label, node in algorithms.items() if node is not None}
         trials_of = trials_of or {}
         if not self.algorithms or trials_of.keys() - algorithms.keys():
             raise ConfigError("trials_of", f"labels of algorithms are {', '.join(self.algorithms) or 'none'}")
+        if reference is not None and reference not in self.algorithms:
+            raise ConfigError("reference", f"'{reference}' is no label of {', '.join(self.algorithms)}")
+        self.reference = reference
         self.counts = {label: trials_of.get(label, trials) for label in self.algorithms}
         self.budget, self.block, self.benchmark = budget, block, benchmark
         self.path, self.dataset, self.loss, self.test_path = path, dataset, objective, test_path
@@ -160,7 +165,7 @@ class SearchStudy(Study[Block]):
         return Report(
             "Search algorithms side by side",
             headline(groups, numbers),
-            verdict(groups, numbers, self.budget),
+            verdict(groups, numbers, self.budget, self.reference),
             [Section("Every algorithm", [MEANS], everything(groups, numbers)), published],
             pictures,
             numbers,

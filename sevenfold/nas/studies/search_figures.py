@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sevenfold.evidence import FEWEST, FLOOR, Targets, time_to_target
+
 Groups = Mapping[str, Sequence[Mapping[str, Any]]]
 
 NUMBERED = re.compile(r"(?P<family>.+)_(?P<number>\d+)")
@@ -22,6 +24,12 @@ def draw_all(groups: Groups, folder: Path) -> list[Path]:
     pictures = [folder / "incumbents.png"]
     records = [record for rows in groups.values() for record in rows]
     draw_curves(groups, folder / "incumbents.png", "queries", lambda record: record["queries"])
+    if all("val_regret" in record for record in records):
+        pictures.insert(0, folder / "trials.png")
+        draw_trials(groups, pictures[0])
+        if reached := targets(groups):
+            pictures.insert(1, folder / "targets.png")
+            draw_targets(reached, groups, pictures[1])
     if all("seconds_curve" in record for record in records):
         hours = "simulated hours"
         pictures.append(folder / "time.png")
@@ -33,6 +41,80 @@ def draw_all(groups: Groups, folder: Path) -> list[Path]:
         pictures.append(folder / "sweep.png")
         draw_sweeps(groups, families, pictures[-1])
     return pictures
+
+
+def draw_trials(groups: Groups, path: Path) -> None:
+    """Draw a panel for each algorithm: regret of every trial, median and quartiles, the best one in gray."""
+    from matplotlib.figure import Figure
+
+    curves = {label: _regrets(records) for label, records in groups.items()}
+    order = sorted(curves, key=lambda label: float(curves[label][:, -1].mean()))
+    columns = min(4, len(order))
+    rows = -(-len(order) // columns)
+    figure = Figure(figsize=(2.7 * columns, 2.1 * rows + 0.3), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).flat
+    best = np.median(curves[order[0]], axis=0)
+    for axes, label in zip(panels, order, strict=False):
+        queries = groups[label][0]["queries"][: curves[label].shape[1]]
+        axes.plot(queries, curves[label].T, color="#1f77b4", lw=0.4, alpha=0.35)
+        low, median, high = np.percentile(curves[label], [25, 50, 75], axis=0)
+        axes.plot(groups[order[0]][0]["queries"][: len(best)], best, color="#999999", lw=1.5)
+        if len(curves[label]) >= FEWEST:
+            axes.fill_between(queries, low, high, color="#1f77b4", alpha=0.25, lw=0)
+        axes.plot(queries, median, color="#0b3c5d", lw=1.8)
+        axes.set_title(f"{label} ({len(curves[label])})", fontsize=8)
+        axes.set_yscale("log")
+        axes.grid(alpha=0.3)
+    for axes in list(panels)[len(order) :]:
+        axes.remove()
+    figure.suptitle(
+        f"regret + {FLOOR:g} by evaluations: trials, median, quartiles; gray: {order[0]}", fontsize=9
+    )
+    figure.savefig(path, dpi=110)
+
+
+def targets(groups: Groups) -> dict[str, Targets]:
+    """Return when each algorithm reaches ten losses between random search's first and the optimum."""
+    random = [records for records in groups.values() if records[0]["algorithm"] == "random"][:1]
+    if not random or (start := np.median(_regrets(random[0])[:, 0])) <= FLOOR:
+        return {}
+    return {
+        label: time_to_target(_regrets(records) - FLOOR, [start - FLOOR], 0.0, evaluations=_queries(records))
+        for label, records in groups.items()
+    }
+
+
+def draw_targets(reached: Mapping[str, Targets], groups: Groups, path: Path) -> None:
+    """Draw the share of trials and targets that each algorithm has reached, by evaluations."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    order = sorted(reached, key=lambda label: -reached[label].share(int(_queries(groups[label])[-1])))
+    for place, label in enumerate(order):
+        queries = _queries(groups[label])
+        shares = [reached[label].share(int(at)) for at in queries]
+        color, dashes = COLORS[place % len(COLORS)], DASHES[place // len(COLORS) % len(DASHES)]
+        axes.step(queries, shares, where="post", label=label, color=color, ls=dashes)
+    axes.set(xlabel="evaluations", ylabel="share of trials x targets reached", ylim=(0, 1.02))
+    axes.grid(alpha=0.3)
+    figure.legend(fontsize=8, loc="outside right upper")
+    axes.set_title("ten targets from random search's first loss to the optimum", fontsize=9)
+    figure.savefig(path, dpi=110)
+
+
+def _queries(records: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
+    """Return the evaluations that all trials' curves have, (T,)."""
+    shortest: list[float] = min((record["queries"] for record in records), key=len)
+    return np.array(shortest, float)
+
+
+def _regrets(records: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
+    """Return the regret of every trial by evaluation, (trials, T), raised by what a logarithm needs."""
+    length = len(_queries(records))
+    optimum = records[0]["val_loss"] - records[0]["val_regret"]
+    curves = np.array([record["val_curve"][:length] for record in records])
+    return np.maximum(curves - optimum, 0.0) + FLOOR
 
 
 def draw_curves(groups: Groups, path: Path, xlabel: str, abscissa: Callable[[Any], Any]) -> None:
@@ -50,7 +132,10 @@ def draw_curves(groups: Groups, path: Path, xlabel: str, abscissa: Callable[[Any
             mean, error = _along(np.array([record[curve][:length] for record in records]))
             style = {"color": COLORS[place % len(COLORS)], "ls": DASHES[place // len(COLORS) % len(DASHES)]}
             axes.plot(x, mean, label=label, **style)
-            axes.fill_between(x, mean - 1.96 * error, mean + 1.96 * error, alpha=0.15, color=style["color"])
+            if len(records) >= FEWEST:  # two trials say nothing about the spread of others
+                axes.fill_between(
+                    x, mean - 1.96 * error, mean + 1.96 * error, alpha=0.15, color=style["color"]
+                )
             settled += mean[length // 5 :].tolist()  # the first fall would flatten all the rest
         axes.set(xlabel=xlabel, ylabel=f"{curve.partition('_')[0]} loss of the incumbent")
         _limits(axes, settled)

@@ -6,7 +6,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
+from sevenfold.evidence import bootstrap, compare_all
+from sevenfold.evidence import verdict as sentence
 from sevenfold.nas.algorithms.published import compare
 from sevenfold.records import Record
 from sevenfold.report import format_value
@@ -82,51 +85,100 @@ def ranked(groups: Groups, numbers: Mapping[str, float]) -> list[str]:
 
 
 def headline(groups: Groups, numbers: Mapping[str, float]) -> Table:
-    """Return the rows to read first, best algorithm first: the worst ones make room for random search."""
-    rows = everything(groups, numbers)
-    cut = [row[:1] + [cell for name, cell in zip(rows[0][1:], row[1:], strict=True) if name != "seconds"]
-           for row in rows]  # fmt: skip
-    if len(cut) <= ROWS + 1:
-        return cut
-    baseline = [row for row in cut[ROWS:] if groups[row[0]][0]["algorithm"] == "random"][:1]
-    return [*cut[: ROWS + 1 - len(baseline)], *baseline]
+    """Return the rows to read first, best algorithm first: the worst ones make room for random search.
 
-
-def verdict(groups: Groups, numbers: Mapping[str, float], budget: int) -> list[str]:
-    """Return two sentences: which algorithm is best, beside random search, and which are as good.
-
-    Two means count as different beyond two standard errors of the difference.
+    Beside the searched loss stand the 95 % interval of its mean, the mean rank over trials that all full
+    algorithms have, and the p-value of the difference to the best after Holm.
     """
-    field = "val_regret" if any(f"{label}/val_regret/mean" in numbers for label in groups) else "val_loss"
-    order = [label for label in ranked(groups, numbers) if f"{label}/{field}/mean" in numbers]
-    if not order:
+    field, order = _searched(numbers), ranked(groups, numbers)
+    losses = final_losses(groups, field)
+    if not losses:
+        return everything(groups, numbers)
+    pairs, places = compare_all(losses), _mean_ranks(losses)
+    best = min(losses, key=lambda label: float(losses[label].mean()))
+    others = [name for name in ("test_loss", "test_regret") if _any(numbers, name)]
+    rows = [["algorithm", "trials", f"{_title(field)} (95 %)", "mean rank", "p to the best",
+             *(_title(name) for name in others), "queries to optimum"]]  # fmt: skip
+    for label in [label for label in order if label in losses]:
+        values = losses[label]
+        low = 0.0 if field == "val_regret" else -math.inf
+        p = pairs[best, label][1] if label != best else None
+        median = format_value(numbers.get(f"{label}/queries_to_optimum/median"))
+        rows.append([
+            label, str(len(values)), _within(values, bootstrap(values, low)), format_value(places.get(label)),
+            "-" if p is None else f"{p:.1g}",
+            *(_with_error(numbers, f"{label}/{name}") for name in others), median,
+        ])  # fmt: skip
+    if len(rows) <= ROWS + 1:
+        return rows
+    baseline = [row for row in rows[ROWS:] if groups[row[0]][0]["algorithm"] == "random"][:1]
+    return [*rows[: ROWS + 1 - len(baseline)], *baseline]
+
+
+def final_losses(groups: Groups, field: str) -> dict[str, NDArray[np.float64]]:
+    """Return the final values (trials,) of each algorithm, in the order of trials, where all are finite."""
+    rows = {label: sorted(records, key=lambda record: record["trial"]) for label, records in groups.items()}
+    ends = {
+        label: np.array([r.get(field, math.nan) for r in records], float) for label, records in rows.items()
+    }
+    return {label: values for label, values in ends.items() if np.isfinite(values).all()}
+
+
+def verdict(groups: Groups, numbers: Mapping[str, float], budget: int, reference: str | None) -> list[str]:
+    """Return what the trials show: the best algorithm against the next, random search and the reference.
+
+    Differences are those of Wilcoxon's test after Holm over all pairs (:mod:`sevenfold.evidence`).
+    """
+    field = _searched(numbers)
+    losses = final_losses(groups, field)
+    if not losses:
         return ["No trial has ended yet."]
-    what = field.replace("val_", "validation ")
-    best = order[0]
-    score = _quoted(groups, numbers, best, field)
-    text = f"After {budget} evaluations {best} has the lowest mean {what}, {score}"
-    baseline = next((label for label in order if groups[label][0]["algorithm"] == "random"), best)
-    if baseline != best:
-        text += f"; random search has {_quoted(groups, numbers, baseline, field)}"
-    level = [label for label in order[1:] if not _apart(numbers, best, label, field)]
-    if not level:
-        return [text + ".", "Every other algorithm is worse by more than two standard errors."][: len(order)]
-    return [text + ".", f"Within two standard errors of it: {', '.join(level)}."]
+    order = sorted(losses, key=lambda label: float(losses[label].mean()))
+    best, pairs = order[0], compare_all(losses)
+    text = (
+        f"After {budget} evaluations {best} has the lowest mean {_title(field)}, {losses[best].mean():.3g}."
+    )
+    random = next((label for label in order if groups[label][0]["algorithm"] == "random"), best)
+    against = dict.fromkeys([*order[1:2], random, *([reference] if reference in losses else [])])
+    sentences = [
+        sentence(best, other, pairs[best, other][0], p=pairs[best, other][1], comparisons=len(pairs)) + "."
+        for other in against
+        if other is not None and other != best
+    ]
+    return [text, *sentences]
 
 
-def _quoted(groups: Groups, numbers: Mapping[str, float], label: str, field: str) -> str:
-    mean, error = numbers[f"{label}/{field}/mean"], numbers[f"{label}/{field}/sem"]
-    return f"{mean:.3g} (standard error {error:.2g}, {len(groups[label])} trials)"
+def _searched(numbers: Mapping[str, float]) -> str:
+    return "val_regret" if _any(numbers, "val_regret") else "val_loss"
 
 
-def _apart(numbers: Mapping[str, float], one: str, other: str, field: str) -> bool:
-    gap = numbers[f"{other}/{field}/mean"] - numbers[f"{one}/{field}/mean"]
-    return gap > 2 * math.hypot(numbers[f"{one}/{field}/sem"], numbers[f"{other}/{field}/sem"])
+def _any(numbers: Mapping[str, float], field: str) -> bool:
+    return any(name.endswith(f"/{field}/mean") for name in numbers)
+
+
+def _title(field: str) -> str:
+    return field.replace("val_", "validation ").replace("_", " ")
+
+
+def _within(values: NDArray[np.float64], interval: tuple[float, float] | None) -> str:
+    """Return a mean with its interval, or without where there is none."""
+    ends = "" if interval is None else f" ({interval[0]:.3g} to {interval[1]:.3g})"
+    return f"{values.mean():.3g}{ends}"
+
+
+def _mean_ranks(losses: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
+    """Return the mean rank in a trial of each algorithm that has all trials; 1 is best."""
+    most = max(len(values) for values in losses.values())
+    full = {label: values for label, values in losses.items() if len(values) == most}
+    if len(full) < 2:
+        return {}
+    places = rankdata(np.stack(list(full.values()), 1), axis=1).mean(0)
+    return dict(zip(full, places.tolist(), strict=True))
 
 
 def everything(groups: Groups, numbers: Mapping[str, float]) -> Table:
     """Return one row an algorithm, the best first: trials, means with standard errors, searcher's seconds."""
-    used = [field for field in SHOWN if any(f"{label}/{field}/mean" in numbers for label in groups)]
+    used = [field for field in SHOWN if _any(numbers, field)]
     rows = [["algorithm", "trials", *(f.replace("_", " ") for f in used), "queries to optimum", "seconds"]]
     for label in ranked(groups, numbers):
         records = groups[label]
