@@ -92,7 +92,7 @@ class Model(Surrogate):
     def choose(self, space: Space, rounds: Sequence[Round], counts: Sequence[int]) -> list[NDArray[np.int64]]:
         """Return the candidates with the lowest scores; of several losses those that widen the front.
 
-        Each of several losses has a model of its own, on the normal scores of its ranks.
+        Each of several losses has a separate model, on the normal scores of its ranks.
         """
         if rounds[0].vectors is None:
             return super().choose(space, rounds, counts)
