@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from sevenfold.errors import InputError
+from sevenfold.errors import InputError, shown
 from sevenfold.seeding import numpy_generator
 
 Floats = NDArray[np.float64]
@@ -193,10 +193,10 @@ def critical_difference(table: Mapping[str, ArrayLike]) -> Ranks:
         raise InputError(f"ranks: {lengths or 'no arm'}; give two arms or more, each on the same problems")
     ranks = np.mean([stats.rankdata(problem) for problem in np.stack(losses, 1)], axis=0)
     problems, arms = len(losses[0]), len(names)
-    if arms > 2:
-        friedman = float(np.nan_to_num(stats.friedmanchisquare(*losses).pvalue, nan=1.0))
+    if all((row == losses[0]).all() for row in losses):
+        friedman = 1.0  # ties alone, of which the statistic is 0 / 0
     else:
-        friedman = paired(*losses).p
+        friedman = float(stats.friedmanchisquare(*losses).pvalue) if arms > 2 else paired(*losses).p
     # Nemenyi 1963: CD = q_alpha sqrt(k (k + 1) / (6 N)); Demsar 2006, section 3.2.2.
     q = float(stats.studentized_range.ppf(1 - LEVEL, arms, np.inf)) / math.sqrt(2)
     critical = q * math.sqrt(arms * (arms + 1) / (6 * problems)) if problems >= PROBLEMS else None
@@ -319,6 +319,8 @@ def verdict(
         count = "trials not paired" if wins is None else f"better in {wins} of {result.n} trials"
         return f"{winner} beats {loser} by {abs(result.difference):.3g}{unit}{interval}, {text}, {count}"
     text = f"no difference between {first} and {second} shown ({text}, n = {result.n})"
+    if result.low is None:
+        return f"{text}; so few trials can show none"
     least = detectable(result, comparisons)
     return f"{text}; {least:.2g}{unit} would have been seen with 80 % chance" if least > 0 else text
 
@@ -337,7 +339,10 @@ def detectable(result: Comparison, comparisons: int = 1) -> float:
 
 def _values(numbers: ArrayLike, name: str, low: float = -math.inf, high: float = math.inf) -> Floats:
     """Return numbers as a vector, refused where one is missing or out of range."""
-    values = np.asarray(numbers, float)
+    try:
+        values = np.asarray(numbers, float)
+    except (TypeError, ValueError):
+        raise InputError(f"{name}: expected a list of numbers, got {shown(numbers)}") from None
     if values.ndim != 1 or not len(values):
         raise InputError(f"{name}: expected a list of numbers, got shape {values.shape}")
     if not np.isfinite(values).all():

@@ -95,6 +95,11 @@ def test_ranks_and_friedman_equal_scipy_and_cliques_hold_what_does_not_differ():
     assert {frozenset(clique) for clique in ranks.cliques} == {frozenset("ab"), frozenset("cd")}
 
 
+def test_equal_arms_have_equal_ranks():
+    ranks = critical_difference({name: [1.0] * 6 for name in "abc"})
+    assert ranks.mean.tolist() == [2, 2, 2] and ranks.friedman == 1 and ranks.cliques == (tuple("abc"),)
+
+
 def test_shares_have_the_published_intervals():
     assert proportion(6, 6) == pytest.approx((0.541, 1.0), abs=5e-4)
     assert proportion(0, 20) == pytest.approx((0.0, 0.168), abs=5e-4)
@@ -168,6 +173,7 @@ def test_sentences_say_who_is_better_or_what_could_have_been_seen():
     equal = paired(random.normal(size=20), random.normal(size=20))
     text = verdict("a", "b", equal)
     assert text.startswith("no difference between a and b shown (p = ") and "80 % chance" in text
+    assert verdict("a", "b", paired([1.0, 2.0], [2.0, 4.0])).endswith("so few trials can show none")
     assert "not paired" in verdict("a", "b", unpaired(ZERO(9) + np.arange(9) / 9, np.arange(30) + 5.0))
 
 
@@ -177,6 +183,7 @@ def test_sentences_say_who_is_better_or_what_could_have_been_seen():
         (lambda: paired([1.0, 2.0], [1.0]), "2 and 1 losses"),
         (lambda: paired([1.0, math.nan], [1.0, 2.0]), "first: 1 of 2 are not finite"),
         (lambda: paired([], []), "expected a list of numbers"),
+        (lambda: paired(["a"], [1.0]), "expected a list of numbers, got"),
         (lambda: holm([0.5, 1.5]), r"expected numbers in \[0, 1\], got 0.5 to 1.5"),
         (lambda: bootstrap([-0.1] * 7, low=0.0), "got -0.1 to -0.1"),
         (lambda: proportion(7, 6), "7 of 6"),
