@@ -116,7 +116,7 @@ class Algorithm(Checked, ABC):
     ) -> None:
         """Tell several trials at once; minus infinity is refused, because nothing could be better."""
         for rows, values in zip(archs, losses, strict=True):
-            if (wrong := np.flatnonzero(np.isneginf(values).reshape(len(rows), -1).any(1))).size:
+            if (wrong := np.flatnonzero(np.isneginf(values).any(axis=tuple(range(1, values.ndim))))).size:
                 raise InputError(f"the loss of {rows[wrong[0]].tolist()} is -inf; a failure is NaN or +inf")
         keys = iter(trials[0].keys(np.concatenate(archs)))
         for trial, rows, values in zip(trials, archs, losses, strict=True):
