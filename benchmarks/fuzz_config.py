@@ -244,9 +244,11 @@ def check(config: dict[str, Any], construct: bool) -> None:
 
 def in_time(make: Callable[[], Any], seconds: float = 0.5) -> None:
     """Call a constructor, and give it up when it takes long: it opens data or downloads."""
+    running = True
 
     def give_up(*_: Any) -> None:
-        raise OutOfTimeError
+        if running:  # the alarm may come between the end of the call and that of the clock
+            raise OutOfTimeError
 
     before = signal.signal(signal.SIGALRM, give_up)
     signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -255,6 +257,7 @@ def in_time(make: Callable[[], Any], seconds: float = 0.5) -> None:
     except (OutOfTimeError, OSError):  # a failing disk, an absent file: exit status 1, in one line too
         pass
     finally:
+        running = False
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 
