@@ -12,9 +12,10 @@ import numpy as np
 import torch
 
 from sevenfold.fairness import Debiaser
+from sevenfold.fairness.confusion import counts
 from sevenfold.fairness.data.synthetic import Synthetic
 from sevenfold.fairness.data.table import split_table
-from sevenfold.fairness.measures import bias, count, performance
+from sevenfold.fairness.measures import bias, performance
 from sevenfold.fairness.training import Training, new_network, train_copies
 
 split = split_table(Synthetic(n=10_000).load(), "a", seed=0)
@@ -26,8 +27,8 @@ training = Training(max_epochs=30, patience=8, batch_size=128)
 
 def judge(decisions, labels):
     """Return SPD and balanced accuracy of decisions about the test people."""
-    counts = count(torch.as_tensor(decisions), labels, test.a)
-    return float(bias("spd", *counts)), float(performance("balanced_accuracy", *counts))
+    table = counts(torch.as_tensor(decisions), labels, test.a)
+    return float(bias("spd", table)), float(performance("balanced_accuracy", table))
 
 
 base = Debiaser(network, method="base").fit(val.x, val.y, sensitive_features=val.a)
@@ -66,7 +67,7 @@ figure.suptitle("A bound on the bias, met in three ways")
 plt.show()
 
 # %%
-# ``fit`` keeps the module and its threshold, which need no attribute besides the network's inputs.
+# After ``fit`` the module gives a number above 0 for the favorable decision; no attribute is needed.
 
 debiaser = Debiaser(network, epsilon=0.05).fit(val.x, val.y, sensitive_features=val.a)
-print(type(debiaser.module_).__name__, f"threshold {debiaser.threshold_:.3f}", debiaser.flags_ or "no flags")
+print(type(debiaser.module_).__name__, debiaser.verdict_.text, debiaser.flags_ or "no flags")

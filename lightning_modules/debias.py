@@ -103,8 +103,8 @@ class DebiasModule(StudyModule):
             margin=objective.margin,
             seed=self.seed,
         ).fit(tensor(x, "x").float(), labels(y, "y"), groups(a, "a", privileged=privileged))
-        self.network = debiaser.logits_
-        self.threshold.fill_(debiaser.threshold_)
+        self.network = debiaser.result_.network or debiaser.logits_
+        self.threshold.fill_(debiaser.result_.threshold)
         return self
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]

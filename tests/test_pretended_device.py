@@ -22,11 +22,11 @@ from sevenfold.deq.layer import DEQ
 from sevenfold.diffreps.priors.base import Condition
 from sevenfold.diffreps.scores import log_likelihood
 from sevenfold.fairness import POSTPROCESSORS
+from sevenfold.fairness.confusion import counts
 from sevenfold.fairness.data.synthetic import Synthetic
 from sevenfold.fairness.data.table import split_table
 from sevenfold.fairness.debiaser import Debiaser
 from sevenfold.fairness.inference import interval
-from sevenfold.fairness.measures import count
 from sevenfold.fairness.objective import Objective
 from sevenfold.fairness.training import Training, new_network, train_copies
 from sevenfold.flow.deq_flow import DEQFlow
@@ -243,7 +243,7 @@ def test_postprocessors_answer_where_they_are_asked(name: str, network: nn.Modul
         s, y, a = (part.to(DEVICE) for part in (scores, val.y, val.a))
         found = build(POSTPROCESSORS, node, "p").fit(s, y, a, Objective()).predict_proba(s, a)
         assert found.device == DEVICE
-        low, high = map(float, interval("spd", *count(found, y, a)))
+        low, high = map(float, interval("spd", counts(found, y, a)))
     assert low <= high
     torch.testing.assert_close(home(found).double(), plain.predict_proba(scores, val.a).double())
 

@@ -1,7 +1,10 @@
 """Debias any trained network from validation rows, with scikit-learn's conventions."""
 
-import itertools
-from collections.abc import Iterable
+import copy
+import datetime
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,37 +12,54 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor, nn
+from torch import nn
 
 from sevenfold.config import ConfigError, build, suggest
 from sevenfold.errors import InputError
 from sevenfold.fairness import METHODS
-from sevenfold.fairness.data.table import check_groups, check_labels, small_cells
-from sevenfold.fairness.intra.base import Problem
-from sevenfold.fairness.network import Logits
+from sevenfold.fairness.artefact import NOT_FOR, Debiased, groups_card, network_card
+from sevenfold.fairness.audit import Audit, audit
+from sevenfold.fairness.calibration import Isotonic
+from sevenfold.fairness.confusion import check_weights
+from sevenfold.fairness.data.table import small_cells
+from sevenfold.fairness.drift import quantiles
+from sevenfold.fairness.groups import TWO, Groups
+from sevenfold.fairness.inputs import Inputs, groups_from, joined, labels_of
+from sevenfold.fairness.intra.base import DebiasingResult, Problem
+from sevenfold.fairness.network import Logits, Shifted
 from sevenfold.fairness.objective import Objective
+from sevenfold.fairness.steered import Steered
 
 
 class Debiaser(ClassifierMixin, BaseEstimator):
-    """Make a trained binary classifier fair on validation rows, without retraining (Savani et al. 2020).
+    """Make a trained binary classifier fair on validation rows, without retraining.
 
-    ``fit(x, y, a)`` takes rows (n, ...), labels (n,) and groups (n,); ``predict(x)`` gives decisions (n,).
+    ``fit(x, y, a)`` takes rows (n, ...), labels (n,) and groups of any number; ``predict(x)`` gives
+    decisions (n,) and needs no group.
 
     Args:
         module: the network; it is never changed. It returns one logit, two logits, or a probability per row.
             Everything is computed on the device of its parameters, whatever device rows come from.
         method: one of ``METHODS``.
         method_options: options of its constructor.
-        measure, epsilon, margin: the measure of bias, its bound, and the safety margin of the search.
+        measure, epsilon, margin: the criterion, its bound, and the safety margin of the search.
+        objective: options of :class:`~sevenfold.fairness.objective.Objective` in their place, such as
+            ``{"constraints": ["gap(tpr) <= 0.05"]}``.
+        groups: options of :meth:`~sevenfold.fairness.groups.Groups.of`, such as
+            ``{"spec": {"age": ">= 25"}}``; null takes 0/1 codes as two groups and other values as they are.
+        favorable: the good one of two values of the label; null where it is 1 of 0 and 1.
         output: what the module returns: ``logit``, ``two_logits``, ``probability``, or ``auto``, which
             infers it from the module.
         valid_split: share of the rows that weights are tuned on, the threshold being chosen on the rest;
             null uses all rows for both.
+        batch_size: rows of a forward pass.
+        purpose: what the decisions are for, in words, for the card.
         seed: of all random numbers.
 
-    After ``fit``, ``module_`` is a plain module of the class of ``module``, ``threshold_`` the threshold on
-    its logit, ``result_`` the record with trace and figures on the rows of the fit (no estimate for new
-    people), and ``flags_`` a list of warnings in words.
+    After ``fit``, ``module_`` is a module that gives a number above 0 for decision 1, ``threshold_`` is 0,
+    ``result_`` the record with trace and figures on the rows of the fit and ``verdict_`` their audit (no
+    estimate for new people), ``card_`` what is to be known of it, ``groups_`` the groups, and ``flags_`` a
+    list of warnings in words.
 
     Example:
         >>> import torch
@@ -53,35 +73,96 @@ class Debiaser(ClassifierMixin, BaseEstimator):
         self,
         module: nn.Module | None = None,
         *,
-        method: str = "rank_one",
+        method: str = "bias_score",
         method_options: dict[str, Any] | None = None,
         measure: str = "spd",
         epsilon: float = 0.05,
         margin: Any = 0.01,
+        objective: dict[str, Any] | None = None,
+        groups: dict[str, Any] | None = None,
+        favorable: Any = None,
         output: str = "auto",
         valid_split: float | None = None,
+        batch_size: int = 4096,
+        purpose: str = "not stated",
         seed: int = 0,
     ) -> None:
         self.module, self.method, self.method_options = module, method, method_options
         self.measure, self.epsilon, self.margin = measure, epsilon, margin
+        self.objective, self.groups, self.favorable = objective, groups, favorable
         self.output, self.valid_split, self.seed = output, valid_split, seed
+        self.batch_size, self.purpose = batch_size, purpose
 
-    def fit(self, X: Any, y: Any = None, sensitive_features: Any = None) -> "Debiaser":  # noqa: N803
-        """Search on rows X with labels y (1 = favorable) and groups (1 = privileged).
+    def fit(
+        self,
+        X: Any,  # noqa: N803
+        y: Any = None,
+        sensitive_features: Any = None,
+        sample_weight: Any = None,
+    ) -> "Debiaser":
+        """Search on rows X with labels y and groups: 0/1 codes (1 = privileged), or columns of any kind.
 
         ``X`` alone may be an iterable of batches (x, y, a), or of mappings with these keys.
         """
+        method, objective = self._checked()
+        assert self.module is not None
+        if y is None:
+            X, y, sensitive_features = joined(X)  # noqa: N806
+        problem, people, inputs = self._problem(X, y, sensitive_features, sample_weight, objective)
+        self.result_ = method.fit(problem)
+        whole = whole_module(problem, self.result_)
+        self.module_, self.threshold_ = whole, 0.0
+        self.logits_ = whole.network
+        self.groups_, self.classes_ = people, np.array([0, 1])
+        self.n_features_in_ = int(np.prod(inputs.shape))
+        scores = problem.scores_of(self.result_).double().cpu() - self.result_.threshold
+        decided, labels = (scores > 0).long(), problem.y.cpu()
+        weights = None if problem.weights is None else problem.weights.cpu()
+        cells = Groups(problem.a.cpu(), problem.layout, people.attributes, people.flags)
+        self.verdict_: Audit = audit(decided, labels, cells, objective, weights)
+        self.card_ = self._card(problem, inputs, people, scores.numpy(), objective)
+        self.flags_ = self._flags(problem, people)
+        self.debiased_ = Debiased(whole, self.card_, self.batch_size)
+        return self
+
+    def _checked(self) -> tuple[Any, Objective]:
         if self.module is None or self.method not in METHODS:
             raise ConfigError("method", f"needs a module and a method. {suggest(self.method, METHODS)}")
         if self.valid_split is not None and not 0 < self.valid_split < 1:
             raise ConfigError(
                 "valid_split", f"must be null or a share between 0 and 1, got {self.valid_split}"
             )
+        if not isinstance(self.batch_size, int) or self.batch_size < 1:
+            raise ConfigError("batch_size", f"must be a whole number above 0, got {self.batch_size!r}")
         method = build(METHODS, {**(self.method_options or {}), "name": self.method}, "method")
-        objective = Objective(measure=self.measure, epsilon=self.epsilon, margin=self.margin)
-        x, labels, groups = rows(X, y, sensitive_features, place_of(self.module))
-        network = Logits(self.module, self.output)
-        problem = Problem(network, x, labels, groups, objective, seed=self.seed)
+        plain = {"measure": self.measure, "epsilon": self.epsilon, "margin": self.margin}
+        options = plain if self.objective is None else dict(self.objective)
+        unknown = [key for key in options if key not in Objective.__dataclass_fields__]
+        if unknown:
+            near = suggest(unknown[0], Objective.__dataclass_fields__)
+            raise ConfigError("objective", f"has no option '{unknown[0]}'. {near}")
+        return method, Objective(**options)
+
+    def _problem(
+        self, x: Any, y: Any, sensitive: Any, weight: Any, objective: Objective
+    ) -> tuple[Problem, Groups, Inputs]:
+        """Return the problem on checked rows, with the groups and the inputs that the network takes."""
+        assert self.module is not None
+        inputs = Inputs.of(self.module, x)
+        rows = inputs.convert(x)
+        labels = labels_of(y, self.favorable, rows.device)
+        people = groups_from(sensitive, self.groups)
+        if not len(rows) == len(labels) == len(people.cell):
+            sizes = f"{len(rows)}, {len(labels)} and {len(people.cell)}"
+            raise InputError(f"X, y and sensitive_features have {sizes} rows")
+        if len(set(labels.tolist())) < 2:
+            raise InputError("the label must be 0 and 1, both present: all rows have one value")
+        weights = None if weight is None else check_weights(torch.as_tensor(np.asarray(weight)), len(rows))
+        problem = Problem(
+            Logits(self.module, self.output), rows, labels, people.cell.to(rows.device), objective,
+            seed=self.seed, layout=people.layout, rows=self.batch_size,
+            weights=None if weights is None else weights.double().to(rows.device),
+        )  # fmt: skip
         # Tuning and selection on the same rows are optimistic: valid_split separates the two.
         if self.valid_split is not None:
             problem = problem.tune_select_split(self.valid_split)
@@ -90,70 +171,121 @@ class Debiaser(ClassifierMixin, BaseEstimator):
             raise InputError(
                 f"the module's logits are {tuple(scored.shape)} or not finite; expected one a row"
             )
-        self.result_ = method.fit(problem)
-        adapted = problem.clone()
-        adapted.load_state_dict({**adapted.state_dict(), **self.result_.state})
-        # A method returns only the parameters that it changed; buffers stay those of the clone.
-        self.logits_, self.threshold_ = adapted, self.result_.threshold
-        self.module_: nn.Module = adapted.module  # type: ignore[assignment]
-        self.flags_ = self._flags(problem)
-        self.classes_, self.n_features_in_ = np.array([0, 1]), int(x[0].numel())
-        return self
+        objective.value(problem.counts(scored > 0), base=problem.base if objective.compares else None)
+        return problem, people, inputs
 
-    def _flags(self, problem: Problem) -> list[str]:
-        flags = [f"few rows, {cell}" for cell in small_cells(problem.y, problem.a)]
+    def _flags(self, problem: Problem, people: Groups) -> list[str]:
+        plain = problem.layout is TWO
+        flags = [f"few rows, {cell}" for cell in small_cells(problem.y, problem.a)] if plain else []
+        flags += [flag for flag in [*people.flags, *self.verdict_.flags] if flag not in flags]
         if not self.result_.met:
-            flags.append(f"nothing meets the bound: |{self.measure}| is {abs(self.result_.mu):.3f} at best")
+            bounds = " and ".join(map(str, problem.objective.terms))
+            value = f"{problem.objective.expression} is {self.result_.mu:.3f} at best"
+            flags.append(f"nothing meets the bound on these rows ({bounds}): {value}")
+        if self.result_.estimated:
+            flags.append(
+                "no attribute is asked for at prediction, but an estimate of it is computed; that may itself "
+                "need a legal basis"
+            )
         if self.result_.constant:
             flags.append("everybody gets the same decision: the bound leaves nothing better")
         return flags
 
+    def _card(
+        self,
+        problem: Problem,
+        inputs: Inputs,
+        people: Groups,
+        scores: NDArray[np.float64],
+        objective: Objective,
+    ) -> dict[str, Any]:
+        """Return what is to be known of the network, of plain values."""
+        labels = problem.y.cpu().numpy()
+        weights = None if problem.weights is None else problem.weights.cpu().numpy()
+        plain = np.clip(scores, -1e300, 1e300)
+        network: Any = self.logits_
+        return {
+            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+            "purpose": self.purpose,
+            "not_for": NOT_FOR,
+            "kind": "steered" if isinstance(self.module_, Steered) else "shifted",
+            "tap": self.module_.tap if isinstance(self.module_, Steered) else None,
+            "network": network_card(network),
+            "inputs": {
+                "shape": list(inputs.shape),
+                "dtype": str(inputs.dtype).removeprefix("torch."),
+                "columns": list(inputs.columns),
+            },
+            "label": {"favorable": plain_value(self.favorable)},
+            "groups": groups_card(people),
+            "objective": objective_options(objective),
+            "method": {"name": self.method, **(self.method_options or {})},
+            "estimates_attribute": self.result_.estimated,
+            "threshold": self.result_.threshold if np.isfinite(self.result_.threshold) else None,
+            "constant": self.result_.constant,
+            "rows": len(labels),
+            "data": hashlib.sha256(np.sort(scores).tobytes()).hexdigest(),
+            "seed": self.seed,
+            "validation": {"verdicts": self.verdict_.verdicts, "groups": self.verdict_.table,
+                           "performance": self.verdict_.performance},
+            "calibration": Isotonic.fit(plain, labels, weights)._asdict(),
+            "quantiles": quantiles(plain),
+        }  # fmt: skip
+
     def decision_function(self, X: Any) -> Any:  # noqa: N803
-        """Return logits minus the threshold."""
+        """Return distances to the threshold, above 0 for decision 1."""
         check_is_fitted(self, "module_")
-        with torch.no_grad():
-            logits = self.logits_.eval()(torch.as_tensor(X, device=place_of(self.logits_))).double()
-        return (logits - self.threshold_).cpu().numpy()
+        return self.debiased_.decision_function(X)
 
     def predict(self, X: Any) -> Any:  # noqa: N803
-        """Return decisions, 1 where the logit is above the threshold. No attribute is needed."""
-        return (self.decision_function(X) > 0).astype(int)
+        """Return decisions, 1 where the score is above the threshold. No attribute is needed."""
+        check_is_fitted(self, "module_")
+        return self.debiased_.predict(X)
+
+    def predict_proba(self, X: Any) -> Any:  # noqa: N803
+        """Return calibrated probabilities of both labels, (n, 2); decisions are those of ``predict``."""
+        check_is_fitted(self, "module_")
+        return self.debiased_.predict_proba(X)
+
+    def audit(
+        self,
+        X: Any,  # noqa: N803
+        y: Any,
+        sensitive_features: Any,
+        sample_weight: Any = None,
+    ) -> Audit:
+        """Return what the decisions about other labelled people say."""
+        check_is_fitted(self, "module_")
+        return self.debiased_.audit(X, y, sensitive_features, sample_weight)
+
+    def save(self, path: str | Path, *, allow_constant: bool = False) -> Path:
+        """Write one file without code, which ``sevenfold.fairness.artefact.load_debiased`` reads."""
+        check_is_fitted(self, "module_")
+        return self.debiased_.save(path, allow_constant=allow_constant)
 
 
-def place_of(module: nn.Module) -> torch.device | None:
-    """Return the device of a module's parameters or buffers; None where it has neither."""
-    tensors = itertools.chain(module.parameters(), module.buffers())
-    return next((tensor.device for tensor in tensors), None)
+def whole_module(problem: Problem, result: DebiasingResult) -> Any:
+    """Return a module that gives scores above 0 for decision 1."""
+    if isinstance(result.network, Steered):
+        whole = copy.deepcopy(result.network)
+        whole.offset += result.threshold
+        return whole.eval()
+    adapted = problem.clone()
+    # A method returns only the parameters that it changed; buffers stay those of the clone.
+    adapted.load_state_dict({**adapted.state_dict(), **result.state})
+    return Shifted(adapted, result.threshold).eval().to(problem.x.device)
 
 
-def host(values: Any) -> NDArray[Any]:
-    """Return values of any device as an array."""
-    return np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values)
+def objective_options(objective: Objective) -> dict[str, Any]:
+    """Return the options of an objective as plain values."""
+    names = Objective.__dataclass_fields__
+    values = {name: getattr(objective, name) for name in names}
+    return {name: list(v) if isinstance(v, tuple | list) else v for name, v in values.items()}
 
 
-def rows(
-    X: Any,  # noqa: N803
-    y: Any,
-    a: Any,
-    device: torch.device | None,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return tensors x, y, a on ``device`` (None: where X is) after checking them; batches are joined."""
-    if y is None:
-        if not isinstance(X, Iterable) or isinstance(X, Tensor | np.ndarray):
-            raise InputError("give y and sensitive_features, or an iterable of batches (x, y, a)")
-        parts = [[b[k] for k in ("x", "y", "a")] if isinstance(b, dict) else list(b)[:3] for b in X]
-        X, y, a = (torch.cat([torch.as_tensor(v) for v in part]) for part in zip(*parts, strict=True))
-    if a is None:
-        raise InputError("sensitive_features is missing: 1 for the privileged group, 0 for the other")
-    for values, check, what in ((y, check_labels, "the label"), (a, check_groups, "sensitive_features")):
-        check(host(values), what)
-    x = torch.as_tensor(X, device=device)
-    if x.is_floating_point() and x.isnan().any():
-        raise InputError(f"X has missing values in {int(x.isnan().sum())} places; fill or drop them first")
-    if not len(x) == len(y) == len(a):
-        raise InputError(f"X, y and sensitive_features have {len(x)}, {len(y)} and {len(a)} rows")
-    labels, groups = (torch.as_tensor(host(values), device=x.device).long() for values in (y, a))
-    return x, labels, groups
+def plain_value(value: Any) -> Any:
+    """Return a value that JSON holds; others become text."""
+    return value if isinstance(value, str | int | float | bool | Mapping | None) else str(value)
 
 
 def mlp_module(classifier: Any) -> nn.Sequential:

@@ -7,10 +7,11 @@ from torch import Tensor
 
 from sevenfold.config import build
 from sevenfold.fairness import METHODS, POSTPROCESSORS
+from sevenfold.fairness.confusion import counts
 from sevenfold.fairness.data.table import SMALL_CELL, Part
 from sevenfold.fairness.inference import ALPHA, interval, rows_needed, verdict, wilson
 from sevenfold.fairness.intra.base import Method, Problem
-from sevenfold.fairness.measures import MEASURES, bias, count, performance
+from sevenfold.fairness.measures import MEASURES, bias, performance
 
 
 def decide(node: dict[str, Any], problem: Problem, test: Part) -> tuple[dict[str, float], Tensor, Tensor]:
@@ -21,9 +22,9 @@ def decide(node: dict[str, Any], problem: Problem, test: Part) -> tuple[dict[str
     method = build(METHODS | POSTPROCESSORS, node, "method")
     if isinstance(method, Method):
         result = method.fit(problem)
-        val = (problem.scores(result.state).double() > result.threshold).double()
+        val = (problem.scores_of(result).double() > result.threshold).double()
         # the threshold is in float64: a float32 comparison could decide rows at the threshold differently
-        unseen = (problem.scores(result.state, test.x).double() > result.threshold).double()
+        unseen = (problem.scores_of(result, test.x).double() > result.threshold).double()
         facts = {"seconds": result.seconds, "constant": float(result.constant)}
         return facts, val, unseen
     val_scores, unseen = problem.scores().sigmoid(), problem.scores(x=test.x).sigmoid()
@@ -38,23 +39,20 @@ def figures(decisions: Tensor, part: Part, measure: str, epsilon: float) -> dict
     :data:`~sevenfold.fairness.inference.VERDICTS` with the interval that it rests on, and ``rows_needed``
     what it would take to find a rule without bias within the bound.
     """
-    positives, totals = count(decisions, part.y, part.a)
-    values = {name: float(performance(name, positives, totals)) for name in ("balanced_accuracy", "accuracy")}
-    values |= {name: float(bias(name, positives, totals)) for name in MEASURES}
-    values["mu"] = values[measure]
+    table = counts(decisions, part.y, part.a)
+    values = {name: float(performance(name, table)) for name in ("balanced_accuracy", "accuracy")}
+    values |= {name: float(bias(name, table)) for name in MEASURES}
+    values["mu"] = values[measure] if measure in values else float(bias(measure, table))
     values["abs_mu"] = abs(values["mu"])
     values["within"] = float(values["abs_mu"] < epsilon)
-    values["mu_low"], values["mu_high"] = map(float, interval(measure, positives, totals))
+    values["mu_low"], values["mu_high"] = map(float, interval(measure, table))
     # The verdict's own interval stands beside it, so that nobody can see them disagree.
-    low, high = interval(measure, positives, totals, level=1 - 2 * ALPHA)
-    values["verdict_low"], values["verdict_high"] = float(low), float(high)
-    values["verdict"] = int(verdict(measure, positives, totals, epsilon))
-    values["rows"], values["rows_needed"] = len(part.y), rows_needed(measure, positives, totals, epsilon)
+    values["verdict_low"], values["verdict_high"] = map(float, interval(measure, table, level=1 - 2 * ALPHA))
+    values["verdict"] = int(verdict(measure, table, epsilon))
+    values["rows"], values["rows_needed"] = len(part.y), rows_needed(measure, table, epsilon)
     if part.truth is not None:
-        fair = Part(part.x, part.truth, part.a)
-        values["fair_label_balanced_accuracy"] = float(
-            performance("balanced_accuracy", *count(decisions, fair.y, fair.a))
-        )
+        fair = counts(decisions, part.truth, part.a)
+        values["fair_label_balanced_accuracy"] = float(performance("balanced_accuracy", fair))
     return values
 
 

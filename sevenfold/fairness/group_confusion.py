@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from sevenfold.fairness.measures import MEASURES, bias, count, performance
+from sevenfold.fairness.confusion import Confusion, counts
+from sevenfold.fairness.measures import MEASURES, bias, performance
 
 
 class GroupConfusion(Metric):
@@ -23,18 +24,17 @@ class GroupConfusion(Metric):
         super().__init__(**options)
         # Sums, not rates: a mean of batches' rates would depend on the batch size.
         for name in ("positives", "totals"):
-            self.add_state(name, torch.zeros(2, 2, dtype=torch.float64), dist_reduce_fx="sum")
+            shape = (3, 2, 1) if name == "positives" else (3, 2)
+            self.add_state(name, torch.zeros(shape, dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, decisions: Tensor, y: Tensor, a: Tensor) -> None:
         """Add a batch."""
-        positives, totals = count(decisions, y, a)
-        self.positives += positives
-        self.totals += totals
+        batch = counts(decisions, y, a)
+        self.positives += batch.positives
+        self.totals += batch.totals
 
     def compute(self) -> dict[str, Tensor]:
         """Return the figures of all batches so far."""
-        measures = {name: bias(name, self.positives, self.totals) for name in MEASURES}
-        return {
-            "balanced_accuracy": performance("balanced_accuracy", self.positives, self.totals),
-            **measures,
-        }
+        confusion = Confusion(self.positives, self.totals)
+        measures = {name: bias(name, confusion) for name in MEASURES}
+        return {"balanced_accuracy": performance("balanced_accuracy", confusion), **measures}

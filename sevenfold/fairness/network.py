@@ -1,5 +1,6 @@
 """The tabular network of Savani et al. (2020), and wrappers for the logits or decisions of any classifier."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ class Logits(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits of label 1, (n,)."""
-        out = self.module(x)
+        out = logits_of(self.module(x))
         if not isinstance(out, Tensor) or out.ndim > 2 or (out.ndim == 2 and out.shape[1] not in (1, 2)):
             shape = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
             raise InputError(
@@ -132,6 +133,44 @@ class Logits(nn.Module):
         if self.output == "probability" or (self.output == "auto" and self.ends_in_sigmoid):
             return torch.logit(flat, eps=1e-7)
         return flat
+
+
+def logits_of(output: Any) -> Any:
+    """Return the logits of a module's output: a tensor, ``.logits``, the entry ``logits``, or the first item.
+
+    >>> logits_of({"loss": None, "logits": 3})
+    3
+    """
+    if isinstance(output, Tensor):
+        return output
+    if isinstance(output, Mapping):
+        if "logits" not in output:
+            raise InputError(
+                f"the module returns a mapping without 'logits', with {', '.join(map(str, output))}"
+            )
+        return output["logits"]
+    if hasattr(output, "logits"):
+        return output.logits
+    return output[0] if isinstance(output, tuple | list) and output else output
+
+
+class Shifted(nn.Module):
+    """The logit of a network less a threshold, in float64: above 0 for decision 1.
+
+    >>> Shifted(nn.Flatten(0), 0.5)(torch.tensor([[0.2], [0.9]])) > 0
+    tensor([False,  True])
+    """
+
+    threshold: Tensor
+
+    def __init__(self, network: nn.Module, threshold: float) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("threshold", torch.tensor(threshold, dtype=torch.float64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return shifted logits, (n,)."""
+        return self.network(x).double() - self.threshold
 
 
 class Decisions(nn.Module):

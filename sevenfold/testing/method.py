@@ -75,8 +75,9 @@ def record_is_what_the_weights_do(method: Method) -> None:
     given = problem()
     result = method.fit(given)
     # A copy that never saw the method: caches and hooks cannot help it.
-    fresh = copy.deepcopy(given.network)
-    fresh.load_state_dict({**fresh.state_dict(), **result.state})
+    fresh = copy.deepcopy(given.network if result.network is None else result.network)
+    if result.network is None:
+        fresh.load_state_dict({**fresh.state_dict(), **result.state})
     with torch.no_grad():
         again = figures_at(given, fresh.eval()(given.x), result.threshold)
     reported, real = (result.rho, result.mu), (float(again.rho[0]), float(again.mu[0]))

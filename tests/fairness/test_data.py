@@ -139,7 +139,20 @@ def test_csv_files_with_german_credit_coding(tmp_path: Path) -> None:
         (GOOD, {"favorable": "good"}, r"found '1' \(2\), '2' \(2\)"),
         ([*GOOD, "30,cook,f,3"], {}, "must have two values"),
         ([*GOOD, "30,,f,1"], {}, "1 of 5 rows have missing values"),
-        (GOOD, {"protected": {"sex": "x"}}, "one group only"),
+        (GOOD, {"protected": {"sex": "x"}}, "no row has the privileged value 'x'"),
+        ([*GOOD, "30,cook,fem,1"], {}, "none of them was named"),
+        ([*GOOD, "30,cook,None,1"], {}, "1 of 5 rows have missing values, the first in line 6"),
+        ([*GOOD, "30,cook,Unknown,1"], {}, "1 of 5 rows have missing values"),
+        ([*GOOD, "30,cook,f"], {}, "line 6 has 3 fields, the header 4"),
+        ([*GOOD, "30,cook,f,1,9"], {}, "line 6 has 5 fields"),
+        ([*GOOD, "inf,cook,f,1"], {"numeric": ["age"]}, "line 6: column 'age' is infinite"),
+        ([*GOOD, '"2,5",cook,f,1'], {"numeric": ["age"], "protected": {"sex": "m"}}, "numbers with a comma"),
+        ([*GOOD, '"2,5",cook,f,1'], {}, "use a decimal point"),
+        ([*GOOD, "old,cook,f,1"], {}, "has the value 'old'"),
+        (GOOD, {"protected": {"age": ">= x"}}, "compares with no number"),
+        (GOOD, {"protected": {"sex": {"levels": {"m": "m"}, "rest": "refuse"}}}, "values in no group: 'f'"),
+        (GOOD, {"encoding": "utf-99"}, "encoding"),
+        (GOOD, {"decimal": ","}, "is the delimiter, too"),
         (GOOD, {"label": "rsk"}, "Did you mean 'risk'"),
         (GOOD, {"numeric": ["job"], "categorical": []}, "not numeric"),
     ],
@@ -149,6 +162,25 @@ def test_mistakes_in_csv_files_are_explained(
 ) -> None:
     with pytest.raises(InputError, match=message):
         CsvTable(path=write(tmp_path / "t.csv", rows), **{**OPTIONS, **change}).load()
+
+
+def test_ranges_marks_and_decimal_commas_of_csv_files(tmp_path: Path) -> None:
+    rules = {"> 31": [0, 0, 1, 0], ">= 31": [1, 0, 1, 0], "22..31": [1, 1, 0, 0]}
+    for rule, expected in rules.items():
+        options = {**OPTIONS, "protected": {"age": rule}}
+        table = CsvTable(path=write(tmp_path / "t.csv", GOOD), **options).load()
+        assert table.attributes["age"].tolist() == expected
+    header = "age,job,sex,risk"
+    german = [row.replace(",", ";") for row in (header, *GOOD)] + ["2,5;cook;f;1"]
+    (tmp_path / "g.csv").write_text("\ufeff" + "\n".join(german), encoding="utf-8")
+    options = {**OPTIONS, "numeric": ["age"], "delimiter": ";", "decimal": ",", "protected": {"sex": "m"}}
+    table = CsvTable(path=str(tmp_path / "g.csv"), **options).load()
+    assert table.features[:, table.names.index("age")].tolist()[-1] == 2.5
+    (tmp_path / "l.csv").write_bytes("\n".join([header, *GOOD, "30,köchin,f,1"]).encode("latin-1"))
+    with pytest.raises(InputError, match="set encoding: latin-1"):
+        CsvTable(path=str(tmp_path / "l.csv"), **OPTIONS).load()
+    latin = CsvTable(path=str(tmp_path / "l.csv"), **OPTIONS, encoding="latin-1").load()
+    assert "job=köchin" in latin.names
 
 
 def test_rows_with_missing_values_are_dropped_by_option(tmp_path: Path) -> None:

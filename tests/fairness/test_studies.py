@@ -11,11 +11,13 @@ import torch
 
 from lightning_modules.debias import DebiasModule
 from sevenfold.config import ConfigError, build, merge, read_file
+from sevenfold.fairness import Debiaser
+from sevenfold.fairness.confusion import counts
 from sevenfold.fairness.data.synthetic import Synthetic
 from sevenfold.fairness.data.table import Part, Split, split_table
 from sevenfold.fairness.evaluate import by_group, intersections
 from sevenfold.fairness.intra.base import Problem
-from sevenfold.fairness.measures import bias, count
+from sevenfold.fairness.measures import bias
 from sevenfold.fairness.studies import STUDIES
 from sevenfold.fairness.studies.debias_summary import against_reference, by_setting, comparison, paired
 from sevenfold.fairness.weight_sensitivity import sensitivity, shared_directions
@@ -270,9 +272,9 @@ def test_the_module_decides_within_the_bound_on_its_validation_rows(
     module, network = debiased
     decisions, val = module(split.val.x), split.val
     assert set(decisions.tolist()) == {0, 1}
-    assert abs(float(bias("spd", *count(decisions, val.y, val.a)))) < 0.05
+    assert abs(float(bias("spd", counts(decisions, val.y, val.a)))) < 0.05
     plain = (network.eval()(val.x)[:, 0] > 0).long()
-    assert abs(float(bias("spd", *count(plain, val.y, val.a)))) > 0.05
+    assert abs(float(bias("spd", counts(plain, val.y, val.a)))) > 0.05
 
 
 def test_the_modules_state_has_network_and_threshold(
@@ -296,3 +298,11 @@ def test_the_module_takes_methods_that_change_networks_only(
             module.debias(network, val.x, val.y, val.a, method=method)
     with pytest.raises(ConfigError, match=r"call debias\(\)"):
         module(val.x)
+
+
+def test_a_module_decides_with_a_head_as_the_debiaser_does(split: Split, problem: Problem) -> None:
+    network, val = problem.network.module, split.val
+    module = DebiasModule(study()).debias(network, val.x, val.y, val.a, method="bias_score")
+    decisions = module.decide(split.test.x)
+    alone = Debiaser(network, epsilon=0.05).fit(val.x, val.y, val.a).predict(split.test.x)
+    assert (decisions.numpy() == alone).all() and 0 < alone.mean() < 1

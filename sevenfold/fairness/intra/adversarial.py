@@ -159,7 +159,7 @@ class Duel:
             soft = torch.sigmoid(self.actor(x))
         # min over g of (g(h(x)) - mu(sigmoid(f(x)), y, a))^2   (Savani et al. 2020, adversarial fine-tuning)
         target = soft_bias(self.problem.objective.measure, soft, y, a)
-        value = (self.critic(self.features[0].detach(), y, a) - target).square()
+        value = (self.critic(self.features[0].detach().float(), y, a) - target).square()
         self.critic_rates.zero_grad()
         value.backward()
         self.critic_rates.step()
@@ -172,7 +172,7 @@ class Duel:
         if self.critic is None:
             estimate = soft_bias(self.problem.objective.measure, torch.sigmoid(logits), y, a)
         else:
-            estimate = self.critic.eval()(self.features[0], y, a)
+            estimate = self.critic.eval()(self.features[0].float(), y, a)
         # max(1, lambda (|g(h)| - eps + delta) + 1) x BCE(f(x), y): within the bound only the task counts
         # (Savani et al. 2020, adversarial fine-tuning)
         excess = estimate.abs() - self.problem.objective.epsilon + self.how.margin

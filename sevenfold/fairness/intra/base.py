@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -14,13 +15,15 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from sevenfold.config import ConfigError
-from sevenfold.fairness.measures import count
+from sevenfold.fairness.confusion import Confusion, counts
+from sevenfold.fairness.groups import TWO, Groups, Layout
 from sevenfold.fairness.objective import Objective
 from sevenfold.fairness.threshold import Best, Search, best_threshold
-from sevenfold.ranges import Checked
+from sevenfold.ranges import MOST, Checked
 from sevenfold.seeding import torch_generator
 
 State = dict[str, Tensor]
+FIGURES = ("threshold", "phi", "rho", "mu")
 ROWS = 256
 """Rows scored at a time, few enough for the activations of all candidates to fit the processor's cache."""
 
@@ -28,6 +31,9 @@ ROWS = 256
 @dataclass(frozen=True)
 class Problem:
     """A trained network and the validation rows on which its bias is to be reduced.
+
+    ``a`` (n,) are the cells of ``layout`` (by default two groups, 1 the privileged one), -1 unknown. No
+    forward pass has more than ``rows`` rows.
 
     ``network`` maps x to logits of the favorable label, (n,). Methods never change it: they work on states,
     or on ``clone()``. Scoring is in eval mode whatever mode the network is in. Directions and gradients are
@@ -49,6 +55,9 @@ class Problem:
     search: Search = Search()
     seed: int = 0
     chunk: int = 32
+    layout: Layout = TWO
+    weights: Tensor | None = None
+    rows: int = MOST
     tune: tuple[Tensor, Tensor, Tensor] | None = None
 
     @property
@@ -65,11 +74,12 @@ class Problem:
         order = torch.randperm(len(self.y), generator=torch_generator(self.seed, "tune and select"))
         order = order.to(self.y.device)
         cell, is_tune = (2 * self.a + self.y)[order], torch.zeros_like(self.y, dtype=torch.bool)
-        for k in range(4):
+        for k in cell.unique().tolist():
             members = order[cell == k]
             is_tune[members[: round(share * len(members))]] = True
         x, y, a = ((v[is_tune], v[~is_tune]) for v in (self.x, self.y, self.a))
-        return dataclasses.replace(self, x=x[1], y=y[1], a=a[1], tune=(x[0], y[0], a[0]))
+        weights = None if self.weights is None else self.weights[~is_tune]
+        return dataclasses.replace(self, x=x[1], y=y[1], a=a[1], weights=weights, tune=(x[0], y[0], a[0]))
 
     def state(self) -> State:
         """Return copies of the network's parameters."""
@@ -85,15 +95,30 @@ class Problem:
     @torch.no_grad()
     def scores(self, state: Mapping[str, Tensor] | None = None, x: Tensor | None = None) -> Tensor:
         """Return logits, (n,), with some parameters replaced, computed in eval mode."""
+        changed, x = dict(state or {}), self.x if x is None else x
         with eval_mode(self.network):
-            return functional_call(self.network, dict(state or {}), (self.x if x is None else x,))
+            parts = [functional_call(self.network, changed, (rows,)) for rows in x.split(self.rows)]
+        return torch.cat(parts) if len(parts) != 1 else parts[0]
+
+    @torch.no_grad()
+    def scores_of(self, result: "DebiasingResult", x: Tensor | None = None) -> Tensor:
+        """Return the scores (n,) that a result's threshold is compared with."""
+        if result.network is None:
+            return self.scores(result.state, x)
+        x = self.x if x is None else x
+        return torch.cat([result.network(rows) for rows in x.split(self.rows)])
+
+    def with_network(self, network: nn.Module) -> "Problem":
+        """Return the problem of another network."""
+        return dataclasses.replace(self, network=network)
 
     @torch.no_grad()
     def batched_scores(self, stack: Mapping[str, Tensor], x: Tensor | None = None) -> Tensor:
         """Return logits, (K, n), of K candidates: ``stack`` holds what differs, (K, ...) each."""
         x = self.x if x is None else x
         with eval_mode(self.network):
-            return torch.cat([self._side_by_side(dict(stack), rows) for rows in x.split(ROWS)], dim=1)
+            size = min(ROWS, self.rows)
+            return torch.cat([self._side_by_side(dict(stack), rows) for rows in x.split(size)], dim=1)
 
     def _side_by_side(self, stack: State, x: Tensor) -> Tensor:
         # vmap over parameter sets: one batched forward pass in place of K
@@ -108,16 +133,48 @@ class Problem:
 
     def best(self, scores: Tensor) -> Best:
         """Return the best threshold of each candidate, (K, n) scores of the validation rows."""
-        return best_threshold(scores, self.y, self.a, self.objective, self.search)
+        base = self.base if self.objective.compares else None
+        return best_threshold(
+            scores, self.y, self.groups, self.objective, self.search, weights=self.weights, base=base
+        )
+
+    @property
+    def plain(self) -> bool:
+        """Tell whether there are two groups, 0 and 1, without unknown people and without weights."""
+        two = self.layout is TWO or (len(self.layout.families) == 1 and len(self.layout.names) == 2)
+        return two and self.weights is None and (self.layout is TWO or bool((self.a >= 0).all()))
+
+    @property
+    def groups(self) -> Groups:
+        """Return the groups of the rows: ``a`` are their cells."""
+        return Groups(self.a, self.layout)
+
+    def counts(self, decisions: Tensor) -> Confusion:
+        """Return the counts of decisions (..., n) about the validation rows."""
+        return counts(decisions, self.y, self.groups, self.weights)
+
+    @cached_property
+    def base(self) -> Confusion:
+        """The base network's decisions at its threshold of best performance, for constraints on losses."""
+        scores, free = self.scores(), self.objective.free
+        best = best_threshold(scores[None], self.y, self.groups, free, self.search, weights=self.weights)
+        return self.counts(scores.double() > best.threshold[0])
+
+    def _met(self, result: "DebiasingResult") -> bool:
+        """Tell whether decisions meet every bound, without a margin."""
+        base = self.base if self.objective.compares else None
+        return self.objective.met(self.counts(self.scores_of(result).double() > result.threshold), base)
 
     def result(
         self, state: State, best: Best, index: int = 0, *, trace: list[dict[str, Any]], **facts: Any
     ) -> "DebiasingResult":
         """Return the record of one candidate; the state is copied."""
-        threshold, phi, rho, mu = (float(v[index]) for v in (best.threshold, best.phi, best.rho, best.mu))
+        threshold, phi, rho, mu = (float(getattr(best, n)[index]) for n in FIGURES)
         parameters = {name: value.detach().clone() for name, value in state.items()}
-        met = abs(mu) < self.objective.epsilon
-        return DebiasingResult(parameters, threshold, phi, rho, mu, met, trace, self.seed, **facts)
+        result = DebiasingResult(parameters, threshold, phi, rho, mu, False, trace, self.seed, **facts)
+        single = self.objective.single
+        result.met = abs(mu) < self.objective.epsilon if single else self._met(result)
+        return result
 
 
 @dataclass
@@ -125,8 +182,10 @@ class DebiasingResult:
     """The result of a method: new parameters and a threshold on the logit, above which the decision is 1.
 
     ``phi``, ``rho`` and ``mu`` are figures on the validation rows (which the method was fitted to, so that
-    they are no estimate for new rows); ``met`` tells whether |mu| < epsilon there; ``trace`` has one mapping
-    per candidate or check.
+    they are no estimate for new rows); ``met`` tells whether every bound is met there; ``trace`` has one
+    mapping per candidate or check. A method that adds to the network gives it as ``network``, whose scores
+    (n,) take the place of logits; ``estimated`` tells whether it estimates the attribute, and
+    ``cross_fitted`` holds figures on rows that its parts were not fitted to.
     """
 
     state: State
@@ -140,6 +199,9 @@ class DebiasingResult:
     evaluations: int = 1
     seconds: float = 0.0
     options: dict[str, Any] = field(default_factory=dict)
+    network: nn.Module | None = None
+    estimated: bool = False
+    cross_fitted: dict[str, float] = field(default_factory=dict)
 
     @property
     def constant(self) -> bool:
@@ -154,8 +216,17 @@ class Method(Checked, ABC):
     method is worse than moving the threshold.
     """
 
+    any_groups = False
+    """Whether groups may be more than two, unknown, and people weighted."""
+
     def fit(self, problem: Problem) -> DebiasingResult:
         """Run the search; the network of ``problem`` is not changed."""
+        if not self.any_groups and not problem.plain:
+            known = "bias_score, threshold_only and base"
+            raise ConfigError(
+                "method",
+                f"{type(self).__name__} is for two groups that are all known, without weights; use {known}",
+            )
         start = time.process_time()
         result = self.search(problem)
         result.seconds = time.process_time() - start
@@ -201,11 +272,8 @@ class Incumbent:
         """
         self.note(best, what)
         i = best.argmax()
-        one = Best(*(getattr(best, n)[i : i + 1] for n in ("threshold", "phi", "rho", "mu")))
-        both = Best(
-            *(torch.cat([getattr(b, n) for b in (self.best, one)]) for n in ("threshold", "phi", "rho", "mu"))
-        )
-        if both.argmax() == 0:
+        one = best.take(i)
+        if Best.join([self.best, one]).argmax() == 0:
             return False
         self.best = one
         self.state = {**self.problem.state(), **{k: v.detach().clone() for k, v in states(i).items()}}
@@ -221,7 +289,8 @@ class Incumbent:
 def figures_at(problem: Problem, scores: Tensor, threshold: float) -> Best:
     """Return the figures of scores (n,) at one threshold."""
     decisions = scores.double() > threshold
-    values = problem.objective.value(*count(decisions, problem.y, problem.a))
+    base = problem.base if problem.objective.compares else None
+    values = problem.objective.evaluate(problem.counts(decisions), base=base)
     at = torch.tensor([threshold], dtype=torch.float64, device=scores.device)
     return Best(at, *(v[None] for v in values))
 

@@ -11,10 +11,12 @@ from sevenfold.fairness.intra.base import DebiasingResult, Incumbent, Method, Pr
 class Base(Method):
     """The unchanged network, at the threshold of best performance without any constraint."""
 
+    any_groups = True
+
     def search(self, problem: Problem) -> DebiasingResult:
         """Choose the threshold for performance alone."""
         # tau = argmax rho(1[s > tau], y): the row "default" of Savani et al. 2020
-        free = dataclasses.replace(problem.objective, kind="constrained", epsilon=1e9, margin=0.0)
+        free = problem.objective.free
         scores = problem.scores()
         best = dataclasses.replace(problem, objective=free).best(scores[None])
         figures = figures_at(problem, scores, float(best.threshold[0]))
@@ -24,6 +26,8 @@ class Base(Method):
 class ThresholdOnly(Method):
     """The unchanged network, at the threshold of the best objective."""
 
+    any_groups = True
+
     def search(self, problem: Problem) -> DebiasingResult:
         """Return the first candidate of every search, the base network."""
         return Incumbent(problem).result()
@@ -31,6 +35,8 @@ class ThresholdOnly(Method):
 
 class Constant(Method):
     """The constant decision, the more frequent label for everybody: without bias and without use."""
+
+    any_groups = True
 
     def search(self, problem: Problem) -> DebiasingResult:
         """Choose the decision from the labels alone."""

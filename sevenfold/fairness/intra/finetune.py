@@ -144,8 +144,12 @@ def cross_entropy_to(logits: Tensor, teacher: Tensor) -> Tensor:
 
 def incumbent_threshold(problem: Problem, base: Tensor) -> Tensor:
     """Return the threshold of best performance of the base network, without the constraint."""
-    free = dataclasses.replace(problem.objective, kind="constrained", epsilon=1e9, margin=0.0)
-    return dataclasses.replace(problem, objective=free).best(base[None]).threshold[0].clamp(-1e6, 1e6)
+    return (
+        dataclasses.replace(problem, objective=problem.objective.free)
+        .best(base[None])
+        .threshold[0]
+        .clamp(-1e6, 1e6)
+    )
 
 
 class FineTune(Method):

@@ -42,9 +42,11 @@ class Direction:
 
     def stack(self, layer: str, state: State, c: Tensor) -> State:
         """Return weights and biases edited by each c, (K, ...)."""
-        stack = {f"{layer}.weight": state[f"{layer}.weight"] + c[:, None, None] * self.weight}
-        if f"{layer}.bias" in state:
-            stack[f"{layer}.bias"] = state[f"{layer}.bias"] + c[:, None] * self.bias
+        weight, bias = state[f"{layer}.weight"], state.get(f"{layer}.bias")
+        # in the network's type, which may be narrower than that of c
+        stack = {f"{layer}.weight": (weight + c[:, None, None] * self.weight).to(weight.dtype)}
+        if bias is not None:
+            stack[f"{layer}.bias"] = (bias + c[:, None] * self.bias).to(bias.dtype)
         return stack
 
 

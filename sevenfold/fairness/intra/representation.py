@@ -54,7 +54,7 @@ class Representation(Method):
         logits = duel.actor(x)
         entropy = nn.functional.binary_cross_entropy_with_logits
         task = entropy(logits, y.to(logits.dtype))
-        return task, entropy(adversary(duel.features[0])[:, 0], a.to(logits.dtype))
+        return task, entropy(adversary(duel.features[0].float())[:, 0], a.float())
 
     def _step(self, duel: Duel, adversary: nn.Module) -> None:
         task, wrong = self._guess(duel, adversary)

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from sevenfold.errors import InputError
-from sevenfold.fairness.measures import Rates, count
+from sevenfold.fairness.confusion import counts
 from sevenfold.fairness.objective import Objective
 from sevenfold.ranges import Share
 
@@ -37,8 +37,8 @@ class EqualizedOdds:
         # a linear program in four probabilities   (Hardt, Price & Srebro 2016, section 4.1)
         from scipy.optimize import linprog
 
-        rates = Rates.of(*count(scores > self.cut, y, a))
-        tpr, fpr = rates.tpr.cpu().numpy(), rates.fpr.cpu().numpy()
+        decided = counts(scores > self.cut, y, a)
+        tpr, fpr = (decided.rate(name).cpu().numpy() for name in ("tpr", "fpr"))
         if np.isnan([tpr, fpr]).any():
             raise InputError("equalized odds needs both labels in both groups; merge groups or add rows")
         cost = [[(1 - fpr[g]) - (1 - tpr[g]), fpr[g] - tpr[g]] for g in (0, 1)]

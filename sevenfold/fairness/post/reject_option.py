@@ -9,6 +9,7 @@ import math
 import torch
 from torch import Tensor
 
+from sevenfold.fairness.confusion import Confusion
 from sevenfold.fairness.objective import Objective
 from sevenfold.fairness.threshold import TIE
 from sevenfold.ranges import Count
@@ -61,7 +62,7 @@ class RejectOption:
                 cell = s[((a == group) & (y == label)).cpu()].sort().values
                 totals[group, label] = len(cell)
                 counts[:, group, label] = len(cell) - torch.searchsorted(cell, edge, right=group == 1)
-        _, rho, mu = objective.value(counts, totals, search=False)
+        _, rho, mu = objective.value(Confusion.two(counts, totals), search=False)
         feasible = (mu.abs() <= objective.epsilon) & ~rho.isnan()
         self.met = bool(feasible.any())
         if self.met:
