@@ -1,4 +1,4 @@
-"""Where the pieces of a study, and calls of a function, are computed, by the name a configuration calls it."""
+"""Where pieces of a study and calls of a function are computed, by the name a configuration calls it."""
 
 from sevenfold.tables import ComponentTable
 

@@ -33,7 +33,7 @@ class Calls(Checked, ABC):
 
     @abstractmethod
     def start(self, prepare: Prepare, hear: Hear) -> None:
-        """Take the function, which ``prepare()`` returns wherever calls are computed, and who hears them."""
+        """Take ``prepare``, which returns the function where calls are computed; ``hear`` takes messages."""
 
     @property
     @abstractmethod
@@ -51,7 +51,7 @@ class Calls(Checked, ABC):
 
     @abstractmethod
     def collect(self) -> list[Ending]:
-        """Wait for calls to end and return them: one at least, unless there is none; messages are heard."""
+        """Wait for calls to end and return their ends: one at least, unless there is no call."""
 
     @abstractmethod
     def stop(self) -> None:
@@ -72,11 +72,11 @@ class HereCalls(Calls):
     """Compute each call at once in this process.
 
     >>> calls = HereCalls()
-    >>> calls.start(lambda: lambda x, say: x / say("which?"), lambda ticket, message: ticket)
+    >>> calls.start(lambda: lambda x, say: x / say("?"), lambda ticket, message: ticket)
     >>> for number in (2, 0):
     ...     calls.submit(number, 6)
     >>> calls.collect()
-    [Ending(ticket=2, value=3.0, error=None), Ending(ticket=0, value=None, error='ZeroDivisionError: division by zero')]
+    [Ending(ticket=2, value=3.0, error=None), Ending(ticket=0, value=None, error='ZeroDivision...')]
     """
 
     def start(self, prepare: Prepare, hear: Hear) -> None:

@@ -144,8 +144,8 @@ class WorkerCalls(Calls):
         status = worker.end()
         if not worker.ready:
             raise InputError(
-                f"a worker process ended with status {status} before its first call; a script needs its calls "
-                "below 'if __name__ == \"__main__\":'"
+                f"a worker process ended with status {status} before its first call; a script needs its "
+                "calls below 'if __name__ == \"__main__\":'"
             )
         how = f"was killed by signal {-status}" if status is not None and status < 0 else f"ended ({status})"
         return Ending(worker.ticket, error=f"the worker process {how}")

@@ -68,7 +68,7 @@ class Journal:
             line = memoryview((json.dumps(entry) + "\n").encode())
             while line:
                 line = line[self._file.write(line) :]
-            # A killed process loses nothing from here on; a machine without power what is in the system's buffer.
+            # A killed process loses nothing from here on, a machine without power the system's buffer.
             os.fsync(self._file.fileno())
         except OSError:  # a full disk: half a line would be glued to the next one
             self._file.truncate(size)

@@ -241,12 +241,12 @@ class Problem:
             workers: 1 to evaluate in this process, more for as many worker processes, or a mapping such as
                 ``{"name": "processes", "workers": 1, "threads": 2}``.
             trial_seconds: after which a trial is ended and has failed; needs worker processes.
-            seconds: after which no further trial is begun; those that run come to their end.
+            seconds: after which no further trial starts; those that run are waited for.
             repeatable: propose each trial from the results of those at least 2 ``workers`` - 1 before it, so
                 that a run does not depend on which worker is faster; False: from all results there are, so
                 that no worker waits where trials take very different times.
             stop: called as ``stop(trial, epoch, values)`` with each epoch's report; where it returns True,
-                the objective is asked to return.
+                the objective should return: its ``report`` is False, its generator is closed.
         """
         for name, limit in {"trial_seconds": trial_seconds, "seconds": seconds}.items():
             number = isinstance(limit, int | float) and not isinstance(limit, bool)

@@ -171,7 +171,7 @@ class NoiseLandscapeStudy(Study[Level]):
         return records
 
     def _deviations(self) -> dict[str, float]:
-        """Return the deviation between trainings, pooled and at the median: collapsed ones carry the first."""
+        """Return the deviation between trainings, pooled (collapsed ones carry it) and at the median."""
         several = self.runs[(~np.isnan(self.runs)).sum(axis=1) > 1]
         median = np.median(np.nanstd(several, axis=1, ddof=1))
         return {"deviation_pooled": retraining_noise(self.runs), "deviation_median": float(median)}
