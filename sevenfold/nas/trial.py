@@ -1,6 +1,5 @@
 """A trial of a problem: what an objective is given, and what is made of what it returns."""
 
-import inspect
 import math
 import time
 from collections.abc import Callable, Generator, Mapping
@@ -85,7 +84,7 @@ def evaluate(
     began = time.perf_counter()
     trial = replace(trial, say=say, deadline=None if limit is None else time.time() + limit)
     values = objective(trial.config, trial)
-    if inspect.isgenerator(values):
+    if isinstance(values, Generator):
         values = _last(values, trial)
     loss, numbers = read_values(trial.id, values, minimize)
     return loss, numbers, time.perf_counter() - began

@@ -74,7 +74,7 @@ class NoiseLandscapeStudy(Study[Level]):
     >>> from sevenfold.nas import NoiseLandscapeStudy
     >>> records = NoiseLandscapeStudy(levels=[1, 0], draws=2).run_all()
     >>> [(record["key"], record["minima"]) for record in records if record["level"] == "all"]
-    [('all/landscape/00000', 89)]
+    [('all/landscape/00000', 90)]
     """
 
     devices = "cpu"
