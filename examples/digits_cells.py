@@ -49,7 +49,7 @@ def train(config, trial):
             F.cross_entropy(network.train()(images[rows]), labels[rows]).backward()
             optimizer.step(), schedule.step()
         wrong = network.eval()(images[600:1200]).argmax(1) != labels[600:1200]
-        yield {"val_error": 100 * wrong.float().mean()}
+        yield {"val_error": 100 * wrong.double().mean()}
 
 
 if __name__ == "__main__":

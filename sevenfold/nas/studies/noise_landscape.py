@@ -25,12 +25,13 @@ from sevenfold.ranges import Count, NonNegativeInt
 from sevenfold.records import Record
 from sevenfold.report import format_value
 from sevenfold.seeding import numpy_generator
-from sevenfold.study import Context, Piece, Report, Section, Study
+from sevenfold.study import Context, Piece, Report, Section, Study, Table
 
 LANDSCAPE = (
     "minima", "strict_minima", "share_to_optimum", "steps_mean", "gap_mean", "gap_median",
     "share_to_true_optimum", "optimum_gap",
 )  # fmt: skip
+SHOWN = ("minima", "share_to_optimum", "gap_mean", "share_to_true_optimum", "optimum_gap")
 SEARCH = ("true_regret", "own_regret")
 TEXT = (
     "Level: trainings of each architecture that the searched table averages, chosen anew in every draw. "
@@ -212,11 +213,8 @@ class NoiseLandscapeStudy(Study[Level]):
                 cells = [_spread([r[field] for r in some], of_mean=True) for field in SEARCH]
                 rows.append([*name.split("/", 1), str(len(some)), *cells])
             sections.append(Section("Searches", ["Means over trials, standard errors in brackets."], rows))
-        head = ["level", "draws", *(field.replace("_", " ") for field in LANDSCAPE)]
-        table = [head]
-        for name, some in levels.items():
-            cells = [_spread([r[field] for r in some]) for field in LANDSCAPE]
-            table.append([name.partition("/")[0], str(len(some)), *cells])
+        sections.insert(0, Section("Every measure", [], _table(levels, LANDSCAPE)))
+        table = _table(levels, SHOWN)
         pictures = [draw_levels(folder / "images" / "levels.png", levels)] if levels else []
         return Report("Noise of training", table, _verdict(levels), sections, pictures, numbers)
 
@@ -225,6 +223,15 @@ class NoiseLandscapeStudy(Study[Level]):
         """Return two draws of the embedded table and two short trials."""
         small = {**options, "draws": 2, "trials": 2, "budget": 20, "path": None, "dataset": None}
         return {**small, "benchmark": DIGITS}
+
+
+def _table(levels: Mapping[str, Sequence[Record]], fields: Sequence[str]) -> Table:
+    """Return one row a level with its mean measures."""
+    rows = [["level", "draws", *(field.replace("_", " ") for field in fields)]]
+    for name, records in levels.items():
+        cells = [_spread([record[field] for record in records]) for field in fields]
+        rows.append([name.partition("/")[0], str(len(records)), *cells])
+    return rows
 
 
 def _spread(values: Sequence[float], *, of_mean: bool = False) -> str:
