@@ -160,7 +160,8 @@ class NoiseLandscapeStudy(Study[Level]):
             # By number alone: draw i of one training is the beginning of draw i of two.
             stream = numpy_generator(context.seed, "nas noise draw", number)
             draw = draw_level(self.runs, piece.level, stream, held_out=self.judge == "held_out")
-            facts = {"key": key, "group": piece.group, "level": piece.group.partition("/")[0]}
+            level = piece.group.partition("/")[0]
+            facts: dict[str, Any] = {"key": key, "group": piece.group, "level": level}
             if piece.label is None:
                 climbs = climb(draw.own, self.near)
                 facts |= {**climbs.measures(), "strict_minima": len(strict_minima(draw.own, self.near))}
