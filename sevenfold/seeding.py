@@ -3,9 +3,14 @@
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
+
+# torch is imported where it is used: processes that draw only NumPy's numbers start without it.
 
 
 def stream_seed(seed: int, *names: str | int) -> int:
@@ -19,8 +24,10 @@ def stream_seed(seed: int, *names: str | int) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
 
 
-def torch_generator(seed: int, *names: str | int, device: str | torch.device = "cpu") -> torch.Generator:
+def torch_generator(seed: int, *names: str | int, device: "str | torch.device" = "cpu") -> "torch.Generator":
     """Return a ``torch.Generator`` for the stream ``(seed, *names)``."""
+    import torch
+
     return torch.Generator(device=device).manual_seed(stream_seed(seed, *names))
 
 
@@ -30,11 +37,13 @@ def numpy_generator(seed: int, *names: str | int) -> np.random.Generator:
 
 
 @contextmanager
-def seeded(seed: int, *names: str | int, device: str | torch.device = "cpu") -> Iterator[None]:
+def seeded(seed: int, *names: str | int, device: "str | torch.device" = "cpu") -> Iterator[None]:
     """Let what draws from torch's global generators (initial weights, dropout) draw from a named stream.
 
     The generators of the CPU and of ``device`` are as before when the block is left.
     """
+    import torch
+
     place = torch.device(device)
     with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
         torch.manual_seed(stream_seed(seed, *names))

@@ -177,6 +177,7 @@ def mark_of(annotation: Any) -> OneOf | OptionsOf | None:
 TABLES: dict[str, str] = {
     "studies": "sevenfold.studies:STUDIES",
     "executors": "sevenfold.executors:EXECUTORS",
+    "executors.calls": "sevenfold.executors:CALLS",
     "models": "lightning_modules:MODELS",
     "data": "datamodules:DATAMODULES",
     "callbacks": "callbacks:CALLBACKS",

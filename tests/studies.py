@@ -20,6 +20,7 @@ RECIPES = {
     "lce_study": "nas/lce_study",
     "nas_landscape": "nas/landscape_nb201",
     "nas_search": "nas/search_nb201",
+    "noise_landscape": "nas/noise_landscape",
     "samples": "diffreps/demo",
     "view_noise_law": "diffreps/view_noise_law",
     "volumes": "diffreps/nerf_toy",

@@ -1,4 +1,4 @@
-"""Where the pieces of a study are computed, by the name a configuration calls it."""
+"""Where pieces of a study and calls of a function are computed, by the name a configuration calls it."""
 
 from sevenfold.tables import ComponentTable
 
@@ -10,4 +10,12 @@ EXECUTORS = ComponentTable(
     },
     holds="places where pieces of a study are computed",
     extras={"ray": "scale"},
+)
+
+CALLS = ComponentTable(
+    {
+        "here": "sevenfold.executors.calls:HereCalls",
+        "processes": "sevenfold.executors.worker_calls:WorkerCalls",
+    },
+    holds="places where calls of a function are computed",
 )

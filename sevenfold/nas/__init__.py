@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sevenfold.nas.spaces.typed import Typed
     from sevenfold.nas.studies.encodings import EncodingStudy
     from sevenfold.nas.studies.landscape import LandscapeStudy
+    from sevenfold.nas.studies.noise_landscape import NoiseLandscapeStudy
     from sevenfold.nas.studies.search import SearchStudy
     from sevenfold.nas.x11 import load_ensemble
 
@@ -38,6 +39,7 @@ _PUBLIC = {
     "NB101": "sevenfold.nas.spaces.nb101:NB101",
     "NB201": "sevenfold.nas.spaces.nb201:NB201",
     "NLP": "sevenfold.nas.spaces.nlp:NLP",
+    "NoiseLandscapeStudy": "sevenfold.nas.studies.noise_landscape:NoiseLandscapeStudy",
     "Objective": "sevenfold.nas.algorithms.objective:Objective",
     "RandomSearch": "sevenfold.nas.algorithms.random:RandomSearch",
     "RegularizedEvolution": "sevenfold.nas.algorithms.evolution:RegularizedEvolution",
@@ -60,6 +62,7 @@ __all__ = [
     "EncodingStudy",
     "LandscapeStudy",
     "LocalSearch",
+    "NoiseLandscapeStudy",
     "Objective",
     "RandomSearch",
     "RegularizedEvolution",

@@ -32,7 +32,8 @@ class Journal:
         try:
             path.touch()
             self.events = self._read()
-            self._file = path.open("a", encoding="utf-8")
+            # Unbuffered: what is written is the system's at once, whatever becomes of this process.
+            self._file = path.open("ab", buffering=0)
         except BaseException:
             self._lock.release()
             raise
@@ -55,12 +56,23 @@ class Journal:
         return events
 
     def append(self, event: str, **fields: Any) -> None:
-        """Write an event; it is on disk when this returns."""
+        """Write an event; it is on disk when this returns.
+
+        ``InputError`` where another process has taken the journal over, because this one was silent so long.
+        """
+        if not self._lock.held():
+            raise InputError(f"{self.path} was taken over by another process; this one writes no more")
         entry = {"event": event, **fields}
-        self._file.write(json.dumps(entry) + "\n")
-        # A killed process loses what is in its buffer, a machine without power what is in the system's.
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        size = self._file.tell()
+        try:
+            line = memoryview((json.dumps(entry) + "\n").encode())
+            while line:
+                line = line[self._file.write(line) :]
+            # A killed process loses nothing from here on, a machine without power the system's buffer.
+            os.fsync(self._file.fileno())
+        except OSError:  # a full disk: half a line would be glued to the next one
+            self._file.truncate(size)
+            raise
         self.events.append(entry)
 
     def close(self) -> None:

@@ -50,7 +50,12 @@ def locate_objective(name: str, folder: Path | None = None) -> Source:
 
 
 def load_objective(source: Source) -> Callable[..., Any]:
-    """Import the file of a :class:`Source` and return the function; ``ConfigError`` where it has none."""
+    """Import the file of a :class:`Source` and return the function; ``ConfigError`` where it has none.
+
+    A file that changed since it was located is refused: workers of one run begin at different times.
+    """
+    if hashlib.sha256(source.path.read_bytes()).hexdigest() != source.sha256:
+        raise ConfigError("objective", f"{source.path} changed while the search ran; start it again")
     module_name, _, function = source.name.partition(":")
     spec = importlib.util.spec_from_file_location(module_name, source.path)
     if spec is None or spec.loader is None:

@@ -2,44 +2,27 @@
 
 import json
 import math
-import time
-from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sevenfold.config import build
-from sevenfold.errors import InputError, one_line, shown
+from sevenfold.errors import InputError, shown
 from sevenfold.files import write_text
 from sevenfold.nas.algorithms.run import start_trials
-from sevenfold.nas.journal import Journal
-from sevenfold.nas.objectives import load_objective, locate_objective
+from sevenfold.nas.journal import Event, Journal
+from sevenfold.nas.running import Stop, run_objective
 from sevenfold.nas.spaces import SPACES
 from sevenfold.nas.spaces.base import Space
 from sevenfold.nas.spaces.typed import Typed
+from sevenfold.nas.trial import Objective, Trial, Values, read_values
 from sevenfold.seeding import numpy_generator, stream_seed
 
-Values = float | Mapping[str, float]
-Objective = Callable[[dict[str, Any], "Trial"], Values]
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One evaluation: its number, what it evaluates, a separate random seed and a folder for its files.
-
-    ``config`` holds the values of a typed space, else the row as ``arch`` and its string as ``arch_str``.
-    ``attempt`` counts from 0; another attempt has the same seed.
-    """
-
-    id: int
-    row: tuple[int, ...]
-    config: dict[str, Any]
-    seed: int
-    attempt: int
-    folder: Path
+REPEATED = 5
+"""How many of the best are evaluated again, at least."""
 
 
 class Problem:
@@ -47,10 +30,15 @@ class Problem:
 
     After a kill at any moment, opening the folder again gives the search as it was: finished trials count,
     those without an end are given out again before anything new. A failed trial is repeated up to
-    ``retries`` times, then counts as the worst.
+    ``retries`` times, then counts as the worst; being interrupted is no failure.
 
     Made by :func:`open_problem`.
     """
+
+    # The protocol. (1) One process writes: a lock, void when its owner is dead. (2) A proposal is stored as
+    # the algorithm's state with the line to come, in one atomic file, then as that line; whoever finds the
+    # state without its line adds it. (3) A result is a line, on disk before anything follows from it. (4) The
+    # algorithm learns results only between proposals, and its state says which: replaying is exact.
 
     def __init__(self, folder: Path, options: Mapping[str, Any]) -> None:
         self.folder, self.options = folder, dict(options)
@@ -58,8 +46,10 @@ class Problem:
         stream = numpy_generator(options["seed"], "nas problem")
         (self.algorithm,) = start_trials(options["algorithm"], self.space, [stream])
         self._rows: dict[int, tuple[int, ...]] = {}
+        self._repeats: set[int] = set()
         self._waiting: list[int] = []
         self._attempts: Counter[int] = Counter()
+        self._informed: set[int] = set()  # trials whose loss the algorithm has
         self.losses: dict[int, float] = {}
         """Losses of finished trials by number; NaN where all attempts failed."""
         self.journal = Journal(folder / "trials.jsonl")
@@ -75,67 +65,121 @@ class Problem:
 
     def _restore(self) -> None:
         """Bring the search to where the journal ends."""
-        saved: dict[str, Any] = {"events": 0}
         if self._state_file.exists():
             saved = json.loads(self._state_file.read_text(encoding="utf-8"))
             if len(self.journal.events) < saved["events"]:
                 raise InputError(f"{self.journal.path} is older than {self._state_file.name}; restore both")
             self.algorithm.load_state_dict(saved["state"])
+            self._informed = set(saved["informed"])
             # A kill between the state and its line: the state knows the proposal, the journal not yet.
             if len(self.journal.events) == saved["events"]:
                 self.journal.append("asked", **saved["asked"])
         elif any(event["event"] == "asked" for event in self.journal.events):
             raise InputError(f"{self._state_file} is missing, so that the search cannot continue; restore it")
-        for number, event in enumerate(self.journal.events):
-            self._replay(event, known=number < saved["events"])
-        self._waiting = [trial for trial in self._rows if trial not in self.losses]
+        for event in self.journal.events:
+            self._replay(event)
+        self._waiting = [number for number in self._rows if number not in self.losses]
 
-    def _replay(self, event: Mapping[str, Any], *, known: bool) -> None:
-        """Take in an event of the journal, which the saved search may know."""
-        trial = event.get("id", -1)
+    def _replay(self, event: Event) -> None:
+        number = event.get("id", -1)
         if event["event"] == "asked":
-            self._rows[trial] = tuple(event["row"])
+            self._rows[number] = tuple(event["row"])
+            self._repeats |= {number} if event["repeat"] else set()
         elif event["event"] == "failed":
-            self._attempts[trial] += 1
+            self._attempts[number] += 1
         if event["event"] == "told" or (event["event"] == "failed" and event["final"]):
-            self._end(trial, event.get("loss", math.nan), tell=not known)
+            self.losses[number] = event.get("loss", math.nan)
 
-    def _end(self, trial: int, loss: float, *, tell: bool = True) -> None:
-        self.losses[trial] = loss
-        if tell:
-            self.algorithm.tell(np.array([self._rows[trial]]), [loss])
+    def ask(self, *, lag: int | None = None) -> Trial | None:
+        """Return a trial to evaluate, one without an end first; None when there is none now.
 
-    def ask(self) -> Trial | None:
-        """Return a trial to evaluate, one without an end first; None when budget or space is used up."""
+        There is none when budget or space is used up, or when a proposal must wait: repeats do until all
+        others have ended.
+
+        Args:
+            lag: propose trial n from the results of exactly the trials up to n - ``lag``, once these have
+                ended, so that proposals do not depend on which trial ends first; by default from all results.
+        """
+        number = len(self._rows)
+        if lag is None:
+            self._inform(number)
         if self._waiting:
             return self._trial(self._waiting.pop(0))
-        if len(self._rows) >= self.options["budget"]:
-            return None
+        if number >= self.options["budget"] - self.repeats:
+            return self._repeat(number)
+        if lag is not None:
+            if any(earlier not in self.losses for earlier in range(number - lag + 1)):
+                return None
+            self._inform(number - lag + 1)
         rows = self.algorithm.ask(1)
-        if not len(rows):
-            return None
-        number, row = len(self._rows), tuple(rows[0].tolist())
-        entry = {"id": number, "row": row, "seed": self._seed(number)}
+        return self._propose(number, tuple(rows[0].tolist())) if len(rows) else None
+
+    def _inform(self, end: int) -> None:
+        """Let the algorithm learn the losses of the trials before ``end``, in the order of their numbers."""
+        new = [n for n in sorted(self.losses.keys() - self._informed - self._repeats) if n < end]
+        if new:
+            self.algorithm.tell(np.array([self._rows[n] for n in new]), [self.losses[n] for n in new])
+            self._informed |= set(new)
+
+    def _propose(self, number: int, row: tuple[int, ...]) -> Trial:
+        """Record a proposal of the algorithm."""
+        entry = self._entry(number, row, repeat=False)
         # First the state, then the line: a kill between them leaves a state that holds the line.
-        state = {"events": len(self.journal.events), "asked": entry, "state": self.algorithm.state_dict()}
+        state = {
+            "events": len(self.journal.events),
+            "asked": entry,
+            "informed": sorted(self._informed),
+            "state": self.algorithm.state_dict(),
+        }
         write_text(self._state_file, json.dumps(state))
+        return self._begin(entry)
+
+    def _begin(self, entry: dict[str, Any]) -> Trial:
         self.journal.append("asked", **entry)
-        self._rows[number] = row
-        return self._trial(number)
+        self._replay({"event": "asked", **entry})
+        return self._trial(entry["id"])
+
+    def _entry(self, number: int, row: tuple[int, ...], *, repeat: bool) -> dict[str, Any]:
+        values = {"values": self._config(row), "seed": self._seed(number)}
+        return {"id": number, "row": row, **values, "repeat": repeat}
+
+    @property
+    def repeats(self) -> int:
+        """How many evaluations at the end of the budget are further seeds of the best."""
+        seeds = self.options["seeds"]
+        return 0 if seeds == 1 else round(seeds["last"] * self.options["budget"])
+
+    def _repeat(self, number: int) -> Trial | None:
+        """Record another seed of one of the best; None where none is due or other trials are out."""
+        once = self._rows.keys() - self._repeats
+        if number >= self.options["budget"] or not once <= self.losses.keys():
+            return None
+        most = self.options["seeds"]["max"]
+        best = sorted((self.losses[n], n) for n in once if not math.isnan(self.losses[n]))
+        # Chosen by their first loss, whatever the repeats bring: those may still be computed.
+        rows = list(dict.fromkeys(self._rows[n] for _, n in best))
+        rows = rows[: max(REPEATED, math.ceil(self.repeats / (most - 1)))]
+        counts = Counter(self._rows.values())
+        row = min(rows, key=counts.__getitem__, default=None)
+        if row is None or counts[row] >= most:
+            return None
+        return self._begin(self._entry(number, row, repeat=True))
 
     def _seed(self, number: int) -> int:
         return stream_seed(self.options["seed"], "nas problem", "trial", number)
 
-    def _trial(self, number: int) -> Trial:
-        row = np.array(self._rows[number])
+    def _config(self, row: tuple[int, ...]) -> dict[str, Any]:
         if isinstance(self.space, Typed):
-            config = self.space.values(row)
-        else:
-            config = {"arch": row.tolist(), "arch_str": self.space.to_strings(row[None])[0]}
+            return self.space.values(np.array(row))
+        return {"arch": list(row), "arch_str": self.space.to_strings(np.array([row]))[0]}
+
+    def _trial(self, number: int) -> Trial:
         folder = self.folder / "trials" / f"{number:05d}"
         folder.mkdir(parents=True, exist_ok=True)
-        attempt = self._attempts[number]
-        return Trial(number, self._rows[number], config, self._seed(number), attempt, folder)
+        row, attempt = self._rows[number], self._attempts[number]
+        return Trial(
+            number, row, self._config(row), self._seed(number), attempt, folder, self.options["epochs"]
+        )
 
     def tell(self, trial: Trial | int, values: Values, *, seconds: float | None = None) -> None:
         """Record the result of a trial: a loss, or a mapping that holds it under ``minimize``.
@@ -144,11 +188,12 @@ class Problem:
         and a trial that was not given out or has ended.
         """
         number = self._open(trial)
-        loss, extra = self._loss(number, values)
+        loss, named = read_values(number, values, self.options["minimize"])
         if not math.isfinite(loss):
             self.fail(number, f"the objective returned {loss}")
             return
-        self.journal.append("told", id=number, loss=loss, values=extra, seconds=seconds)
+        finite = {name: value if math.isfinite(value) else None for name, value in named.items()}
+        self.journal.append("told", id=number, loss=loss, values=finite, seconds=seconds)
         self._end(number, loss)
 
     def fail(self, trial: Trial | int, why: str) -> None:
@@ -159,69 +204,75 @@ class Problem:
         self._attempts[number] += 1
         if final:
             self._end(number, math.nan)
-        else:
+        elif number not in self._waiting:
             self._waiting.append(number)
+
+    def _end(self, number: int, loss: float) -> None:
+        self.losses[number] = loss
+        # Evaluated elsewhere before it was given out again: welcome all the same.
+        if number in self._waiting:
+            self._waiting.remove(number)
 
     def _open(self, trial: Trial | int) -> int:
         number = trial.id if isinstance(trial, Trial) else trial
         if number not in self._rows or number in self.losses:
             what = "has ended" if number in self.losses else "was never given out"
             raise InputError(f"trial {shown(number)} {what}")
-        # Evaluated elsewhere before it was given out again: welcome all the same.
-        if number in self._waiting:
-            self._waiting.remove(number)
         return number
 
-    def _loss(self, number: int, values: Any) -> tuple[float, dict[str, float]]:
-        name = self.options["minimize"]
-        named = dict(values) if isinstance(values, Mapping) else {name: values}
-        if name not in named:
-            raise InputError(
-                f"trial {number}: '{name}' is missing, got {', '.join(map(str, named)) or 'nothing'}"
-            )
-        for key, value in named.items():
-            number_like = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-            if not number_like or value == -math.inf:
-                raise InputError(f"trial {number}: '{key}' must be a number above -inf, got {shown(value)}")
-        return float(named[name]), {str(key): float(value) for key, value in named.items()}
-
-    def run(self, objective: Objective | str, *, changed: bool = False) -> None:
-        """Evaluate trials here, one after another, until budget or space is used up.
+    def run(
+        self,
+        objective: Objective | str,
+        *,
+        changed: bool = False,
+        workers: int | Mapping[str, Any] = 1,
+        trial_seconds: float | None = None,
+        seconds: float | None = None,
+        repeatable: bool = True,
+        stop: Stop | None = None,
+    ) -> None:
+        """Evaluate trials until budget or space is used up.
 
         Args:
-            objective: function of a configuration and its :class:`Trial`, or the name ``module:function`` of
-                one in a file below the working directory.
+            objective: function of a configuration and its :class:`Trial` that returns a loss or a mapping, or
+                a generator that yields a mapping for each epoch; or the name ``module:function`` of one in a
+                file below the working directory.
             changed: go on although the file's content is another than in the journal.
+            workers: 1 to evaluate in this process, more for as many worker processes, or a mapping such as
+                ``{"name": "processes", "workers": 1, "threads": 2}``.
+            trial_seconds: after which a trial is ended and has failed; needs worker processes.
+            seconds: after which no further trial starts; those that run are waited for.
+            repeatable: propose each trial from the results of those at least 2 ``workers`` - 1 before it, so
+                that a run does not depend on which worker is faster; False: from all results there are, so
+                that no worker waits where trials take very different times.
+            stop: called as ``stop(trial, epoch, values)`` with each epoch's report; where it returns True,
+                the objective should return: its ``report`` is False, its generator is closed.
         """
-        function = self._load(objective, changed) if isinstance(objective, str) else objective
-        if not callable(function):
-            raise InputError(f"an objective is a function, or module:function, got {shown(objective)}")
-        while (trial := self.ask()) is not None:
-            began = time.perf_counter()
-            try:
-                self.tell(trial, function(trial.config, trial), seconds=time.perf_counter() - began)
-            # A kill is no failure of the trial: only what the objective does uses up a retry.
-            except InputError as error:  # a result that is no loss
-                self.fail(trial, one_line(error))
-            except Exception as error:
-                self.fail(trial, f"{type(error).__name__}: {one_line(error)}")
-
-    def _load(self, name: str, changed: bool) -> Objective:
-        source = locate_objective(name)
-        before = [event["sha256"] for event in self.journal.events if event["event"] == "objective"]
-        if before and before[-1] != source.sha256 and not changed:
-            raise InputError(f"{source.path} changed since trials were recorded; pass changed=True to go on")
-        if not before or before[-1] != source.sha256:
-            self.journal.append("objective", name=name, path=str(source.path), sha256=source.sha256)
-        return load_objective(source)
+        for name, limit in {"trial_seconds": trial_seconds, "seconds": seconds}.items():
+            number = isinstance(limit, int | float) and not isinstance(limit, bool)
+            if limit is not None and not (number and limit > 0):
+                raise InputError(f"{name} must be a number above 0, got {shown(limit)}")
+        run_objective(
+            self, objective, changed=changed, workers=workers, trial_seconds=trial_seconds,
+            seconds=seconds, repeatable=repeatable, stop=stop,
+        )  # fmt: skip
 
     def best(self) -> tuple[dict[str, Any], float]:
-        """Return the configuration with the lowest loss, the earlier of equal ones, and that loss."""
-        ended = {number: loss for number, loss in self.losses.items() if not math.isnan(loss)}
-        if not ended:
+        """Return the best configuration, the earlier of equal ones, and its loss.
+
+        With further seeds it is the lowest mean among those that have most of them: a single lucky seed
+        does not win over a mean.
+        """
+        losses: dict[tuple[int, ...], list[float]] = defaultdict(list)
+        for number, loss in sorted(self.losses.items()):
+            if not math.isnan(loss):
+                losses[self._rows[number]].append(loss)
+        if not losses:
             raise InputError("no trial has succeeded yet")
-        number = min(ended, key=lambda trial: (ended[trial], trial))
-        return self._trial(number).config, ended[number]
+        most = max(map(len, losses.values())) if self.repeats else 1
+        means = {row: sum(some) / len(some) for row, some in losses.items() if len(some) >= most}
+        row = min(means, key=means.__getitem__)
+        return self._config(row), means[row]
 
     def __enter__(self) -> "Problem":
         """Return the problem."""
@@ -232,7 +283,7 @@ class Problem:
         self.journal.close()
 
 
-DEFAULTS = {"budget": 100, "seed": 0, "retries": 1, "minimize": "loss"}
+DEFAULTS = {"budget": 100, "seed": 0, "retries": 1, "minimize": "loss", "seeds": 1, "epochs": None}
 
 
 def open_problem(folder: str | Path, **options: Any) -> Problem:
@@ -242,7 +293,9 @@ def open_problem(folder: str | Path, **options: Any) -> Problem:
         folder: holds ``problem.json``, ``trials.jsonl``, ``search.json`` and a folder for each trial.
         options: ``space`` and ``algorithm``, each a name with options; ``budget`` of trials (100); ``seed``
             (0); ``retries`` of a failed trial (1); ``minimize``, the name of the loss among several values
-            ("loss"). Later calls may leave them out; only ``budget`` and ``retries`` may change.
+            ("loss"); ``epochs``, which trials are given (None); ``seeds`` (1), or ``{"max": 3, "last":
+            0.07}`` to spend the last 7 % of the budget on second and third seeds of the five best. Later
+            calls may leave options out; only ``budget`` and ``retries`` may change.
 
     >>> import tempfile
     >>> space = {"name": "typed", "parameters": {"x": {"float": [0, 1]}, "c": {"choice": ["a", "b"]}}}
@@ -268,13 +321,26 @@ def open_problem(folder: str | Path, **options: Any) -> Problem:
     for key in ("space", "algorithm"):
         if key not in merged:
             raise InputError(f"a new problem needs '{key}', a mapping with a name and options")
-    for key in ("budget", "retries", "seed"):
-        if type(merged[key]) is not int or merged[key] < (key == "budget"):
-            raise InputError(
-                f"'{key}' must be a whole number of at least {int(key == 'budget')}, got {merged[key]}"
-            )
+    _check(merged)
     # The options are stored once the problem stands: a mistake leaves no folder that refuses its repair.
     folder.mkdir(parents=True, exist_ok=True)
     problem = Problem(folder, merged)
     write_text(file, json.dumps(merged, indent=1))
     return problem
+
+
+def _check(options: Mapping[str, Any]) -> None:
+    """Refuse numbers that no search can have."""
+    least = {"budget": 1, "retries": 0, "seed": 0} | ({} if options["epochs"] is None else {"epochs": 1})
+    for key, low in least.items():
+        if type(options[key]) is not int or options[key] < low:
+            raise InputError(f"'{key}' must be a whole number of at least {low}, got {shown(options[key])}")
+    seeds = options["seeds"]
+    if seeds == 1 and seeds is not True:
+        return
+    if not isinstance(seeds, dict) or seeds.keys() != {"max", "last"}:
+        raise InputError(f"'seeds' must be 1 or {{max: 3, last: 0.07}}, got {shown(seeds)}")
+    if type(seeds["max"]) is not int or seeds["max"] < 2:
+        raise InputError(f"seeds.max must be a whole number of at least 2, got {shown(seeds['max'])}")
+    if not isinstance(seeds["last"], float) or not 0 < seeds["last"] < 1:
+        raise InputError(f"seeds.last is a share of the budget between 0 and 1, got {shown(seeds['last'])}")

@@ -222,14 +222,18 @@ def test_a_slow_taker_does_not_remove_the_lock_of_a_faster_one(
     """One sees a void lock and sleeps; another takes it over; the first must not."""
     path, fast, slow = tmp_path / "run.lock", RunLock(tmp_path / "run.lock"), RunLock(tmp_path / "run.lock")
     foreign(path, 70)
-    replace = slow._replace
+    looks = []
 
-    def late() -> bool:
-        assert fast.acquire()
-        return replace()
+    def late(lock: Path) -> bool:
+        looks.append(lock)
+        live = is_live(lock)
+        if len(looks) == 1:
+            assert not live and fast.acquire()
+        return live
 
-    monkeypatch.setattr(slow, "_replace", late)
+    monkeypatch.setattr("sevenfold.run_lock.is_live", late)
     assert not slow.acquire() and json.loads(path.read_text())["token"] == fast.token
+    assert [file.name for file in tmp_path.iterdir()] == ["run.lock"]
     fast.release()
 
 
@@ -276,3 +280,24 @@ def test_ranks_started_by_torchrun_agree(tmp_path: Path) -> None:
     )  # fmt: skip
     chosen = {(tmp_path / f"rank_{rank}").read_text() for rank in range(2)}
     assert chosen == {str(tmp_path / "runs/n/version_0")}
+
+
+def test_a_lock_taken_within_a_kill_of_its_taker_is_free(tmp_path: Path, dead_pid: int) -> None:
+    """Heirs of heirs, all of them dead: each was killed between becoming an heir and replacing its lock."""
+    path = tmp_path / "run.lock"
+    for name, token in (("run.lock", "a"), ("run.lock.a", "b"), ("run.lock.a.b", "c")):
+        owner = {"host": os.uname().nodename, "pid": dead_pid, "token": token}
+        (tmp_path / name).write_text(json.dumps(owner))
+    lock = RunLock(path)
+    assert lock.acquire() and lock.held()
+    assert [file.name for file in tmp_path.iterdir()] == ["run.lock"]
+    lock.release()
+
+
+def test_a_later_process_with_the_number_of_a_dead_owner_does_not_hold_its_lock(tmp_path: Path) -> None:
+    owner = {"host": os.uname().nodename, "pid": os.getpid(), "token": "0"}
+    path = tmp_path / "run.lock"
+    path.write_text(json.dumps({**owner, "born": "1"}))
+    assert not is_live(path)
+    path.write_text(json.dumps(owner))
+    assert is_live(path)

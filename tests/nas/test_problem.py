@@ -108,6 +108,7 @@ def test_failures_are_records_with_a_reason_and_the_search_continues(tmp_path, k
     with open_problem(tmp_path, space=SPACE, algorithm=LOCAL, budget=20, retries=1) as problem:
         problem.run(wrong(kind))
         events = [event for event in problem.journal.events if event.get("id") == 3]
+    events = [event for event in events if event["event"] != "started"]
     assert [event["event"] for event in events] == ["asked", "failed", "failed"]
     assert [event["why"] for event in events[1:]] == [why, why]
     assert [event["final"] for event in events[1:]] == [False, True]
@@ -197,7 +198,7 @@ def test_after_kills_at_any_moment_the_results_are_those_without(tmp_path, kills
         time.sleep(delays.uniform(0, 0.03))
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert lines() < 400  # the kills came before the end
+    assert lines() < 600  # the kills came before the end
     subprocess.run([sys.executable, script, folder], check=True)
     assert results(folder) == results(tmp_path / "whole")
 

@@ -22,6 +22,8 @@ BENCHMARKS = ComponentTable(
         "nlp-logs": "sevenfold.nas.benchmarks.converted:nlp_logs",
         "nb201-cifar": "sevenfold.nas.benchmarks.supplied:nb201_cifar",
         "nb201-one-seed": "sevenfold.nas.benchmarks.supplied:nb201_one_seed",
+        "nb201-seeds": "sevenfold.nas.benchmarks.nb201_seeds:nb201_seeds",
+        "nb201-devices": "sevenfold.nas.benchmarks.nb201_seeds:nb201_devices",
         "spikenas": "sevenfold.nas.benchmarks.supplied:spikenas",
         "macro": "sevenfold.nas.benchmarks.supplied:macro",
         "graph": "sevenfold.nas.benchmarks.supplied:graph",

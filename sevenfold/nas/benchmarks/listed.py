@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sevenfold.errors import InputError
 from sevenfold.nas.spaces.base import Enumerable, Graph, Ints, Part, choose
+from sevenfold.seeding import numpy_generator
 
 
 class Listed(Enumerable):
@@ -35,8 +36,6 @@ class Listed(Enumerable):
         # Codes below 0 are moved up in encodings; neighbors go through the codes that occur.
         self._lowest = np.minimum(self._archs.min(axis=0), 0).astype(int)
         self._levels = self._archs.max(axis=0).astype(int) + 1 - self._lowest
-        from sevenfold.seeding import numpy_generator  # it imports torch, which no other table needs
-
         # One random weight a coordinate makes a hash that adds up; equality is checked where it is used.
         generator = numpy_generator(0, "listed space")
         self._weights = generator.integers(1, 2**63, size=self.width, dtype=np.uint64)

@@ -21,70 +21,79 @@ from sevenfold.nas.spaces.base import Ints
 SCORE = "val_accuracy"
 
 
-def zc_nb201(*, root: str = "data/nas", dataset: str | None = None) -> TableBenchmark:
+def zc_nb201(
+    *, root: str = "data/nas", path: str | None = None, dataset: str | None = None
+) -> TableBenchmark:
     """Zero-cost proxies of 725 cells of NAS-Bench-201, with validation accuracy after 200 epochs.
 
     There are 12 proxies, 13 with synflow.
 
     Args:
         root: folder that holds the file ``naslib_zc_nb201.json.gz``.
+        path: a file of this form instead, wherever it lies and whatever its name is.
         dataset: ``cifar10-valid/200`` or ``cifar100/200``; null where the file has only one.
     """
     names = {"cifar10": "cifar10-valid/200", "cifar100": "cifar100/200"}
-    return _open(root, "naslib_zc_nb201.json.gz", {"name": "nb201"}, names, dataset, epochs=[200])
+    return _open(
+        path or Path(root) / "naslib_zc_nb201.json.gz", {"name": "nb201"}, names, dataset, epochs=[200]
+    )
 
 
-def zc_nb101(*, root: str = "data/nas", dataset: str | None = None) -> TableBenchmark:
+def zc_nb101(
+    *, root: str = "data/nas", path: str | None = None, dataset: str | None = None
+) -> TableBenchmark:
     """Zero-cost proxies of 292 cells of NAS-Bench-101, with validation accuracy after 108 epochs.
 
     The cells are listed in 500 forms and have 1 to 3 runs.
 
     Args:
         root: folder that holds the file ``naslib_zc_nb101.json.gz``.
+        path: a file of this form instead, wherever it lies and whatever its name is.
         dataset: data set, of which there is only ``cifar10``; null: that one.
     """
-    names = {"cifar10": "cifar10"}
-    return _open(root, "naslib_zc_nb101.json.gz", {"name": "nb101"}, names, dataset, epochs=[108])
+    return _open(path or Path(root) / "naslib_zc_nb101.json.gz", {"name": "nb101"}, {}, dataset, epochs=[108])
 
 
-def zc_nb301(*, root: str = "data/nas", dataset: str | None = None) -> TableBenchmark:
+def zc_nb301(
+    *, root: str = "data/nas", path: str | None = None, dataset: str | None = None
+) -> TableBenchmark:
     """Zero-cost proxies of 725 DARTS architectures, 12 of them, with a trained validation accuracy.
 
     Args:
         root: folder that holds the file ``naslib_zc_nb301.json.gz``.
+        path: a file of this form instead, wherever it lies and whatever its name is.
         dataset: data set, of which there is only ``cifar10``; null: that one.
     """
-    names = {"cifar10": "cifar10"}
-    return _open(root, "naslib_zc_nb301.json.gz", {"name": "darts"}, names, dataset)
+    return _open(path or Path(root) / "naslib_zc_nb301.json.gz", {"name": "darts"}, {}, dataset)
 
 
-def zc_tnb_micro(*, dataset: str, root: str = "data/nas") -> TableBenchmark:
+def zc_tnb_micro(*, dataset: str, root: str = "data/nas", path: str | None = None) -> TableBenchmark:
     """Zero-cost proxies of 711 cells of TransNAS-Bench-101 micro, with their scores on seven tasks.
 
     ``val/acc`` is each task's own score. More is better in all of them: accuracies in percent, similarities,
     for ``room_layout`` a negative loss.
 
     Args:
-        dataset: task: ``class_scene``, ``class_object``, ``autoencoder``, ``normal``, ``jigsaw``,
+        dataset: task of the file: ``class_scene``, ``class_object``, ``autoencoder``, ``normal``, ``jigsaw``,
             ``room_layout`` or ``segmentsemantic``.
         root: folder that holds the file ``naslib_zc_tnb_micro.json.gz``.
+        path: a file of this form instead, wherever it lies and whatever its name is.
     """
-    tasks = ("class_scene", "class_object", "autoencoder", "normal", "jigsaw", "room_layout")
-    names = {task: task for task in (*tasks, "segmentsemantic")}
-    return _open(root, "naslib_zc_tnb_micro.json.gz", {"name": "listed"}, names, dataset)
+    return _open(path or Path(root) / "naslib_zc_tnb_micro.json.gz", {"name": "listed"}, {}, dataset)
 
 
 def _open(
-    root: str,
-    file: str,
+    path: str | Path,
     space: dict[str, Any],
     names: dict[str, str],
     dataset: str | None,
     *,
     epochs: list[int] | None = None,
 ) -> TableBenchmark:
-    """Open a file whose architectures are in NASLib's notation, its data sets called by ``names``."""
-    path = Path(root) / file
+    """Open a file whose architectures are in NASLib's notation.
+
+    Its data sets are called by ``names``, others by their own name in lower case.
+    """
     try:
         with gzip.open(path, "rt") as stream:
             content: dict[str, dict[str, dict[str, float]]] = json.load(stream)
@@ -102,16 +111,21 @@ def _open(
     runs = Runs(keys[rows])
     arrays: dict[str, Any] = {"archs": archs[rows][runs.first]}
     datasets = {}
-    for name, table in content.items():
+    for own, table in content.items():
+        name = names.get(own, own.lower())
         entries = [table.get(text, {}) for text in texts]
         columns = {}
         for quantity in sorted({quantity for entry in entries for quantity in entry}):
-            array = f"{names[name]}/{quantity}"
+            array = f"{name}/{quantity}"
             arrays[array] = runs.table([entry.get(quantity, np.nan) for entry in entries])
             # Where the number of epochs is not known, values belong to the end of training.
             columns[quantity] = {"array": array, "axes": "nr", "at_end": epochs is None}
-        score = columns.pop(SCORE)
-        datasets[names[name]] = {
+        score = columns.pop(SCORE, None)
+        if score is None:
+            raise InputError(
+                f"'{path}': no architecture of '{own}' has a '{SCORE}'; it has {sorted(columns)}"
+            )
+        datasets[name] = {
             "seeds": runs.seeds,
             "epochs": epochs or [],
             "series": {"val/acc": score},

@@ -11,6 +11,7 @@ STUDIES = ComponentTable(
         "lce_study": "sevenfold.nas.studies.lce:ExtrapolationStudy",
         "nas_landscape": "sevenfold.nas.studies.landscape:LandscapeStudy",
         "nas_search": "sevenfold.nas.studies.search:SearchStudy",
+        "noise_landscape": "sevenfold.nas.studies.noise_landscape:NoiseLandscapeStudy",
     },
     holds="studies of architecture search",
 )
