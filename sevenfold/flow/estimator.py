@@ -113,6 +113,15 @@ class Estimator:
         """The device of the network."""
         return next(self.network.parameters()).device
 
+    def facts(self) -> dict[str, Any]:
+        """Return the number of parameters, the licence of the weights, and what they were trained on."""
+        known = self.card.facts
+        return {
+            "parameters": sum(part.numel() for part in self.network.parameters()),
+            "trained_on": str(known.get("trained_on", "unknown")),
+            "licence": str(known.get("licence", "unknown")),
+        }
+
     def memory(self, height: int, width: int) -> int:
         """Return about how many bytes a pair of this size will take without tiles, beside the weights."""
         directions = 2 if self.both else 1
