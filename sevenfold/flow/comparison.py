@@ -36,7 +36,10 @@ def headline_rows(groups: Mapping[tuple[str, str], list[Record]]) -> Table:
     """Return the means to read first, with intervals over pairs where there are five."""
     rows = [["estimator", "data", "pairs", *HEADLINE, "95 %"]]
     for (label, dataset), members in groups.items():
-        between = interval([float(m["epe"]) for m in members if "epe" in m])
+        scored = [member for member in members if "epe" in member]
+        # Pairs of one sequence are not independent.
+        sequences = [str(member.get("sequence", member["key"])) for member in scored]
+        between = interval([float(member["epe"]) for member in scored], sequences)
         spread = f"{between[0]:.3f} to {between[1]:.3f}" if between else ""
         shown_means = [shown(mean(members, name)) for name in HEADLINE]
         rows.append([label, dataset, str(len(members)), *shown_means, spread])
@@ -47,7 +50,9 @@ def all_rows(groups: Mapping[tuple[str, str], list[Record]]) -> Table:
     """Return the mean of every measure, a row each."""
     rows = [["estimator", "data", "measure", "mean"]]
     for (label, dataset), members in groups.items():
-        for name in sorted({name for member in members for name in member} - {*FACTS, "key", "group"}):
+        for name in sorted(
+            {name for member in members for name in member} - {*FACTS, "key", "group", "sequence"}
+        ):
             if (value := mean(members, name)) is not None:
                 rows.append([label, dataset, name, shown(value)])
     return rows

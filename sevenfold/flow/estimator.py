@@ -1,5 +1,6 @@
 """Optical flow of pictures and videos by any network of the family, with a confidence for every pixel."""
 
+import copy
 import statistics
 from collections import deque
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -26,8 +27,11 @@ from sevenfold.flow.network import FlowNetwork, State
 from sevenfold.flow.padding import pad, unpad
 from sevenfold.flow.projection import forward_project
 from sevenfold.flow.result import FlowResult
-from sevenfold.flow.shipped import KNOWN, SHIPPED, Card, default_calibration, load_shipped
+from sevenfold.flow.shipped import KNOWN, SHIPPED, Card, default_calibration, load_shipped, read_model
 from sevenfold.flow.tiles import LEAST, Blend, cell_means, enlarged, plan, reduced
+
+if TYPE_CHECKING:
+    from sevenfold.flow.selfsup import Adaptation, Adapted
 
 Carried = Literal["auto", "state", "flow", "nothing", "off"]
 SHARE = 0.6  # of the free memory that an estimate without tiles may take
@@ -161,6 +165,34 @@ class Estimator:
                     result, carried = self._next(before, frame, carried)
                 yield result, frame.image
             before = frame
+
+    def with_network(self, network: FlowNetwork) -> "Estimator":
+        """Return an estimator like this one with another network of the same kind."""
+        made = copy.copy(self)
+        made.network = network.eval()
+        return made
+
+    def adapt(
+        self, source: Any, *, minutes: float | None = 5.0, options: "Adaptation | None" = None
+    ) -> "Adapted":
+        """Learn from frames without a true flow; return the adapted estimator with a report.
+
+        Args:
+            source: as in :meth:`pairs`; of long ones the first 200 frames.
+            minutes: about how long it may take; None: all steps of the options.
+            options: of the training; by default those for a trained model.
+
+        Example:
+            >>> from sevenfold.flow import DEQFlow
+            >>> from sevenfold.flow.selfsup import Adaptation
+            >>> estimator = Estimator(DEQFlow(variant="demo"), steps=2)
+            >>> small = Adaptation(steps=1, iterations=3, anchor=0.0)
+            >>> estimator.adapt(torch.rand(2, 3, 48, 64), options=small).steps
+            1
+        """
+        from sevenfold.flow.selfsup import Adaptation, adapt, frame_pairs
+
+        return adapt(self, frame_pairs(source), options or Adaptation(), minutes=minutes)
 
     def _next(self, before: Frame, frame: Frame, carried: _Carried | None) -> tuple[FlowResult, _Carried]:
         """Estimate one pair of a video."""
@@ -317,7 +349,7 @@ def load(
 
     Args:
         model: a shipped model ("scenes"), a network by name ("raft_small", "raft", "deq_flow") with
-            ``weights``, a run folder, or a checkpoint.
+            ``weights``, a run folder, a checkpoint, or the file of an adapted model.
         weights: a file of published weights for a network by name.
         device: "auto" takes a GPU where there is one.
         precision: "bf16" computes convolutions in half precision.
@@ -359,6 +391,8 @@ def _network(model: str | Path, weights: str | Path | None) -> tuple[FlowNetwork
         raise InputError(f"weights: model '{model}' brings its own; give one of {', '.join(KNOWN)}")
     if str(model) in SHIPPED:
         return load_shipped(str(model))
+    if Path(model).suffix == ".pt" and Path(model).with_suffix(".json").is_file():
+        return read_model(Path(model))
     if not Path(model).exists():
         raise InputError(f"'{model}' is no model, folder or file. {suggest(str(model), [*SHIPPED, *KNOWN])}")
     import sevenfold

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from sevenfold.flow.comparison import (
     robust_rows,
     write_tables,
 )
+from sevenfold.flow.data.declared import Declared, FlowSet
 from sevenfold.flow.data.layouts import Pair, find_pairs
 from sevenfold.flow.data.pairs import PairDataset
 from sevenfold.flow.data.phases import Held, render_batch
@@ -65,6 +66,7 @@ class FlowTable(Study[Scored]):
             networks with ``weights`` ("raft_small"), run folders or checkpoints.
         weights: files of published weights by the name of their network.
         root: folder with real pairs and their truths, as ``data.name=pairs`` reads it; null: none.
+        sets: declared sets below ``root`` (as those of data ``flow_mix``), in place of whatever lies there.
         scenes: procedural pairs.
         size: their side in px.
         steps: of f for all networks; null: each one's own.
@@ -81,6 +83,7 @@ class FlowTable(Study[Scored]):
         estimators: list[str] = ["zero", "constant", "scenes"],  # noqa: B006 (never changed)
         weights: dict[str, str] = {},  # noqa: B006
         root: str | None = None,
+        sets: dict[str, FlowSet] = {},  # noqa: B006
         scenes: NonNegativeInt = 8,
         size: Count = 256,
         steps: Count | None = None,
@@ -88,13 +91,16 @@ class FlowTable(Study[Scored]):
     ) -> None:
         if not estimators or len(set(estimators)) < len(estimators):
             raise ConfigError("estimators", f"needs at least one and none twice, got {estimators}")
-        if root is None and not scenes:
+        if root is None and not scenes and not sets:
             raise ConfigError("root", "needs a folder of pairs, or scenes above 0")
         if size % 32:
             raise ConfigError("size", f"must be a multiple of 32, got {size}")
         self.estimators, self.weights, self.root = estimators, weights, root
         self.scenes, self.size, self.steps = scenes, size, steps
         self.robustness = robustness
+        # Nothing is trained on, so neither weight nor copies are needed.
+        given = {name: each if each.weight else replace(each, copies=0) for name, each in sets.items()}
+        self.declared = Declared(given, root or ".", list(given)) if given else None
 
     def check(self) -> None:
         """List the pairs and open every estimator."""
@@ -159,7 +165,7 @@ class FlowTable(Study[Scored]):
             numbers |= measure_robustness(estimate, first, second, truth, valid, stream)
         pair = piece.keys[0].partition("|")[0]
         keep_pictures(context.folder, pair, piece.estimator, first, flow, truth)
-        key = {"key": piece.keys[0], "group": piece.group}
+        key = {"key": piece.keys[0], "group": piece.group, "sequence": self._sequence(piece)}
         return [{**key, **numbers, **facts, "seconds": seconds, "peak_mib": peak}]
 
     def summarize(self, records: Sequence[Record], folder: Path) -> Report:
@@ -205,6 +211,7 @@ class FlowTable(Study[Scored]):
         """Return two estimators without weights on two small scenes."""
         small: dict[str, Any] = {
             "root": None,
+            "sets": {},
             "scenes": 2,
             "size": 64,
             "weights": {},
@@ -216,7 +223,18 @@ class FlowTable(Study[Scored]):
     @cached_property
     def _pairs(self) -> list[Pair]:
         """Pairs with a truth below ``root``, listed once."""
-        return [] if self.root is None else [p for p in find_pairs(self.root) if p.truth is not None]
+        if self.declared is not None:
+            pairs = self.declared.evaluated()
+        else:
+            pairs = [] if self.root is None else find_pairs(self.root)
+        return [pair for pair in pairs if pair.truth is not None]
+
+    def _sequence(self, piece: Scored) -> str:
+        """Return what a piece's pair is drawn together with: its sequence where the set has any."""
+        pair = self._pairs[piece.pair] if piece.pair < len(self._pairs) else None
+        if pair is None or not (pair.sequence or pair.dataset.startswith("sintel")):
+            return piece.keys[0].partition("|")[0]
+        return pair.sequence or pair.image1.parent.name
 
     def _item(self, place: int, seed: int) -> dict[str, Any]:
         """Return a pair: pictures, truth, validity, and the true occlusion where it is known."""
