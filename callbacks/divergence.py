@@ -44,7 +44,7 @@ class Divergence(pl.Callback):
         self.most, self.every, self.keep_every = rollbacks, every, keep_every
         self._watch, self._good = LossWatch(factor, patience, window), GoodState()
         self._recent: list[torch.Tensor] = []
-        self._left_out = torch.tensor(False)
+        self._left_out, self._kept_at = torch.tensor(False), 0
         self.counts = {"skipped": 0, "rollbacks": 0}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -78,10 +78,9 @@ class Divergence(pl.Callback):
             self._recent.append(loss.detach().flatten() * torch.where(self._left_out, torch.nan, 1.0))
         if (batch_idx + 1) % self.every and not trainer.is_last_batch:
             return
-        losses = [value for part in self._recent for value in part.tolist()]
-        self._recent.clear()
+        losses, self._recent = [value for part in self._recent for value in part.tolist()], []
         self._judge(trainer, module, self._watch.reason(losses, scaled=_scaled(trainer)))
-        if trainer.global_step % self.keep_every < self.every and self._watch.calm:
+        if trainer.global_step - self._kept_at >= self.keep_every and self._watch.calm:
             self._keep(trainer, module)
         module.log_dict(self.results())
 
@@ -95,6 +94,7 @@ class Divergence(pl.Callback):
         # The parts of a sharded state cannot be copied one by one.
         if not isinstance(trainer.strategy, FSDPStrategy) and infinite(module) is None:
             self._good.keep(_parts(trainer, module))
+            self._kept_at = trainer.global_step
 
     def _judge(self, trainer: pl.Trainer, module: pl.LightningModule, cause: str | None) -> None:
         """Return to the good state, or end the training, where there is a cause on any device."""

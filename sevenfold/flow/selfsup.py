@@ -313,7 +313,7 @@ def _trained(
             for slow, fast in zip(average.parameters(), network.parameters(), strict=True):
                 # Early steps count more, or the average would stay at the start.
                 slow.lerp_(fast, max(1 - options.decay, 1 / (step + 2)))
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
         step += 1
     return average.eval(), losses
 

@@ -1,4 +1,4 @@
-"""What the pairs of a set hold, looked at before a training, and what is probably wrong with them."""
+"""Facts about the pairs of a set before a training, and warnings of what is probably wrong with them."""
 
 import hashlib
 import json
@@ -81,7 +81,10 @@ def _examine(name: str, pairs: Sequence[Pair]) -> Examination:
     labeled = [pair for pair in pairs if pair.truth is not None]
     chosen = labeled[:: -(-len(labeled) // LOOKED_AT)] if labeled else []
     warped = chosen[:: -(-len(chosen) // WARPED)] if chosen else []
-    speeds, known, ratios, sizes = [], [], [], {}
+    speeds: list[torch.Tensor] = []
+    known: list[float] = []
+    ratios: list[float] = []
+    sizes: dict[str, None] = {}
     for pair in chosen:
         item = PairDataset([pair])[0]
         flow, valid = item["flow"], item["valid"]

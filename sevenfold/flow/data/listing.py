@@ -32,6 +32,12 @@ def list_patterns(
 
     What the stars of the patterns stand for must agree row by row; otherwise ``InputError`` names both files
     of the first row that differs. Without ``flow`` pairs have no truth.
+
+    Args:
+        image1: pattern of the first pictures.
+        image2: pattern of the second pictures.
+        flow: pattern of the true flow.
+        valid: pattern of masks that are black where the flow is not known.
     """
     if not image1 or not image2:
         raise InputError("layout 'files' needs the patterns image1 and image2, such as 'shots/*/a_*.png'")
@@ -60,7 +66,11 @@ def list_patterns(
 
 
 def list_table(*, root: str = "data", split: str = "train", file: str | None = None) -> list[Pair]:
-    """List the pairs of a table below ``root`` (:func:`sevenfold.flow.media.pair_table.read_pair_table`)."""
+    """List the pairs of a table below ``root`` (:func:`sevenfold.flow.media.pair_table.read_pair_table`).
+
+    Args:
+        file: name of the table.
+    """
     if not file:
         raise InputError("layout 'csv' needs the name of a file, such as file: pairs.csv")
     rows = read_pair_table(Path(root) / file)
@@ -74,7 +84,11 @@ def list_table(*, root: str = "data", split: str = "train", file: str | None = N
 
 
 def list_frames(*, root: str = "data", split: str = "train", file: str | None = None) -> list[Pair]:
-    """List the pairs of successive frames of a video or of a folder of pictures below ``root``; no truth."""
+    """List the pairs of successive frames of a video or of a folder of pictures below ``root``; no truth.
+
+    Args:
+        file: name of the video or folder.
+    """
     if not file:
         raise InputError("layout 'frames' needs a video or a folder of frames, such as file: clip.mp4")
     pairs = []

@@ -1,6 +1,5 @@
 """MPI Sintel (Butler et al., ECCV 2012): 1,041 training pairs of 1024x436 px in a clean and a final pass."""
 
-from collections.abc import Sequence
 from typing import Literal
 
 from torchvision.datasets import Sintel
@@ -15,11 +14,15 @@ LAYOUT = (
 
 Split = Literal["train", "test"]
 Pass = Literal["clean", "final"]
-PASSES: tuple[Pass, ...] = ("clean", "final")
+PASSES: list[Pass] = ["clean", "final"]
 
 
-def mpi_sintel(*, root: str = "data", split: Split = "train", passes: Sequence[Pass] = PASSES) -> list[Pair]:
-    """List the pairs of a split below ``root``, pass after pass; the test split has no flow."""
+def mpi_sintel(*, root: str = "data", split: Split = "train", passes: list[Pass] = PASSES) -> list[Pair]:
+    """List the pairs of a split below ``root``, pass after pass; the test split has no flow.
+
+    Args:
+        passes: of rendering.
+    """
     return [pair for render in passes for pair in _sintel(root, split, render)]
 
 

@@ -1,6 +1,5 @@
 """FlyingThings3D (Mayer et al., CVPR 2016): left camera, motion into the future and into the past."""
 
-from collections.abc import Sequence
 from typing import Literal
 
 from torchvision.datasets import FlyingThings3D
@@ -17,10 +16,12 @@ LAYOUT = (
 Split = Literal["train", "test"]
 
 
-def flying_things(
-    *, root: str = "data", split: Split = "train", passes: Sequence[Pass] = PASSES
-) -> list[Pair]:
-    """List the pairs of a split below ``root``, pass after pass (the final one has blur and haze)."""
+def flying_things(*, root: str = "data", split: Split = "train", passes: list[Pass] = PASSES) -> list[Pair]:
+    """List the pairs of a split below ``root``, pass after pass (the final one has blur and haze).
+
+    Args:
+        passes: of rendering.
+    """
     return [pair for render in passes for pair in _things(root, split, render)]
 
 
