@@ -21,7 +21,7 @@ from sevenfold.flow.synthetic import Drift, scene_bank
 from sevenfold.ranges import Limit, NonNegative, NonNegativeInt, Positive, Range, Share
 from sevenfold.report.text import aligned
 
-Exponent = Annotated[float, Range(-10, 10)]
+Exponent = Annotated[float, Range(-10, 10, note="a logarithm: half the size, or the same")]
 OWN = ("files", "csv", "frames")
 # Sets with a held-out split of their own; of the others, whose test flow is secret, training pairs are used.
 HELD_OUT = {"chairs": "val", "things": "test"}
