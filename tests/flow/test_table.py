@@ -2,11 +2,13 @@
 
 import csv
 
+import flow_trees
 import pytest
 import torch
 from real_pairs import DATA, needs_data, pair
 
 from sevenfold.config import ConfigError
+from sevenfold.flow.data.declared import FlowSet
 from sevenfold.flow.data.layouts import find_pairs
 from sevenfold.flow.data.pairs import PairDataset
 from sevenfold.flow.formats import read_image
@@ -112,3 +114,19 @@ def test_a_network_gives_its_backward_flow_when_the_pair_is_swapped(tmp_path):
     assert record["swapped"] < 1e-3 and record["parameters"] > 1e5 and record["status"]
     assert "procedural" in record["trained_on"] and record["peak_mib"] > 50 and record["licence"]
     assert set(RIVALS) == {"zero", "constant", "dis", "deepflow"}
+
+
+def test_declared_sets_are_scored_by_sequence(tmp_path):
+    lines = ["image1,image2,flow,sequence"]
+    for i in range(3):
+        for part in "ab":
+            flow_trees.picture(tmp_path / f"{part}{i}.png")
+        flow_trees.flow(tmp_path / f"uv{i}.flo", u=i)
+        lines.append(f"a{i}.png,b{i}.png,uv{i}.flo,clip{i % 2}")
+    (tmp_path / "pairs.csv").write_text("\n".join(lines) + "\n")
+    sets = {"mine": FlowSet(layout="csv", file="pairs.csv", scale=2.0)}
+    study = FlowTable(estimators=["zero"], root=str(tmp_path), sets=sets, scenes=0)
+    records = study.run_all(tmp_path / "run")
+    assert {record["group"] for record in records} == {"zero|mine"}
+    assert sorted(record["sequence"] for record in records) == ["clip0", "clip0", "clip1"]
+    assert sorted(record["mean_u_true"] for record in records) == [0.0, 2.0, 4.0]
