@@ -119,11 +119,10 @@ class Estimator:
 
     def facts(self) -> dict[str, Any]:
         """Return the number of parameters, the licence of the weights, and what they were trained on."""
-        known = self.card.facts
         return {
             "parameters": sum(part.numel() for part in self.network.parameters()),
-            "trained_on": str(known.get("trained_on", "unknown")),
-            "licence": str(known.get("licence", "unknown")),
+            "trained_on": str(self.card.facts.get("trained_on", "unknown")),
+            "licence": str(self.card.facts.get("licence", "unknown")),
         }
 
     def memory(self, height: int, width: int) -> int:
@@ -168,8 +167,7 @@ class Estimator:
 
     def with_network(self, network: FlowNetwork) -> "Estimator":
         """Return an estimator like this one with another network of the same kind."""
-        made = copy.copy(self)
-        made.network = network.eval()
+        (made := copy.copy(self)).network = network.eval()
         return made
 
     def adapt(
@@ -183,10 +181,9 @@ class Estimator:
             options: of the training; by default those for a trained model.
 
         Example:
-            >>> from sevenfold.flow import DEQFlow
-            >>> from sevenfold.flow.selfsup import Adaptation
+            >>> from sevenfold.flow import DEQFlow, selfsup
+            >>> small = selfsup.Adaptation(steps=1, iterations=3, anchor=0.0)
             >>> estimator = Estimator(DEQFlow(variant="demo"), steps=2)
-            >>> small = Adaptation(steps=1, iterations=3, anchor=0.0)
             >>> estimator.adapt(torch.rand(2, 3, 48, 64), options=small).steps
             1
         """
