@@ -1,5 +1,6 @@
 """Pictures of predicted flow, as files in the run folder and in every logger that takes pictures."""
 
+from functools import partialmethod
 from pathlib import Path
 from typing import ClassVar
 
@@ -31,7 +32,15 @@ class FlowImages(pl.Callback):
         self.count = count
         self._panels: dict[str, torch.Tensor] = {}
 
-    def _collect(self, trainer: pl.Trainer, stage: str, outputs: object, batch: FlowBatch) -> None:
+    def _collect(
+        self,
+        stage: str,
+        trainer: pl.Trainer,
+        _: pl.LightningModule,
+        outputs: object,
+        batch: FlowBatch,
+        *__: int,
+    ) -> None:
         """Draw what is still missing of this stage's pictures."""
         if not trainer.is_global_zero or trainer.sanity_checking or len(self._panels) >= self.count:
             return
@@ -42,7 +51,7 @@ class FlowImages(pl.Callback):
             raise InputError("flow_images needs steps that return {'flow': ...}; use it with a model of flow")
         self._panels |= batch_panels(batch, flow, self.count - len(self._panels))
 
-    def _publish(self, trainer: pl.Trainer, stage: str) -> None:
+    def _publish(self, stage: str, trainer: pl.Trainer, _: pl.LightningModule) -> None:
         """Write and log the panels, and start anew."""
         panels, self._panels = self._panels, {}
         for name, picture in panels.items():
@@ -53,32 +62,9 @@ class FlowImages(pl.Callback):
             if hasattr(logger, "log_image"):
                 logger.log_image(f"{stage}/panels", pictures, step=trainer.global_step, caption=list(panels))
 
-    def on_validation_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: FlowBatch, *_: int
-    ) -> None:
-        """Collect a validation batch."""
-        self._collect(trainer, "val", outputs, batch)
-
-    def on_test_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: FlowBatch, *_: int
-    ) -> None:
-        """Collect a test batch."""
-        self._collect(trainer, "test", outputs, batch)
-
-    def on_predict_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: FlowBatch, *_: int
-    ) -> None:
-        """Collect a predicted batch."""
-        self._collect(trainer, "predict", outputs, batch)
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write and log the validation panels."""
-        self._publish(trainer, "val")
-
-    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write and log the test panels."""
-        self._publish(trainer, "test")
-
-    def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write and log the predicted panels."""
-        self._publish(trainer, "predict")
+    on_validation_batch_end = partialmethod(_collect, "val")
+    on_test_batch_end = partialmethod(_collect, "test")
+    on_predict_batch_end = partialmethod(_collect, "predict")
+    on_validation_end = partialmethod(_publish, "val")
+    on_test_end = partialmethod(_publish, "test")
+    on_predict_end = partialmethod(_publish, "predict")

@@ -8,10 +8,8 @@ import pytorch_lightning as pl
 
 from sevenfold.errors import InputError
 from sevenfold.flow.batch import FlowBatch
-from sevenfold.flow.color import flow_colors
-from sevenfold.flow.formats import write_flow, write_image
-from sevenfold.flow.formats.animation import write_animation
-from sevenfold.flow.formats.layout import Layout, path_of
+from sevenfold.flow.field_files import FieldFiles
+from sevenfold.flow.formats.layout import Layout
 from sevenfold.ranges import Scale
 from sevenfold.records import Record, append_record, merge_shards, summarize
 
@@ -24,7 +22,7 @@ class FlowWriter(pl.Callback):
             ``clean|final/SCENE/frameNNNN.flo``; "kitti" is ``NNNNNN_10.png`` in KITTI's format. Both need the
             data module ``video``.
         color: write color pictures as well, into ``colors/`` of the run folder.
-        radius: speed in px of the wheel's most saturated color; by default each field's own largest.
+        radius: speed in px of the wheel's most saturated color; by default one scale a sequence.
         animation: write an animated ``colors/SEQUENCE.gif`` once a sequence is done.
 
     A finished sequence is recorded in ``records/``, so that an interrupted run continues with the next.
@@ -40,8 +38,7 @@ class FlowWriter(pl.Callback):
         radius: Scale | None = None,
         animation: bool = True,
     ) -> None:
-        self.layout, self.color, self.radius, self.animation = layout, color, radius, animation
-        self._pictures: list[Path] = []
+        self.options = {"layout": layout, "color": color, "radius": radius, "animation": animation}
         self._evaluations: list[int] = []
         self._started = 0.0
         self._records: list[Record] = []
@@ -49,6 +46,7 @@ class FlowWriter(pl.Callback):
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Make room for records, start the clock."""
         records_folder(trainer).mkdir(parents=True, exist_ok=True)
+        self._files = FieldFiles(Path(trainer.default_root_dir), **self.options)
         self._started = time.monotonic()
 
     def on_predict_batch_end(
@@ -57,27 +55,18 @@ class FlowWriter(pl.Callback):
         """Write the batch's fields; close its sequence with the last pair."""
         if not isinstance(outputs, dict) or "flow" not in outputs:
             raise InputError("flow_writer needs steps that return {'flow': ...}; use it with a model of flow")
-        folder = Path(trainer.default_root_dir)
+        keys = [key for key in ("name", "sequence", "frame") if key in batch]
         for index, flow in enumerate(outputs["flow"]):
-            item = {"name": batch["name"][index]}
-            if "sequence" in batch and "frame" in batch:
-                item |= {"sequence": batch["sequence"][index], "frame": batch["frame"][index]}
-            field = flow.detach().float().cpu()
-            write_flow(folder / "predictions" / path_of(item, self.layout), field, clip=True)
-            if self.color:
-                picture = folder / "colors" / f"{item['name']}.png"
-                write_image(picture, flow_colors(field, radius=self.radius))
-                self._pictures.append(picture)
+            self._files.write({key: batch[key][index] for key in keys}, flow)
         self._evaluations += outputs["evaluations"].tolist() if "evaluations" in outputs else []
         if "last" not in batch:
-            self._pictures = []
+            self._files.close(None)
         elif bool(batch["last"][-1]):
             self._close(trainer, batch["sequence"][-1])
 
     def _close(self, trainer: pl.Trainer, sequence: str) -> None:
         """Animate and record a sequence."""
-        if self.animation and self._pictures:
-            write_animation(Path(trainer.default_root_dir) / "colors" / f"{sequence}.gif", self._pictures)
+        self._files.close(sequence)
         pairs, now = len(self._evaluations), time.monotonic()
         record = {
             "key": sequence,
@@ -87,7 +76,7 @@ class FlowWriter(pl.Callback):
             "seconds_per_pair": (now - self._started) / max(pairs, 1),
         }
         append_record(records_folder(trainer) / f"rank_{trainer.global_rank}.jsonl", record)
-        self._pictures, self._evaluations, self._started = [], [], now
+        self._evaluations, self._started = [], now
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Wait for all ranks, merge the records on rank zero."""

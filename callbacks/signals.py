@@ -117,14 +117,7 @@ class StopOnSignal(pl.Callback):
 
     on_test_batch_end = on_validation_batch_end = _end_if_asked
 
-    def on_predict_batch_start(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        batch: object,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
+    def on_predict_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
         """End before another batch, except in a study, which still collects running pieces."""
         if not hasattr(pl_module, "stopping"):
             self._end_if_asked(trainer, pl_module)

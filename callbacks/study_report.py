@@ -32,13 +32,7 @@ class StudyReport(pl.Callback):
         )
 
     def on_predict_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: list[Record],
-        batch: Piece,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: list[Record], batch: Piece, *_: int
     ) -> None:
         """Append the records; log running means of what the study names."""
         self.files(trainer).append(outputs)

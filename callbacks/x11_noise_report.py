@@ -22,15 +22,7 @@ class NoiseReport(pl.Callback):
         self.judged: dict[str, NoiseJudgement] = {}
         self._rows: list[list[str]] = []
 
-    def on_test_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: object,
-        batch: object,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
+    def on_test_batch_end(self, trainer: pl.Trainer, pl_module: object, outputs: object, *_: object) -> None:
         """Keep what is drawn."""
         assert isinstance(outputs, dict)
         self.judged = outputs

@@ -35,13 +35,7 @@ class X11Report(pl.Callback):
             save(cast(Surrogate, pl_module.surrogate), Path(trainer.default_root_dir) / "surrogate")
 
     def on_test_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: object,
-        batch: JudgedPart,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: pl.Trainer, pl_module: object, outputs: object, batch: JudgedPart, *_: int
     ) -> None:
         """Keep what is drawn."""
         assert isinstance(outputs, Judgement)

@@ -8,7 +8,7 @@ DATAMODULES = ComponentTable(
         "curve_tables": "datamodules.x11:CurveTables",
         "denoiser_images": "datamodules.denoiser:DenoiserImages",
         "fairness_rows": "datamodules.fairness:FairnessRows",
-        "flow_stage": "datamodules.flow.stage:FlowStage",
+        "flow_mix": "datamodules.flow.sets:FlowSets",
         "pairs": "datamodules.flow.pairs:FlowPairs",
         "predictor_cells": "datamodules.nas_predictor:PredictorCells",
         "scenes": "datamodules.flow.scenes:RenderedScenes",

@@ -22,6 +22,7 @@ from sevenfold.flow.options import Evaluation, Optim, Training
 from sevenfold.flow.padding import Amounts, pad, unpad
 from sevenfold.flow.program import FlowProgram
 from sevenfold.flow.scores import Scores
+from sevenfold.flow.selfsup import unlabeled_part
 from sevenfold.flow.training import (
     StaleStart,
     draw_iterations,
@@ -147,15 +148,14 @@ class FlowModule(Loadable):
         """Estimate, compare, log."""
         step, late = self.global_step, is_late(self.global_step, self.trainer.estimated_stepping_batches)
         f = self.network.recurrence(batch["image1"], batch["image2"])
+        iterations = draw_iterations(self.rules.iterations, self.seed, step)
         estimate = self.network.estimate(
-            f,
-            iterations=draw_iterations(self.rules.iterations, self.seed, step),
-            start=self.stale.mix(f.start, step),
-            scale=late,
+            f, iterations=iterations, start=self.stale.mix(f.start, step), scale=late
         )
         self.stale.keep(estimate.state)
         flow, valid = batch["flow"], batch["valid"]
         loss = flow_loss(estimate, flow, valid, gamma=self.network.gamma, rules=self.rules, late=late)
+        loss = loss + unlabeled_part(self.network, batch, iterations)
         if self.rules.jacobian_penalty:
             stream = torch_generator(self.seed, "flow jacobian", step, device=loss.device)
             loss = loss + self.rules.jacobian_penalty * jacobian_penalty(f, estimate.state, stream)

@@ -224,6 +224,10 @@ def prepare_model(config: dict[str, Any]) -> Callable[[Any], Parts]:
     if former := FORMER.get(config["model"]["name"]):
         message = f"is the study '{former[0]}' now: write it as in configs/{former[1]}.yaml"
         raise ConfigError("model.name", f"'{config['model']['name']}' {message}")
+    if "stage" in config["data"]:
+        stage = config["data"]["stage"]
+        message = f"stages are mixes of declared sets now: write base: base/{stage}.yaml, or data.sets"
+        raise ConfigError("data.stage", message)
     make_model = prepare(MODELS, config["model"], "model")
     make_data = prepare(DATAMODULES, config["data"], "data")
     return lambda stop: (make_model(), make_data(), [])
@@ -281,9 +285,10 @@ def execute(trainer: Any, model: Any, data: Any, config: dict[str, Any], ckpt: s
     try:
         call_lightning(trainer, model, data, config, ckpt, results)
     except Diverged as error:
-        results.write("diverged")
+        results.update(trainer.callback_metrics)
+        results.write("diverged", **error.facts)
         last = stop.path if stop.path.is_file() else "none"
-        raise Diverged(f"{error}; the last finite checkpoint: {last}") from None
+        raise Diverged(f"{error}; the last finite checkpoint: {last}", **error.facts) from None
     except (Interrupted, KeyboardInterrupt, SystemExit) as error:  # Lightning turns Ctrl-C into SystemExit
         stop.number = stop.number or getattr(error, "number", signal.SIGINT)
         if stop.number is None:

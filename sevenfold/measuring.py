@@ -1,5 +1,6 @@
 """Time and memory of this process as its GPU, where there is one, has them."""
 
+import contextlib
 import resource
 import sys
 import time
@@ -21,6 +22,16 @@ def peak_bytes() -> float:
         return torch.cuda.max_memory_allocated()
     size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return size if sys.platform == "darwin" else 1024 * size
+
+
+def reset_peak() -> None:
+    """Let :func:`peak_bytes` begin anew, where the system can (CUDA, Linux)."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+        return
+    # Elsewhere the peak stays that of the whole process.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # man 5 proc: resets the peak resident set size
 
 
 def free_bytes(device: torch.device) -> int:

@@ -36,16 +36,17 @@ class Results:
             else:
                 self.metrics[name] = plain
 
-    def write(self, status: str) -> None:
+    def write(self, status: str, **facts: object) -> None:
         """Write ``results.json``; only where a folder was given.
 
-        ``status`` is finished, interrupted (by a signal), diverged or failed.
+        ``status`` is finished, interrupted (by a signal), diverged or failed; ``facts`` say more of it.
         """
         if self.folder is None:
             return
         content = {
             **self.header,
             "status": status,
+            **facts,
             "seconds": round(time.monotonic() - self.started, 3),
             "metrics": _sorted(self.metrics),
             "reference": _sorted(self.reference),
@@ -54,8 +55,8 @@ class Results:
 
 
 def _sorted(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Order by name, numbers in names by value; what is no finite number becomes null, which JSON can say."""
-    finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
+    """Order by name, numbers in names by value; what is not finite becomes the text "nan" or "inf"."""
+    finite = {k: str(v) if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
     return dict(sorted(finite.items(), key=lambda item: _natural(item[0])))
 
 

@@ -12,8 +12,16 @@ from train import main
 
 FLOW = Path(__file__).resolve().parents[1] / "configs/flow"
 RECIPES = sorted(
-    path.stem for path in FLOW.glob("*.yaml") if read_file(path).get("data", {}).get("name") == "flow_stage"
+    path.stem
+    for path in FLOW.glob("*.yaml")
+    if read_file(path).get("data", {}).get("name") == "flow_mix" and path.stem not in ("adapt", "own")
 )
+BENCHMARKS = ["sintel_clean", "sintel_final", "kitti"]
+EVALUATED = {"chairs": ["chairs"], "things": BENCHMARKS, "sintel": BENCHMARKS, "kitti": ["kitti"]}
+SETS = {
+    "chairs": {"chairs"}, "things": {"things", *BENCHMARKS}, "kitti": {"kitti"},
+    "sintel": {*BENCHMARKS, "hd1k", "things_clean"},
+}  # fmt: skip
 CROPS = {"chairs": (368, 496), "things": (400, 720), "sintel": (368, 768), "kitti": (288, 960)}
 MOST = {"chairs": 120_000, "things": 120_000, "sintel": 120_000, "kitti": 50_000}
 DEQ_RATES = {"chairs": (12, 4e-4), "things": (6, 1.25e-4), "sintel": (6, 1.25e-4), "kitti": (6, 1e-4)}
@@ -91,9 +99,9 @@ def test_schedule_and_data(name):
         (batch, rate), steps, decay, precision = DEQ_RATES[stage], DEQ[name][-1], 1e-4, None
     optim = {"lr": rate, "weight_decay": decay, "eps": 1e-8, "warmup": 0.05, "extra_steps": 100}
     assert given["model"]["optim"] == optim
-    assert given["data"] == {
-        "name": "flow_stage", "stage": stage, "crop": list(CROPS[stage]), "batch_size": batch,
-    }  # fmt: skip
+    data = {**given["data"]}
+    assert data.pop("sets").keys() == SETS[stage] and data.pop("evaluate_on") == EVALUATED[stage]
+    assert data == {"name": "flow_mix", "crop": list(CROPS[stage]), "batch_size": batch}
     assert given["trainer"]["max_steps"] == steps and given["trainer"]["max_epochs"] == -1
     assert given["trainer"]["gradient_clip_val"] == 1.0
     assert given["trainer"].get("precision") == precision

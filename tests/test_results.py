@@ -72,7 +72,7 @@ def test_results_hold_status_metrics_and_reference(tmp_path: Path, status: str) 
     results.update({"b": 2.0, "reference/zero": 3.0, "a": math.nan})
     results.write(status)
     content = json.loads((tmp_path / "results.json").read_text())
-    assert content["status"] == status and content["metrics"] == {"a": None, "b": 2.0}
+    assert content["status"] == status and content["metrics"] == {"a": "nan", "b": 2.0}
     assert content["reference"] == {"zero": 3.0} and content["seconds"] >= 0
 
 

@@ -56,7 +56,8 @@ class ToyModule(pl.LightningModule):
         optim: of Adam.
         solver: built and not used.
         seed: of the named stream.
-        fault: from step ``fault_at`` on the loss is NaN or a million times itself, or a weight is infinite.
+        fault: from step ``fault_at`` on the loss is NaN or a million times itself, or a weight is infinite;
+            or the loss is NaN at this step alone ("once"), or at three ("burst").
         fault_at: the step.
         stop_with: the signal that the process sends itself at step ``stop_at``, unless TOY_SPARED is set.
         stop_at: the step.
@@ -72,7 +73,7 @@ class ToyModule(pl.LightningModule):
         optim: Optim = Optim(),
         solver: dict[str, Any] = {"name": "shrink", "steps": 8},  # noqa: B006
         seed: int = 0,
-        fault: Literal["none", "nan", "explode", "weight"] = "none",
+        fault: Literal["none", "nan", "once", "burst", "explode", "weight"] = "none",
         fault_at: int = 6,
         stop_with: int = 0,
         stop_at: int = 1,
@@ -99,7 +100,10 @@ class ToyModule(pl.LightningModule):
             os.kill(os.getpid(), self.stop_with)
         loss = self.loss(batch)
         if self.fault != "none" and self.global_step >= self.fault_at:
-            if self.fault == "weight":
+            short = {"once": 1, "burst": 3}.get(self.fault)
+            if short is not None:
+                loss = loss * (torch.nan if self.global_step < self.fault_at + short else 1.0)
+            elif self.fault == "weight":
                 self.idle.data.fill_(torch.inf)
             else:
                 loss = loss * {"nan": torch.nan, "explode": 1e6}[self.fault]

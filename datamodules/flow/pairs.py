@@ -45,9 +45,7 @@ class FlowPairs(pl.LightningDataModule):
         """Load the pairs that have ground truth."""
         return self._loader(self._with_truth())
 
-    def test_dataloader(self) -> DataLoader:
-        """Load the pairs that have ground truth."""
-        return self._loader(self._with_truth())
+    test_dataloader = val_dataloader
 
     def predict_dataloader(self) -> DataLoader:
         """Load every pair."""

@@ -8,11 +8,9 @@ from torch.utils.data import DataLoader
 from datamodules.sampling import EpochLoader, loader_once, training_loader
 from sevenfold.config import ConfigError
 from sevenfold.flow.batch import FlowBatch
-from sevenfold.flow.data.scenes import Evaluation, SceneDataset
+from sevenfold.flow.data.scenes import HELD_OUT, Evaluation, SceneDataset
 from sevenfold.flow.synthetic import DEFAULT_MOTION, MotionOptions, texture_bank
 from sevenfold.ranges import LARGEST, Count, DepthOrNone, Range, Seed
-
-HELD_OUT = 64  # textures that training never sees
 
 
 class SyntheticFlow(pl.LightningDataModule):
@@ -54,13 +52,9 @@ class SyntheticFlow(pl.LightningDataModule):
 
     def train_dataloader(self) -> EpochLoader:
         """Load ``train_pairs`` new pairs of ``crop`` px in every epoch."""
+        bank = texture_bank(self.seed)[HELD_OUT:]
         data = SceneDataset(
-            texture_bank(self.seed)[HELD_OUT:],
-            split="train",
-            size=self.crop,
-            count=self.train_pairs,
-            seed=self.seed,
-            motion=self.motion,
+            bank, split="train", size=self.crop, count=self.train_pairs, seed=self.seed, motion=self.motion
         )
         return training_loader(data, self, seed=self.seed, workers=self.workers, batch_size=self.batch_size)
 
@@ -72,18 +66,8 @@ class SyntheticFlow(pl.LightningDataModule):
         """Load the test pairs."""
         return self._evaluation_loader("test", self.evaluation.test_pairs)
 
-    def predict_dataloader(self) -> DataLoader:
-        """Load the test pairs."""
-        return self.test_dataloader()
+    predict_dataloader = test_dataloader
 
     def _evaluation_loader(self, split: str, count: int) -> DataLoader:
-        data = SceneDataset(
-            texture_bank(self.seed)[:HELD_OUT],
-            split=split,
-            size=self.evaluation.size,
-            count=count,
-            seed=self.seed,
-            motion=self.motion,
-            pairs_per_scene=self.evaluation.pairs_per_scene,
-        )
+        data = self.evaluation.scenes(split, count, seed=self.seed, motion=self.motion)
         return loader_once(data, self, self.workers)

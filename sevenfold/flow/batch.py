@@ -8,6 +8,7 @@ from torch import Tensor
 
 from sevenfold.arrays import channels_first, images, tensor
 from sevenfold.errors import InputError, shown
+from sevenfold.flow.media.inputs import check_range
 from sevenfold.flow.padding import PaddingRule
 
 OWN = "own"
@@ -23,6 +24,7 @@ class FlowItem(TypedDict):
 
     A pair of a video also has its ``sequence``, its ``index`` in it, whether it is the ``last``, and the
     ``frame``: the first picture's name without suffix. ``occluded``: bool (H, W), where that is known.
+    ``supervised``: in mixes with pairs from whose pictures alone is learned, whether the truth is used.
     """
 
     image1: Tensor
@@ -36,6 +38,7 @@ class FlowItem(TypedDict):
     index: NotRequired[int]
     last: NotRequired[bool]
     frame: NotRequired[str]
+    supervised: NotRequired[bool]
     occluded: NotRequired[Tensor]
 
 
@@ -53,6 +56,7 @@ class FlowBatch(TypedDict):
     index: NotRequired[Tensor]
     last: NotRequired[Tensor]
     frame: NotRequired[list[str]]
+    supervised: NotRequired[Tensor]
     occluded: NotRequired[Tensor]
 
 
@@ -94,6 +98,9 @@ def complete(batch: Any, number: int, *, truth: bool) -> FlowBatch:
             f"a batch of flow is (image1, image2) or a mapping with these keys, got {shown(what)}"
         )
     if {"dataset", "name", "padding"} <= batch.keys():
+        # The first batch of a loader alone: to look at every one would make an accelerator wait.
+        for name in ("image1", "image2") if number == 0 else ():
+            check_range(batch[name], name)
         return cast(FlowBatch, batch)
     first, second = image_pair(batch["image1"], batch["image2"])
     pairs = range(len(first))

@@ -1,12 +1,13 @@
 """Pictures of flow: the Middlebury color wheel, maps of errors, and panels that show a whole example."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn.functional import interpolate
-from torchvision.transforms.functional import pil_to_tensor
+from torchvision.transforms.functional import pil_to_tensor, resize
 from torchvision.utils import flow_to_image
 
 from sevenfold.flow.batch import FlowBatch
@@ -118,6 +119,27 @@ def batch_panels(batch: FlowBatch, flow: Tensor, count: int) -> dict[str, Tensor
         pred = flow[index].detach().float().cpu()
         panels[name] = panel(image1, image2, pred, target, valid.bool(), error=error)
     return panels
+
+
+def grid(tiles: Sequence[tuple[str, Tensor]], *, columns: int = 3, width: int = 520) -> Tensor:
+    """Return labeled pictures (3, H, W) of one size in rows of ``columns``, each ``width`` px wide.
+
+    Example:
+        >>> import torch
+        >>> grid([("a", torch.zeros(3, 26, 52, dtype=torch.uint8))] * 4, columns=2).shape
+        torch.Size([3, 556, 1044])
+    """
+    height = max(1, round(tiles[0][1].shape[1] * width / tiles[0][1].shape[2]))
+    cells = [_labeled(text, resize(tile, [height, width], antialias=True)) for text, tile in tiles]
+    rows = -(-len(cells) // columns)
+    down, right = cells[0].shape[1] + GAP, width + GAP
+    canvas = torch.full(
+        (3, rows * down - GAP, min(columns, len(cells)) * right - GAP), 255, dtype=torch.uint8
+    )
+    for place, cell in enumerate(cells):
+        top, left = place // columns * down, place % columns * right
+        canvas[:, top : top + cell.shape[1], left : left + width] = cell
+    return canvas
 
 
 def _bytes(image: Tensor) -> Tensor:

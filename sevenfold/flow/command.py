@@ -5,6 +5,7 @@ import importlib.metadata
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import islice
@@ -12,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from sevenfold.errors import InputError
@@ -23,11 +23,11 @@ from sevenfold.flow.media.inputs import Clip, Frame, find_clips
 from sevenfold.flow.media.reading import clip_frames
 from sevenfold.flow.media.video import VideoWriter, frame_rate
 from sevenfold.flow.result import FlowResult
+from sevenfold.flow.sequence_scale import SequenceScale
 from sevenfold.flow.shipped import file_hash
 
 FORMATS = ("flo", "png", "npz")
 PICTURES = ("colors", "warped", "confidence", "arrows", "panel")
-SCALED_BY = 32  # pairs of a sequence that decide its scale
 
 
 def parser() -> argparse.ArgumentParser:
@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
         "inputs",
         nargs="+",
         metavar="INPUT",
-        help="two pictures, more pictures, a quoted glob, a folder, a video",
+        help="two pictures, more pictures, a quoted glob, a folder, a video, a table of pairs (.csv)",
     )
     add("--out", metavar="DIR", help="folder of the results (default: flow_out/NAME)")
     add("--model", default="scenes", help="a shipped model, a network by name, a run folder or a checkpoint")
@@ -65,7 +65,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0: all is written; 1: a frame was damaged and left out; 2: bad input.
     """
-    options = parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["adapt"]:
+        from sevenfold.flow.adapt_command import main as adapt
+
+        return adapt(words[1:])
+    options = parser().parse_args(words)
     try:
         clips = find_clips(options.inputs, cut=options.cut)
         saved, shown = _chosen(options.save, FORMATS, "--save"), _chosen(options.show, PICTURES, "--show")
@@ -120,35 +125,31 @@ class Job:
         self.damaged: list[str] = []
         self.rows: list[dict[str, Any]] = []
         self.drawn = False  # whether this run has written its first picture
+        self.writer: VideoWriter | None = None
 
     def run(self) -> dict[str, Any]:
         """Estimate all pairs; write fields, pictures, the video and ``summary.json``; return the summary."""
-        waiting: list[tuple[FlowResult, Tensor]] = []
+        pictures = SequenceScale[tuple[FlowResult, Tensor]](self._draw, self.scale)
         began = time.monotonic()
-        writer: VideoWriter | None = None
-        pairs = self.estimator.pairs(self._frames(), every=self.options.every)
         try:
-            for result, second in pairs:
+            for result, second in self.estimator.pairs(self._frames(), every=self.options.every):
                 self._save(result, time.monotonic() - began)
                 began = time.monotonic()
-                waiting.append((result, second))
-                # One scale for the whole clip: pictures wait for the pairs that decide it.
-                if self.scale is None and len(waiting) < SCALED_BY:
-                    continue
-                writer = self._show(waiting, writer)
-            writer = self._show(waiting, writer)
+                pictures.add((result, second), result.speed)
+            pictures.flush()
         finally:
-            if writer is not None:
-                writer.__exit__(None, None, None)
+            if self.writer is not None:
+                self.writer.__exit__(None, None, None)
         if not self.rows:
             raise InputError(f"{self.clip.name}: no two frames that can be read")
         summary = {
             "clip": self.clip.name,
             "model": str(self.options.model),
             "weights": self._weights(),
-            "scale": self.scale,
+            "scale": pictures.scale,
             "versions": {name: importlib.metadata.version(name) for name in ("sevenfold", "torch")},
             "damaged": self.damaged,
+            "statuses": dict(Counter(row["status"] for row in self.rows)),
             "pairs": self.rows,
         }
         write_text(self.folder / "summary.json", json.dumps(summary, indent=1) + "\n")
@@ -198,26 +199,19 @@ class Job:
             }
         )
 
-    def _show(
-        self, waiting: list[tuple[FlowResult, Tensor]], writer: VideoWriter | None
-    ) -> VideoWriter | None:
-        """Draw the pairs that wait, with one scale for the whole clip, and empty the list."""
-        if self.scale is None and waiting:
-            self.scale = sequence_scale([result for result, _ in waiting])
-        for result, second in waiting:
-            assert self.scale is not None
-            for kind in self.shown:
-                picture = result.picture(kind, self.scale, second)
-                if not self.drawn:
-                    write_image(self.folder / "first.png", picture)
-                    self.drawn = True
-                if kind == "panel":
-                    writer = writer or self._video()
-                    writer.add(picture)
-                else:
-                    write_image(self.folder / kind / f"{result.name}.png", picture)
-        waiting.clear()
-        return writer
+    def _draw(self, pair: tuple[FlowResult, Tensor], scale: float) -> None:
+        """Draw a pair's pictures with the scale of the clip."""
+        result, second = pair
+        for kind in self.shown:
+            picture = result.picture(kind, scale, second)
+            if not self.drawn:
+                write_image(self.folder / "first.png", picture)
+                self.drawn = True
+            if kind == "panel":
+                self.writer = self.writer or self._video()
+                self.writer.add(picture)
+            else:
+                write_image(self.folder / kind / f"{result.name}.png", picture)
 
     def _video(self) -> VideoWriter:
         """Return the writer of the clip's video: MP4, or GIF where there is no codec."""
@@ -239,15 +233,6 @@ class Job:
             return file_hash(Path(self.options.weights))
         facts = self.estimator.card.facts
         return facts.get("sha256")
-
-
-def sequence_scale(results: Sequence[FlowResult]) -> float:
-    """Return the scale of a sequence: the 99th percentile of speed over its first pairs, at least 1 px.
-
-    Measured at one of four pixels of each axis.
-    """
-    speeds = torch.cat([result.speed[::4, ::4].flatten() for result in results[:SCALED_BY]])
-    return max(1.0, float(np.quantile(speeds.numpy(), 0.99)))
 
 
 def _chosen(text: str, known: Sequence[str], option: str) -> list[str]:

@@ -33,6 +33,11 @@ def legend(picture: Tensor, scale: float) -> Tensor:
     return _written(result, f"{scale:.3g} px", (width - side - 2, height - 2), text)
 
 
+def colored(flow: Tensor, scale: float) -> Tensor:
+    """Return the colors of a flow (2, H, W), ``scale`` px the most saturated, with a legend."""
+    return legend(flow_colors(flow, radius=scale), scale)
+
+
 def titled(picture: Tensor, text: str) -> Tensor:
     """Return a picture (3, H, W) with a text in its upper left corner, or unchanged if it is too small."""
     height, width = picture.shape[1:]

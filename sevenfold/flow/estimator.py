@@ -1,5 +1,6 @@
 """Optical flow of pictures and videos by any network of the family, with a confidence for every pixel."""
 
+import copy
 import statistics
 from collections import deque
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -26,8 +27,11 @@ from sevenfold.flow.network import FlowNetwork, State
 from sevenfold.flow.padding import pad, unpad
 from sevenfold.flow.projection import forward_project
 from sevenfold.flow.result import FlowResult
-from sevenfold.flow.shipped import KNOWN, SHIPPED, Card, default_calibration, load_shipped
+from sevenfold.flow.shipped import KNOWN, SHIPPED, Card, default_calibration, load_shipped, read_model
 from sevenfold.flow.tiles import LEAST, Blend, cell_means, enlarged, plan, reduced
+
+if TYPE_CHECKING:
+    from sevenfold.flow.selfsup import Adaptation, Adapted
 
 Carried = Literal["auto", "state", "flow", "nothing", "off"]
 SHARE = 0.6  # of the free memory that an estimate without tiles may take
@@ -113,6 +117,14 @@ class Estimator:
         """The device of the network."""
         return next(self.network.parameters()).device
 
+    def facts(self) -> dict[str, Any]:
+        """Return the number of parameters, the licence of the weights, and what they were trained on."""
+        return {
+            "parameters": sum(part.numel() for part in self.network.parameters()),
+            "trained_on": str(self.card.facts.get("trained_on", "unknown")),
+            "licence": str(self.card.facts.get("licence", "unknown")),
+        }
+
     def memory(self, height: int, width: int) -> int:
         """Return about how many bytes a pair of this size will take without tiles, beside the weights."""
         directions = 2 if self.both else 1
@@ -152,6 +164,32 @@ class Estimator:
                     result, carried = self._next(before, frame, carried)
                 yield result, frame.image
             before = frame
+
+    def with_network(self, network: FlowNetwork) -> "Estimator":
+        """Return an estimator like this one with another network of the same kind."""
+        (made := copy.copy(self)).network = network.eval()
+        return made
+
+    def adapt(
+        self, source: Any, *, minutes: float | None = 5.0, options: "Adaptation | None" = None
+    ) -> "Adapted":
+        """Learn from frames without a true flow; return the adapted estimator with a report.
+
+        Args:
+            source: as in :meth:`pairs`; of long ones the first 200 frames.
+            minutes: about how long it may take; None: all steps of the options.
+            options: of the training; by default those for a trained model.
+
+        Example:
+            >>> from sevenfold.flow import DEQFlow, selfsup
+            >>> small = selfsup.Adaptation(steps=1, iterations=3, anchor=0.0)
+            >>> estimator = Estimator(DEQFlow(variant="demo"), steps=2)
+            >>> estimator.adapt(torch.rand(2, 3, 48, 64), options=small).steps
+            1
+        """
+        from sevenfold.flow.selfsup import Adaptation, adapt, frame_pairs
+
+        return adapt(self, frame_pairs(source), options or Adaptation(), minutes=minutes)
 
     def _next(self, before: Frame, frame: Frame, carried: _Carried | None) -> tuple[FlowResult, _Carried]:
         """Estimate one pair of a video."""
@@ -308,7 +346,7 @@ def load(
 
     Args:
         model: a shipped model ("scenes"), a network by name ("raft_small", "raft", "deq_flow") with
-            ``weights``, a run folder, or a checkpoint.
+            ``weights``, a run folder, a checkpoint, or the file of an adapted model.
         weights: a file of published weights for a network by name.
         device: "auto" takes a GPU where there is one.
         precision: "bf16" computes convolutions in half precision.
@@ -350,6 +388,8 @@ def _network(model: str | Path, weights: str | Path | None) -> tuple[FlowNetwork
         raise InputError(f"weights: model '{model}' brings its own; give one of {', '.join(KNOWN)}")
     if str(model) in SHIPPED:
         return load_shipped(str(model))
+    if Path(model).suffix == ".pt" and Path(model).with_suffix(".json").is_file():
+        return read_model(Path(model))
     if not Path(model).exists():
         raise InputError(f"'{model}' is no model, folder or file. {suggest(str(model), [*SHIPPED, *KNOWN])}")
     import sevenfold

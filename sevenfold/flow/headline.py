@@ -26,7 +26,7 @@ def flow_headline(metrics: Mapping[str, Any], reference: Mapping[str, Any]) -> t
             if budget := re.fullmatch(rf"{re.escape(key)}/epe_at_(\d+)", name):
                 errors[float(budget[1])] = value
         for steps, error in sorted(errors.items(), key=lambda item: item[0] or 0):
-            ratio = error / zero if error is not None and zero else None
+            ratio = error / zero if isinstance(error, int | float) and zero else None
             count = "-" if steps is None else f"{steps:g}"
             rows.append([dataset, count, format_value(error), format_value(zero), format_value(ratio)])
         text += _verdict(dataset, metrics[f"{key}/epe"], own, zero)
@@ -35,8 +35,9 @@ def flow_headline(metrics: Mapping[str, Any], reference: Mapping[str, Any]) -> t
     return rows, text[:2]
 
 
-def _verdict(dataset: str, error: float | None, steps: float | None, zero: float | None) -> list[str]:
-    if error is None:
+def _verdict(dataset: str, error: object, steps: float | None, zero: float | None) -> list[str]:
+    # What is not finite is a text in results.json.
+    if not isinstance(error, int | float):
         return [f"On {dataset} the end-point error is not finite."]
     after = f" after {steps:.3g} evaluations of the update" if steps else ""
     sentence = f"On {dataset} the end-point error is {error:.3g} px{after}"

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sevenfold.errors import InputError
 from sevenfold.flow.color import flow_colors
-from sevenfold.flow.drawing import draw_arrows, faded, hatched, legend, titled
+from sevenfold.flow.drawing import colored, draw_arrows, faded, hatched, legend, titled
 from sevenfold.flow.formats import write_flow
 from sevenfold.flow.warp import warp
 
@@ -60,8 +60,9 @@ class FlowResult:
         turn gray what is not trusted.
         """
         radius = max(1.0, float(self.speed.max())) if scale is None else scale
-        colors = flow_colors(self.flow, radius=radius)
-        return legend(faded(colors, self.confidence) if fade else colors, radius)
+        if not fade:
+            return colored(self.flow, radius)
+        return legend(faded(flow_colors(self.flow, radius=radius), self.confidence), radius)
 
     def arrows(self, every: int = 24) -> Tensor:
         """Return the first picture with the median vector of every square of ``every`` px, true to length."""

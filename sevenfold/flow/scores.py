@@ -69,7 +69,7 @@ class Scores:
     def add_flow(
         self, stage: str, batch: Mapping[str, Any], flow: Tensor, budgets: Mapping[int, Tensor]
     ) -> None:
-        """Score a batch's flow (B, 2, H, W), and in testing that at each budget, zero flow and single pairs.
+        """Score a batch's flow (B, 2, H, W) and zero flow, in testing also each budget and single pairs.
 
         Sintel's scenes are scored one by one as well.
         ``batch`` holds ``flow``, ``valid``, ``dataset`` and ``name``, one of each per sample.
@@ -90,9 +90,9 @@ class Scores:
                 add(f"{stage}/{dataset}/{name}", error, each[i : i + 1])
                 if single:
                     add(f"{stage}/{pair}/{name}", error, each[i : i + 1], dataset=dataset, pair=pair)
+            zero = torch.zeros_like(target)
+            add(f"reference/{stage}/{dataset}/zero_flow_epe", error, zero)
             if stage == "test":
-                zero = torch.zeros_like(target)
-                add(f"reference/{stage}/{dataset}/zero_flow_epe", error, zero)
                 if single:
                     add(f"reference/{stage}/{pair}/zero_flow_epe", error, zero, dataset=dataset, pair=pair)
                 if dataset.startswith("sintel"):  # DATASET/SCENE/frame_NNNN

@@ -11,6 +11,7 @@ import torch
 
 from sevenfold.config import build
 from sevenfold.errors import InputError, suggest
+from sevenfold.files import replace_file, write_text
 from sevenfold.flow import NETWORKS
 from sevenfold.flow.confidence import Calibration
 from sevenfold.flow.network import FlowNetwork
@@ -69,7 +70,12 @@ def load_shipped(name: str) -> tuple[FlowNetwork, Card]:
             f"the weights of '{name}' are not in this copy ({path}): train them by configs/flow/ship.yaml "
             "and install them by benchmarks/ship_check.py, or give weights of your own"
         )
-    card = read_card(FOLDER / f"{name}.json")
+    return read_model(path)
+
+
+def read_model(path: Path) -> tuple[FlowNetwork, Card]:
+    """Return the network of a file of weights and of the card beside it, in float32."""
+    card = read_card(path.with_suffix(".json"))
     if file_hash(path) != card.facts["sha256"]:
         raise InputError(f"{path} is damaged: its hash is not that of its card; install the package again")
     # Stored in half precision, computed in single.
@@ -77,6 +83,22 @@ def load_shipped(name: str) -> tuple[FlowNetwork, Card]:
     state = torch.load(path, weights_only=True, map_location="cpu")
     network.load_state_dict({key: value.float() for key, value in state.items()})
     return network, card
+
+
+def write_model(
+    path: Path, network: FlowNetwork, calibration: Calibration, facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write weights in float16 and, beside them, the card with hash, calibration and facts; return the card.
+
+    ``facts`` has ``steps``, ``carry`` and ``network``, the options of the network with its name.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replace_file(path) as file:
+        torch.save({key: value.half() for key, value in network.state_dict().items()}, file)
+    rows = {"rows": calibration.rows, "curves": {k: list(v) for k, v in calibration.curves.items()}}
+    card = {**facts, "sha256": file_hash(path), "calibration": rows}
+    write_text(path.with_suffix(".json"), json.dumps(card, indent=1) + "\n")
+    return card
 
 
 def file_hash(path: Path) -> str:

@@ -5,15 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 import sevenfold
 from sevenfold.checkpoint import read_checkpoint
 from sevenfold.errors import InputError
-from sevenfold.files import replace_file, write_text
 from sevenfold.flow.calibration import fit_calibration
 from sevenfold.flow.network import FlowNetwork
-from sevenfold.flow.shipped import FOLDER, file_hash
+from sevenfold.flow.shipped import FOLDER, write_model
 from sevenfold.run_files import configuration_hash
 
 
@@ -43,16 +40,12 @@ def install(
     module.load_state_dict({**module.state_dict(), **chosen})
     steps, config = module.evaluation.iterations, module.config
     state = {key: value.half() for key, value in network.state_dict().items()}
-    folder.mkdir(parents=True, exist_ok=True)
-    with replace_file(folder / f"{name}.pt") as file:
-        torch.save(state, file)
     # Scores and calibration are those of the rounded weights.
     network.load_state_dict({key: value.float() for key, value in state.items()})
     calibration = fit_calibration(network, steps=steps)
-    card = {
+    facts = {
         "name": name,
         "network": config["model"]["network"],
-        "sha256": file_hash(folder / f"{name}.pt"),
         "steps": steps,
         "carry": carry,
         "trained_on": "procedural scenes only, no photograph",
@@ -63,13 +56,8 @@ def install(
         "training_steps": config["trainer"]["max_steps"],
         "weights": "average" if averaged and "current_model_state" in content else "last",
         "pairs_seen": pairs_seen(config),
-        "calibration": {
-            "rows": calibration.rows,
-            "curves": {k: list(v) for k, v in calibration.curves.items()},
-        },
     }
-    write_text(folder / f"{name}.json", json.dumps(card, indent=1) + "\n")
-    return card
+    return write_model(folder / f"{name}.pt", network, calibration, facts)
 
 
 def pairs_seen(config: Mapping[str, Any]) -> int:

@@ -53,7 +53,11 @@ class StaleStart:
         stream = torch_generator(self.seed, "flow stale start", step)
         stale = torch.zeros(batch, dtype=torch.bool)
         stale[torch.randperm(batch, generator=stream)[: int(self.share * batch)]] = True
-        stale = stale.to(fresh[0].device)[:, None, None, None]
+        stale = stale.to(fresh[0].device)
+        # A step that was left out may have had a state that is no number.
+        for part in old:
+            stale = stale & part.isfinite().flatten(1).all(1)
+        stale = stale[:, None, None, None]
         return torch.where(stale, old[0], fresh[0]), torch.where(stale, old[1], fresh[1])
 
 
@@ -119,15 +123,15 @@ def rate_factor(step: int, total: float, warmup: float) -> float:
 def measures(estimate: Estimate, flow: Tensor, valid: Tensor) -> dict[str, Tensor]:
     """Return what a training step shows of itself, scalars by name.
 
-    Of the last state's flow: the mean end-point error over ``valid`` pixels (``epe``, px) and the shares of
-    them with an error below 1, 3 and 5 px; the length of the last step (px). Where a solver ran: mean and
+    Of the last state's flow: the mean end-point error over ``valid`` pixels (``epe``, px) and the percentages
+    of them with an error below 1, 3 and 5 px; the length of the last step (px). Where a solver ran: mean and
     largest relative and mean absolute residual, evaluations of f, and the shares of samples that converged
     and that failed.
     """
     error, count = end_point_error(estimate.flows[-1], flow), valid.sum().clamp(min=1)
     scalars = {"epe": torch.where(valid, error, 0).sum() / count, "last_step": estimate.last_step}
     for limit in (1, 3, 5):
-        scalars[f"{limit}px"] = ((error < limit) & valid).sum() / count
+        scalars[f"{limit}px"] = 100 * ((error < limit) & valid).sum() / count
     solution = estimate.solution
     if solution is not None:
         scalars |= {"residual": solution.residual_rel.mean(), "residual_max": solution.residual_rel.max()}

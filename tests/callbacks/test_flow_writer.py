@@ -39,7 +39,7 @@ def test_sintel_submission_and_going_on_after_a_kill(tmp_path, monkeypatch):
     flow_trees.sintel(tmp_path / "data")
     root, run = tmp_path / "data/Sintel/test", tmp_path / "run/version_0"
     with monkeypatch.context() as patch:
-        patch.setattr("callbacks.flow_writer.write_flow", dies_at(5))
+        patch.setattr("sevenfold.flow.field_files.write_flow", dies_at(5))
         with pytest.raises(RuntimeError, match="out of power"):
             predict(tmp_path, root, config="submit_sintel")
     assert json.loads((run / "results.json").read_text())["status"] != "finished"

@@ -94,6 +94,20 @@ def test_intervals_cover_the_mean():
     assert interval([1.0] * 4) is None
 
 
+def test_intervals_over_sequences():
+    """Pairs of a sequence that are all alike tell no more than one: the interval is that of the sequences."""
+    values = [1.0, 2.0, 4.0, 8.0, 16.0, 5.0]
+    alone = interval(values)
+    repeated = interval(
+        [value for value in values for _ in range(7)], [i for i in range(6) for _ in range(7)]
+    )
+    assert alone == pytest.approx(repeated) and alone[0] < 6.0 < alone[1]
+    assert interval(values * 7)[1] - interval(values * 7)[0] < 0.6 * (alone[1] - alone[0])
+    # The mean is over pairs: a long sequence counts more.
+    long = interval([0.0] * 50 + [1.0, 1.0, 1.0, 1.0], ["a"] * 50 + list("bcde"))
+    assert long[0] < 0.1
+
+
 def test_rivals():
     flow, truth, valid, _ = fields()
     image = torch.rand(3, 24, 30)

@@ -88,7 +88,7 @@ def test_measures_are_those_of_valid_pixels_and_of_every_sample():
     )
     found = measures(Estimate(flows, state(0, 2), torch.tensor(0.25), solution), flow, valid)
     assert float(found["epe"]) == pytest.approx(6.5 / 3) and float(found["last_step"]) == 0.25
-    assert [float(found[f"{n}px"]) for n in (1, 3, 5)] == pytest.approx([1 / 3, 2 / 3, 1])
+    assert [float(found[f"{n}px"]) for n in (1, 3, 5)] == pytest.approx([100 / 3, 200 / 3, 100])
     assert float(found["residual"]) == pytest.approx(0.75, abs=1e-6)
     assert float(found["residual_max"]) == pytest.approx(1, abs=1e-6)
     assert float(found["evaluations"]) == 3 and float(found["converged"]) == float(found["failed"]) == 0

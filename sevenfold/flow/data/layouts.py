@@ -14,13 +14,20 @@ from sevenfold.flow.padding import PaddingRule
 
 @dataclass(frozen=True)
 class Pair:
-    """Two pictures and, if there is one, the file of the flow from the first to the second."""
+    """Two pictures and, if there is one, the file of the flow from the first to the second.
+
+    ``valid``: a mask of where that is known, beside what its file says. ``scale``: stored values times this
+    are px. ``sequence``: of the first picture, by default its folder; sequences are never divided.
+    """
 
     image1: Path
     image2: Path
     truth: Path | None
     dataset: str
     name: str
+    valid: Path | None = None
+    scale: float = 1.0
+    sequence: str = ""
 
     @property
     def padding(self) -> PaddingRule:
@@ -82,7 +89,7 @@ def frames(folder: Path, names: set[str]) -> Iterator[Pair]:
             yield Pair(folder / name, folder / next_name, truth, dataset, f"{folder.name}/{stem}")
 
 
-LAYOUTS: tuple[Callable[[Path, set[str]], Iterator[Pair]], ...] = (middlebury, chairs, kitti, frames)
+RECOGNIZED: tuple[Callable[[Path, set[str]], Iterator[Pair]], ...] = (middlebury, chairs, kitti, frames)
 
 LOOKED_FOR = (
     "Middlebury (frame10.png, frame11.png, flow10.flo), FlyingChairs (N_img1.ppm, N_img2.ppm, N_flow.flo or "
@@ -103,7 +110,7 @@ def find_pairs(root: str | Path) -> list[Pair]:
     listed: list[Pair] = []
     # Sorted, for the order decides which pairs a seed draws.
     for folder, _, names in sorted(os.walk(root, followlinks=True)):
-        for layout in LAYOUTS:
+        for layout in RECOGNIZED:
             listed.extend(layout(Path(folder), set(names)))
     if not listed:
         raise InputError(f"{root}: no image pairs here; looked for {LOOKED_FOR}")

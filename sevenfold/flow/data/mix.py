@@ -1,117 +1,58 @@
-"""Training data of the published stages: which sets, how often each, and how they are augmented."""
+"""Training data of several sets: in which order their pairs come, how often each, how they are augmented."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
-from typing import Literal
+from typing import Protocol
 
+import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from sevenfold.config import locate
 from sevenfold.flow.augment import Augmentation
 from sevenfold.flow.batch import FlowItem
-from sevenfold.flow.data import FLOW_SETS
 from sevenfold.flow.data.layouts import Pair
 from sevenfold.flow.data.pairs import PairDataset
 from sevenfold.flow.sample import Sample
 from sevenfold.seeding import torch_generator
-from sevenfold.tables import component
 
 Part = tuple[list[Pair], int, Augmentation]
 """Pairs, the copies of each, and how they are augmented."""
-Stage = Literal["chairs", "things", "sintel", "kitti"]
+GOLDEN, BLOCK = (5**0.5 - 1) / 2, 1 << 16
 
 
-@dataclass(frozen=True)
-class Portion:
-    """A data set's part in a mix: how many copies of each pair, and how they are augmented."""
+class Endless(Protocol):
+    """Items by a number from 0, without end; ``supervised``: whether a training is to use their truth."""
 
-    dataset: str
-    copies: int
-    log_scale: tuple[float, float]
-    sparse: bool = False
-    flip: bool = True
+    supervised: bool
+
+    def item(self, number: int) -> FlowItem:
+        """Return the item of a number, which depends on that and a seed alone."""
 
 
-# RAFT's stages (Teed and Deng, ECCV 2020), which its successors share.
-STAGES: dict[Stage, tuple[Portion, ...]] = {
-    "chairs": (Portion("chairs", 1, (-0.1, 1.0)),),
-    "things": (Portion("things_clean", 1, (-0.4, 0.8)), Portion("things_final", 1, (-0.4, 0.8))),
-    "sintel": (
-        Portion("sintel_clean", 100, (-0.2, 0.6)),
-        Portion("sintel_final", 100, (-0.2, 0.6)),
-        Portion("kitti", 200, (-0.3, 0.5), sparse=True),
-        Portion("hd1k", 5, (-0.5, 0.2), sparse=True),
-        Portion("things_clean", 1, (-0.2, 0.6)),
-    ),
-    "kitti": (Portion("kitti", 1, (-0.2, 0.4), sparse=True, flip=False),),
-}
+class Pool:
+    """Augmented pairs that run through all copies again and again, each time in another order.
 
-EVALUATED: dict[Stage, list[str]] = {
-    "chairs": ["chairs"],
-    "things": ["sintel_clean", "sintel_final", "kitti"],
-    "sintel": ["sintel_clean", "sintel_final", "kitti"],
-    "kitti": ["kitti"],
-}
-# Sets with a held-out split of their own; of the others, whose test flow is secret, training pairs are used.
-HELD_OUT = {"chairs": "val", "things_clean": "test", "things_final": "test"}
-
-
-def read_evaluated(names: Sequence[str], *, root: str) -> list[Pair]:
-    """List the pairs of the named sets below ``root`` on which models are evaluated."""
-    return [
-        pair
-        for name in names
-        for pair in component(FLOW_SETS, name, "evaluate_on")(root=root, split=HELD_OUT.get(name, "train"))
-    ]
-
-
-def read_mix(stage: Stage, *, root: str, crop: tuple[int, int], noise: float) -> list[Part]:
-    """List a stage's pairs below ``root``, the copies of each and their augmentation."""
-    return [
-        (
-            locate(FLOW_SETS[portion.dataset])(root=root, split="train"),
-            portion.copies,
-            Augmentation(
-                crop=crop,
-                log_scale=portion.log_scale,
-                sparse=portion.sparse,
-                flip_x=0.5 if portion.flip else 0.0,
-                flip_y=0.0 if portion.sparse else 0.1,
-                noise=noise,
-            ),
-        )
-        for portion in STAGES[stage]
-    ]
-
-
-class Mix(Dataset):
-    """Augmented pairs of several sets in random order, cut into epochs of ``epoch_items`` items.
-
-    ``parts`` are lists of pairs with the copies of each and their augmentation. The items of all epochs in a
-    row run through all copies again and again, each time in another order. Item ``(epoch, index)`` depends on
-    these two numbers and the seed alone.
+    ``parts`` are lists of pairs with the copies of each and their augmentation. ``label`` separates the
+    random streams of several pools.
     """
 
-    def __init__(self, parts: list[Part], *, seed: int, epoch_items: int) -> None:
+    def __init__(
+        self, parts: list[Part], *, seed: int, label: tuple[str, ...] = (), supervised: bool = True
+    ) -> None:
         self.parts = [(PairDataset(pairs), rules) for pairs, _, rules in parts]
         self.ends = list(accumulate(copies * len(pairs) for pairs, copies, _ in parts))
-        self.seed, self.epoch_items = seed, epoch_items
+        self.seed, self.label, self.supervised = seed, label, supervised
 
-    def __len__(self) -> int:
-        return self.epoch_items
-
-    def __getitem__(self, key: tuple[int, int]) -> FlowItem:
-        epoch, index = key
-        passed, position = divmod(epoch * self.epoch_items + index, self.ends[-1])
-        chosen = int(_order(self.seed, passed, self.ends[-1])[position])
+    def item(self, number: int) -> FlowItem:
+        """Return an augmented pair."""
+        passed, position = divmod(number, self.ends[-1])
+        chosen = int(_order(self.seed, (*self.label, passed), self.ends[-1])[position])
         part, index = self.place(chosen)
         pairs, rules = self.parts[part]
         item = pairs[index]
-        stream = torch_generator(self.seed, "augmentation", passed, chosen)
+        stream = torch_generator(self.seed, "augmentation", *self.label, passed, chosen)
         sample = rules(Sample(item["image1"], item["image2"], item["flow"], item["valid"]), stream)
         return {
             **item, "image1": sample.image1, "image2": sample.image2, "flow": sample.flow,
@@ -125,7 +66,62 @@ class Mix(Dataset):
         return part, (copy - before) % len(self.parts[part][0])
 
 
-@lru_cache(maxsize=2)
-def _order(seed: int, passed: int, count: int) -> torch.Tensor:
+class Mix(Dataset):
+    """Items of several pools in given shares, cut into epochs of ``epoch_items`` items.
+
+    Item ``(epoch, index)`` depends on these two numbers and the seed alone. ``pools`` are pairs of a weight
+    and a pool; weights are divided by their sum.
+    """
+
+    def __init__(self, pools: Sequence[tuple[float, Endless]], *, epoch_items: int) -> None:
+        self.pools, self.epoch_items = [pool for _, pool in pools], epoch_items
+        self.flagged = not all(pool.supervised for pool in self.pools)
+        self.turns = Turns([weight for weight, _ in pools])
+
+    def __len__(self) -> int:
+        return self.epoch_items
+
+    def __getitem__(self, key: tuple[int, int]) -> FlowItem:
+        epoch, index = key
+        which, number = self.turns.at(epoch * self.epoch_items + index)
+        pool = self.pools[which]
+        item = pool.item(number)
+        # A key of some items alone could not be collated.
+        return {**item, "supervised": pool.supervised} if self.flagged else item
+
+
+class Turns:
+    """Whose turn it is, for shares in proportion to weights, evenly over every stretch.
+
+    >>> turns = Turns([3.0, 1.0])
+    >>> [turns.at(number) for number in range(5)]
+    [(0, 0), (0, 1), (1, 0), (0, 2), (0, 3)]
+    """
+
+    def __init__(self, weights: Sequence[float]) -> None:
+        self.ends = np.cumsum(weights) / np.sum(weights)
+        self._which = np.zeros(0, dtype=np.int64)
+        self._rank = np.zeros(0, dtype=np.int64)
+
+    def at(self, number: int) -> tuple[int, int]:
+        """Return whose turn a number is, and how many turns of theirs came before."""
+        while number >= len(self._which):
+            self._extend()
+        return int(self._which[number]), int(self._rank[number])
+
+    def _extend(self) -> None:
+        start = len(self._which)
+        # Multiples of the golden ratio modulo 1 fill [0, 1) evenly over every stretch (Weyl 1916).
+        places = (GOLDEN * np.arange(start + 1, start + 1 + BLOCK)) % 1.0
+        which = np.searchsorted(self.ends[:-1], places, side="right")
+        rank = np.empty_like(which)
+        for each in range(len(self.ends)):
+            mine = which == each
+            rank[mine] = int((self._which == each).sum()) + np.arange(int(mine.sum()))
+        self._which, self._rank = np.concatenate([self._which, which]), np.concatenate([self._rank, rank])
+
+
+@lru_cache(maxsize=8)
+def _order(seed: int, label: tuple[str | int, ...], count: int) -> torch.Tensor:
     """Return the order of one pass through ``count`` items."""
-    return torch.randperm(count, generator=torch_generator(seed, "mix", passed))
+    return torch.randperm(count, generator=torch_generator(seed, "mix", *label))

@@ -44,11 +44,19 @@ def _truth(pair: Pair, image: Tensor) -> tuple[Tensor, Tensor]:
     if pair.truth is None:
         return torch.zeros(2, *image.shape[1:]), torch.zeros(image.shape[1:], dtype=torch.bool)
     flow, valid = read_flow(pair.truth)
+    if pair.truth.suffix == ".flo5" and flow.shape[1:] == tuple(2 * side for side in image.shape[1:]):
+        flow, valid = flow[:, ::2, ::2], valid[::2, ::2]  # Spring: twice the resolution, px of the picture
     if flow.shape[1:] != image.shape[1:]:
         raise InputError(
             f"{pair.name}: the flow in {pair.truth} is {_size(flow)}, the pictures are {_size(image)}"
         )
-    valid &= (flow.abs() < pair.limit).all(dim=0)
+    flow = flow * pair.scale if pair.scale != 1 else flow
+    valid = valid & (flow.abs() < pair.limit).all(dim=0)
+    if pair.valid is not None:
+        mask = read_image(pair.valid)[0] > 0
+        if mask.shape != valid.shape:
+            raise InputError(f"{pair.name}: the mask {pair.valid} has not the size of its pictures")
+        valid = valid & mask
     return torch.where(valid, flow, 0.0), valid
 
 

@@ -6,8 +6,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from sevenfold.flow.batch import FlowItem
-from sevenfold.flow.synthetic import MotionOptions, draw_scene
+from sevenfold.flow.synthetic import MotionOptions, draw_scene, texture_bank
 from sevenfold.ranges import Count, Size
+
+HELD_OUT = 64  # textures that training never sees
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,18 @@ class Evaluation:
     val_pairs: Count = 32
     test_pairs: Count = 64
     pairs_per_scene: Count = 1
+
+    def scenes(self, split: str, count: int, *, seed: int, motion: MotionOptions) -> "SceneDataset":
+        """Return one of the sets: ``count`` pairs of textures that training never sees."""
+        return SceneDataset(
+            texture_bank(seed)[:HELD_OUT],
+            split=split,
+            size=self.size,
+            count=count,
+            seed=seed,
+            motion=motion,
+            pairs_per_scene=self.pairs_per_scene,
+        )
 
 
 class SceneDataset(Dataset[FlowItem]):

@@ -13,19 +13,20 @@ LAYOUT = (
 )
 
 Split = Literal["train", "test"]
+Pass = Literal["clean", "final"]
+PASSES: list[Pass] = ["clean", "final"]
 
 
-def sintel_clean(*, root: str = "data", split: Split = "train") -> list[Pair]:
-    """List the pairs of a split of the clean pass below ``root``; the test split has no flow."""
-    return _sintel(root, split, "clean")
+def mpi_sintel(*, root: str = "data", split: Split = "train", passes: list[Pass] = PASSES) -> list[Pair]:
+    """List the pairs of a split below ``root``, pass after pass; the test split has no flow.
+
+    Args:
+        passes: of rendering.
+    """
+    return [pair for render in passes for pair in _sintel(root, split, render)]
 
 
-def sintel_final(*, root: str = "data", split: Split = "train") -> list[Pair]:
-    """List the pairs of a split of the final pass below ``root``; the test split has no flow."""
-    return _sintel(root, split, "final")
-
-
-def _sintel(root: str, split: Split, render: Literal["clean", "final"]) -> list[Pair]:
+def _sintel(root: str, split: Split, render: Pass) -> list[Pair]:
     files = list_files(
         lambda: Sintel(root, split=split, pass_name=render), root=root, title="Sintel", layout=LAYOUT
     )

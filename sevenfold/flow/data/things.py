@@ -6,6 +6,7 @@ from torchvision.datasets import FlyingThings3D
 
 from sevenfold.flow.data.file_lists import list_files
 from sevenfold.flow.data.layouts import Pair
+from sevenfold.flow.data.sintel import PASSES, Pass
 
 LAYOUT = (
     "FlyingThings3D/frames_cleanpass and frames_finalpass/TRAIN|TEST/A|B|C/NNNN/left/NNNN.png and "
@@ -15,17 +16,16 @@ LAYOUT = (
 Split = Literal["train", "test"]
 
 
-def things_clean(*, root: str = "data", split: Split = "train") -> list[Pair]:
-    """List the pairs of a split of the clean pass below ``root``."""
-    return _things(root, split, "clean")
+def flying_things(*, root: str = "data", split: Split = "train", passes: list[Pass] = PASSES) -> list[Pair]:
+    """List the pairs of a split below ``root``, pass after pass (the final one has blur and haze).
+
+    Args:
+        passes: of rendering.
+    """
+    return [pair for render in passes for pair in _things(root, split, render)]
 
 
-def things_final(*, root: str = "data", split: Split = "train") -> list[Pair]:
-    """List the pairs of a split of the final pass (with blur and haze) below ``root``."""
-    return _things(root, split, "final")
-
-
-def _things(root: str, split: Split, render: Literal["clean", "final"]) -> list[Pair]:
+def _things(root: str, split: Split, render: Pass) -> list[Pair]:
     files = list_files(
         lambda: FlyingThings3D(root, split=split, pass_name=render),
         root=root,

@@ -16,8 +16,10 @@ from torch import Tensor
 
 from sevenfold.errors import InputError
 from sevenfold.flow.formats.pictures import from_pillow, read_image
+from sevenfold.flow.media.pair_table import read_pair_table
 
 PICTURES = (".png", ".ppm", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
+TABLES = (".csv", ".tsv")
 VIDEOS = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".gif")
 SLACK = 1e-3  # by how much floats may leave [0, 1]: resampling does so
 
@@ -93,13 +95,18 @@ def _in_unit_range(array: Tensor, what: str) -> Tensor:
             return array.float() / 255
         # One division in float32, as readers of files do it, so that all forms give the same bits.
         return array.to(torch.float32) / torch.iinfo(array.dtype).max
+    check_range(array, what)
+    return array.float().clamp(0, 1)
+
+
+def check_range(array: Tensor, what: str) -> None:
+    """Raise ``InputError``, with the range and advice, unless floats lie in [0, 1] but for rounding."""
     low, high = float(array.min()), float(array.max())
     if not (low >= -SLACK and high <= 1 + SLACK):
         advice = "divide by 255" if 1.5 < high <= 255.5 and low >= -SLACK else "bring them to [0, 1]"
         if not np.isfinite([low, high]).all():
             advice = "replace what is not finite"
         raise InputError(f"{what}: floats must lie in [0, 1], got {low:g} to {high:g}; {advice}")
-    return array.float().clamp(0, 1)
 
 
 def same_size(image1: Tensor, image2: Tensor, name1: str, name2: str) -> None:
@@ -110,7 +117,7 @@ def same_size(image1: Tensor, image2: Tensor, name1: str, name2: str) -> None:
 
 
 def find_clips(inputs: Sequence[str | Path], *, cut: int | None = None) -> list[Clip]:
-    """Return the clips that paths mean: a pair, pictures, a quoted glob, a folder, or videos.
+    """Return the clips that paths mean: a pair, pictures, a quoted glob, a folder, videos, tables of pairs.
 
     Pictures are in natural order, digits by value. In a folder, pictures whose names differ in the last
     number alone are a sequence. A gap in the numbers is no cut unless ``cut`` is given and the jump is
@@ -123,10 +130,13 @@ def find_clips(inputs: Sequence[str | Path], *, cut: int | None = None) -> list[
     for path in pictures:
         if not path.is_file():
             raise InputError(f"{path}: no such file; give pictures, a folder of them, or a video")
-        if path.suffix.lower() not in PICTURES:
-            known = ", ".join((*PICTURES, *VIDEOS))
+        if path.suffix.lower() not in (*PICTURES, *TABLES):
+            known = ", ".join((*PICTURES, *VIDEOS, *TABLES))
             raise InputError(f"{path}: '{path.suffix}' is neither picture nor video; known are {known}")
+    tables = [path for path in pictures if path.suffix.lower() in TABLES]
+    pictures = [path for path in pictures if path not in tables]
     clips = [Clip(path.stem, (path,), video=True) for path in videos]
+    clips += [clip for table in tables for clip in table_clips(table)]
     for folder in folders:
         clips += folder_clips(folder, cut)
     if len(pictures) == 1:
@@ -136,6 +146,17 @@ def find_clips(inputs: Sequence[str | Path], *, cut: int | None = None) -> list[
     elif pictures:
         clips += _cut(pictures[0].parent.resolve().name, sorted(pictures, key=natural), cut)
     return clips
+
+
+def table_clips(path: Path) -> list[Clip]:
+    """Return a clip of two pictures for every row of a table of pairs, under names that are unique."""
+    rows = read_pair_table(path)
+    stems = [row.image1.stem for row in rows]
+    unique = len(set(stems)) == len(stems)
+    return [
+        Clip(stem if unique else f"{number:06d}_{stem}", (row.image1, row.image2))
+        for number, (stem, row) in enumerate(zip(stems, rows, strict=True))
+    ]
 
 
 def folder_clips(folder: Path, cut: int | None = None) -> list[Clip]:

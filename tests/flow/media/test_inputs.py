@@ -118,3 +118,16 @@ def test_paths_without_flow_are_refused(tmp_path, names, message):
     (tmp_path / "notes.txt").write_text("")
     with pytest.raises(InputError, match=message):
         find_clips([tmp_path / name for name in names])
+
+
+def test_a_table_of_pairs(tmp_path):
+    for name in ("a/1", "a/2", "b/1", "b/2"):
+        write_image(tmp_path / f"{name}.png", torch.zeros(3, 8, 8, dtype=torch.uint8))
+    (tmp_path / "pairs.csv").write_text("image1,image2\na/1.png,a/2.png\nb/2.png,b/1.png\n")
+    clips = find_clips([tmp_path / "pairs.csv"])
+    assert [(clip.name, [path.stem for path in clip.paths]) for clip in clips] == [
+        ("1", ["1", "2"]),
+        ("2", ["2", "1"]),
+    ]
+    (tmp_path / "pairs.tsv").write_text("image1\timage2\na/1.png\ta/2.png\nb/1.png\tb/2.png\n")
+    assert [clip.name for clip in find_clips([tmp_path / "pairs.tsv"])] == ["000000_1", "000001_1"]
