@@ -1,6 +1,5 @@
 """Comparisons of two methods on the same people, and verdicts on many methods at once."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -152,20 +151,3 @@ def p_value(expression: str | Expression, confusion: Confusion, bound: float, *,
     met = torch.stack([verdict(expression, confusion, bound, sense=sense, alpha=a) == 0 for a in levels])
     largest = torch.where(met, zs.view(-1, *[1] * (met.ndim - 1)), 0.0).amax(0)
     return torch.where(largest > 0, torch.as_tensor(norm.sf(largest.numpy())), 1.0)
-
-
-def holm(p_values: Sequence[float], alpha: float = 0.05) -> list[bool]:
-    """Return which of several hypotheses are rejected with a chance alpha of any false rejection (Holm 1979).
-
-    >>> holm([0.001, 0.02, 0.04])
-    [True, True, True]
-    >>> holm([0.02, 0.03, 0.04])
-    [False, False, False]
-    """
-    rejected = [False] * len(p_values)
-    # p_(i) <= alpha / (m - i + 1), in increasing order until the first failure
-    for rank, i in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
-        if p_values[i] > alpha / (len(p_values) - rank):
-            break
-        rejected[i] = True
-    return rejected

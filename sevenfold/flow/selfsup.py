@@ -270,8 +270,8 @@ def judge(estimator: "Estimator", pairs: Sequence[Frames]) -> Fit:
         rows.append([*numbers, float(result.confidence.mean())])
         if pair.flow is not None and pair.valid is not None:
             errors.append(float(end_point_error(result.flow, pair.flow)[pair.valid].mean()))
-    means = [sum(column) / len(rows) for column in zip(*rows, strict=True)]
-    return Fit(*means, sum(errors) / len(errors) if errors else None)
+    photo, displaced, apart_px, trust = (sum(column) / len(rows) for column in zip(*rows, strict=True))
+    return Fit(photo, displaced, apart_px, trust, sum(errors) / len(errors) if errors else None)
 
 
 def _difference(pair: Frames, flow: Tensor, mask: Tensor) -> float:

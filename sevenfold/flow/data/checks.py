@@ -57,7 +57,7 @@ def examine(name: str, pairs: Sequence[Pair]) -> Examination:
     exchanged, wrong signs, backward flow, wrong units, and frames of different colors.
     """
     facts = [[str(p.image1), str(p.image2), str(p.truth), p.scale, _stamp(p)] for p in pairs]
-    key = hashlib.sha256(json.dumps([facts, FALLS]).encode()).hexdigest()[:24]
+    key = hashlib.sha256(json.dumps([name, facts, FALLS]).encode()).hexdigest()[:24]
     path = user_cache() / f"check-{key}.json"
     try:
         return Examination(**json.loads(path.read_text()))
