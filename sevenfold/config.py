@@ -240,15 +240,15 @@ def schema(target: Callable[..., Any]) -> dict[str, Field]:
     """Return ``{option: field}`` for the keyword arguments of a class or function."""
     function = target.__init__ if inspect.isclass(target) else target
     try:
-        hints = typing.get_type_hints(function, include_extras=True)
-        types = typing.get_type_hints(function)
+        hints, types = (typing.get_type_hints(function, include_extras=extras) for extras in (True, False))
     except NameError:  # a name imported for type checkers only, in somebody else's class
         hints, types = {}, {}
-    fields = {}
+    parts: Any = getattr(target, "__dataclass_fields__", {}).values()
+    fields, made = {}, {part.name: part.default_factory() for part in parts if callable(part.default_factory)}
     for name, parameter in inspect.signature(function).parameters.items():
         # What takes **kwargs declares no options by them; those it passes on are not checked here.
         if name != "self" and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
-            default = MISSING if parameter.default is parameter.empty else parameter.default
+            default = MISSING if parameter.default is parameter.empty else made.get(name, parameter.default)
             fields[name] = Field(hints.get(name, Any), _expressible(types.get(name, Any)), default)
     return fields
 

@@ -166,7 +166,7 @@ def _serve(pipe: Connection, work: bytes, packages: tuple[str, ...], threads: in
     # A thread of its own reads, so that a worker ends with its parent in the middle of a call too.
     threading.Thread(target=_follow, args=(pipe, incoming), daemon=True).start()
     for library in ("OMP", "MKL", "OPENBLAS"):
-        os.environ[f"{library}_NUM_THREADS"] = str(threads)
+        os.putenv(f"{library}_NUM_THREADS", str(threads))
     try:
         allow(*packages)
         function = pickle.loads(work)()

@@ -60,17 +60,16 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str]) -> int:
     """Run one command line, by default this process's; return the exit status.
 
     0: all is written; 1: a frame was damaged and left out; 2: bad input.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
-    if words[:1] == ["adapt"]:
+    if list(argv[:1]) == ["adapt"]:
         from sevenfold.flow.adapt_command import main as adapt
 
-        return adapt(words[1:])
-    options = parser().parse_args(words)
+        return adapt(argv[1:])
+    options = parser().parse_args(argv)
     try:
         clips = find_clips(options.inputs, cut=options.cut)
         saved, shown = _chosen(options.save, FORMATS, "--save"), _chosen(options.show, PICTURES, "--show")

@@ -41,5 +41,6 @@ def write_flo5(path: str | PathLike[str], flow: Tensor, valid: Tensor | None = N
     valid = check_field(flow, valid)
     library = _library(path)
     values = torch.where(valid, flow.detach().cpu().float(), float("nan")).permute(1, 2, 0).numpy()
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     with replace_file(Path(path)) as temporary, library.File(temporary, "w") as file:
         file.create_dataset("flow", data=values, compression="gzip")
