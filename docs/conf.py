@@ -44,6 +44,7 @@ sphinx_gallery_conf = {
     "examples_dirs": [str(ROOT / "examples")],
     "gallery_dirs": ["gallery"],
     "filename_pattern": r"plot_",
+    "ignore_pattern": r"digits_cells",  # an objective to run by hand, on the page of own networks
     "download_all_examples": False,
     "show_memory": False,
     "remove_config_comments": True,
