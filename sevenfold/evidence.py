@@ -4,7 +4,7 @@ Every loss is to be minimized. Tests are two-sided; nothing here assumes normal 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +17,10 @@ from sevenfold.seeding import numpy_generator
 
 Floats = NDArray[np.float64]
 
-DRAWS = 10_000  # resamples of a bootstrap
+DRAWS, BLOCK = 10_000, 4_000_000  # resamples of a bootstrap, and the most counts in one block of them
 FEWEST = 6  # values below which no interval can hold 95 %: the smallest p of six signs is 1/32
 PROBLEMS = 5  # below it ranks over problems say nothing about other problems
 LEVEL = 0.05
-FLOOR = 1e-3  # added to a regret before its logarithm, so that the optimum has one
 
 
 @dataclass(frozen=True)
@@ -57,29 +56,13 @@ class Ranks:
     cliques: tuple[tuple[str, ...], ...]
 
 
-@dataclass(frozen=True)
-class Targets:
-    """How fast trials reach losses: ``losses`` (K,), ``times`` (trials, K), infinite where not reached.
-
-    ``expected`` (K,) is the expected running time: evaluations spent over successes.
-    """
-
-    losses: Floats
-    times: Floats
-    expected: Floats
-
-    def share(self, evaluations: int) -> float:
-        """Return the share of pairs (trial, target) that are reached within some evaluations."""
-        return float(np.mean(self.times <= evaluations))
-
-
 def holm(p: ArrayLike) -> Floats:
     """Return p-values adjusted for their number by Holm's step-down procedure (1979), in the order given.
 
     >>> holm([0.01, 0.02, 0.03, 0.04]).round(2).tolist()
     [0.04, 0.06, 0.06, 0.06]
     """
-    values = _values(p, "p", 0.0, 1.0)
+    values = vector(p, "p", 0.0, 1.0)
     order = np.argsort(values, kind="stable")
     # Holm 1979: p~_(i) = max over j <= i of min(1, (m - j + 1) p_(j)).
     steps = np.maximum.accumulate(np.minimum(1.0, np.arange(len(values), 0, -1) * values[order]))
@@ -102,7 +85,7 @@ def paired(first: ArrayLike, second: ArrayLike) -> Comparison:
     >>> result.p, result.difference, result.better
     (0.03125, -3.5, 6)
     """
-    one, two = _values(first, "first"), _values(second, "second")
+    one, two = vector(first, "first"), vector(second, "second")
     if len(one) != len(two):
         raise InputError(f"paired: {len(one)} and {len(two)} losses; give one of each arm in every trial")
     change = one - two
@@ -124,7 +107,7 @@ def unpaired(first: ArrayLike, second: ArrayLike) -> Comparison:
     >>> unpaired([1.0, 2.0, 3.0, 4.0], [11.0, 12.0, 13.0, 14.0]).difference
     -10.0
     """
-    one, two = _values(first, "first"), _values(second, "second")
+    one, two = vector(first, "first"), vector(second, "second")
     p = float(stats.mannwhitneyu(one, two).pvalue) if len(set(one) | set(two)) > 1 else 1.0
     differences = np.sort((one[:, None] - two).ravel())
     # The order statistics by U's normal approximation, variance m n (m + n + 1) / 12 (Conover 1999, 5.4).
@@ -136,16 +119,24 @@ def unpaired(first: ArrayLike, second: ArrayLike) -> Comparison:
 
 
 def bootstrap(
-    values: ArrayLike, low: float = -math.inf, high: float = math.inf, *, seed: int = 0
+    values: ArrayLike,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    clusters: Sequence[Hashable] | None = None,
+    least: int = FEWEST,
+    seed: int = 0,
 ) -> tuple[float, float] | None:
     """Return the 95 % percentile interval of a mean (Efron 1979), never outside [low, high].
 
-    None where it would say more than the values do: below six of them, or where all are equal.
+    None where it would say more than the values do: below ``least`` clusters, or where all are equal.
 
     Args:
         values: numbers (n,) within [low, high].
         low: the least that a value can be, 0 for a regret.
         high: the greatest that a value can be.
+        clusters: (n,) what is drawn together, such as the pairs of a sequence; None: each value alone.
+        least: clusters below which there is no interval.
         seed: of the 10,000 resamples.
 
     >>> bootstrap([1.0, 2.0]) is None
@@ -154,13 +145,21 @@ def bootstrap(
     >>> 0 <= low < high
     True
     """
-    numbers = _values(values, "values", low, high)
-    if len(numbers) < FEWEST or np.ptp(numbers) == 0:
+    numbers = vector(values, "values", low, high)
+    labels = range(len(numbers)) if clusters is None else clusters
+    if len(labels) != len(numbers):
+        raise InputError(f"clusters: {len(labels)} for {len(numbers)} values; give one a value")
+    _, place = np.unique(np.asarray(labels), return_inverse=True)
+    sums, sizes = np.bincount(place, numbers), np.bincount(place)
+    n = len(sums)
+    if n < least or np.ptp(numbers) == 0:
         return None
-    random = numpy_generator(seed, "bootstrap of a mean", len(numbers))
-    # As counts: one product gives all means, and a resample of 10,000 trials takes no more memory than n.
-    means = random.multinomial(len(numbers), np.full(len(numbers), 1 / len(numbers)), DRAWS) @ numbers
-    ends = np.percentile(means / len(numbers), [100 * LEVEL / 2, 100 * (1 - LEVEL / 2)])
+    random = numpy_generator(seed, "bootstrap of a mean", n)
+    means: list[float] = []
+    while len(means) < DRAWS:  # in blocks, or the counts of many values would fill the memory
+        counts = random.multinomial(n, np.full(n, 1 / n), min(DRAWS - len(means), max(1, BLOCK // n)))
+        means += (counts @ sums / (counts @ sizes)).tolist()
+    ends = np.percentile(means, [100 * LEVEL / 2, 100 * (1 - LEVEL / 2)])
     return float(ends[0]), float(ends[1])
 
 
@@ -187,7 +186,7 @@ def critical_difference(table: Mapping[str, ArrayLike]) -> Ranks:
     ([1.0, 2.5, 2.5], (('a',), ('b', 'c')))
     """
     names = tuple(table)
-    losses = [_values(row, name) for name, row in table.items()]
+    losses = [vector(row, name) for name, row in table.items()]
     if len(names) < 2 or len({len(row) for row in losses}) > 1:
         lengths = ", ".join(f"{name}: {len(row)}" for name, row in zip(names, losses, strict=True))
         raise InputError(f"ranks: {lengths or 'no arm'}; give two arms or more, each on the same problems")
@@ -203,64 +202,6 @@ def critical_difference(table: Mapping[str, ArrayLike]) -> Ranks:
     return Ranks(names, ranks, friedman, critical, _cliques(names, losses, ranks))
 
 
-def time_to_target(
-    curves: ArrayLike,
-    random: ArrayLike,
-    optimum: float,
-    *,
-    evaluations: ArrayLike | None = None,
-    targets: int = 10,
-) -> Targets:
-    """Return when trials reach losses between a typical random one and the optimum (Hansen et al. 2016).
-
-    The regrets of the targets are spaced by equal factors; the last target is the optimum.
-
-    Args:
-        curves: best loss so far (trials, T).
-        random: losses (n,) of random draws; their median is where targets begin.
-        optimum: the least loss that there is.
-        evaluations: after how many evaluations each column of the curves is (T,); None: 1 to T.
-        targets: number of targets.
-
-    >>> reached = time_to_target([[5.0, 2.0, 1.0], [5.0, 5.0, 3.0]], random=[5.0], optimum=1.0)
-    >>> reached.times[:, -1].tolist(), reached.expected[-1].item(), reached.share(3)
-    ([3.0, inf], 6.0, 0.5)
-    """
-    best = np.asarray(curves, float)
-    if best.ndim != 2 or not best.size or np.isnan(best).any() or (np.diff(best) > 0).any():
-        raise InputError(f"curves: expected best losses so far (trials, evaluations), got {best.shape}")
-    start = float(np.median(_values(random, "random"))) - optimum
-    if start <= 0 or best.min() < optimum - 1e-9 * max(1.0, abs(optimum)):
-        raise InputError(f"optimum {optimum:g}: expected a loss below random ones that no trial undercuts")
-    after = (
-        np.arange(1.0, best.shape[1] + 1) if evaluations is None else _values(evaluations, "evaluations", 1)
-    )
-    if after.shape != best.shape[1:] or (np.diff(after) <= 0).any():
-        raise InputError(
-            f"evaluations: expected {best.shape[1]} growing numbers, one a column, got {len(after)}"
-        )
-    losses = optimum + np.geomspace(start + FLOOR, FLOOR, targets + 1)[1:] - FLOOR
-    losses[-1] = optimum
-    reached = best[:, :, None] <= losses + 1e-12 * max(1.0, abs(optimum))
-    times = np.where(reached.any(1), after[reached.argmax(1)], np.inf)
-    spent = np.minimum(times, after[-1]).sum(0)
-    successes = np.isfinite(times).sum(0)
-    expected = np.divide(spent, successes, out=np.full(targets, np.inf), where=successes > 0)
-    return Targets(losses, times, expected)
-
-
-def area(regrets: ArrayLike) -> Floats:
-    """Return the mean over evaluations of log10(regret + .001) of each trial, (trials,): lower is better.
-
-    >>> area([[0.999, 0.0, 0.0, 0.0]]).round(6).tolist()
-    [-2.25]
-    """
-    values = np.asarray(regrets, float)
-    if values.ndim != 2 or not values.size or not (values >= 0).all():
-        raise InputError(f"regrets: expected numbers of 0 or more, (trials, evaluations), got {values.shape}")
-    return np.log10(values + FLOOR).mean(1)
-
-
 def compare_all(arms: Mapping[str, ArrayLike]) -> dict[tuple[str, str], tuple[Comparison, float]]:
     """Compare every pair of arms: the comparison, and its p-value adjusted for the number of pairs (Holm).
 
@@ -274,7 +215,7 @@ def compare_all(arms: Mapping[str, ArrayLike]) -> dict[tuple[str, str], tuple[Co
     >>> {pair: p for pair, (_, p) in table.items()}
     {('a', 'b'): 0.03125}
     """
-    losses = {name: _values(row, name) for name, row in arms.items()}
+    losses = {name: vector(row, name) for name, row in arms.items()}
     order = sorted(losses, key=lambda name: losses[name].mean())
     pairs = [(a, b) for place, a in enumerate(order) for b in order[place + 1 :]]
     results = [_compared(losses[a], losses[b]) for a, b in pairs]
@@ -337,8 +278,8 @@ def detectable(result: Comparison, comparisons: int = 1) -> float:
     return float(z * result.spread * math.sqrt(math.pi / 3 / result.n))
 
 
-def _values(numbers: ArrayLike, name: str, low: float = -math.inf, high: float = math.inf) -> Floats:
-    """Return numbers as a vector, refused where one is missing or out of range."""
+def vector(numbers: ArrayLike, name: str, low: float = -math.inf, high: float = math.inf) -> Floats:
+    """Return numbers (n,) as an array; ``InputError`` names ``name`` where one is missing or out of range."""
     try:
         values = np.asarray(numbers, float)
     except (TypeError, ValueError):

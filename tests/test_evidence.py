@@ -10,7 +10,6 @@ from scipy import stats
 from sevenfold.errors import InputError
 from sevenfold.evidence import (
     Comparison,
-    area,
     bootstrap,
     compare_all,
     critical_difference,
@@ -18,10 +17,10 @@ from sevenfold.evidence import (
     holm,
     paired,
     proportion,
-    time_to_target,
     unpaired,
     verdict,
 )
+from sevenfold.targets import area, time_to_target
 
 ZERO = np.zeros
 

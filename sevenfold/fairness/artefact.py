@@ -1,5 +1,6 @@
 """A debiased network as a file to take away: it decides, gives probabilities, and is audited."""
 
+import copy
 import hashlib
 import json
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from sevenfold.errors import InputError, shown
 from sevenfold.fairness.audit import Audit, audit
 from sevenfold.fairness.calibration import Isotonic
 from sevenfold.fairness.drift import drift
-from sevenfold.fairness.groups import Groups
+from sevenfold.fairness.groups import Groups, assign, named_columns
 from sevenfold.fairness.inputs import Inputs, groups_from, labels_of
 from sevenfold.fairness.intra.attribute_head import Head
 from sevenfold.fairness.levels import Interval, Levels
@@ -95,8 +96,6 @@ class Debiased:
         if not definition["attributes"]:
             return groups_from(sensitive_features, None)
         rules = tuple(levels_of(rule) for rule in definition["attributes"])
-        from sevenfold.fairness.groups import assign, named_columns
-
         columns = named_columns(sensitive_features, rules[0].name)
         return assign(rules, columns, cross=definition["cross"], small=definition["small"])
 
@@ -156,8 +155,6 @@ def load_debiased(
 
 def _network(description: Mapping[str, Any], module: nn.Module | None, path: str | Path) -> nn.Module:
     """Return the network without its weights: that of this package, or a copy of the user's."""
-    import copy
-
     if description["sizes"] is not None and module is None:
         return TabularNet(**description["sizes"])
     if module is None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from sevenfold.evidence import bootstrap
 from sevenfold.files import write_text
-from sevenfold.flow.bootstrap import interval
 from sevenfold.flow.color import flow_colors, grid
 from sevenfold.flow.formats import read_image, write_image
 from sevenfold.flow.robustness import HARDER
@@ -20,6 +20,7 @@ from sevenfold.report import Table
 HEADLINE = ("epe", "1px", "ause", "occlusion_f1")
 FACTS = ("parameters", "trained_on", "licence")
 PICTURES = ("picture", "truth")
+PAIRS = 5  # below it no interval is shown
 
 
 def by_group(records: Sequence[Record]) -> dict[tuple[str, str], list[Record]]:
@@ -39,7 +40,8 @@ def headline_rows(groups: Mapping[tuple[str, str], list[Record]]) -> Table:
         scored = [member for member in members if "epe" in member]
         # Pairs of one sequence are not independent.
         sequences = [str(member.get("sequence", member["key"])) for member in scored]
-        between = interval([float(member["epe"]) for member in scored], sequences)
+        errors = [float(member["epe"]) for member in scored]
+        between = bootstrap(errors, 0.0, clusters=sequences, least=PAIRS) if errors else None
         spread = f"{between[0]:.3f} to {between[1]:.3f}" if between else ""
         shown_means = [shown(mean(members, name)) for name in HEADLINE]
         rows.append([label, dataset, str(len(members)), *shown_means, spread])

@@ -3,11 +3,15 @@ import pytest
 import torch
 
 from sevenfold.errors import InputError
-from sevenfold.flow.bootstrap import interval
+from sevenfold.evidence import bootstrap
 from sevenfold.flow.measures import measure
 from sevenfold.flow.rivals import constant, zero
 from sevenfold.flow.sparsification import calibration_error
 from sevenfold.flow.warp import warp
+
+
+def interval(values, clusters=None, **options):
+    return bootstrap(values, clusters=clusters, least=5, **options)
 
 
 def fields(seed=0, height=24, width=30):

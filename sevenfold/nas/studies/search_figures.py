@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sevenfold.evidence import FEWEST, FLOOR, Targets, time_to_target
+from sevenfold.evidence import FEWEST
+from sevenfold.targets import FLOOR, Targets, time_to_target
 
 Groups = Mapping[str, Sequence[Mapping[str, Any]]]
 
