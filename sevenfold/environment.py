@@ -1,4 +1,4 @@
-"""The environment of a run: versions, commit, machine."""
+"""The environment of a run: versions, commit, machine, devices."""
 
 import platform
 import subprocess
@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from sevenfold.errors import InputError, one_line
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "omegaconf", "wandb", "fairlearn",
             "numpy", "scipy", "scikit-learn")  # fmt: skip
@@ -41,3 +43,17 @@ def _git(*arguments: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return answer.stdout.strip() if answer.returncode == 0 else None
+
+
+def usable_device(name: str | torch.device) -> torch.device:
+    """Return a device by name, "auto" a GPU where there is one; ``InputError`` where it cannot be used.
+
+    >>> usable_device("cpu").type
+    'cpu'
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # unknown, or not here
+        raise InputError(f"device '{name}' cannot be used: {one_line(error)[:120]}") from None

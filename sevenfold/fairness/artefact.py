@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sevenfold.environment import usable_device
 from sevenfold.errors import InputError, shown
 from sevenfold.fairness.audit import Audit, audit
 from sevenfold.fairness.calibration import Isotonic
@@ -150,7 +151,7 @@ def load_debiased(
     network = _network(card["network"], module, path)
     whole = _whole(Logits(network, card["network"]["output"]), card, state)
     whole.load_state_dict(state)
-    return Debiased(whole.eval().to(device), card)
+    return Debiased(whole.eval().to(usable_device(device)), card)
 
 
 def _network(description: Mapping[str, Any], module: nn.Module | None, path: str | Path) -> nn.Module:

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sevenfold.errors import InputError
+
 Floats = NDArray[np.float64]
 
 
@@ -23,6 +25,8 @@ class Isotonic(NamedTuple):
         """
         from sklearn.isotonic import IsotonicRegression
 
+        if not np.isfinite(scores).all():
+            raise InputError(f"{int((~np.isfinite(scores)).sum())} of {len(scores)} scores are not finite")
         model = IsotonicRegression(out_of_bounds="clip").fit(scores, y, sample_weight=weights)
         return cls(model.X_thresholds_.tolist(), model.y_thresholds_.tolist())
 

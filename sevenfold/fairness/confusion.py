@@ -208,6 +208,7 @@ def counts(
     """
     people, y = groups_of(groups), _tensor(y).long()
     decided = _tensor(decisions).to(y.device)
+    _check_people(decided, y, people, classes)
     if classes > 2 and not decided.is_floating_point():
         decided = torch.nn.functional.one_hot(decided.long(), classes)
     chosen = decided[..., 1:] if classes > 2 else decided[..., None]
@@ -223,6 +224,21 @@ def counts(
 
     squares = None if weights is None else sums(weighted**2 / member.clamp(min=1))
     return Confusion(*sums(weighted), people.layout, squares)
+
+
+def _check_people(decided: Tensor, y: Tensor, people: Groups, classes: int) -> None:
+    """Refuse decisions, labels and groups that are no such, or of other numbers of people."""
+    probabilities = classes > 2 and decided.is_floating_point()
+    if y.ndim != 1 or people.cell.shape != y.shape or decided.shape[-1 - probabilities :][:1] != y.shape:
+        shapes = ", ".join(str(tuple(part.shape)) for part in (decided, y, people.cell))
+        raise InputError(f"decisions, labels and groups have shapes {shapes}; expected one of each a person")
+    most = classes - 1 if classes > 2 and not probabilities else 1
+    given = {"decisions": (decided.detach(), 0, most), "labels": (y, 0, classes - 1),
+             "groups (-1: unknown)": (people.cell, -1, people.layout.cells - 2)}  # fmt: skip
+    for name, (values, low, high) in given.items():
+        if not bool(((values >= low - 1e-6) & (values <= high + 1e-6)).all()):
+            ends = f"{float(values.min()):g} to {float(values.max()):g}"
+            raise InputError(f"{name} are {ends}; expected {low} to {high}")
 
 
 def _tensor(values: Any) -> Tensor:

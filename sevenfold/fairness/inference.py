@@ -13,7 +13,7 @@ import torch
 from scipy.stats import norm, studentized_range
 from torch import Tensor
 
-from sevenfold.errors import InputError
+from sevenfold.errors import InputError, shown
 from sevenfold.fairness.confusion import Confusion
 from sevenfold.fairness.expressions import (
     Absolute,
@@ -33,6 +33,7 @@ from sevenfold.seeding import numpy_generator
 
 ALPHA, POWER = 0.05, 0.8
 VERDICTS = ("met", "cannot tell", "violated")
+SENSES = ("<", "<=", ">", ">=")
 Ends = tuple[Tensor, Tensor]
 
 
@@ -247,7 +248,7 @@ def ratio_limits(top: Proportion, bottom: Proportion, z: float) -> Ends:
 
 
 def _check_bound(bound: float, alpha: float) -> None:
-    if not bound > 0 or not 0 < alpha < 0.5:
+    if not 0 < bound < float("inf") or not 0 < alpha < 0.5:
         raise InputError(
             f"bound is {bound} and alpha {alpha}; expected a bound above 0 and alpha in (0, 0.5)"
         )
@@ -282,6 +283,8 @@ def verdict(
         'met'
     """
     _check_bound(bound, alpha)
+    if sense not in SENSES:
+        raise InputError(f"sense is {shown(sense)}; expected one of {', '.join(SENSES)}")
     expression = parse(expression) if isinstance(expression, str) else expression
     low, high = interval(expression, confusion, level=1 - 2 * alpha)
     if sense.startswith(">"):
@@ -359,6 +362,8 @@ def noise_floor(
         >>> 0.04 < noise_floor("abs(spd)", fair) < 0.07
         True
     """
+    if draws < 1:
+        raise InputError(f"draws is {draws}; expected at least 1")
     expression = parse(expression) if isinstance(expression, str) else expression
     table = confusion.table.double()
     cells, classes, decisions = table.shape[-3:]

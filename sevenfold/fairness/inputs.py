@@ -127,6 +127,10 @@ def groups_from(sensitive: Any, options: Mapping[str, Any] | None) -> Groups:
             return Groups(torch.as_tensor(array).long())
         if values in ({0}, {1}):
             raise InputError(f"sensitive_features has one group only ({values}); nothing can be compared")
+    known = ("spec", "cross", "small", "missing_codes")
+    for name in options or {}:
+        if name not in known:
+            raise InputError(f"groups has no option '{name}'. {suggest(name, known)}")
     return Groups.of(sensitive, **(options or {}))
 
 

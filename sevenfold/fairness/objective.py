@@ -1,6 +1,7 @@
 """The objective of a search: performance under one bound or several on the bias, in three forms."""
 
 import ast
+import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -53,7 +54,9 @@ class Constraint:
         try:
             bound = float(ast.literal_eval(tree.comparators[0]))
         except (ValueError, TypeError):
-            raise InputError(f"'{text}': the right side must be a number") from None
+            bound = math.inf
+        if not math.isfinite(bound):
+            raise InputError(f"'{text}': the right side must be a number that is finite")
         sense: Any = symbols[type(tree.ops[0])]
         return cls(parse(ast.unparse(tree.left), classes), sense, bound)
 
@@ -125,7 +128,7 @@ class Objective:
                 raise
             except InputError as error:
                 raise ConfigError(key, str(error)) from None
-        if self.epsilon <= 0:
+        if not self.epsilon > 0:
             raise ConfigError("epsilon", f"must be above 0, got {self.epsilon}")
         self._check_margin()
         if self.kind != "constrained" and (self.constraints or self.measure in FIXED):

@@ -16,7 +16,8 @@ from torch.nn.functional import interpolate
 
 from sevenfold.config import build
 from sevenfold.deq.base import Status
-from sevenfold.errors import ConfigError, InputError, one_line, suggest
+from sevenfold.environment import usable_device
+from sevenfold.errors import ConfigError, InputError, suggest
 from sevenfold.flow import NETWORKS
 from sevenfold.flow.checkpoints import load_weights
 from sevenfold.flow.confidence import Calibration, combination, occlusion, signals
@@ -365,15 +366,8 @@ def load(
         2
     """
     network, card = _network(model, weights)
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:  # unknown, or not here
-        raise InputError(f"device '{device}' cannot be used: {one_line(error)[:120]}") from None
-    return Estimator(
-        network.to(device), card, steps=steps, both=both, tile=tile, carry=carry, precision=precision
-    )
+    network.to(usable_device(device))
+    return Estimator(network, card, steps=steps, both=both, tile=tile, carry=carry, precision=precision)
 
 
 def _network(model: str | Path, weights: str | Path | None) -> tuple[FlowNetwork, Card]:

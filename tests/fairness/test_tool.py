@@ -13,12 +13,17 @@ import pytest
 import torch
 from torch import nn
 
+from sevenfold.environment import usable_device
 from sevenfold.errors import InputError
 from sevenfold.fairness import METHODS, Debiaser
 from sevenfold.fairness.artefact import load_debiased
 from sevenfold.fairness.calibration import Isotonic, calibration_error
+from sevenfold.fairness.confusion import counts
 from sevenfold.fairness.drift import drift, quantiles
+from sevenfold.fairness.inference import noise_floor, verdict
+from sevenfold.fairness.inputs import groups_from
 from sevenfold.fairness.network import TabularNet
+from sevenfold.fairness.objective import Constraint
 
 SHORT: dict[str, dict[str, Any]] = {
     "random": {"trials": 10},
@@ -273,3 +278,26 @@ def test_an_audit_says_who_and_what() -> None:
         inside = row["low"] > -0.1 and row["high"] < 0.1
         assert (row["verdict"] == "met") == inside and row["criterion"] in report.text
     assert debiaser.verdict_.table[0]["n"] == int((a == 0).sum())
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda y, a: counts(y, y, torch.full_like(a, 5)), r"groups \(-1: unknown\) are 5 to 5"),
+        (lambda y, a: counts(3 * y, y, a), "decisions are 0 to 3; expected 0 to 1"),
+        (lambda y, a: counts(y, 2 * y, a), "labels are 0 to 2; expected 0 to 1"),
+        (lambda y, a: counts(y[:5], y, a), "one of each a person"),
+        (lambda y, a: verdict("spd", counts(y, y, a), 0.1, sense="=>"), "sense is '=>'"),
+        (lambda y, a: verdict("spd", counts(y, y, a), float("inf")), "bound is inf"),
+        (lambda y, a: noise_floor("spd", counts(y, y, a), draws=0), "draws is 0"),
+        (lambda y, a: Constraint.of("gap(tpr) <= 1e999"), "right side must be a number that is finite"),
+        (lambda y, a: groups_from(a, {"specs": {}}), "Did you mean 'spec'"),
+        (lambda y, a: Isotonic.fit(np.array([np.nan, 1.0]), np.array([0.0, 1.0])), "1 of 2 scores"),
+        (lambda y, a: usable_device("cud"), "device 'cud' cannot be used"),
+    ],
+)
+def test_misuse_of_the_parts_ends_in_one_line(call, message) -> None:
+    y, a = torch.arange(40) % 2, torch.arange(40) // 20
+    with pytest.raises(InputError, match=message) as caught:
+        call(y, a)
+    assert "\n" not in str(caught.value)
