@@ -21,6 +21,7 @@ from sevenfold.flow.metrics import end_point_error
 from sevenfold.flow.network import FlowNetwork
 from sevenfold.flow.tiles import Tile
 from sevenfold.flow.warp import warp
+from sevenfold.ranges import Count, NonNegative, Positive, Seed, Share, Size, check_arguments
 from sevenfold.seeding import torch_generator
 
 if TYPE_CHECKING:
@@ -132,15 +133,18 @@ class Adaptation:
         seed: of crops, pairs and scenes.
     """
 
-    steps: int = 300
-    lr: float = 3e-4
-    crop: tuple[int, int] = (192, 256)
-    iterations: int = 8
-    smooth: float = 1.0
-    still: float = 0.1
-    anchor: float = 0.5
-    decay: float = 0.99
-    seed: int = 0
+    steps: Count = 300
+    lr: Positive = 3e-4
+    crop: tuple[Size, Size] = (192, 256)
+    iterations: Count = 8
+    smooth: NonNegative = 1.0
+    still: NonNegative = 0.1
+    anchor: NonNegative = 0.5
+    decay: Share = 0.99
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        check_arguments(type(self).__init__, (None,), vars(self))
 
 
 class Frames(NamedTuple):

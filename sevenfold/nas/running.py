@@ -48,6 +48,8 @@ def run_objective(
     )
     if not isinstance(function, Source) and not callable(function):
         raise InputError(f"an objective is a function, or module:function, got {shown(objective)}")
+    if stop is not None and not callable(stop):
+        raise InputError(f"stop is a function of trial, epoch and values, got {shown(stop)}")
     hear = functools.partial(_hear, problem, stop)
     ends = float("inf") if seconds is None else time.monotonic() + seconds
     try:

@@ -9,9 +9,10 @@ from real_pairs import needs_data, pair
 from torch.nn.functional import interpolate
 
 import sevenfold
-from sevenfold.errors import InputError
+from sevenfold.errors import ConfigError, InputError
 from sevenfold.flow import load
 from sevenfold.flow.adapt_command import main as adapt_main
+from sevenfold.flow.data.declared import FlowSet
 from sevenfold.flow.deq_flow import DEQFlow
 from sevenfold.flow.estimator import Estimator
 from sevenfold.flow.formats import write_image
@@ -173,3 +174,17 @@ def test_adaptation_lowers_the_error_on_real_pairs(name, factor):
     options = Adaptation(steps=80, lr=1e-3, anchor=0.5)
     adapted = adapt(estimator, [Frames(first, second, flow, valid)], options)
     assert adapted.accepted and adapted.after.epe < factor * adapted.before.epe, adapted
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Adaptation(steps=0), "steps: expected a number from 1"),
+        (lambda: Adaptation(lr=float("nan")), "lr: expected a finite number above 0"),
+        (lambda: FlowSet(weight=-1.0), "weight: expected a finite number above 0"),
+        (lambda: FlowSet(flip=(0.5, 2.0)), r"flip\[1\]: expected"),
+    ],
+)
+def test_options_out_of_range_are_refused_where_python_gives_them(call, message):
+    with pytest.raises(ConfigError, match=message):
+        call()

@@ -149,6 +149,7 @@ def test_what_workers_cannot_do_is_refused_before_any_trial(tmp_path):
             "workers is a number of at least 1": {"workers": 0},
             "workers.workers": {"workers": -2},
             "'clouds' is not known": {"workers": {"name": "clouds"}},
+            "stop is a function of trial, epoch and values": {"stop": 3},
             "cannot be sent to worker processes": {"workers": 2},
         }.items():
             with pytest.raises(InputError, match=wrong):

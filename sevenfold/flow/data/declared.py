@@ -18,7 +18,7 @@ from sevenfold.flow.data.phases import Phase, SceneBatches, render_batch
 from sevenfold.flow.data.sintel import Pass
 from sevenfold.flow.media.pair_table import read_pair_table
 from sevenfold.flow.synthetic import Drift, scene_bank
-from sevenfold.ranges import Limit, NonNegative, NonNegativeInt, Positive, Range, Share
+from sevenfold.ranges import Limit, NonNegative, NonNegativeInt, Positive, Range, Share, check_arguments
 from sevenfold.report.text import aligned
 
 Exponent = Annotated[float, Range(-10, 10, note="a logarithm: half the size, or the same")]
@@ -78,6 +78,9 @@ class FlowSet:
     noise: NonNegative = 0.0
     max_flow: Limit = 400.0
     scale: Positive = 1.0
+
+    def __post_init__(self) -> None:
+        check_arguments(type(self).__init__, (None,), vars(self))
 
     def augmentation(self, crop: tuple[int, int]) -> Augmentation:
         """Return how pairs are augmented to crops of a size."""
