@@ -20,7 +20,7 @@ def environment(device_ids: Sequence[int]) -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": {name: metadata.version(name) for name in PACKAGES},
+        "packages": {name: _version(name) for name in PACKAGES},
         "commit": _git("rev-parse", "HEAD"),
         "dirty": bool(_git("status", "--porcelain")),
         "devices": [
@@ -33,6 +33,14 @@ def environment(device_ids: Sequence[int]) -> dict[str, Any]:
 def user_cache() -> Path:
     """Return the folder in which what was computed once may be stored for later runs of any project."""
     return Path.home() / ".cache" / "sevenfold"
+
+
+def _version(package: str) -> str | None:
+    """Return the installed version; None where a package lies on the path without its metadata, or not at all."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _git(*arguments: str) -> str | None:
