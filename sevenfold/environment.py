@@ -36,7 +36,7 @@ def user_cache() -> Path:
 
 
 def _version(package: str) -> str | None:
-    """Return the installed version; None where a package lies on the path without its metadata, or not at all."""
+    """Return the installed version; None of a package without metadata."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

@@ -27,7 +27,7 @@ FIGURES = ("threshold", "phi", "rho", "mu")
 ROWS = 256
 """Rows scored at a time on a CPU, few enough for the activations of all candidates to fit its cache."""
 ACCELERATOR_ROWS = 2**15
-"""Rows scored at a time on an accelerator, which waits for each launch; halved where its memory is too small."""
+"""Rows scored at a time on an accelerator, where launches are dear; halved where its memory is too small."""
 
 
 @dataclass(frozen=True)
