@@ -10,7 +10,16 @@ import pytest
 import torch
 
 ROOT = Path(__file__).resolve().parents[1]
-FIGURES = ["flow_training", "correlation", "solver_overhead", "bananas_round", "debiasing", "sirens", "nerf"]
+FIGURES = [
+    "flow_training",
+    "one_step_memory",
+    "correlation",
+    "solver_overhead",
+    "bananas_round",
+    "debiasing",
+    "sirens",
+    "nerf",
+]
 
 
 def script(*words: str) -> subprocess.CompletedProcess[str]:
