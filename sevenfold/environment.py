@@ -20,7 +20,7 @@ def environment(device_ids: Sequence[int]) -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {name: installed_version(name) for name in PACKAGES},
         "commit": _git("rev-parse", "HEAD"),
         "dirty": bool(_git("status", "--porcelain")),
         "devices": [
@@ -30,17 +30,17 @@ def environment(device_ids: Sequence[int]) -> dict[str, Any]:
     }
 
 
-def user_cache() -> Path:
-    """Return the folder in which what was computed once may be stored for later runs of any project."""
-    return Path.home() / ".cache" / "sevenfold"
-
-
-def _version(package: str) -> str | None:
+def installed_version(package: str) -> str | None:
     """Return the installed version; None of a package without metadata."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
+
+
+def user_cache() -> Path:
+    """Return the folder in which what was computed once may be stored for later runs of any project."""
+    return Path.home() / ".cache" / "sevenfold"
 
 
 def _git(*arguments: str) -> str | None:
