@@ -14,7 +14,8 @@ Figures, one JSON line each, with the card's name:
 - ``nerf``: a tangent step of a voxel field seen as latents of 64 x 64, by factors of the Jacobian and by
   automatic differentiation.
 
-It takes less than 8 minutes on one GPU. ``--small`` runs tiny sizes on the processor, to test the script.
+It takes two to three minutes on one GPU (NVIDIA H200). ``--small`` runs tiny sizes on the processor, to test
+the script.
 """
 
 import argparse
