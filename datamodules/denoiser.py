@@ -54,12 +54,15 @@ class DenoiserImages(WithFacts[Images]):
 
     def train_dataloader(self) -> EpochLoader:
         """Load shuffled batches; the order depends on seed and epoch alone."""
-        data = WithoutEpoch(ImageDataset(self.real, self.train))
+        images = ImageDataset(self.real, self.train)
+        data = WithoutEpoch(images)
         sampler = EpochSampler(data, seed=self.seed, **placement(self))
-        return EpochLoader(data, batch_size=self.batch_size, sampler=sampler, drop_last=True)
+        options = {"batch_size": self.batch_size, "sampler": sampler, "collate_fn": images.collate}
+        return EpochLoader(data, drop_last=True, **options)
 
     def val_dataloader(self) -> DataLoader:
         """Load the held-out images."""
-        return DataLoader(ImageDataset(self.real, self.rest), batch_size=self.batch_size)
+        images = ImageDataset(self.real, self.rest)
+        return DataLoader(images, batch_size=self.batch_size, collate_fn=images.collate)
 
     test_dataloader = val_dataloader

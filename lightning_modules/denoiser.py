@@ -28,6 +28,7 @@ from sevenfold.diffreps.denoising import (
 from sevenfold.diffreps.noise_table import NoiseTable, Prediction
 from sevenfold.diffreps.priors.base import UNCONDITIONAL, Condition
 from sevenfold.diffreps.priors.network import Denoise, NetworkPrior
+from sevenfold.diffreps.process import ProcessName, make_process
 from sevenfold.diffreps.sources import Images
 from sevenfold.errors import InputError
 from sevenfold.exchange import required
@@ -47,7 +48,8 @@ class DenoiserTrainer(Loadable):
 
     Args:
         network: of the denoiser.
-        table: noise levels of training.
+        table: noise levels of training, of the process ``table``.
+        process: what noise levels training draws: steps of the table, angles (``cosine``), or ``flow`` times.
         prediction: the quantity that the network predicts.
         class_dropout: share of labels omitted in training, for guidance and unconditional samples.
         optim: the optimizer and its schedule.
@@ -62,6 +64,7 @@ class DenoiserTrainer(Loadable):
         *,
         network: Annotated[Node, OneOf("sevenfold.diffreps:NETWORKS")] = UNET,
         table: NoiseTable = NoiseTable(),
+        process: ProcessName = "table",
         prediction: Prediction = "v",
         class_dropout: ShareBelowOne = 0.1,
         optim: Optim = Optim(),
@@ -72,7 +75,7 @@ class DenoiserTrainer(Loadable):
         self.network_node, self.network = network, build(NETWORKS, network, "network")
         self.table, self.prediction, self.class_dropout = table, prediction, class_dropout
         self.optim, self.samples, self.seed = optim, samples, seed
-        self.alphas_bar = table.alphas_bar()
+        self.process_name, self.process = process, make_process(process, table)
         self.images: Images | None = None
         self.picture: Picture | None = None
 
@@ -95,23 +98,24 @@ class DenoiserTrainer(Loadable):
 
     def training_step(self, batch: ImageBatch, batch_idx: int) -> Tensor:
         """Return the loss."""
-        stream = torch_generator(self.seed, "denoiser", self.global_step, self.global_rank)
+        names = ("denoiser", self.global_step, self.global_rank)
+        stream = torch_generator(self.seed, *names, device=self.device)
         images, labels = batch
         labels = drop_labels(labels, self.class_dropout, stream)
-        loss = denoising_loss(self.network, self.alphas_bar, self.prediction, images, labels, stream)
+        loss = denoising_loss(self.network, self.process, self.prediction, images, labels, stream)
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
     def validation_step(self, batch: ImageBatch, batch_idx: int) -> None:
         """Log the loss, with the same noise in every epoch."""
-        stream = torch_generator(self.seed, "denoiser validation", batch_idx)
-        loss = denoising_loss(self.network, self.alphas_bar, self.prediction, *batch, stream)
+        stream = torch_generator(self.seed, "denoiser validation", batch_idx, device=self.device)
+        loss = denoising_loss(self.network, self.process, self.prediction, *batch, stream)
         self.log("val/loss", loss, prog_bar=True, sync_dist=True, batch_size=len(batch[0]))
 
     def test_step(self, batch: ImageBatch, batch_idx: int) -> None:
         """Log the loss, and with the first batch the scores of samples by a classifier."""
-        stream = torch_generator(self.seed, "denoiser test", batch_idx)
-        loss = denoising_loss(self.network, self.alphas_bar, self.prediction, *batch, stream)
+        stream = torch_generator(self.seed, "denoiser test", batch_idx, device=self.device)
+        loss = denoising_loss(self.network, self.process, self.prediction, *batch, stream)
         self.log("test/loss", loss, sync_dist=True, batch_size=len(batch[0]))
         if batch_idx == 0 and self.images is not None:
             scores = sample_scores(self.prior(), self.images, self.samples, self.seed)
@@ -162,7 +166,7 @@ class DenoiserTrainer(Loadable):
         """Return the present network as a prior."""
         picture = required(self.picture, self)
         return NetworkPrior(
-            copy.deepcopy(self.network), self.table, prediction=self.prediction, shape=picture.shape,
+            copy.deepcopy(self.network), self.process, prediction=self.prediction, shape=picture.shape,
             data_range=picture.range, classes=getattr(self.network, "classes", 0),
         )  # fmt: skip
 
@@ -175,6 +179,7 @@ class DenoiserTrainer(Loadable):
             # Enough to build the prior without this module, its data or its configuration.
             "network": self.network_node,
             "table": dataclasses.asdict(self.table),
+            "process": self.process_name,
             "prediction": self.prediction,
             "shape": list(self.picture.shape),
             "range": list(self.picture.range),

@@ -120,6 +120,7 @@ SOURCES = ComponentTable(
         "digits": "sevenfold.diffreps.sources:digits",
         "mnist": "sevenfold.diffreps.sources:mnist",
         "photos": "sevenfold.diffreps.sources:photos",
+        "scapes": "sevenfold.diffreps.scapes:scapes",
     },
     holds="sets of images",
 )
@@ -128,6 +129,7 @@ NETWORKS = ComponentTable(
     {
         "diffusers_unet": "sevenfold.diffreps.networks.diffusers_unet:DiffusersUNet",
         "mnist_unet": "sevenfold.diffreps.networks.mnist_unet:MnistUNet",
+        "small_unet": "sevenfold.diffreps.networks.small_unet:SmallUNet",
     },
     holds="denoising networks",
     extras={"diffusers_unet": "diffrep"},

@@ -13,7 +13,7 @@ from torch import Tensor
 from sevenfold.config import ConfigError
 from sevenfold.ranges import AtLeastTwo, OpenShare
 
-Prediction = Literal["eps", "x0", "v"]
+Prediction = Literal["eps", "x0", "v", "flow"]
 
 
 @dataclass(frozen=True)
@@ -77,15 +77,22 @@ def alpha(sigma: Tensor) -> Tensor:
     return (1 + sigma**2).rsqrt()
 
 
-def denoised(output: Tensor, z: Tensor, sigma: Tensor, prediction: Prediction) -> Tensor:
-    """Return E[x0 | z] from a model's output at x = a z; ``sigma`` broadcasts against the images."""
-    # eps: x0 = z - sigma eps;  v = a eps - s x0: x0 = a x - s v   (Salimans & Ho 2022)
+def denoised(
+    output: Tensor, z: Tensor, sigma: Tensor, prediction: Prediction, a: Tensor | None = None
+) -> Tensor:
+    """Return E[x0 | z] from a model's output at x = a z; ``sigma`` and ``a`` broadcast against the images.
+
+    ``a`` is by default that of a variance-preserving process.
+    """
+    # eps: x0 = z - sigma eps;  v = a eps - s x0: x0 = (a x - s v) / (a^2 + s^2)   (Salimans & Ho 2022)
     if prediction == "x0":
         return output
     if prediction == "eps":
         return z - sigma * output
-    a = alpha(sigma)
-    return a * (a * z) - sigma * a * output  # x0 = a x - s v
+    a = alpha(sigma) if a is None else a
+    if prediction == "flow":  # o = e - x0 and x = a x0 + s e with a + s = 1: x0 = x - s o
+        return a * z - sigma * a * output
+    return (a * (a * z) - sigma * a * output) / (a**2 * (1 + sigma**2))
 
 
 def output_of(x0: Tensor, z: Tensor, sigma: Tensor, prediction: Prediction) -> Tensor:

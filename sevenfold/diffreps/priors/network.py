@@ -9,22 +9,23 @@ from sevenfold.checkpoint import read_checkpoint
 from sevenfold.config import ConfigError, build
 from sevenfold.diffreps import NETWORKS
 from sevenfold.diffreps.nodes import NetworkNode
-from sevenfold.diffreps.noise_table import NoiseTable, Prediction, alpha, denoised, time_of
+from sevenfold.diffreps.noise_table import NoiseTable, Prediction, denoised
 from sevenfold.diffreps.priors.base import Condition, Prior, spread
+from sevenfold.diffreps.process import Process, Table, make_process
 from sevenfold.errors import InputError
 from sevenfold.ranges import Finite, NonNegativeInt, Size
 
 
 class NetworkPrior(Prior):
-    """A variance-preserving model in discrete time, as a denoiser in sigma space (Karras et al. 2022).
+    """A network trained with a noising process, as a denoiser in sigma space (Karras et al. 2022).
 
     Args:
         network: called with images (N, C, H, W), times (N,) and labels (N,), -1 for none.
-        table: its noise table; steps are counted from 0 here.
+        process: of its training: a noise table, whose steps are counted from 0 here, or continuous times.
         prediction: the quantity that it predicts.
         shape, data_range, classes: of its images.
         time_base, time_scale: the network's time of step t is time_base + time_scale t.
-        whole_times: whether noise levels between whole steps are rounded to the nearest step.
+        whole_times: whether noise levels between steps of a table are rounded to the nearest step.
 
     Example:
         >>> import torch
@@ -40,7 +41,7 @@ class NetworkPrior(Prior):
     def __init__(
         self,
         network: nn.Module,
-        table: NoiseTable,
+        process: NoiseTable | Process,
         *,
         prediction: Prediction,
         shape: tuple[int, int, int],
@@ -53,27 +54,27 @@ class NetworkPrior(Prior):
         super().__init__()
         if data_range[0] >= data_range[1]:
             raise ConfigError("data_range", f"must rise, got {list(data_range)}")
-        self.network, self.noise_table, self.prediction = (
-            network.eval().requires_grad_(False),
-            table,
-            prediction,
-        )
+        self.network, self.prediction = network.eval().requires_grad_(False), prediction
+        self.process = Table(process) if isinstance(process, NoiseTable) else process
+        self.noise_table = self.process.table if isinstance(self.process, Table) else None
         self.shape, self.range, self.classes = shape, data_range, classes
-        self.time_base, self.time_scale, self.whole_times = time_base, time_scale, whole_times
-        self.sigmas = table.sigmas()
-        self.sigma_min, self.sigma_max = float(self.sigmas[0]), float(self.sigmas[-1])
+        self.time_base, self.time_scale = time_base, time_scale
+        self.whole_times = whole_times and self.noise_table is not None
+        self.sigma_min, self.sigma_max = self.process.bounds
 
     def denoise(self, z: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
         """Return E[x0 | z] by one call of the network."""
-        time = time_of(sigma.cpu(), self.sigmas)
+        time = self.process.time_of(sigma.cpu())
         if self.whole_times:
-            time = time.round()
-            sigma = self.sigmas[time.long()]
-        # input x = a z with a = 1 / sqrt(1 + sigma^2); the time of sigma by interpolation in the noise table
+            time = time.round().long()
+            a, s = self.process.levels(time)
+            sigma = s / a
+        # input x = a z with a of the process at sigma; sigma between the steps of a table by interpolation
         level = spread(sigma, z)
+        a = spread(self.process.signal(sigma), z)
         network_time = (self.time_base + self.time_scale * time).to(z)
-        output = self.network(alpha(level) * z, network_time, condition.labels)
-        return denoised(output, z, level, self.prediction)
+        output = self.network(a * z, network_time, condition.labels)
+        return denoised(output, z, level, self.prediction, a)
 
 
 class Denoise(nn.Module):
@@ -149,6 +150,6 @@ def unet(*, path: str) -> NetworkPrior:
     }
     network.load_state_dict(weights)
     return NetworkPrior(
-        network, NoiseTable(**facts["table"]), prediction=facts["prediction"], shape=tuple(facts["shape"]),
+        network, make_process(facts.get("process", "table"), NoiseTable(**facts["table"])), prediction=facts["prediction"], shape=tuple(facts["shape"]),
         data_range=tuple(facts["range"]), classes=facts["classes"],
     )  # fmt: skip
