@@ -23,11 +23,12 @@ from sevenfold.diffreps.denoising import (
     denoising_loss,
     drop_labels,
     image_samples,
+    one_cycle,
     sample_scores,
 )
 from sevenfold.diffreps.noise_table import NoiseTable, Prediction
 from sevenfold.diffreps.priors.base import UNCONDITIONAL, Condition
-from sevenfold.diffreps.priors.network import Denoise, NetworkPrior
+from sevenfold.diffreps.priors.network import Denoise, NetworkPrior, from_facts
 from sevenfold.diffreps.process import ProcessName, make_process
 from sevenfold.diffreps.sources import Images
 from sevenfold.errors import InputError
@@ -49,7 +50,7 @@ class DenoiserTrainer(Loadable):
     Args:
         network: of the denoiser.
         table: noise levels of training, of the process ``table``.
-        process: what noise levels training draws: steps of the table, angles (``cosine``), or ``flow`` times.
+        process: noise levels of training: steps of the table, angles (``cosine``), or times of a ``flow``.
         prediction: the quantity that the network predicts.
         class_dropout: share of labels omitted in training, for guidance and unconditional samples.
         optim: the optimizer and its schedule.
@@ -98,7 +99,7 @@ class DenoiserTrainer(Loadable):
 
     def training_step(self, batch: ImageBatch, batch_idx: int) -> Tensor:
         """Return the loss."""
-        names = ("denoiser", self.global_step, self.global_rank)
+        names = "denoiser", self.global_step, self.global_rank
         stream = torch_generator(self.seed, *names, device=self.device)
         images, labels = batch
         labels = drop_labels(labels, self.class_dropout, stream)
@@ -164,27 +165,25 @@ class DenoiserTrainer(Loadable):
 
     def prior(self) -> NetworkPrior:
         """Return the present network as a prior."""
-        picture = required(self.picture, self)
-        return NetworkPrior(
-            copy.deepcopy(self.network), self.process, prediction=self.prediction, shape=picture.shape,
-            data_range=picture.range, classes=getattr(self.network, "classes", 0),
-        )  # fmt: skip
+        return from_facts(copy.deepcopy(self.network), self.facts())
 
-    def on_save_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Add the facts that the network needs as a prior."""
-        super().on_save_checkpoint(checkpoint)
-        if self.picture is None:
-            return
-        checkpoint["denoiser"] = {
-            # Enough to build the prior without this module, its data or its configuration.
+    def facts(self) -> Node:
+        """Return what is needed to build the prior without this module, its data or its configuration."""
+        picture = required(self.picture, self)
+        return {
             "network": self.network_node,
             "table": dataclasses.asdict(self.table),
             "process": self.process_name,
             "prediction": self.prediction,
-            "shape": list(self.picture.shape),
-            "range": list(self.picture.range),
+            **{name: list(value) for name, value in picture._asdict().items()},
             "classes": getattr(self.network, "classes", 0),
         }
+
+    def on_save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Add the facts that the network needs as a prior."""
+        super().on_save_checkpoint(checkpoint)
+        if self.picture is not None:
+            checkpoint["denoiser"] = self.facts()
 
     def on_load_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Set shape and range of the training images."""
@@ -194,10 +193,6 @@ class DenoiserTrainer(Loadable):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return AdamW with a one-cycle rate."""
-        rules = self.optim
-        optimizer = torch.optim.AdamW(self.parameters(), lr=rules.lr, weight_decay=rules.weight_decay)
         steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, rules.lr, total_steps=max(2, steps), pct_start=rules.warmup
-        )
+        optimizer, schedule = one_cycle(self.parameters(), self.optim, steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -32,6 +32,7 @@ PRIORS = ComponentTable(
         "gmm": "sevenfold.diffreps.priors.fitted:gmm",
         "kde": "sevenfold.diffreps.priors.kde:kde",
         "points": "sevenfold.diffreps.priors.points:points",
+        "shipped": "sevenfold.diffreps.priors.shipped:shipped",
         "state_dict": "sevenfold.diffreps.priors.network:state_dict",
         "unet": "sevenfold.diffreps.priors.network:unet",
     },
@@ -92,6 +93,7 @@ VIEW_NOISES = ComponentTable(
 
 METHODS = ComponentTable(
     {
+        "anneal": "sevenfold.diffreps.methods.anneal:Anneal",
         "fit": "sevenfold.diffreps.methods.fit:Fit",
         "growing": "sevenfold.diffreps.methods.growing:Growing",
         "pullback": "sevenfold.diffreps.methods.pullback:Pullback",

@@ -1,6 +1,6 @@
 """Training of a denoising network: its options, its loss, and scores of its samples."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -49,6 +49,17 @@ class Samples:
     count: Count = 200
     levels: Size = 40
     weight: Finite = 1.0
+
+
+def one_cycle(
+    parameters: Iterable[nn.Parameter], rules: Optim, steps: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    """Return AdamW and its one-cycle rate over ``steps`` steps (Smith & Topin 2018)."""
+    optimizer = torch.optim.AdamW(parameters, lr=rules.lr, weight_decay=rules.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, rules.lr, total_steps=max(2, steps), pct_start=rules.warmup
+    )
+    return optimizer, schedule
 
 
 def denoising_loss(

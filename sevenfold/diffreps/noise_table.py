@@ -90,19 +90,23 @@ def denoised(
     if prediction == "eps":
         return z - sigma * output
     a = alpha(sigma) if a is None else a
-    if prediction == "flow":  # o = e - x0 and x = a x0 + s e with a + s = 1: x0 = x - s o
-        return a * z - sigma * a * output
+    if prediction == "flow":  # o = e - x0: x - s o = (a + s) x0   (Lipman et al. 2023)
+        return (z - sigma * output) / (1 + sigma)
     return (a * (a * z) - sigma * a * output) / (a**2 * (1 + sigma**2))
 
 
-def output_of(x0: Tensor, z: Tensor, sigma: Tensor, prediction: Prediction) -> Tensor:
+def output_of(
+    x0: Tensor, z: Tensor, sigma: Tensor, prediction: Prediction, a: Tensor | None = None
+) -> Tensor:
     """Return the output of a model for the denoised image ``x0``: the inverse of :func:`denoised`."""
     if prediction == "x0":
         return x0
     eps = (z - x0) / sigma
     if prediction == "eps":
         return eps
-    a = alpha(sigma)
+    if prediction == "flow":
+        return eps - x0
+    a = alpha(sigma) if a is None else a
     return a * eps - sigma * a * x0  # v = a e - s x0
 
 

@@ -1,7 +1,7 @@
 """Procedurally drawn landscapes of eight kinds: images in colour that need no download."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
@@ -13,29 +13,40 @@ from sevenfold.seeding import torch_generator
 
 SIDE, FINER, CHUNK = 32, 3, 256
 RING = 4  # screens around which a single screen is cut out: one sun for each so many
-KINDS = ("noon", "dawn", "sunset", "night", "winter", "desert", "sea", "storm")
 
-# One row a kind, colours in [0, 1]: zenith, horizon, sun, clouds, far hills, near ground, trees.
-_COLOURS = torch.tensor(
-    [
-        [[.20, .45, .85], [.70, .85, .97], [1.0, .97, .80], [.98, .98, 1.0], [.50, .63, .72], [.28, .52, .20], [.10, .32, .12]],
-        [[.45, .50, .78], [.98, .76, .66], [1.0, .90, .75], [.95, .78, .80], [.62, .52, .62], [.36, .38, .34], [.18, .24, .22]],
-        [[.25, .18, .42], [.98, .50, .18], [1.0, .80, .35], [.85, .38, .35], [.45, .22, .32], [.20, .12, .16], [.09, .06, .09]],
-        [[.02, .03, .12], [.10, .13, .30], [.95, .95, .88], [.14, .17, .28], [.08, .10, .20], [.04, .07, .09], [.02, .03, .05]],
-        [[.60, .70, .82], [.90, .92, .95], [1.0, .98, .92], [.82, .85, .90], [.74, .80, .88], [.94, .96, .98], [.20, .30, .30]],
-        [[.30, .55, .85], [.95, .88, .72], [1.0, .97, .85], [.98, .95, .90], [.80, .58, .45], [.88, .68, .38], [.36, .45, .22]],
-        [[.25, .55, .88], [.78, .90, .96], [1.0, .97, .85], [.98, .98, 1.0], [.45, .55, .60], [.06, .32, .50], [.12, .28, .20]],
-        [[.20, .22, .27], [.48, .51, .54], [.75, .76, .75], [.30, .32, .36], [.28, .32, .35], [.16, .22, .18], [.07, .11, .10]],
-    ]
-)  # fmt: skip
-# cover of clouds, chance of a tree in a slot, height of the sun over the horizon, brightness of stars, ruggedness
+# Colours of a kind as #rrggbb: zenith, horizon, sun, clouds, far hills, near ground, trees.
+_PALETTES = {
+    "noon": "3373d9 b2d9f7 fff7cc fafaff 80a1b8 478533 1a521f",
+    "dawn": "7380c7 fac2a8 ffe6bf f2c7cc 9e859e 5c6157 2e3d38",
+    "sunset": "402e6b fa802e ffcc59 d96159 733852 331f29 170f17",
+    "night": "05081f 1a214c f2f2e0 242b47 141a33 0a1217 05080d",
+    "winter": "99b2d1 e6ebf2 fffaeb d1d9e6 bdcce0 f0f5fa 334c4c",
+    "desert": "4c8cd9 f2e0b8 fff7d9 faf2e6 cc9473 e0ad61 5c7338",
+    "sea": "408ce0 c7e6f5 fff7d9 fafaff 738c99 0f5280 1f4733",
+    "storm": "333845 7a828a bfc2bf 4c525c 475259 29382e 121c1a",
+}
+KINDS = tuple(_PALETTES)
+# Traits of a kind: cover of clouds, chance of a tree in a slot, height of the sun over the horizon in
+# heights of the picture, brightness of stars, ruggedness.
 _TRAITS = torch.tensor(
     [
-        [.45, .65, .36, 0.0, 0.8], [.40, .55, .10, 0.0, 0.9], [.50, .50, .08, 0.0, 1.0], [.25, .55, .33, 1.0, 1.0],
-        [.45, .70, .25, 0.0, 1.2], [.15, .08, .36, 0.0, 0.6], [.40, .00, .30, 0.0, 0.5], [.80, .60, .40, 0.0, 1.1],
+        [0.45, 0.65, 0.36, 0.0, 0.8],
+        [0.40, 0.55, 0.10, 0.0, 0.9],
+        [0.50, 0.50, 0.08, 0.0, 1.0],
+        [0.25, 0.55, 0.33, 1.0, 1.0],
+        [0.45, 0.70, 0.25, 0.0, 1.2],
+        [0.15, 0.08, 0.36, 0.0, 0.6],
+        [0.40, 0.00, 0.30, 0.0, 0.5],
+        [0.80, 0.60, 0.40, 0.0, 1.1],
     ]
-)  # fmt: skip
+)
 _SEA = KINDS.index("sea")
+
+
+def _palettes() -> Tensor:
+    """Return the colours (8, 7, 3) in [0, 1]."""
+    numbers = [[list(bytes.fromhex(colour)) for colour in row.split()] for row in _PALETTES.values()]
+    return torch.tensor(numbers) / 255
 
 
 @dataclass(frozen=True)
@@ -45,6 +56,23 @@ class _Places:
     columns: Tensor
     rows: Tensor
     length: int  # of the ring in px
+
+
+@dataclass(frozen=True)
+class _Hills:
+    """The profile of a layer of hills: five octaves, whose heights halve with their widths."""
+
+    lattices: list[Tensor]
+    foot: Tensor
+    rise: Tensor
+    length: int
+
+    def top(self, columns: Tensor) -> Tensor:
+        """Return the row (N, 1, W) of the crest at columns in px."""
+        crest = self.foot
+        for octave, lattice in enumerate(self.lattices):
+            crest = crest - self.rise * 0.5**octave * _noise1(lattice, columns, self.length)
+        return crest
 
 
 class _Draws:
@@ -61,7 +89,11 @@ class _Draws:
 
 
 def scapes(
-    *, count: Count = 2048, seed: Seed = 0, wide: Annotated[int, Range(1, 64)] = 1, device: str = "cpu"
+    *,
+    count: Count = 2048,
+    seed: Seed = 0,
+    wide: Annotated[int, Range(1, 64)] = 1,
+    device: Literal["cpu", "auto"] = "cpu",
 ) -> Images:
     """Draw landscapes (count, 3, 32, 32) in [-1, 1], of the eight ``KINDS`` in turn.
 
@@ -75,15 +107,14 @@ def scapes(
         count: images.
         seed: of the pictures.
         wide: screens side by side, (32, 32 wide) px, which close on themselves; 1: a cut of 32 columns.
-        device: where they are drawn, such as ``cuda``; ``auto``: on a GPU if there is one. They are returned
-            on the CPU.
+        device: where they are drawn: ``auto`` means on a GPU if there is one. They are returned on the CPU.
 
     Example:
         >>> pictures = scapes(count=8)
         >>> pictures.images.shape, pictures.labels.tolist()
         (torch.Size([8, 3, 32, 32]), [0, 1, 2, 3, 4, 5, 6, 7])
     """
-    place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    place = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else "cpu")
     chunks = [_chunk(seed, start // CHUNK, wide, place).cpu() for start in range(0, count, CHUNK)]
     labels = torch.arange(count) % len(KINDS)
     name = "scapes" if wide == 1 else f"scapes{wide}"
@@ -94,7 +125,7 @@ def _chunk(seed: int, chunk: int, wide: int, device: torch.device) -> Tensor:
     """Draw ``CHUNK`` pictures; their kinds begin anew with every chunk, whose length they divide."""
     draws = _Draws(seed, chunk, device)
     kinds = torch.arange(CHUNK, device=device) % len(KINDS)
-    colours, traits = _COLOURS.to(device)[kinds], _TRAITS.to(device)[kinds]
+    colours, traits = _palettes().to(device)[kinds], _TRAITS.to(device)[kinds]
     # +- .04 in every colour: no two days look alike
     colours = (colours + 0.04 * draws.normal(*colours.shape[1:])).clamp(0, 1)
     length = SIDE * (RING if wide == 1 else wide)
@@ -125,13 +156,14 @@ def _sky(draws: _Draws, at: _Places, colours: Tensor, traits: Tensor, horizon: T
         across = _around(at.columns - column, at.length)
         distance = (across.square() + ((at.rows - row) * SIDE).square()).sqrt()
         radius = 1.8 + 1.2 * draws.uniform(1, 1)
-        glow = 0.55 * torch.exp(-(distance / 7)) * (1 - 0.6 * traits[:, :1, None] * (traits[:, :1, None] > 0.7))
+        glow = (
+            0.55 * torch.exp(-(distance / 7)) * (1 - 0.6 * traits[:, :1, None] * (traits[:, :1, None] > 0.7))
+        )
         image = _mix(image, _flat(colours, 2), glow.unsqueeze(1))
         image = _mix(image, _flat(colours, 2), (radius - distance + 0.5).clamp(0, 1).unsqueeze(1))
-    shape = sum(
-        weight * _noise2(draws, at, across, along)
-        for weight, across, along in ((0.5, 16, 5), (0.3, 8, 10), (0.2, 4, 20))
-    )
+    shape = torch.zeros((), device=draws.device)
+    for weight, across_px, rows in ((0.5, 16, 5), (0.3, 8, 10), (0.2, 4, 20)):
+        shape = shape + weight * _noise2(draws, at, across_px, rows)
     cover = traits[:, :1, None] * (0.5 + draws.uniform(1, 1))
     opacity = ((shape - 0.72 + 0.45 * cover) / 0.16).clamp(0, 1) * 0.9 * (1 - height**4)
     shade = 1 - 0.18 * (shape - 0.5).clamp(-0.5, 0.5)
@@ -146,22 +178,15 @@ def _land(
     grain = _noise2(draws, at, 2, 24) - 0.5
     for layer, (drop, rise) in enumerate(((-0.02, 0.20), (0.10, 0.16), (0.26, 0.14))):
         lattices = [draws.uniform(at.length // width) for width in (32, 16, 8, 4, 2)]
-
-        def top(columns: Tensor, lattices: list[Tensor] = lattices, drop: float = drop, rise: float = rise) -> Tensor:
-            # the heights of octaves halve with their widths: a profile of dimension about 1
-            profile = sum(
-                0.5**octave * _noise1(lattice, columns, at.length) for octave, lattice in enumerate(lattices)
-            )
-            return horizon + drop - rise * rugged * (profile - 0.75)
-
-        nearness = layer / 2
-        colour = _mix(_flat(colours, 4), _flat(colours, 5), torch.tensor(nearness, device=draws.device))
+        hills = _Hills(lattices, horizon + drop + 0.75 * rise * rugged, rise * rugged, at.length)
+        colour = _mix(_flat(colours, 4), _flat(colours, 5), layer / 2)
         light = 1 + 0.25 * grain - 0.35 * (at.rows - horizon).clamp(0)
-        crest = top(at.columns)
+        crest = hills.top(at.columns)
         if layer:  # water takes the place of the nearer hills
             crest = torch.where(water, horizon + 0.02, crest)
-            trees = _trees(draws, at, top, traits[:, 1].view(-1, 1, 1), layer)
-            image = _mix(image, _mix(_flat(colours, 6), colour, torch.tensor(0.3 * (2 - layer))), trees.unsqueeze(1))
+            trees = _trees(draws, at, hills, traits[:, 1].view(-1, 1, 1), 4 * layer)
+            hazy = _mix(_flat(colours, 6), colour, 0.3 * (2 - layer))
+            image = _mix(image, hazy, trees.unsqueeze(1))
         body = ((at.rows - crest) * SIDE * FINER + 0.5).clamp(0, 1)
         surface = colour * light.unsqueeze(1)
         if layer:
@@ -174,13 +199,15 @@ def _water(draws: _Draws, at: _Places, colours: Tensor, horizon: Tensor) -> Tens
     """Return flat water (N, 3, H, W): the horizon's colour far away, deeper near, with ripples."""
     depth = ((at.rows - horizon) / (1 - horizon)).clamp(0, 1)
     ripples = (_noise2(draws, at, 8, 32) - 0.5) * (0.15 + 0.35 * depth)
-    far = _mix(_flat(colours, 1), _flat(colours, 5), torch.tensor(0.45, device=draws.device))
+    far = _mix(_flat(colours, 1), _flat(colours, 5), 0.45)
     return _mix(far, _flat(colours, 5), depth.sqrt().unsqueeze(1)) + ripples.unsqueeze(1) * 0.7
 
 
-def _trees(draws: _Draws, at: _Places, top, chance: Tensor, layer: int) -> Tensor:  # type: ignore[no-untyped-def]
-    """Return how much of every point (N, H, W) is covered by trees, conifers or round crowns."""
-    slot = 4 * layer  # px: nearer trees are larger and further apart
+def _trees(draws: _Draws, at: _Places, hills: _Hills, chance: Tensor, slot: int) -> Tensor:
+    """Return how much of every point (N, H, W) trees cover, at most one for every ``slot`` px.
+
+    The nearer the hills, the larger their trees and slots.
+    """
     slots = at.length // slot
     there, shift, size, crown = (draws.uniform(slots) for _ in range(4))
     covered = torch.zeros((), device=draws.device)
@@ -193,7 +220,7 @@ def _trees(draws: _Draws, at: _Places, top, chance: Tensor, layer: int) -> Tenso
 
         middle = (index + 0.2 + 0.6 * of(shift)) * slot
         tall = slot * (0.7 + 0.6 * of(size))
-        above = (top(middle % at.length) - at.rows) * SIDE + 0.3  # px above the foot
+        above = (hills.top(middle % at.length) - at.rows) * SIDE + 0.3  # px above the foot
         part = above / tall
         across = _around(at.columns - middle, at.length).abs()
         cone = 0.34 * tall * (1 - part) * (part > 0.12)
@@ -239,7 +266,7 @@ def _around(distance: Tensor, length: int) -> Tensor:
     return (distance + length / 2) % length - length / 2
 
 
-def _mix(first: Tensor, second: Tensor, share: Tensor) -> Tensor:
+def _mix(first: Tensor, second: Tensor, share: Tensor | float) -> Tensor:
     return first + (second - first) * share
 
 

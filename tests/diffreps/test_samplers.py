@@ -134,6 +134,7 @@ VARIANTS = {
         "stochastic": {"eta": 0.5, "churn": 0.1},
         "resampling": {"rounds": 1},
     },
+    "anneal": {"schedule": SHORT, "solver": CALM},
     "reference": {"schedule": SHORT},
     "fit": {"images": {"name": "reference", "schedule": SHORT}, "solver": CALM, "solves": 3},
     "sds": {"count": 20},

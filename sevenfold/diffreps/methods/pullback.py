@@ -169,13 +169,24 @@ class Pullback(Method):
         return rendering.images(rendering(theta))
 
     def place(
-        self, task: Task, state: State, theta: Tensor, target: Tensor, index: Tensor, solves: int
+        self,
+        task: Task,
+        state: State,
+        theta: Tensor,
+        target: Tensor,
+        index: Tensor,
+        solves: int,
+        weights: Tensor | None = None,
     ) -> tuple[float, Tensor]:
-        """Solve f(theta) = ``target`` from ``theta`` for the state; return residual and rendered images."""
-        rendering = task.rendering(index)
+        """Solve f(theta) = ``target`` from ``theta`` for the state; return residual and rendered images.
+
+        ``weights`` (C, H, W) are those of squared differences, by default all 1.
+        """
+        rendering = task.rendering(index, weights)
+        values = rendering.values(target)
         for _ in range(solves):
             # theta' = theta + J^+ (target - f(theta)), J^+ = (J^T J)^-1 J^T   (Savani, Finzi & Kolter 2024)
-            solution = self.solver.solve(rendering, theta, target.flatten(1), state.solver)
+            solution = self.solver.solve(rendering, theta, values, state.solver)
             theta, state.solver = solution.theta, solution.state
             state.counts.inner += solution.inner
             state.refused = state.refused + solution.refused

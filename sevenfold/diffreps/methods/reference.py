@@ -57,7 +57,14 @@ class Reference(Pullback):
         return theta[:, index]
 
     def place(
-        self, task: Task, state: State, theta: Tensor, target: Tensor, index: Tensor, solves: int
+        self,
+        task: Task,
+        state: State,
+        theta: Tensor,
+        target: Tensor,
+        index: Tensor,
+        solves: int,
+        weights: Tensor | None = None,
     ) -> tuple[float, Tensor]:
         """Return the target itself as the images."""
         # z' = D + sigma' e_hat   (Song, Meng & Ermon 2021, eq. 12 with eta = 0, in sigma space)

@@ -2,11 +2,15 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from sevenfold.diffreps.noise_table import NoiseTable
+
+if TYPE_CHECKING:
+    from sevenfold.diffreps.error_maps import ErrorMap
 
 UNCONDITIONAL = -1
 
@@ -37,6 +41,7 @@ class Prior(nn.Module, ABC):
         classes: number of classes; 0 for none.
         sigma_min, sigma_max: lowest and highest noise level.
         noise_table: of a model trained at discrete times, else None.
+        error_map: its squared denoising errors, where they have been measured.
     """
 
     shape: tuple[int, int, int]
@@ -45,6 +50,7 @@ class Prior(nn.Module, ABC):
     sigma_min: float = 0.02
     sigma_max: float = 20.0
     noise_table: NoiseTable | None = None
+    error_map: "ErrorMap | None" = None
 
     @abstractmethod
     def denoise(self, z: Tensor, sigma: Tensor, condition: Condition) -> Tensor:

@@ -1,6 +1,8 @@
 """Priors given by networks, trained here or by others; the configuration describes their conventions."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -149,7 +151,13 @@ def unet(*, path: str) -> NetworkPrior:
         k.removeprefix("network."): v for k, v in checkpoint["state_dict"].items() if k.startswith("network.")
     }
     network.load_state_dict(weights)
+    return from_facts(network, facts)
+
+
+def from_facts(network: nn.Module, facts: Mapping[str, Any]) -> NetworkPrior:
+    """Return the prior of a network and of what a training has recorded of it."""
+    process = make_process(facts.get("process", "table"), NoiseTable(**facts["table"]))
     return NetworkPrior(
-        network, make_process(facts.get("process", "table"), NoiseTable(**facts["table"])), prediction=facts["prediction"], shape=tuple(facts["shape"]),
+        network, process, prediction=facts["prediction"], shape=tuple(facts["shape"]),
         data_range=tuple(facts["range"]), classes=facts["classes"],
     )  # fmt: skip
