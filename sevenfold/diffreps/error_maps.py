@@ -64,7 +64,7 @@ def measured(prior: Prior, images: Tensor, sigmas: Tensor) -> ErrorMap:
 
 
 def error_map(prior: Prior, low: float, high: float) -> ErrorMap | None:
-    """Return the map of a prior: the one it has, or one measured on samples of an exact prior; otherwise None.
+    """Return the map of a prior: its given one, or that of samples of an exact prior; otherwise None.
 
     The levels of a measured one are ``LEVELS`` between ``low`` and ``high``.
 
