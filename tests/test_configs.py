@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from studies import kind
 
 from sevenfold.config import locate, read_file
 from sevenfold.studies import STUDIES
@@ -153,12 +154,8 @@ def kinds() -> list[Path]:
     found: dict[tuple[str, ...], Path] = {}
     for path in RECIPES:
         config = read_file(path)
-        if "study" in config:
-            if locate(STUDIES[config["study"]["name"]]).devices == "any":
-                found.setdefault((config["study"]["name"],), path)
-        else:
-            network = config["model"].get("network", {}).get("name", "")
-            found.setdefault((config["model"]["name"], network, config["data"]["name"]), path)
+        if "study" not in config or locate(STUDIES[config["study"]["name"]]).devices == "any":
+            found.setdefault(kind(config), path)
     return sorted(found.values())
 
 
