@@ -55,8 +55,7 @@ def complete_recipes() -> list[Any]:
         node = read_file(recipe(name))
         if "study" not in node and "name" not in node.get("model", {}):
             continue
-        network = node.get("model", {}).get("network", {}).get("name")
-        kind = str(node["study"]["name"]) if "study" in node else f"{network} {node['data']['name']}"
+        kind = studies.kind(node)
         cases.append(pytest.param(name, marks=[pytest.mark.slow] if kind in seen else []))
         seen.add(kind)
     return cases

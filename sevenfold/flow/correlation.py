@@ -83,11 +83,13 @@ def _pyramid(features: Tensor, levels: int) -> Iterator[Tensor]:
 
 def _windows(volume: Tensor, centers: Tensor, radius: int) -> Tensor:
     """Sample each position's own map on a square of offsets: (B, P, h, w), (B, P, 2) -> (B, P, (2r+1)^2)."""
+    offset = torch.arange(-radius, radius + 1, device=centers.device, dtype=centers.dtype)
     # With align_corners=False cell x lies at (2 x + 1) / size - 1, which is right for maps one cell wide too.
     # Each axis is computed for 2r+1 offsets, not for all (2r+1)^2 places.
-    odd = torch.arange(1 - 2 * radius, 2 * radius + 2, 2, device=centers.device, dtype=centers.dtype)
-    places = torch.add(odd, centers.flatten(0, 1)[..., None], alpha=2)
-    x, y = (at / size - 1 for at, size in zip(places.unbind(1), volume.shape[:1:-1], strict=True))
+    x, y = (
+        (2 * (at[:, None] + offset) + 1) / size - 1
+        for at, size in zip(centers.flatten(0, 1).unbind(1), volume.shape[:1:-1], strict=True)
+    )
     where = torch.stack(torch.broadcast_tensors(x[:, :, None], y[:, None]), dim=-1)
     samples = F.grid_sample(volume.flatten(0, 1)[:, None], where, align_corners=False)
     return samples.view(*centers.shape[:2], -1)

@@ -88,7 +88,7 @@ EXPRESSIONS = {
 @pytest.mark.parametrize("text", EXPRESSIONS)
 def test_check_09_sweeps_of_any_groups_equal_brute_force(text: str) -> None:
     stream = np.random.default_rng(len(text))
-    for case in range(24):
+    for case in range(40):
         k, weighted = 2 + case % 4, case % 3 == 0
         compared = 2 if "difference" in text else k
         _, y, a, w = draw(stream, k, 24)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sevenfold.diffreps.representations.base import Linear
-from sevenfold.diffreps.representations.coarse_field import FineRays, Rays, ShadedRays
+from sevenfold.diffreps.representations.grid_rays import FineRays, Rays, ShadedRays
 from sevenfold.diffreps.representations.volume import Background, Nerf
 from sevenfold.diffreps.worlds.cameras import Camera
 from sevenfold.diffreps.worlds.march import DENSE_LIMIT, absorption, corners, hats, interpolate

@@ -42,11 +42,11 @@ def corners(points: Tensor, resolution: int) -> Iterator[tuple[Tensor, Tensor]]:
     inside = (points.abs() <= 1).all(1)
     scaled = (points.clamp(-1, 1) + 1) / 2 * (resolution - 1)
     low = scaled.floor().clamp(max=resolution - 2)
-    share = scaled - low
-    for corner in itertools.product((0, 1), repeat=3):
-        i, j, k = (low.long() + torch.tensor(corner, device=points.device)).unbind(1)
-        factors = [share[:, axis] if up else 1 - share[:, axis] for axis, up in enumerate(corner)]
-        yield (i * resolution + j) * resolution + k, factors[0] * factors[1] * factors[2] * inside
+    share, (x, y, z) = scaled - low, low.long().unbind(1)
+    for i, j, k in itertools.product((0, 1), repeat=3):
+        factors = [share[:, axis] if up else 1 - share[:, axis] for axis, up in enumerate((i, j, k))]
+        node = ((x + i) * resolution + y + j) * resolution + z + k
+        yield node, factors[0] * factors[1] * factors[2] * inside
 
 
 def hats(points: Tensor, resolution: int) -> Tensor:
