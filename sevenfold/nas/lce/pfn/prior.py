@@ -1,5 +1,6 @@
 """Tasks of learning curves drawn from a prior, all at once and on the device that learns from them."""
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -62,8 +63,7 @@ def draw_tasks(count: int, generator: Generator) -> Tasks:
     """
     draw = Draw(generator)
     epochs = draw.log_uniform(count, low=10, high=LONGEST).round().clamp(10, LONGEST)
-    weights = torch.tensor(SIZE_WEIGHTS).cumsum(0).to(draw.device)
-    sizes = torch.tensor(CONTEXT_SIZES).to(draw.device)
+    sizes, weights = _sizes(draw.device)
     place = torch.bucketize(draw.uniform(count) * weights[-1], weights).clamp(max=len(sizes) - 1)
     known = torch.arange(SLOTS, device=draw.device) < sizes[place][:, None]
     n = SLOTS + QUERIES
@@ -75,6 +75,12 @@ def draw_tasks(count: int, generator: Generator) -> Tasks:
     ahead = (draw.uniform(count, n) * (end - cuts)).floor() + 1
     horizons = torch.where(one, end, torch.minimum(cuts + ahead, end))
     return Tasks(draw_curves(epochs, n, draw), epochs, cuts.long(), horizons.long(), known)
+
+
+@functools.cache
+def _sizes(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return context sizes and their cumulative weights, copied once: every copy waits for the device."""
+    return torch.tensor(CONTEXT_SIZES, device=device), torch.tensor(SIZE_WEIGHTS, device=device).cumsum(0)
 
 
 def draw_traits(tasks: int, curves: int, draw: Draw) -> Tensor:
