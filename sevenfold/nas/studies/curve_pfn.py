@@ -1,5 +1,6 @@
 """Training of the prior-fitted network for learning curves: one piece, one file of weights."""
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from sevenfold.study import Context, Piece, Report, Study
 KEY = "training"
 WEIGHTS = "curve_pfn.safetensors"
 STORED = "curve_pfn_training.pt"
+PICTURE = "images/losses.png"
 
 
 class CurvePFNTraining(Study[Piece]):
@@ -125,9 +127,23 @@ class CurvePFNTraining(Study[Piece]):
         rows = [["measure", "value"], ["loss of the last steps, nats", format_value(float(record["loss"]))]]
         rows += [[f"loss on {self.fresh} fresh tasks, nats", format_value(float(record["fresh_nll"]))]]
         text = f"Weights of {record['bytes']} bytes: {folder / WEIGHTS}."
-        return Report("Training of the curve PFN", rows, [text], [], [], numbers)
+        card, picture = json.loads((folder / WEIGHTS).with_suffix(".json").read_text()), folder / PICTURE
+        draw_losses(card["losses"], picture)
+        return Report("Training of the curve PFN", rows, [text], [], [picture], numbers)
 
     @classmethod
     def tiny(cls, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return two steps of a small network."""
         return {**options, "steps": 2, "tasks": 1, "width": 8, "layers": 1, "heads": 2, "fresh": 2}
+
+
+def draw_losses(losses: Sequence[tuple[int, float]], path: Path) -> None:
+    """Draw mean losses over the steps before each of some steps."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.5, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(*zip(*losses, strict=True), marker=".")
+    axes.set(xlabel="step", ylabel="negative log density, nats")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
