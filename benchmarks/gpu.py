@@ -5,6 +5,7 @@ Usage: ``python benchmarks/gpu.py [--small] [FIGURE ...]``
 Figures, one JSON line each, with the card's name:
 
 - ``flow_training``: steps a second and peak memory of DEQ-Flow B and RAFT large, bf16, 368 x 496;
+- ``one_step_memory``: GB that a step of DEQ-Flow with the one-step gradient reserves, 6 pairs of 368 x 496;
 - ``correlation``: build and one lookup on demand at 1080p and 4K, beside stored volumes (of 4K their bytes);
 - ``solver_overhead``: milliseconds a step beyond f, beside torchdeq's;
 - ``bananas_round``: the networks of 100 trials trained as one stack, beside the processor and one by one;
@@ -13,7 +14,8 @@ Figures, one JSON line each, with the card's name:
 - ``nerf``: a tangent step of a voxel field seen as latents of 64 x 64, by factors of the Jacobian and by
   automatic differentiation.
 
-It takes less than 8 minutes on one GPU. ``--small`` runs tiny sizes on the processor, to test the script.
+It takes two to three minutes on one GPU (NVIDIA H200). ``--small`` runs tiny sizes on the processor, to test
+the script.
 """
 
 import argparse
@@ -97,16 +99,16 @@ class Place:
 
 
 def training_step(
-    network: FlowNetwork, place: Place, size: tuple[int, int, int], iterations: int
+    network: FlowNetwork, place: Place, size: tuple[int, int, int], iterations: int, mixed: bool = True
 ) -> Callable[[], None]:
-    """Return one step of AdamW on random pairs (batch, height, width)."""
+    """Return one step of AdamW on random pairs (batch, height, width), in bf16 if ``mixed``."""
     batch, height, width = size
     images = place.drawn(2, batch, 3, height, width).sigmoid()
     flow, valid = place.drawn(batch, 2, height, width), place.drawn(batch, height, width) > -1
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
 
     def step() -> None:
-        with torch.autocast(place.device.type, dtype=torch.bfloat16):
+        with torch.autocast(place.device.type, dtype=torch.bfloat16, enabled=mixed):
             estimate = network(*images, iterations=iterations)
         loss = sequence_loss([f.float() for f in estimate.flows], flow, valid)
         optimizer.zero_grad()
@@ -131,6 +133,24 @@ def flow_training(place: Place) -> dict[str, float]:
         found[f"{name}_peak_mib"] = place.peak(step)
     found["memory_ratio"] = found["raft_large_peak_mib"] / found["deq_b_peak_mib"]
     found["speed_ratio"] = found["deq_b_steps_per_second"] / found["raft_large_steps_per_second"]
+    return found
+
+
+def one_step_memory(place: Place) -> dict[str, float]:
+    """Train B and H as ``configs/flow/deq_b_chairs_1step.yaml`` does, on one of two devices."""
+    size, found = place.of((6, 368, 496), (1, 64, 96)), {}
+    for label, variant, mixed in (("b", "B", False), ("h", "H", False), ("h_mixed", "H", True)):
+        correction = Correction(n=1)
+        network = DEQFlow(variant=variant, solver={"name": "fixed_point"}, correction=correction).train()
+        step = training_step(network.to(place.device), place, size, place.of(36, 6), mixed)
+        if place.device.type == "cuda":
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+            step()
+            found[f"{label}_gb"] = torch.cuda.max_memory_reserved() / 1e9
+        else:
+            found[f"{label}_gb"] = place.peak(step) * MIB / 1e9
+    found["mixed_ratio"] = found["h_mixed_gb"] / found["h_gb"]
     return found
 
 
@@ -255,7 +275,16 @@ def nerf(place: Place) -> dict[str, float]:
 
 FIGURES: dict[str, Callable[[Place], dict[str, float]]] = {
     function.__name__: function
-    for function in (flow_training, correlation, solver_overhead, bananas_round, debiasing, sirens, nerf)
+    for function in (
+        flow_training,
+        one_step_memory,
+        correlation,
+        solver_overhead,
+        bananas_round,
+        debiasing,
+        sirens,
+        nerf,
+    )
 }
 
 

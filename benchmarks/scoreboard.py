@@ -195,9 +195,9 @@ def pages(claims: Mapping[str, Claim]) -> dict[str, str]:
     }
     for system in SYSTEMS:
         mine = {name: c for name, c in claims.items() if c["system"] == system}
-        parts = [summary({n: c for n, c in mine.items() if n in board}, "../scoreboard.md")]
-        if any(n in performance for n in mine):
-            parts += [summary({n: c for n, c in mine.items() if n in performance}, "../performance.md")]
+        kinds = (("scoreboard", board), ("performance", performance))
+        of_kind = ((page, {n: c for n, c in mine.items() if n in kind}) for page, kind in kinds)
+        parts = [summary(some, f"../{page}.md") for page, some in of_kind if some]
         out[f"claims/{system}.md"] = "\n".join(parts) if mine else "No figure is recorded yet.\n"
     out["claims/conformance.md"] = conformance()
     return out

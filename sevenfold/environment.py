@@ -20,7 +20,7 @@ def environment(device_ids: Sequence[int]) -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": {name: metadata.version(name) for name in PACKAGES},
+        "packages": {name: installed_version(name) for name in PACKAGES},
         "commit": _git("rev-parse", "HEAD"),
         "dirty": bool(_git("status", "--porcelain")),
         "devices": [
@@ -28,6 +28,14 @@ def environment(device_ids: Sequence[int]) -> dict[str, Any]:
         ],
         "threads": torch.get_num_threads(),
     }
+
+
+def installed_version(package: str) -> str | None:
+    """Return the installed version; None of a package without metadata."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def user_cache() -> Path:

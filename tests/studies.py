@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,14 @@ def settings(name: str) -> list[str]:
         "callbacks.progress=null",
         *FEWER.get(name, []),
     ]
+
+
+def kind(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what recipes of one kind share: the study, or model, network and data."""
+    if "study" in config:
+        return (str(config["study"]["name"]),)
+    network = config["model"].get("network", {}).get("name", "")
+    return config["model"]["name"], network, config["data"]["name"]
 
 
 def node(name: str) -> dict[str, Any]:

@@ -1,14 +1,17 @@
 """Every shipped configuration runs offline, leaves a loadable checkpoint, and reproduces itself."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import yaml
+from studies import kind
 
-from sevenfold.config import read_file
+from sevenfold.config import locate, read_file
+from sevenfold.studies import STUDIES
 from train import main
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -144,6 +147,38 @@ def test_a_recipe_checkpoint_holds_plain_values(
     assert main(["--config", str(path), *settings]) == 0
     checkpoint = torch.load(newest(tmp_path) / "checkpoints/last.ckpt", weights_only=True)
     assert checkpoint["config"] == yaml.safe_load((newest(tmp_path) / "config.yaml").read_text())
+
+
+def kinds() -> list[Path]:
+    """Return one recipe of each study that may use a device and of each pair of model and data."""
+    found: dict[tuple[str, ...], Path] = {}
+    for path in RECIPES:
+        config = read_file(path)
+        if "study" not in config or locate(STUDIES[config["study"]["name"]]).devices == "any":
+            found.setdefault(kind(config), path)
+    return sorted(found.values())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch sees no CUDA device")
+@pytest.mark.parametrize("path", kinds(), ids=lambda path: str(path.relative_to(ROOT / "configs")))
+def test_every_kind_of_recipe_measures_on_a_gpu_what_it_measures_on_the_cpu(
+    path: Path, tmp_path: Path, real_pairs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SEVENFOLD_RUN_FOLDER", raising=False)
+    if "x11" in path.stem:
+        pytest.importorskip("lightgbm")
+    untrained = ["--untrained"] if read_file(path).get("verb") in ("test", "predict", "validate") else []
+    measured = []
+    for place in ("gpu", "cpu"):
+        settings = [f"trainer.accelerator={place}", "trainer.devices=1", *offline(path, tmp_path, real_pairs)]
+        assert main(["--config", str(path), *untrained, "trainer.fast_dev_run=true", *settings]) == 0
+        assert results(newest(tmp_path))["status"] == "finished"
+        measured.append(results(newest(tmp_path))["metrics"])
+    assert measured[0].keys() == measured[1].keys()
+    numbers = {key: value for key, value in measured[1].items() if isinstance(value, float)}
+    assert all(math.isfinite(measured[0][key]) == math.isfinite(value) for key, value in numbers.items())
 
 
 def test_every_file_is_a_recipe_or_serves_one() -> None:

@@ -124,6 +124,7 @@ def test_a_bootstrap_is_that_of_resampled_values():
     assert bootstrap(values) == pytest.approx(tuple(np.percentile(means, [2.5, 97.5])), abs=0.03)
 
 
+@pytest.mark.slow
 def test_pages_of_equal_arms_say_beats_in_at_most_five_percent_and_see_a_shift():
     random = np.random.default_rng(11)
     pages, wrong, right = 400, 0, 0

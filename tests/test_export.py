@@ -34,7 +34,9 @@ def random(*shape: int) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name", [name if name == "deq" else pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS]
+)
 def test_flow_is_a_program_of_a_fixed_number_of_steps(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     module = FlowModule(network=NETWORKS[name])

@@ -152,7 +152,11 @@ TINY = [
 @pytest.mark.parametrize(
     ("name", "settings"),
     [
-        ("raft_things_mixed", ["model.network.variant=demo", "model.training.iterations=[3]"]),
+        pytest.param(
+            "raft_things_mixed",
+            ["model.network.variant=demo", "model.training.iterations=[3]"],
+            marks=pytest.mark.slow,
+        ),
         ("deq_h_sintel", ["model.network.variant=demo", "model.training.iterations=[4]"]),
     ],
 )

@@ -10,7 +10,16 @@ import pytest
 import torch
 
 ROOT = Path(__file__).resolve().parents[1]
-FIGURES = ["flow_training", "correlation", "solver_overhead", "bananas_round", "debiasing", "sirens", "nerf"]
+FIGURES = [
+    "flow_training",
+    "one_step_memory",
+    "correlation",
+    "solver_overhead",
+    "bananas_round",
+    "debiasing",
+    "sirens",
+    "nerf",
+]
 
 
 def script(*words: str) -> subprocess.CompletedProcess[str]:
@@ -35,5 +44,9 @@ def test_every_figure_is_measured_in_small() -> None:
 def test_without_a_gpu_it_says_so_in_one_line() -> None:
     done = script()
     assert done.returncode == 2 and "no GPU here" in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_figure_that_is_not_there_is_one_line() -> None:
     done = script("--small", "flow")
-    assert done.returncode == 2 and "no figure of this script" in done.stderr
+    assert done.returncode == 2 and "no figure of this script" in done.stderr and done.stderr.count("\n") == 1

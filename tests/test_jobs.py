@@ -50,13 +50,18 @@ def test_a_signal_in_the_first_epoch_leaves_a_checkpoint_and_resume_goes_on(
     "settings",
     [
         ["model.kind=noisy"],
-        ["model.kind=global"],
         ["model.kind=global", "callbacks.ema={decay: 0.9, use_buffers: true}"],
         ["model.kind=global", "trainer.accumulate_grad_batches=2", "data.size=24"],
-        ["trainer.accumulate_grad_batches=4", "data.size=24"],
-        ["model.kind=global", "data.workers=2"],
-        ["data.size=18"],
         ["trainer.val_check_interval=2"],
+        *(
+            pytest.param(settings, marks=pytest.mark.slow)
+            for settings in (
+                ["model.kind=global"],
+                ["trainer.accumulate_grad_batches=4", "data.size=24"],
+                ["model.kind=global", "data.workers=2"],
+                ["data.size=18"],
+            )
+        ),
     ],
     ids=lambda settings: " ".join(settings),
 )

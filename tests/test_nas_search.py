@@ -48,6 +48,7 @@ def make_table(path):
     return {**arrays, "test": test}
 
 
+@pytest.mark.slow
 def test_a_search_on_a_table_file_with_test_accuracies_of_another(here):
     arrays = make_table(here / "table.npz")
     files = ["study.path=table.npz", "study.dataset=pets", "study.test_path=test.npz"]

@@ -4,6 +4,7 @@ Per-sample Jacobians of ``diffreps`` cannot be tested so: ``torch.func`` does no
 """
 
 import copy
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -139,9 +140,15 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "deq_small": lambda: deq(variant="small"),
     **{f"deq_{s}_{b}": lambda s=s, b=b: deq(s, b) for s in SOLVERS for b in RULES},  # type: ignore[misc]
 }
+# Every solver and every rule of an equilibrium once; all pairs of them in the slow tests.
+TOGETHER = {f"deq_{s}_{b}" for s, b in itertools.zip_longest(SOLVERS, RULES, fillvalue=next(iter(RULES)))}
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+def case(name: str) -> Any:
+    return pytest.param(name, marks=[] if name in TOGETHER or "raft" in name else [pytest.mark.slow])
+
+
+@pytest.mark.parametrize("name", [case(name) for name in NETWORKS])
 def test_flow_trains_and_evaluates_without_waiting(name: str) -> None:
     torch.manual_seed(0)
     network = NETWORKS[name]().train()
@@ -213,7 +220,7 @@ def test_base_networks_are_trained_where_their_rows_are(network: nn.Module) -> N
         torch.testing.assert_close(home(one), two.detach(), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("share", [None, 0.7])
+@pytest.mark.parametrize("share", [None, pytest.param(0.7, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("node", VARIANTS, ids=label)
 def test_debiaser_works_where_its_module_is(
     node: dict[str, Any], share: float | None, network: nn.Module

@@ -48,9 +48,17 @@ def _asks(layer: Any, key: str) -> bool:
     return layer == "???"
 
 
-def complete_recipes() -> list[str]:
-    read = {name: read_file(recipe(name)) for name in names()}
-    return [name for name, node in read.items() if "study" in node or "name" in node.get("model", {})]
+def complete_recipes() -> list[Any]:
+    """Return all recipes; those are fast which are the first of a study, or of a network and data."""
+    cases, seen = [], set()
+    for name in names():
+        node = read_file(recipe(name))
+        if "study" not in node and "name" not in node.get("model", {}):
+            continue
+        kind = studies.kind(node)
+        cases.append(pytest.param(name, marks=[pytest.mark.slow] if kind in seen else []))
+        seen.add(kind)
+    return cases
 
 
 def test_every_table_of_the_packages_is_listed() -> None:

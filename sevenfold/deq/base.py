@@ -162,11 +162,11 @@ class Solution:
 
     def then(self, later: "Solution") -> "Solution":
         """Join the record of a solve that went on from this value: its results, both their steps."""
-        traces: dict[str, Any] = {
-            name: torch.cat([before, after])
-            for name in ("trace_abs", "trace_rel", "trace_pixels", "trace_rest")
-            if (before := getattr(self, name)) is not None and (after := getattr(later, name)) is not None
-        }
+        traces: dict[str, Any] = {}
+        for name in ("trace_abs", "trace_rel", "trace_pixels", "trace_rest"):
+            before, after = getattr(self, name), getattr(later, name)
+            if before is not None and after is not None:
+                traces[name] = torch.cat([before, after])
         return replace(
             later,
             indexed=self.indexed + later.indexed,

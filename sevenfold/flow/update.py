@@ -6,8 +6,7 @@ gates, for a convolution of joined inputs is the sum of the convolutions of each
 what steps call.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -63,19 +62,24 @@ class MotionEncoder(nn.Module):
         self.convflow2 = conv_relu(flow1, flow2, 3)
         self.conv = conv_relu(channels[-1] + flow2, widths.motion - 2, 3)
 
-    def prepare(self) -> Callable[[Tensor, Tensor], Tensor]:
+    def prepare(self) -> "PreparedMotion":
         """Return the map from (correlation, flow) to motion features."""
-        of_corr = [
-            Conv.of(part[0]) for part in (self.convcorr1, self.convcorr2) if isinstance(part, nn.Sequential)
-        ]
+        parts = [part[0] for part in (self.convcorr1, self.convcorr2) if isinstance(part, nn.Sequential)]
         of_flow = [Conv.of(self.convflow1[0]), Conv.of(self.convflow2[0])]
-        join = Conv.of(self.conv[0])
+        return PreparedMotion([Conv.of(part) for part in parts], of_flow, Conv.of(self.conv[0]))
 
-        def encode(correlation: Tensor, flow: Tensor) -> Tensor:
-            both = torch.cat([_chain(of_corr, correlation), _chain(of_flow, flow)], dim=1)
-            return torch.cat([join(both).relu_(), flow], dim=1)
 
-        return encode
+class PreparedMotion(NamedTuple):
+    """The motion encoder's convolutions: (correlation, flow) -> motion features."""
+
+    of_corr: list[Conv]
+    of_flow: list[Conv]
+    join: Conv
+
+    def __call__(self, correlation: Tensor, flow: Tensor) -> Tensor:
+        """Return features (B, ., H, W), the last two of which are the flow."""
+        both = torch.cat([_chain(self.of_corr, correlation), _chain(self.of_flow, flow)], dim=1)
+        return torch.cat([self.join(both).relu_(), flow], dim=1)
 
 
 def _chain(convs: Sequence[Conv], x: Tensor) -> Tensor:
@@ -85,8 +89,7 @@ def _chain(convs: Sequence[Conv], x: Tensor) -> Tensor:
     return x
 
 
-@dataclass(frozen=True)
-class PreparedGRU:
+class PreparedGRU(NamedTuple):
     """One gated unit for one batch of contexts: its weights by input, and the context's terms.
 
     A convolution of joined inputs is the sum of one of each, so that nothing is ever joined; update gate,
@@ -161,11 +164,10 @@ class FlowHead(nn.Module):
         self.conv2 = nn.Conv2d(width, 2, 3, padding=1)
 
 
-@dataclass(frozen=True)
-class PreparedUpdate:
+class PreparedUpdate(NamedTuple):
     """The update for one batch of pairs: (hidden, correlation, flow) -> (hidden, change of flow)."""
 
-    encode: Callable[[Tensor, Tensor], Tensor]
+    encode: PreparedMotion
     units: list[PreparedGRU]
     head: tuple[Conv, Conv]
     aggregate: PreparedAggregate | None
@@ -186,9 +188,9 @@ class PreparedUpdate:
 
     def select(self, index: Tensor) -> "PreparedUpdate":
         """Keep the samples ``index`` of the batch only."""
-        units = [replace(unit, context=unit.context[index]) for unit in self.units]
+        units = [unit._replace(context=unit.context[index]) for unit in self.units]
         aggregate = None if self.aggregate is None else self.aggregate.select(index)
-        return replace(self, units=units, aggregate=aggregate)
+        return self._replace(units=units, aggregate=aggregate)
 
 
 class UpdateBlock(nn.Module):

@@ -70,7 +70,8 @@ def test_flow_with_a_rate_without_sense(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     small = ["data.crop=32", "data.train_pairs=60", "data.batch_size=1", "data.workers=0"]
     small += [f"data.evaluation.{name}" for name in ("size=32", "val_pairs=2", "test_pairs=2")]
-    options = ["model.optim.lr=1e12", "trainer.gradient_clip_val=null", "callbacks.divergence.patience=10"]
+    # the largest rate that is not refused
+    options = ["model.optim.lr=1000", "trainer.gradient_clip_val=null", "callbacks.divergence.patience=10"]
     assert main(["--config", str(recipe), *small, *options, "trainer.accelerator=cpu", "name=wild"]) == 3
     assert results("wild")["status"] == "diverged" and results("wild")["rollbacks"] == 2
     for path in Path("runs/wild/version_0/checkpoints").glob("*.ckpt"):

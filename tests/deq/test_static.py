@@ -204,7 +204,8 @@ def test_check_04_the_implicit_rule_breaks_a_graph_and_names_the_rules_that_do_n
 
 
 @pytest.mark.usefixtures("fresh_compiler")
-@pytest.mark.parametrize("rule", ["implicit", pytest.param("phantom", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", ["implicit", "phantom"])
 def test_check_07_a_layer_is_exported_for_any_number_of_rows(rule):
     net, x = Net(Anderson(memory=3), rule=rule).eval(), torch.randn(4, 3)
     rows = torch.export.Dim("rows")

@@ -164,6 +164,7 @@ def test_a_stopped_piece_resumes_from_its_snapshot(
     assert not list((tmp_path / "samples").glob("*.snapshot"))
 
 
+@pytest.mark.slow
 def test_a_piece_is_the_same_in_any_process_and_order(finished: Path, tmp_path: Path) -> None:
     sampling = study()
     sampling.check()

@@ -11,9 +11,11 @@ from sevenfold.config import build
 from sevenfold.diffreps import REPRESENTATIONS, SOLVERS
 from sevenfold.diffreps.rendering import Rendering
 from sevenfold.diffreps.representations.base import CoordinateRepresentation, Representation
+from sevenfold.diffreps.solvers import dense_cg
 from sevenfold.diffreps.solvers.base import GaussNewton
 from sevenfold.diffreps.solvers.cg import ConjugateGradient
 from sevenfold.diffreps.solvers.dense import damped_solve, pseudo_solve
+from sevenfold.diffreps.solvers.dense_cg import DenseConjugateGradient
 from sevenfold.diffreps.solvers.lsmr import LSMR
 
 
@@ -87,6 +89,20 @@ def test_dense_cg_and_lsmr_return_the_same_step(device: torch.device) -> None:
     for solver in (ConjugateGradient(tol=1e-12, max_iter=400), LSMR(tol=1e-12, max_iter=400)):
         solution, _ = solver.solve_damped(rendering, theta, residual, mu)
         assert float((solution - dense).norm() / dense.norm()) < 1e-6
+
+
+def test_dense_cg_takes_the_same_step_without_a_jacobian_that_is_too_large(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rendering, theta, residual = siren_problem()
+    # Few iterations: rounding grows with each where the system is as badly conditioned as this one.
+    solver, damping = DenseConjugateGradient(max_iter=5), torch.full((len(theta),), 1e-3).double()
+    stored, iterations = solver.direction(rendering, theta, residual, damping)
+    monkeypatch.setattr(dense_cg, "ENTRIES", theta.numel() * residual.shape[1] - 1)
+    monkeypatch.setattr(Representation, "jacobian", None)
+    differentiated, others = solver.direction(rendering, theta, residual, damping)
+    assert iterations == others
+    torch.testing.assert_close(differentiated, stored, rtol=1e-8, atol=1e-10)
 
 
 def test_damped_steps_are_equal_on_either_side_of_the_jacobian() -> None:

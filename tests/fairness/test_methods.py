@@ -144,6 +144,26 @@ def test_the_best_draw_is_reported_even_if_it_is_not_the_last(problem: Problem) 
     assert result.phi == phis[winner]
 
 
+def test_scores_on_a_device_whose_memory_is_too_small_are_computed_in_smaller_parts(problem: Problem) -> None:
+    class Small(nn.Module):
+        """A network on a device that holds the activations of 70 rows."""
+
+        def __init__(self, inner: nn.Module) -> None:
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if len(x) > 70:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return self.inner(x)
+
+    stack = {name: torch.stack([value, 2 * value]) for name, value in problem.state().items()}
+    small = problem.with_network(Small(problem.network))
+    scores = small.batched_scores({f"inner.{name}": value for name, value in stack.items()})
+    torch.testing.assert_close(scores, problem.batched_scores(stack))
+    assert scores.shape[1] > 70
+
+
 def test_modules_without_vmap_support_are_scored_one_by_one(problem: Problem) -> None:
     class Refuses(nn.Module):
         def __init__(self) -> None:

@@ -57,7 +57,9 @@ def test_check_10_equals_torchvision(kind, levels, radius, device):
     reference = CorrBlock(num_levels=levels, radius=radius)
     reference.build_pyramid(first, second)
     found = correlate(kind, first, second, levels=levels, radius=radius)(coordinates)
-    torch.testing.assert_close(found, reference.index_pyramid(coordinates), rtol=0, atol=1e-5)
+    # A GPU rounds sums of up to 5 in another order.
+    bound = 1e-5 if device.type == "cpu" else 2e-5
+    torch.testing.assert_close(found, reference.index_pyramid(coordinates), rtol=0, atol=bound)
 
 
 def test_all_kinds_have_equal_gradients_whatever_the_chunk(monkeypatch):

@@ -100,6 +100,11 @@ class Representation(Checked, nn.Module, ABC):
         """Return J J^T (B, n, n), n = V C H W, where a formula without J is known, otherwise None."""
         return None
 
+    @property
+    def factored(self) -> bool:
+        """Return whether :meth:`linear` stores factors that are much smaller than the Jacobian."""
+        return False
+
     def linear(self, params: Tensor, views: Tensor) -> Linear:
         """Return products with the Jacobian, which is computed once or stored in factors."""
         matrix = self.jacobian(params, views)

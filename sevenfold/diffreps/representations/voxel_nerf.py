@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from sevenfold.diffreps.representations.base import Linear
-from sevenfold.diffreps.representations.coarse_field import Rays, ShadedRays
+from sevenfold.diffreps.representations.grid_rays import FineRays, Rays, ShadedRays
 from sevenfold.diffreps.representations.volume import Background, Nerf
 from sevenfold.diffreps.worlds.cameras import Camera
-from sevenfold.diffreps.worlds.march import DENSE_LIMIT, absorption, hats, interpolate
+from sevenfold.diffreps.worlds.march import DENSE_LIMIT, absorption, corners, hats, interpolate
 from sevenfold.ranges import AtLeastTwo, Count, Finite, NonNegative, Resolution, Scale, Size
 
 ENTRIES = 2**21
@@ -67,8 +67,8 @@ class VoxelNerf(Nerf):
         return torch.stack(images, 1).unflatten(3, self.shape[1:])
 
     def linear(self, params: Tensor, views: Tensor) -> Linear:
-        """Return products with the Jacobian, stored in factors for coarse grids."""
-        if not self.coarse:
+        """Return products with the Jacobian, stored in factors where the background is constant."""
+        if not self.factored:
             return super().linear(params, views)
         each = [self._shading(params, view).linear() for view in views]
         images = (len(params), len(views), self.shape[0], -1)
@@ -92,16 +92,22 @@ class VoxelNerf(Nerf):
         return self._flat(torch.stack(each, 1).flatten(1, 3))
 
     @property
+    def factored(self) -> bool:
+        """Return whether the background is constant, as closed forms need."""
+        return self.background in ("white", "black")
+
+    @property
     def coarse(self) -> bool:
-        """Return whether closed forms apply: few rays, a coarse grid, and a constant background."""
+        """Return whether closed forms of all derivatives apply: few rays and a coarse grid as well."""
         # size of the matrix of weights of all samples of a view
         entries = math.prod(self.shape[1:]) * self.samples * self.resolution**3
-        plain = self.background in ("white", "black")
-        return plain and self.resolution <= DENSE_LIMIT and entries <= ENTRIES
+        return self.factored and self.resolution <= DENSE_LIMIT and entries <= ENTRIES
 
     def _shading(self, params: Tensor, view: Tensor) -> ShadedRays:
         """Return the light of grids along the rays of one view."""
-        rays = grid_rays(
+        # Matrices of coarse grids are small and serve many calls.
+        make = coarse_rays if self.coarse else fine_rays
+        rays = make(
             self.camera, self.shape[1], self.samples, self.resolution, tuple(view.tolist()), params.dtype,
             params.device,
         )  # fmt: skip
@@ -128,14 +134,30 @@ class VoxelNerf(Nerf):
 
 
 @lru_cache(maxsize=32)
-def grid_rays(
+def coarse_rays(
     camera: Camera, size: int, samples: int, resolution: int, view: tuple[float, ...], dtype: torch.dtype,
     device: torch.device,
 ) -> Rays:  # fmt: skip
-    """Return the rays of a view through a grid (cached)."""
+    """Return the rays of a view through a grid with the weights of all nodes (cached)."""
     # A tensor cached in inference mode could not take part in derivatives later.
     with torch.inference_mode(False), torch.no_grad():
-        where = torch.tensor(view, dtype=dtype, device=device)
-        points, step = camera.points(where, size, samples)
-        inside = (points.abs() <= 1).all(2)
-        return Rays(hats(points.flatten(0, 1), resolution), step, inside)
+        points, step, inside = _samples(camera, size, samples, view, dtype, device)
+        return Rays(hats(points, resolution), step, inside)
+
+
+def fine_rays(
+    camera: Camera, size: int, samples: int, resolution: int, view: tuple[float, ...], dtype: torch.dtype,
+    device: torch.device,
+) -> FineRays:  # fmt: skip
+    """Return the rays of a view through a grid with the nodes around each sample."""
+    points, step, inside = _samples(camera, size, samples, view, dtype, device)
+    nodes, shares = zip(*corners(points, resolution), strict=True)
+    return FineRays(torch.stack(nodes), torch.stack(shares), step, inside, resolution**3)
+
+
+def _samples(
+    camera: Camera, size: int, samples: int, view: tuple[float, ...], dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the samples (R S, 3) of a view's rays, their spacing, and which are inside (R, S)."""
+    points, step = camera.points(torch.tensor(view, dtype=dtype, device=device), size, samples)
+    return points.flatten(0, 1), step, (points.abs() <= 1).all(2)

@@ -8,6 +8,9 @@ from sevenfold.diffreps.rendering import Rendering
 from sevenfold.diffreps.representations.base import Linear
 from sevenfold.diffreps.solvers.cg import ConjugateGradient
 
+ENTRIES = 2**30
+"""Of all samples' Jacobians together: 4 GiB in float32."""
+
 
 @dataclass(frozen=True)
 class Linearized(Rendering):
@@ -27,7 +30,8 @@ class Linearized(Rendering):
 class DenseConjugateGradient(ConjugateGradient):
     """The same iterations as ``cg``, with the same result, but the Jacobian is computed once for a solve.
 
-    Faster than ``cg`` where Jacobians are cheap and small; coarse voxel fields store theirs in factors. Few
+    Faster than ``cg`` where Jacobians are cheap; voxel fields store theirs in factors. Where all others
+    together would have more than 2^30 entries, products are computed by differentiation, as ``cg`` does. Few
     iterations regularize: they leave directions unchanged that the views hardly determine.
 
     Args:
@@ -41,6 +45,8 @@ class DenseConjugateGradient(ConjugateGradient):
         self, rendering: Rendering, theta: Tensor, residual: Tensor, damping: Tensor
     ) -> tuple[Tensor, int]:
         """Return d."""
+        if not rendering.representation.factored and theta.numel() * residual.shape[1] > ENTRIES:
+            return super().direction(rendering, theta, residual, damping)
         # J is fixed during the inner iterations, which need J p and J^T r alone   (Hestenes & Stiefel 1952)
         linear = rendering.representation.linear(theta, rendering.views)
         near = Linearized(rendering.representation, rendering.views, linear)

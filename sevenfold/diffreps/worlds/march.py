@@ -1,7 +1,7 @@
 """Ray marching in plain PyTorch: absorption along rays, interpolation on grids, recomputed derivatives."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -31,17 +31,22 @@ def interpolate(grid: Tensor, points: Tensor) -> Tensor:
     resolution = grid.shape[0]
     if resolution <= DENSE_LIMIT:
         return hats(points, resolution) @ grid.reshape(resolution**3, -1)
-    inside = (points.abs() <= 1).all(1, keepdim=True)
+    flat, values = grid.reshape(resolution**3, -1), torch.zeros((), dtype=grid.dtype, device=grid.device)
+    for node, weight in corners(points, resolution):
+        values = values + weight[:, None] * flat[node]
+    return values
+
+
+def corners(points: Tensor, resolution: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the eight nodes (N,) around points (N, 3) and their weights (N,), 0 outside [-1, 1]^3."""
+    inside = (points.abs() <= 1).all(1)
     scaled = (points.clamp(-1, 1) + 1) / 2 * (resolution - 1)
     low = scaled.floor().clamp(max=resolution - 2)
-    share, flat = scaled - low, grid.reshape(resolution**3, -1)
-    values: Any = 0
-    for corner in itertools.product((0, 1), repeat=3):
-        offset = torch.tensor(corner, device=points.device)
-        weight = torch.where(offset > 0, share, 1 - share).prod(1, keepdim=True)
-        i, j, k = (low.long() + offset).unbind(1)
-        values = values + weight * flat[(i * resolution + j) * resolution + k]
-    return values * inside
+    share, (x, y, z) = scaled - low, low.long().unbind(1)
+    for i, j, k in itertools.product((0, 1), repeat=3):
+        factors = [share[:, axis] if up else 1 - share[:, axis] for axis, up in enumerate((i, j, k))]
+        node = ((x + i) * resolution + y + j) * resolution + z + k
+        yield node, factors[0] * factors[1] * factors[2] * inside
 
 
 def hats(points: Tensor, resolution: int) -> Tensor:

@@ -25,7 +25,9 @@ from sevenfold.seeding import torch_generator
 State = dict[str, Tensor]
 FIGURES = ("threshold", "phi", "rho", "mu")
 ROWS = 256
-"""Rows scored at a time, few enough for the activations of all candidates to fit the processor's cache."""
+"""Rows scored at a time on a CPU, few enough for the activations of all candidates to fit its cache."""
+ACCELERATOR_ROWS = 2**15
+"""Rows scored at a time on an accelerator, where launches are dear; halved where its memory is too small."""
 
 
 @dataclass(frozen=True)
@@ -116,9 +118,15 @@ class Problem:
     def batched_scores(self, stack: Mapping[str, Tensor], x: Tensor | None = None) -> Tensor:
         """Return logits, (K, n), of K candidates: ``stack`` holds what differs, (K, ...) each."""
         x = self.x if x is None else x
+        size = min(ROWS if x.device.type == "cpu" else ACCELERATOR_ROWS, self.rows)
         with eval_mode(self.network):
-            size = min(ROWS, self.rows)
-            return torch.cat([self._side_by_side(dict(stack), rows) for rows in x.split(size)], dim=1)
+            while True:
+                try:
+                    return torch.cat([self._side_by_side(dict(stack), part) for part in x.split(size)], dim=1)
+                except torch.OutOfMemoryError:
+                    if size == 1:
+                        raise
+                    size //= 2
 
     def _side_by_side(self, stack: State, x: Tensor) -> Tensor:
         # vmap over parameter sets: one batched forward pass in place of K
@@ -127,6 +135,8 @@ class Problem:
 
         try:
             return vmap(one)(stack)
+        except torch.OutOfMemoryError:
+            raise
         except RuntimeError:  # vmap does not support this module: score candidates one by one
             count = len(next(iter(stack.values())))
             return torch.stack([one({k: v[i] for k, v in stack.items()}) for i in range(count)])

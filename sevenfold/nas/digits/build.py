@@ -4,7 +4,6 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sevenfold.environment import installed_version
 from sevenfold.errors import InputError
 from sevenfold.nas.benchmarks.table import write_table
 from sevenfold.nas.digits.cost import count_cost
@@ -134,7 +134,7 @@ class Build:
         provenance = {
             "recipe": asdict(self.recipe),
             "torch": sorted(versions),
-            "sevenfold": metadata.version("sevenfold"),
+            "sevenfold": installed_version("sevenfold"),
             "images": "scikit-learn load_digits, split by split_train, split_val and split_test",
         }
         description, tables = describe(members, correct, loss, self.recipe, provenance)

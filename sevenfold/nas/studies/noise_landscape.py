@@ -252,5 +252,9 @@ def _verdict(levels: Mapping[str, Sequence[Record]]) -> list[str]:
     for name, records in (first, last):
         minima, gap = (np.mean([record[field] for record in records]) for field in ("minima", "gap_mean"))
         level = name.partition("/")[0]
-        parts.append(f"level {level} has {minima:.0f} local minima, and climbs end {gap:.3g} above the best")
-    return [f"Of the trainings of each architecture, {parts[0]}; {parts[1]}."]
+        trainings = {"all": "all its trainings", "1": "one training"}.get(level, f"{level} trainings")
+        parts.append(
+            f"judged by {trainings} of each architecture the landscape has {minima:.0f} local minima,"
+            f" and climbs end {gap:.3g} above the best"
+        )
+    return [f"{parts[0].capitalize()}; {parts[1]}."]

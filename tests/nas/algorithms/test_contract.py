@@ -109,7 +109,9 @@ def test_algorithms_keep_their_contract(node, check):
 
 @every_algorithm
 @pytest.mark.parametrize("check", [budget_is_exact, state_resumes_exactly], ids=["budget", "state"])
-@pytest.mark.parametrize("space", ["classes", "darts", "typed", "listed"])
+@pytest.mark.parametrize(
+    "space", ["classes", pytest.param("darts", marks=pytest.mark.slow), "typed", "listed"]
+)
 def test_budget_and_state_hold_in_every_kind_of_space(node, space, check):
     run_check(check, candidate(node, SPACES[space]))
 

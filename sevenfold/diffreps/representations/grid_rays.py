@@ -1,7 +1,7 @@
-"""A coarse grid of density and colour along many rays: images and derivatives in closed form.
+"""A grid of density and colour along many rays: images and derivatives in closed form.
 
 Samples on rays are a linear image of the grid, so that rendering B grids, and products with their Jacobians,
-cost one matrix product and little arithmetic for each ray. Let w_k be the light from sample k and T_k the
+cost one interpolation and little arithmetic for each ray. Let w_k be the light from sample k and T_k the
 transmittance behind it. The derivative of the colour sum_k w_k c_k + T_S b by the density of sample k is then
 T_k c_k - beyond_k, times the spacing, where beyond_k is the colour from behind it; that by its colour is w_k.
 Quadrature of the volume rendering integral: Max 1995; Mildenhall et al. 2020, eq. 3.
@@ -39,6 +39,37 @@ class Rays:
 
 
 @dataclass(frozen=True)
+class FineRays:
+    """R rays of S samples through a grid of many nodes, of which each sample touches eight.
+
+    Attributes:
+        corners: (8, R S), the numbers of these nodes.
+        shares: (8, R S), their weights; 0 outside the cube.
+        step, inside: as for :class:`Rays`.
+        nodes: of the grid, G^3.
+    """
+
+    corners: Tensor
+    shares: Tensor
+    step: Tensor
+    inside: Tensor
+    nodes: int
+
+    def values(self, grid: Tensor) -> Tensor:
+        """Return grids (B, F, G^3) at the samples, (B, F, R, S)."""
+        pairs = zip(self.corners, self.shares, strict=True)
+        return sum(grid[..., node] * share for node, share in pairs).unflatten(2, self.inside.shape)
+
+    def spread(self, values: Tensor) -> Tensor:
+        """Return the transpose of :meth:`values`."""
+        flat = values.flatten(2)
+        grid = flat.new_zeros(*flat.shape[:2], self.nodes)
+        for node, share in zip(self.corners, self.shares, strict=True):
+            grid.index_add_(2, node, flat * share)
+        return grid
+
+
+@dataclass(frozen=True)
 class ShadedRays:
     """The light of B grids along rays.
 
@@ -51,7 +82,7 @@ class ShadedRays:
         behind: the background.
     """
 
-    rays: Rays
+    rays: Rays | FineRays
     light: Tensor
     passed: Tensor
     colour: Tensor
@@ -89,7 +120,8 @@ class ShadedRays:
         return Linear(push, pull)
 
     def jacobian(self) -> Tensor:
-        """Return that Jacobian itself, (B, C, R, 1 + C, G^3)."""
+        """Return that Jacobian itself, (B, C, R, 1 + C, G^3); of rays with all weights."""
+        assert isinstance(self.rays, Rays)
         by_density, by_colour = self.factors()
         channels = by_colour.shape[1]
         weights = self.rays.weights.unflatten(0, self.rays.inside.shape)
