@@ -12,6 +12,7 @@ from sevenfold.studies import STUDIES
 ROOT = Path(__file__).resolve().parents[1]
 RECIPES = {
     "benchmark_description": "nas/describe_benchmark",
+    "curve_pfn": "nas/train_curve_pfn",
     "debias": "fairness/demo",
     "digits_build": "nas/build_digits_nb201",
     "flow_table": "flow/table",

@@ -5,6 +5,7 @@ from sevenfold.tables import ComponentTable
 STUDIES = ComponentTable(
     {
         "benchmark_description": "sevenfold.nas.studies.description:DescriptionStudy",
+        "curve_pfn": "sevenfold.nas.studies.curve_pfn:CurvePFNTraining",
         "digits_build": "sevenfold.nas.studies.digits_build:DigitsBuild",
         "encoding_study": "sevenfold.nas.studies.encodings:EncodingStudy",
         "lce_search": "sevenfold.nas.studies.lce_search:FilteredSearchStudy",
