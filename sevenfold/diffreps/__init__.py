@@ -122,6 +122,7 @@ SOURCES = ComponentTable(
     {
         "world_views": "sevenfold.diffreps.priors.by_view:world_views",
         "digits": "sevenfold.diffreps.sources:digits",
+        "folder": "sevenfold.diffreps.sources:folder",
         "mnist": "sevenfold.diffreps.sources:mnist",
         "photos": "sevenfold.diffreps.sources:photos",
         "scapes": "sevenfold.diffreps.scapes:scapes",
