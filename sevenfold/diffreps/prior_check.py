@@ -92,6 +92,7 @@ def changed(prior: NetworkPrior, **options: Any) -> NetworkPrior:
 
 def alternatives(reading: Reading) -> Iterator[Reading]:
     """Yield readings that differ from one in a single convention."""
+    reading = replace(reading, low=False)
     prior = reading.prior
     for name in PREDICTIONS:
         if name != prior.prediction and not _unreadable(prior, name):
@@ -162,10 +163,14 @@ def errors_at(prior: Prior, images: Tensor, labels: Tensor, sigmas: Tensor, seed
 
 
 def score(reading: Reading, real: Images, *, low: bool = False, seed: int = 0) -> Tensor:
-    """Return the score (N,) of a reading on each image: the lower, the better.
+    """Return the score (N,) of a reading on each image, the mean of ln of :func:`ratios` over levels."""
+    return ratios(reading, real, low=low, seed=seed).log().mean(0)
 
-    It is the mean over noise levels of ln(error / error of the best denoiser that knows the mean and the
-    variance of all values alone). A network that cannot be called so has an infinite one.
+
+def ratios(reading: Reading, real: Images, *, low: bool = False, seed: int = 0) -> Tensor:
+    """Return the errors (L, N) of a reading over that of a denoiser that knows mean and variance alone.
+
+    A network that cannot be called so has infinite ones.
     """
     images = reading.images(real)
     std = float(images.std())
@@ -178,27 +183,32 @@ def score(reading: Reading, real: Images, *, low: bool = False, seed: int = 0) -
     try:
         errors = errors_at(reading.prior, images, classes_of(reading.prior, real.labels), sigmas, seed)
     except Exception:  # a network of somebody's, at times that it may not know
-        return torch.full((len(images),), math.inf)
-    result = (errors / wiener[:, None]).log().mean(0)
+        return torch.full((len(sigmas), len(images)), math.inf)
+    result = errors / wiener[:, None]
     return result.where(result.isfinite(), torch.tensor(math.inf))
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A reading's score, and its difference to that of the reading it changes, with its standard error."""
+    """A reading's score, and its difference to that of the reading it changes, with its standard error.
+
+    ``gain`` is how much lower ln of the mean error of all images is.
+    """
 
     reading: Reading
     score: float
     difference: float
     error: float
+    gain: float
 
     @property
     def better(self) -> bool:
         """Whether the difference is certain: more than two standard errors, and 2 % of the error.
 
-        A trained network is only nearly the denoiser of its data: tiny differences say nothing.
+        A trained network is only nearly the denoiser of its data: tiny differences say nothing. The mean error
+        must be lower too: of all denoisers the right one has the least, but not the least mean logarithm.
         """
-        return self.difference < -max(CERTAIN * self.error, MARGIN)
+        return self.difference < -max(CERTAIN * self.error, MARGIN) and self.gain > 0
 
     @property
     def undecided(self) -> bool:
@@ -208,16 +218,17 @@ class Trial:
 
 def trials(reading: Reading, real: Images) -> list[Trial]:
     """Return the trials of all alternatives of a reading, the best first; the same noise in all."""
-    base = {low: score(reading, real, low=low) for low in (False, *([True] * _has_table(reading)))}
+    base = {low: ratios(reading, real, low=low) for low in (False, *([True] * _has_table(reading)))}
     results = []
     for other in alternatives(reading):
-        before = base[other.low]
-        after = score(other, real, low=other.low)
+        both = base[other.low], ratios(other, real, low=other.low)
+        before, after = (each.log().mean(0) for each in both)
+        gain = float((both[0].mean(1).log() - both[1].mean(1).log()).mean())
         difference = after - before
         difference = difference.masked_fill(difference.isnan(), 0.0)  # of two that the network refuses
         # paired: the same images and noise, so that their difficulty cancels
         error = float(difference.std() / len(difference) ** 0.5) if bool(difference.isfinite().all()) else 0.0
-        results.append(Trial(other, float(after.mean()), float(difference.mean()), error))
+        results.append(Trial(other, float(after.mean()), float(difference.mean()), error, gain))
     return sorted(results, key=lambda trial: (trial.difference, trial.score))
 
 
