@@ -205,8 +205,9 @@ class Trial:
     def better(self) -> bool:
         """Whether the difference is certain: more than two standard errors, and 2 % of the error.
 
-        A trained network is only nearly the denoiser of its data: tiny differences say nothing. The mean error
-        must be lower too: of all denoisers the right one has the least, but not the least mean logarithm.
+        A trained network is only nearly the denoiser of its data: tiny differences say nothing. The mean
+        error must be lower too: of all denoisers the right one has the least, but not the least mean
+        logarithm.
         """
         return self.difference < -max(CERTAIN * self.error, MARGIN) and self.gain > 0
 
