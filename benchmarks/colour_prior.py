@@ -78,7 +78,7 @@ def sharpness(prior: NetworkPrior, each: int = 8) -> tuple[float, Tensor]:
         Pixels(size=32, channels=3), prior, Pool(),
         seeds=[stream_seed(0, "denoiser sample", k) for k in range(len(labels))], labels=labels,
     )  # fmt: skip
-    # First-order steps blur: with them the energy is a quarter less (.64 instead of .87 for `v`).
+    # First-order steps blur: with them the energy is a quarter less (.64 instead of .86).
     sampler = Reference(
         schedule={**SCHEDULE, "levels": 30}, guidance=Guidance(weight=WEIGHT, clip=True), order="heun"
     )
