@@ -1,9 +1,9 @@
 """The curve network beside ridge regression and their pool: densities and ranks of the ends of trainings.
 
 ``PYTHONPATH=. python benchmarks/curve_network.py [--root FOLDER] [--draws 5]``; FOLDER has
-``spikenas_cifar10_curves.npz``. One JSON line a table, number of known curves and extrapolator: means over the
-draws and over four cuts (a tenth, a fifth, a half and four fifths of the epochs) of the negative log density in
-nats of percent, of Kendall's tau with the end, and of the share of ends in the density's middle 80 %.
+``spikenas_cifar10_curves.npz``. One JSON line a table, number of known curves and extrapolator: means over
+the draws and over four cuts (a tenth, a fifth, a half and four fifths of the epochs) of the negative log
+density in nats of percent, of Kendall's tau with the end, and of the share of ends in the middle 80 %.
 """
 
 import argparse

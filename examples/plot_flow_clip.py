@@ -3,7 +3,7 @@ Flow of a clip: a network of minutes, the shipped model, the truth
 ==================================================================
 
 ``make run`` trains a small network for minutes and ends with this picture. The shipped model was trained by
-``configs/flow/ship_gpu.yaml`` on drawn scenes alone; on the command line it is ``sevenfold flow a.jpg b.jpg``.
+``configs/flow/ship_gpu.yaml`` on drawn scenes alone; it is what ``sevenfold flow a.jpg b.jpg`` uses.
 """
 
 import tempfile
@@ -19,9 +19,9 @@ errors = draw_showcase(sevenfold.load("flow/demo"), folder)
 print({name: round(value, 2) for name, value in errors.items()})
 
 # %%
-# One scale for all, its most saturated colors in the corner; errors are means over the eleven pairs of the clip,
-# in px. Beside the picture the folder has the clip's video with the shipped model's flow, the second picture
-# pulled back by it, and its confidence.
+# One scale for all, its most saturated colors in the corner; errors are means over the eleven pairs of the
+# clip, in px. Beside the picture the folder has the clip's video with the shipped model's flow, the second
+# picture pulled back by it, and its confidence.
 
 picture = plt.imread(folder / "images/first.png")
 figure = plt.figure(figsize=(16, 16 * picture.shape[0] / picture.shape[1]))
