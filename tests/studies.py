@@ -23,6 +23,7 @@ RECIPES = {
     "nas_landscape": "nas/landscape_nb201",
     "nas_search": "nas/search_nb201",
     "noise_landscape": "nas/noise_landscape",
+    "objective_search": "nas/own_digits",
     "samples": "diffreps/demo",
     "view_noise_law": "diffreps/view_noise_law",
     "volumes": "diffreps/nerf_toy",

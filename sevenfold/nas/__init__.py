@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sevenfold.nas.studies.encodings import EncodingStudy
     from sevenfold.nas.studies.landscape import LandscapeStudy
     from sevenfold.nas.studies.noise_landscape import NoiseLandscapeStudy
+    from sevenfold.nas.studies.objective import ObjectiveSearchStudy
     from sevenfold.nas.studies.search import SearchStudy
     from sevenfold.nas.x11 import load_ensemble
 
@@ -41,6 +42,7 @@ _PUBLIC = {
     "NLP": "sevenfold.nas.spaces.nlp:NLP",
     "NoiseLandscapeStudy": "sevenfold.nas.studies.noise_landscape:NoiseLandscapeStudy",
     "Objective": "sevenfold.nas.algorithms.objective:Objective",
+    "ObjectiveSearchStudy": "sevenfold.nas.studies.objective:ObjectiveSearchStudy",
     "RandomSearch": "sevenfold.nas.algorithms.random:RandomSearch",
     "RegularizedEvolution": "sevenfold.nas.algorithms.evolution:RegularizedEvolution",
     "SearchStudy": "sevenfold.nas.studies.search:SearchStudy",
@@ -64,6 +66,7 @@ __all__ = [
     "LocalSearch",
     "NoiseLandscapeStudy",
     "Objective",
+    "ObjectiveSearchStudy",
     "RandomSearch",
     "RegularizedEvolution",
     "SearchStudy",

@@ -3,7 +3,7 @@
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,8 @@ class Problem:
         self.space: Space = build(SPACES, options["space"], "space")
         stream = numpy_generator(options["seed"], "nas problem")
         (self.algorithm,) = start_trials(options["algorithm"], self.space, [stream])
-        self._rows: dict[int, tuple[int, ...]] = {}
+        self.rows: dict[int, tuple[int, ...]] = {}
+        """Architectures of all trials by number."""
         self._repeats: set[int] = set()
         self._waiting: list[int] = []
         self._attempts: Counter[int] = Counter()
@@ -78,12 +79,12 @@ class Problem:
             raise InputError(f"{self._state_file} is missing, so that the search cannot continue; restore it")
         for event in self.journal.events:
             self._replay(event)
-        self._waiting = [number for number in self._rows if number not in self.losses]
+        self._waiting = [number for number in self.rows if number not in self.losses]
 
     def _replay(self, event: Event) -> None:
         number = event.get("id", -1)
         if event["event"] == "asked":
-            self._rows[number] = tuple(event["row"])
+            self.rows[number] = tuple(event["row"])
             self._repeats |= {number} if event["repeat"] else set()
         elif event["event"] == "failed":
             self._attempts[number] += 1
@@ -100,7 +101,7 @@ class Problem:
             lag: propose trial n from the results of exactly the trials up to n - ``lag``, once these have
                 ended, so that proposals do not depend on which trial ends first; by default from all results.
         """
-        number = len(self._rows)
+        number = len(self.rows)
         if lag is None:
             self._inform(number)
         if self._waiting:
@@ -118,7 +119,7 @@ class Problem:
         """Let the algorithm learn the losses of the trials before ``end``, in the order of their numbers."""
         new = [n for n in sorted(self.losses.keys() - self._informed - self._repeats) if n < end]
         if new:
-            self.algorithm.tell(np.array([self._rows[n] for n in new]), [self.losses[n] for n in new])
+            self.algorithm.tell(np.array([self.rows[n] for n in new]), [self.losses[n] for n in new])
             self._informed |= set(new)
 
     def _propose(self, number: int, row: tuple[int, ...]) -> Trial:
@@ -151,15 +152,15 @@ class Problem:
 
     def _repeat(self, number: int) -> Trial | None:
         """Record another seed of one of the best; None where none is due or other trials are out."""
-        once = self._rows.keys() - self._repeats
+        once = self.rows.keys() - self._repeats
         if number >= self.options["budget"] or not once <= self.losses.keys():
             return None
         most = self.options["seeds"]["max"]
         best = sorted((self.losses[n], n) for n in once if not math.isnan(self.losses[n]))
         # Chosen by their first loss, whatever the repeats bring: those may still be computed.
-        rows = list(dict.fromkeys(self._rows[n] for _, n in best))
+        rows = list(dict.fromkeys(self.rows[n] for _, n in best))
         rows = rows[: max(REPEATED, math.ceil(self.repeats / (most - 1)))]
-        counts = Counter(self._rows.values())
+        counts = Counter(self.rows.values())
         row = min(rows, key=counts.__getitem__, default=None)
         if row is None or counts[row] >= most:
             return None
@@ -176,7 +177,7 @@ class Problem:
     def _trial(self, number: int) -> Trial:
         folder = self.folder / "trials" / f"{number:05d}"
         folder.mkdir(parents=True, exist_ok=True)
-        row, attempt = self._rows[number], self._attempts[number]
+        row, attempt = self.rows[number], self._attempts[number]
         return Trial(
             number, row, self._config(row), self._seed(number), attempt, folder, self.options["epochs"]
         )
@@ -215,7 +216,7 @@ class Problem:
 
     def _open(self, trial: Trial | int) -> int:
         number = trial.id if isinstance(trial, Trial) else trial
-        if number not in self._rows or number in self.losses:
+        if number not in self.rows or number in self.losses:
             what = "has ended" if number in self.losses else "was never given out"
             raise InputError(f"trial {shown(number)} {what}")
         return number
@@ -230,6 +231,7 @@ class Problem:
         seconds: float | None = None,
         repeatable: bool = True,
         stop: Stop | None = None,
+        stopping: Callable[[], bool] = bool,  # bool() is False
     ) -> None:
         """Evaluate trials until budget or space is used up.
 
@@ -247,6 +249,7 @@ class Problem:
                 that no worker waits where trials take very different times.
             stop: called as ``stop(trial, epoch, values)`` with each epoch's report; where it returns True,
                 the objective should return: its ``report`` is False, its generator is closed.
+            stopping: called before each trial; where it returns True no further trial starts.
         """
         for name, limit in {"trial_seconds": trial_seconds, "seconds": seconds}.items():
             number = isinstance(limit, int | float) and not isinstance(limit, bool)
@@ -254,7 +257,7 @@ class Problem:
                 raise InputError(f"{name} must be a number above 0, got {shown(limit)}")
         run_objective(
             self, objective, changed=changed, workers=workers, trial_seconds=trial_seconds,
-            seconds=seconds, repeatable=repeatable, stop=stop,
+            seconds=seconds, repeatable=repeatable, stop=stop, stopping=stopping,
         )  # fmt: skip
 
     def best(self) -> tuple[dict[str, Any], float]:
@@ -266,7 +269,7 @@ class Problem:
         losses: dict[tuple[int, ...], list[float]] = defaultdict(list)
         for number, loss in sorted(self.losses.items()):
             if not math.isnan(loss):
-                losses[self._rows[number]].append(loss)
+                losses[self.rows[number]].append(loss)
         if not losses:
             raise InputError("no trial has succeeded yet")
         most = max(map(len, losses.values())) if self.repeats else 1

@@ -13,6 +13,7 @@ STUDIES = ComponentTable(
         "nas_landscape": "sevenfold.nas.studies.landscape:LandscapeStudy",
         "nas_search": "sevenfold.nas.studies.search:SearchStudy",
         "noise_landscape": "sevenfold.nas.studies.noise_landscape:NoiseLandscapeStudy",
+        "objective_search": "sevenfold.nas.studies.objective:ObjectiveSearchStudy",
     },
     holds="studies of architecture search",
 )
