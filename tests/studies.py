@@ -20,6 +20,7 @@ RECIPES = {
     "initial_conditions": "fairness/initial_conditions",
     "lce_search": "nas/lce_search_digits",
     "lce_study": "nas/lce_study",
+    "nas_fronts": "nas/fronts_nb201",
     "nas_landscape": "nas/landscape_nb201",
     "nas_search": "nas/search_nb201",
     "noise_landscape": "nas/noise_landscape",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sevenfold.nas.spaces.nlp import NLP
     from sevenfold.nas.spaces.typed import Typed
     from sevenfold.nas.studies.encodings import EncodingStudy
+    from sevenfold.nas.studies.fronts import FrontStudy
     from sevenfold.nas.studies.landscape import LandscapeStudy
     from sevenfold.nas.studies.noise_landscape import NoiseLandscapeStudy
     from sevenfold.nas.studies.objective import ObjectiveSearchStudy
@@ -34,6 +35,7 @@ _PUBLIC = {
     "Bananas": "sevenfold.nas.algorithms.bananas:Bananas",
     "DARTS": "sevenfold.nas.spaces.darts:DARTS",
     "EncodingStudy": "sevenfold.nas.studies.encodings:EncodingStudy",
+    "FrontStudy": "sevenfold.nas.studies.fronts:FrontStudy",
     "LandscapeStudy": "sevenfold.nas.studies.landscape:LandscapeStudy",
     "LocalSearch": "sevenfold.nas.algorithms.local_search:LocalSearch",
     "MLP": "sevenfold.nas.predictors.mlp:MLP",
@@ -62,6 +64,7 @@ __all__ = [
     "NLP",
     "Bananas",
     "EncodingStudy",
+    "FrontStudy",
     "LandscapeStudy",
     "LocalSearch",
     "NoiseLandscapeStudy",

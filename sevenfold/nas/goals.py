@@ -21,14 +21,14 @@ class Bound:
     side: int
     bound: float
 
-    def violation(self, value: float) -> float:
-        """Return by how much a value is beyond the bound, in units of the bound (of 1 where that is 0).
+    def excess(self, value: Any) -> Any:
+        """Return how far a value, or an array of them, is beyond the bound, in units of it (of 1 if it is 0).
 
-        >>> Bound("params", 1, 0.5).violation(0.75), Bound("params", 1, 0.5).violation(0.2)
-        (0.5, 0.0)
+        >>> Bound("params", 1, 0.5).excess(0.75), Bound("params", 1, 0.5).excess(0.25)
+        (0.5, -0.5)
         """
-        # max(0, g) / scale (Deb, Pratap, Agarwal and Meyarivan 2002, section VI).
-        return max(0.0, self.side * (value - self.bound)) / (abs(self.bound) or 1.0)
+        # g / scale (Deb, Pratap, Agarwal and Meyarivan 2002, section VI).
+        return self.side * (value - self.bound) / (abs(self.bound) or 1.0)
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Goals:
         ([1.0, -3.0], 0.5)
         """
         losses = [values[name] for name in self.minimize] + [-values[name] for name in self.maximize]
-        violation = sum(bound.violation(values[bound.name]) for bound in self.bounds)
+        violation = sum(max(0.0, bound.excess(values[bound.name])) for bound in self.bounds)
         return losses, violation if self.bounds else None
 
     def unusable(self, values: Mapping[str, float]) -> str | None:

@@ -9,6 +9,7 @@ from sevenfold.config import build
 from sevenfold.errors import InputError, shown
 from sevenfold.executors import CALLS
 from sevenfold.executors.calls import Calls, Ending
+from sevenfold.nas.goals import Goals
 from sevenfold.nas.objectives import Source, load_objective, locate_objective
 from sevenfold.nas.trial import Objective, evaluate
 
@@ -19,10 +20,10 @@ Stop = Callable[[int, int, dict[str, float]], bool]
 """Tells of the number of a trial, an epoch and its values whether the trial should end."""
 
 
-def prepare(objective: Objective | Source, minimize: str) -> Callable[..., Any]:
+def prepare(objective: Objective | Source, goals: Goals) -> Callable[..., Any]:
     """Return what a worker calls for each trial; a :class:`Source` is imported now."""
     function = load_objective(objective) if isinstance(objective, Source) else objective
-    return functools.partial(evaluate, function, minimize)
+    return functools.partial(evaluate, function, goals)
 
 
 def run_objective(
@@ -58,7 +59,7 @@ def run_objective(
         return stopping() or time.monotonic() >= ends
 
     try:
-        calls.start(functools.partial(prepare, function, problem.options["minimize"]), hear)
+        calls.start(functools.partial(prepare, function, problem.goals), hear)
         lag = 2 * calls.idle - 1 if repeatable else None
         _submit(problem, calls, lag, trial_seconds, over)
         while calls.busy:
@@ -95,8 +96,8 @@ def _record(problem: "Problem", ending: Ending) -> None:
     if ending.error is not None:
         problem.fail(ending.ticket, ending.error)
     else:
-        loss, values, seconds = ending.value
-        problem.tell(ending.ticket, {**values, problem.options["minimize"]: loss}, seconds=seconds)
+        values, seconds = ending.value
+        problem.tell(ending.ticket, values, seconds=seconds)
 
 
 def _hear(problem: "Problem", stop: Stop | None, number: int, message: tuple[int, dict[str, float]]) -> bool:

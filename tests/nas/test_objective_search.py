@@ -44,7 +44,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def study(**options: Any) -> ObjectiveSearchStudy:
-    given = {"space": SPACE, "objective": "work:train", "algorithms": SEARCHES, "minimize": "error"}
+    given = {"space": SPACE, "objective": "work:train", "algorithms": SEARCHES, "minimize": ["error"]}
     return ObjectiveSearchStudy(**{**given, "budget": 20, **options})
 
 
@@ -66,7 +66,7 @@ def test_records_say_what_the_journal_of_the_same_problem_says(here: Path) -> No
     searches = study(seeds=Further(max=3, last=0.25), retries=0)
     records = {record["key"]: record for record in searches.run_all(here / "run", seed=3)}
     assert set(records) == {"local/00000", "random/00000"}
-    options = {"minimize": "error", "seeds": {"max": 3, "last": 0.25}, "retries": 0, "budget": 20}
+    options = {"minimize": ["error"], "seeds": {"max": 3, "last": 0.25}, "retries": 0, "budget": 20}
     seed = stream_seed(3, "objective search", 0)
     for label, node in SEARCHES.items():
         with open_problem(here / label, space=SPACE, algorithm=node, seed=seed, **options) as problem:
@@ -141,7 +141,7 @@ def test_no_objective_is_named_by_a_checkpoint(here: Path, capsys: pytest.Captur
 def settings(workers: str) -> list[str]:
     return [
         "--config", str(ROOT / "configs/nas/own_digits.yaml"), "callbacks.progress=null", "logger.csv=null",
-        "study.objective=work:train", f"study.workers={workers}", "study.minimize=error", "study.budget=60",
+        "study.objective=work:train", f"study.workers={workers}", "study.minimize=[error]", "study.budget=60",
     ]  # fmt: skip
 
 

@@ -10,6 +10,7 @@ STUDIES = ComponentTable(
         "encoding_study": "sevenfold.nas.studies.encodings:EncodingStudy",
         "lce_search": "sevenfold.nas.studies.lce_search:FilteredSearchStudy",
         "lce_study": "sevenfold.nas.studies.lce:ExtrapolationStudy",
+        "nas_fronts": "sevenfold.nas.studies.fronts:FrontStudy",
         "nas_landscape": "sevenfold.nas.studies.landscape:LandscapeStudy",
         "nas_search": "sevenfold.nas.studies.search:SearchStudy",
         "noise_landscape": "sevenfold.nas.studies.noise_landscape:NoiseLandscapeStudy",

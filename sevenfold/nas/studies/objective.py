@@ -1,10 +1,8 @@
 """Search algorithms side by side on an objective that trains what it is given."""
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +13,15 @@ from sevenfold.errors import InputError
 from sevenfold.executors import CallsNode
 from sevenfold.nas.algorithms import AlgorithmNode
 from sevenfold.nas.algorithms.run import start_trials
+from sevenfold.nas.constraints import feasible_first
+from sevenfold.nas.goals import read_goals
 from sevenfold.nas.objectives import load_objective, locate_objective
 from sevenfold.nas.problem import Problem, open_problem
 from sevenfold.nas.rehearsal import Rehearsal
 from sevenfold.nas.running import make_calls
 from sevenfold.nas.spaces import SPACES, SpaceNode
 from sevenfold.nas.spaces.base import Space
+from sevenfold.nas.studies.front_summary import front_report
 from sevenfold.nas.studies.search_figures import draw_all
 from sevenfold.nas.studies.search_summary import by_group, everything, headline, scalars, verdict
 from sevenfold.ranges import Count, NonNegativeInt, OpenShare, Scale
@@ -64,7 +65,9 @@ class ObjectiveSearchStudy(Study[Search]):
             trainings, to try a recipe.
         algorithms: search algorithms, name and options of each by the label it is reported under; null
             removes one that a base file brought in.
-        minimize: name of the value that is minimized.
+        minimize: names of what is minimized; null: ``loss``, or nothing where something is maximized.
+        maximize: names of what is maximized. Of several the report has hypervolumes against all searches.
+        constraints: bounds by name, such as ``{params_m: "<= 0.5"}``.
         budget: trainings in each search.
         trials: searches of each algorithm.
         epochs: what the objective is given as ``trial.epochs``; null: nothing.
@@ -93,7 +96,9 @@ class ObjectiveSearchStudy(Study[Search]):
         space: SpaceNode,
         objective: str | None = None,
         algorithms: dict[str, AlgorithmNode | None],
-        minimize: str = "loss",
+        minimize: list[str] | None = None,
+        maximize: list[str] = [],  # noqa: B006 (never changed)
+        constraints: dict[str, str] = {},  # noqa: B006 (never changed)
         budget: Count = 60,
         trials: Count = 1,
         epochs: Count | None = None,
@@ -109,7 +114,11 @@ class ObjectiveSearchStudy(Study[Search]):
             raise ConfigError("algorithms", "none is left; name one, such as {random: {name: random}}")
         if reference is not None and reference not in self.algorithms:
             raise ConfigError("reference", f"'{reference}' is no label of {', '.join(self.algorithms)}")
-        self.space_node, self.objective, self.minimize = space, objective, minimize
+        self.space_node, self.objective = space, objective
+        self.goals = read_goals(minimize, maximize, constraints)
+        self.named = {"minimize": minimize, "maximize": maximize, "constraints": constraints}
+        if seeds.max > 1 and len(self.goals.losses) > 1:
+            raise ConfigError("seeds.max", f"must be 1 where {', '.join(self.goals.losses)} have no best")
         self.budget, self.trials, self.epochs, self.seeds = budget, trials, epochs, seeds
         self.workers, self.trial_seconds, self.retries = workers, trial_seconds, retries
         self.changed, self.reference = changed, reference
@@ -149,13 +158,13 @@ class ObjectiveSearchStudy(Study[Search]):
             "seed": stream_seed(context.seed, "objective search", piece.trial),
             "budget": self.budget,
             "retries": self.retries,
-            "minimize": self.minimize,
+            **self.named,
             "epochs": self.epochs,
             "seeds": 1 if self.seeds.max == 1 else {"max": self.seeds.max, "last": self.seeds.last},
         }
         with below("study"), open_problem(context.folder / "searches" / key, **options) as problem:
             problem.run(
-                self.objective or Rehearsal(self.space, [self.minimize]),
+                self.objective or Rehearsal(self.space, self.goals.names),
                 changed=self.changed,
                 workers=self.workers,
                 trial_seconds=self.trial_seconds,
@@ -165,46 +174,47 @@ class ObjectiveSearchStudy(Study[Search]):
 
     def _record(self, piece: Search, problem: Problem, seed: int) -> Record:
         """Return what is recorded of a finished search, from its journal alone."""
-        node, losses = self.algorithms[piece.group], [loss for _, loss in sorted(problem.losses.items())]
-        finite = [loss for loss in losses if not math.isnan(loss)]
-        if not finite:
+        node, numbers = self.algorithms[piece.group], sorted(problem.losses)
+        if not problem.measured:
             whys = [event["why"] for event in problem.journal.events if event["event"] == "failed"]
-            raise InputError(f"all {len(losses)} trainings failed, the last one: {whys[-1]}")
-        # Until a first success the worst loss stands in the curve: a failure counts as the worst.
-        curve = accumulate((max(finite) if math.isnan(loss) else loss for loss in losses), min)
-        config, loss = problem.best()
+            raise InputError(f"all {len(numbers)} trainings failed, the last one: {whys[-1]}")
+        minimize = [*self.goals.minimize, *(f"-{name}" for name in self.goals.maximize)]
+        failure = [None] * (len(minimize) + bool(self.goals.bounds))
+        points = [problem.measured.get(number, failure) for number in numbers]
         return {
             "key": piece.keys[0],
             "group": piece.group,
             "trial": piece.trial,
-            "label": self.minimize,
+            "losses": minimize,
             "algorithm": node["name"],
             "preset": getattr(problem.algorithm, "preset_name", None),
             "space": self.space_node["name"],
             "seed": seed,
             "budget": self.budget,
-            "winner": config,
-            "val_loss": loss,
-            "queries": list(range(1, len(losses) + 1)),
-            "val_curve": list(curve),
-            "evaluations": len(losses),
+            "queries": list(range(1, len(numbers) + 1)),
+            **(
+                _best(problem, points) if len(minimize) == 1 else {"points": points, "front": problem.front()}
+            ),
+            "evaluations": len(numbers),
             "architectures": len(set(problem.rows.values())),
-            "failed": len(losses) - len(finite),
+            "failed": len(numbers) - len(problem.measured),
             "training_seconds": sum(event.get("seconds") or 0.0 for event in problem.journal.events),
         }
 
     def summarize(self, records: Sequence[Record], folder: Path) -> Report:
-        """Return the algorithms' results, the winners and curves of the incumbents."""
+        """Return the algorithms' results, the winners and curves of the incumbents, or those of fronts."""
+        title = "Search algorithms side by side on an objective"
+        section = Section("The best of each search", [WINNERS], winners(records))
+        if len(self.goals.losses) > 1:
+            report = front_report(title, records, list(self.algorithms), self.budget, self.reference, folder)
+            return replace(report, sections=[section, *report.sections])
         groups = by_group(records, self.algorithms)
         numbers = scalars(groups)
         return Report(
-            "Search algorithms side by side on an objective",
+            title,
             headline(groups, numbers),
             verdict(groups, numbers, self.budget, self.reference),
-            [
-                Section("The best of each search", [WINNERS], winners(records)),
-                Section("Every algorithm", [MEANS], everything(groups, numbers)),
-            ],
+            [section, Section("Every algorithm", [MEANS], everything(groups, numbers))],
             draw_all(groups, folder / "images") if groups else [],
             numbers,
         )
@@ -222,11 +232,28 @@ WINNERS = (
 )
 
 
+def _best(problem: Problem, points: Sequence[Sequence[float | None]]) -> Record:
+    """Return the best of a search of one loss and the curve of its incumbents."""
+    measured = np.array(points, float)
+    losses = feasible_first(measured)[:, 0] if problem.goals.bounds else measured[:, 0]
+    finite = losses[np.isfinite(losses)]
+    # Until a first success the worst loss stands in the curve: a failure counts as the worst.
+    curve = np.minimum.accumulate(np.where(np.isfinite(losses), losses, finite.max()))
+    config, loss = problem.best()
+    sign = -1.0 if problem.goals.maximize else 1.0
+    label = f"negative {problem.goals.maximize[0]}" if sign < 0 else problem.goals.minimize[0]
+    return {"label": label, "winner": config, "val_loss": loss, "val_curve": curve.tolist()}
+
+
 def winners(records: Sequence[Record]) -> Table:
-    """Return the best architecture of each search with its account."""
-    rows = [["search", "best", "loss", "evaluations", "architectures", "failed"]]
+    """Return the best architecture of each search, or its front, with its account."""
+    rows = [["search", "best", "value", "evaluations", "architectures", "failed"]]
     for record in records:
-        best = ", ".join(f"{name}={value}" for name, value in record["winner"].items())
         counts = [str(record[field]) for field in ("evaluations", "architectures", "failed")]
-        rows.append([record["key"], best, format_value(record["val_loss"]), *counts])
+        edge = record.get("front") or [(record.get("winner", {}), record.get("val_loss"))]
+        for config, value in edge:
+            best = ", ".join(f"{name}={part}" for name, part in config.items())
+            values = value.items() if isinstance(value, dict) else []
+            text = ", ".join(f"{name} {format_value(part)}" for name, part in values)
+            rows.append([record["key"], best, text or format_value(value), *counts])
     return rows
