@@ -100,6 +100,8 @@ def read_config(command: Command) -> dict[str, Any]:
         from sevenfold.checkpoint import carried_config
 
         layers.append(carried_config(str(command.ckpt)))
+        if "study" in layers[-1]:  # which may name code that is to be run
+            raise InputError(f"'{command.ckpt}' holds a study; name its recipe with --config")
     if command.verb not in (None, "check"):
         layers.append({"verb": command.verb})
     config = compose(layers, command.settings)
