@@ -83,6 +83,37 @@ def gaussian(mean: Tensor, covariance: Tensor, shape: tuple[int, int, int]) -> M
     return Mixture(mean.double()[None], covariance.double()[None], one, shape=shape)
 
 
+def conditional_mixture(prior: Mixture, affine: Affine) -> Mixture:
+    """Return the prior restricted to what an affine representation of one view renders, over its parameters.
+
+    Component k becomes N(m_k, V_k) with V_k = (A^T S_k^-1 A)^-1 and m_k = V_k A^T S_k^-1 (mu_k - b), its
+    weight pi_k N(b + A m_k; mu_k, S_k) |V_k|^(1/2) up to a constant. In float64.
+
+    Example:
+        >>> line = Line()
+        >>> law = conditional_mixture(line.task().prior, line.task().representation)
+        >>> abs(float(law.variances) - line.conditional()) < 1e-12
+        True
+    """
+    matrix, offset = affine.matrix[0].double(), affine.offset[0].double()
+    count, size = prior.means.shape
+    identity = torch.eye(size, dtype=torch.float64)
+    bases = identity.expand(count, size, size) if prior.bases is None else prior.bases.double()
+    values, away = prior.variances.double(), prior.means.double() - offset
+    # S^-1 A and S^-1 (mu - b) in the eigenbasis of S, whose inner products do not depend on the basis
+    inner = bases.mT @ matrix
+    centered = torch.einsum("kde,kd->ke", bases, away)
+    precision = inner.mT @ (inner / values[..., None])
+    covariance = torch.linalg.inv(precision)
+    means = (covariance @ (inner.mT @ (centered / values)[..., None]))[..., 0]
+    rest = centered - (inner @ means[..., None])[..., 0]
+    # completing the square in theta (the Gaussian integral): pi_k exp(-rest^2 / 2) |V|^(1/2) / |S|^(1/2)
+    logs = prior.log_weights.double() - (rest.square() / values + values.log()).sum(1) / 2
+    logs = logs + torch.linalg.slogdet(covariance)[1] / 2
+    labels = prior.labels if prior.classes else None
+    return Mixture(means, covariance, logs.softmax(0), shape=(len(matrix.T), 1, 1), labels=labels)
+
+
 def sampled_covariance(method: Pullback, task: Task) -> Tensor:
     """Return the exact covariance (p, p) of the parameters that ``method`` ends at; ``task`` has one sample.
 

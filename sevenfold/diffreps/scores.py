@@ -135,6 +135,20 @@ def pairwise(images: Tensor) -> float:
     return float(torch.pdist(images.flatten(1).double()).mean())
 
 
+def energy(one: Tensor, two: Tensor) -> float:
+    """Return the energy distance of samples (N, ...) and (M, ...): 0 in the mean where their laws are equal.
+
+    Example:
+        >>> energy(torch.zeros(2, 1), torch.tensor([[3.0], [4.0]]))
+        6.0
+    """
+    # 2 E|X - Y| - E|X - X'| - E|Y - Y'|   (Szekely & Rizzo 2013, eq. 6), unbiased within each set
+    first, second = one.flatten(1).double(), two.flatten(1).double()
+    return float(
+        2 * torch.cdist(first, second).mean() - torch.pdist(first).mean() - torch.pdist(second).mean()
+    )
+
+
 def frechet(one: Tensor, two: Tensor) -> float:
     """Return the Frechet distance of Gaussians fitted to features (N, F) and (M, F)."""
     # |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2))   (Heusel et al. 2017), by the symmetric root of C1

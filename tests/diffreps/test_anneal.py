@@ -1,6 +1,5 @@
 """Annealing on the representable images: exact laws in float64, and what it refuses."""
 
-import math
 from dataclasses import replace
 
 import pytest
@@ -16,6 +15,7 @@ from sevenfold.diffreps.priors.base import Condition, Prior
 from sevenfold.diffreps.priors.fitted import moments
 from sevenfold.diffreps.priors.mixture import Mixture
 from sevenfold.diffreps.representations.affine import Affine
+from sevenfold.diffreps.representations.low_band import cosines
 from sevenfold.diffreps.run import run
 from sevenfold.diffreps.sampling_task import Task
 from sevenfold.diffreps.sources import digits
@@ -62,18 +62,10 @@ def test_without_local_noise_the_law_is_too_narrow() -> None:
     assert line_variance(40, std=1e-6) == pytest.approx(0.2256, abs=1e-3)
 
 
-def cosines(count: int) -> Tensor:
-    """The first two-dimensional cosines (64, count) of 8x8 pixels, ordered by (i + j, i, j), orthonormal."""
-    x = (torch.arange(8, dtype=torch.float64) + 0.5) * math.pi / 8
-    pairs = sorted(((i, j) for i in range(8) for j in range(8)), key=lambda pair: (sum(pair), *pair))
-    columns = [((i * x).cos()[:, None] * (j * x).cos()).flatten() for i, j in pairs[:count]]
-    return torch.nn.functional.normalize(torch.stack(columns, 1), dim=0)
-
-
 def digits_divergence(count: int, levels: int, **options: object) -> float:
     """KL of the method's law from the exact one: digits as one Gaussian, cosines as the representation."""
     _, covariance = moments(digits(size=8).images.flatten(1).double(), 0.03)
-    basis = cosines(count)
+    basis = cosines(8, count)
     prior = gaussian(torch.zeros(64), covariance, (1, 8, 8))
     method = anneal(levels, 80.0, 0.01, **options)
     case = task(Affine(basis[None], shape=(1, 8, 8)), with_exact_map(prior, covariance, method), count=1)

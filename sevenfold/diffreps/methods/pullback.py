@@ -91,6 +91,14 @@ class Pullback(Method):
             self._plans[prior] = plan(sigmas, self.resampling)
         return self._plans[prior]
 
+    def calls(self, prior: Prior) -> int:
+        """Return the number of calls of the prior in a run."""
+        second = [
+            step for step in self.plan(prior)
+            if not math.isinf(step.sigma) and self.down(step.sigma, step.next) > 0
+        ]  # fmt: skip
+        return len(self.plan(prior)) + (len(second) if self.order == "heun" else 0)
+
     def check(self, task: Task) -> None:
         """Raise ``ConfigError`` for a schedule, guidance or solver that does not fit the task."""
         super().check(task)
