@@ -1,6 +1,8 @@
 """Snippets of the pages run as printed, commands are valid, links lead somewhere, results are whole."""
 
 import re
+import sys
+import types
 import shlex
 from pathlib import Path
 
@@ -32,9 +34,10 @@ def test_the_snippets_of_a_page_run_as_printed_one_after_the_other(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SEVENFOLD_RUN_FOLDER", raising=False)
-    names = {"__name__": "page"}
+    module = types.ModuleType("page")
+    monkeypatch.setitem(sys.modules, "page", module)  # compilers look the module of a function up
     for snippet in blocks(page, "python"):
-        exec(compile(snippet, page, "exec"), names)
+        exec(compile(snippet, page, "exec"), module.__dict__)
 
 
 @pytest.mark.parametrize("snippet", blocks(STUDIES, "python"))
