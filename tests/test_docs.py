@@ -1,9 +1,9 @@
 """Snippets of the pages run as printed, commands are valid, links lead somewhere, results are whole."""
 
 import re
+import shlex
 import sys
 import types
-import shlex
 from pathlib import Path
 
 import pytest
