@@ -103,6 +103,7 @@ METHODS = ComponentTable(
         "reference": "sevenfold.diffreps.methods.reference:Reference",
         "sds": "sevenfold.diffreps.methods.distill:SDS",
         "sjc": "sevenfold.diffreps.methods.distill:SJC",
+        "sync": "sevenfold.diffreps.methods.sync:Sync",
     },
     holds="samplers of representations",
 )

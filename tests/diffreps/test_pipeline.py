@@ -67,6 +67,26 @@ def test_the_adapter_equals_the_pipelines_ddim(tmp_path: Path, prediction: str, 
     torch.testing.assert_close(images, theirs, atol=1e-4, rtol=1e-4)
 
 
+def test_rescaled_tables_are_honoured_and_need_a_prediction_that_can_be_read(tmp_path: Path) -> None:
+    import diffusers
+
+    from sevenfold.diffreps.priors.pipeline import training_of
+    from sevenfold.diffreps.tiny_pipeline import write
+
+    scheduler = diffusers.DDIMScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", rescale_betas_zero_snr=True,
+        prediction_type="v_prediction",
+    )  # fmt: skip
+    table, prediction = training_of(scheduler)
+    assert prediction == "v"
+    assert torch.allclose(table.alphas_bar().float(), scheduler.alphas_cumprod, atol=1e-5)
+    write(tmp_path)
+    config = tmp_path / "scheduler/scheduler_config.json"
+    config.write_text(config.read_text().replace("{", '{"rescale_betas_zero_snr": true,', 1))
+    with pytest.raises(InputError, match="eps cannot be read at zero signal"):
+        prior_of(str(tmp_path))
+
+
 def test_text_encoders_are_released_after_embedding_the_prompts(folder: str) -> None:
     prior = prior_of(folder, by_view=True)
     assert prior.tokens.shape[:2] == (2, 4)  # prompt and negative one, four ways of looking

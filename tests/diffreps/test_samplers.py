@@ -8,6 +8,7 @@ import torch
 from diffreps_problems import method, mixture, representation, task
 from torch import Tensor
 
+from sevenfold.config import ConfigError
 from sevenfold.diffreps import METHODS, SOLVERS
 from sevenfold.diffreps.priors.base import Condition
 from sevenfold.diffreps.priors.mixture import Mixture
@@ -201,6 +202,14 @@ def test_guidance_equals_its_formula() -> None:
     assert float(Guidance(clip=True).denoise(prior, z, 0 * z, sigma, problem).abs().max()) <= 0.1
     bounded = Guidance(dynamic=0.9).denoise(prior, z, 0 * z, sigma, problem)
     assert float(bounded.abs().max()) <= 0.1 + 1e-12 and float(bounded.abs().max()) > 0.09
+
+
+@pytest.mark.parametrize("option", [{"clip": True}, {"dynamic": 0.9}])
+def test_bounds_without_a_range_are_refused_under_their_own_name(option: dict[str, float]) -> None:
+    from sevenfold.diffreps.guidance import Guidance
+
+    with pytest.raises(ConfigError, match=f"guidance.{next(iter(option))}: the prior has no range"):
+        Guidance(**option).check(mixture(SHAPE))  # type: ignore[arg-type]
 
 
 def curve_problem(count: int) -> tuple[Task, Mixture]:

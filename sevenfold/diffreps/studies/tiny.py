@@ -56,7 +56,7 @@ def short_method(node: Nodes) -> Nodes:
     """Return a method with few steps."""
     if node.get("name") in ("sds", "sjc"):
         return {**node, "count": DISTILLED}
-    if node.get("name") in ("anneal", "growing", "pullback", "reference"):
+    if node.get("name") in ("anneal", "growing", "pullback", "reference", "sync"):
         levels = {"name": "karras", **mapping(node.get("schedule")), "levels": STEPS}
         return {**node, "schedule": levels}
     if node.get("name") == "fit":
