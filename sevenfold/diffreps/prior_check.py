@@ -258,12 +258,14 @@ def linear_error(rest: Tensor, images: Tensor, sigmas: Tensor) -> Tensor:
     """
     flat = rest.flatten(1).double()
     mean = flat.mean(0)
-    values, vectors = torch.linalg.eigh(torch.cov(flat.T).reshape(len(mean), -1))
-    squares = ((images.flatten(1).double() - mean) @ vectors).square().mean(0)
+    _, roots, vectors = torch.linalg.svd(flat - mean, full_matrices=False)  # few images span few directions
+    values, away = roots**2 / max(1, len(flat) - 1), images.flatten(1).double() - mean
+    squares = (away @ vectors.T).square().mean(0)
     square = sigmas.double()[:, None] ** 2
-    share = values.clamp(min=0) / (values.clamp(min=0) + square)
+    share = values / (values + square)
     # (s^2 / (l + s^2))^2 c + (l / (l + s^2))^2 s^2, c the image's squared coordinate   (Wiener 1949)
-    return ((1 - share) ** 2 * squares + share**2 * square).mean(1)
+    inside = ((1 - share) ** 2 * squares + share**2 * square).sum(1)
+    return (inside + away.square().sum(1).mean() - squares.sum()) / len(mean)
 
 
 def curve(prior: Prior, real: Images, count: int) -> list[dict[str, float]]:

@@ -96,7 +96,10 @@ def test_outputs_of_every_kind_are_read(wrap: str, tmp_path: Path) -> None:
     _, weights = saved(tmp_path, learned=True)
     node = {"name": "file", "path": str(CODE), "class_name": "TinyDiT"}
     prior = prior_of(
-        {**node, "args": {"learned": True, "wrap": wrap}}, weights=weights, key="ema.model", prefix="net."
+        {**node, "parameters": {"learned": True, "wrap": wrap}},
+        weights=weights,
+        key="ema.model",
+        prefix="net.",
     )
     x, condition = torch.ones(2, 1, 8, 8), Condition(torch.tensor([1, 2]))
     network = transformer(learned=True)
@@ -131,7 +134,10 @@ def test_wrong_weights_name_the_nearest(tmp_path: Path) -> None:
         ({**place, "key": "ema.mdel"}, "has no 'ema.mdel'; at 'mdel' it has model"),
         ({**place, "prefix": "nte."}, r"no tensors named 'nte\.+'; the first are net\.places"),
         (place, "missing, such as places; [0-9]+ are of no use, such as net.places"),
-        ({**place, "prefix": "net.", "network": {**node, "args": {"width": 32}}}, r"places is \(1, 16, 16\)"),
+        (
+            {**place, "prefix": "net.", "network": {**node, "parameters": {"width": 32}}},
+            r"places is \(1, 16, 16\)",
+        ),
         ({**place, "prefix": "net.", "shape": [1, 16, 16]}, "cannot be called with two images"),
         ({**place, "prefix": "net.", "shape": [3, 8, 8]}, "cannot be called with two images"),
         ({**place, "prefix": "net.", "call": {"output": "mean"}}, "cannot be called"),

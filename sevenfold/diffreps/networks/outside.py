@@ -24,13 +24,13 @@ FOLDERS = {
 }
 
 
-def file(*, path: str, class_name: str, args: dict[str, Any] = {}) -> nn.Module:  # noqa: B006
+def file(*, path: str, class_name: str, parameters: dict[str, Any] = {}) -> nn.Module:  # noqa: B006
     """Return a network whose class is in a Python file, which is run: the command line must allow its name.
 
     Args:
         path: the file, such as nets/my_net.py, allowed by ``--allow my_net``.
         class_name: the class.
-        args: arguments of its constructor.
+        parameters: arguments of its constructor.
     """
     place = existing(path)
     if place.stem not in allowed():
@@ -41,7 +41,7 @@ def file(*, path: str, class_name: str, args: dict[str, Any] = {}) -> nn.Module:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-        network = getattr(module, class_name)(**args)
+        network = getattr(module, class_name)(**parameters)
     except AttributeError:
         names = sorted(
             name

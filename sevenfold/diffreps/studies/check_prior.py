@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import torch
 
-from sevenfold.config import ConfigError, build, prepare
+from sevenfold.config import ConfigError, build, overlay, prepare
 from sevenfold.diffreps import PRIORS, SOURCES
 from sevenfold.diffreps.nodes import ImagesNode, PriorNode
 from sevenfold.diffreps.prior_check import (
@@ -28,7 +28,7 @@ from sevenfold.diffreps.priors.network import NetworkPrior
 from sevenfold.diffreps.sources import Images
 from sevenfold.diffreps.studies.check_prior_summary import draw, headline, scalars, trial_table, verdict
 from sevenfold.diffreps.studies.sampling_study import SamplingStudy
-from sevenfold.diffreps.studies.tiny import tiny_samples
+from sevenfold.diffreps.studies.tiny import mapping, tiny_samples
 from sevenfold.ranges import MOST, Range
 from sevenfold.records import Record
 from sevenfold.seeding import torch_generator
@@ -120,7 +120,8 @@ class CheckPriorStudy(SamplingStudy[Piece]):
         # an exact prior without a range has its images as they are
         real = self.real if prior.range is None else self.real.onto(prior.range)
         rows, gain = curve(prior, real, self.count), class_gain(prior, real, self.count)
-        return {"rows": rows, "too_high": too_high(rows), "class_gain": gain}
+        facts = {"fitted": len(real.images) - self.count, "values": real.images[0].numel()}
+        return {"rows": rows, "too_high": too_high(rows), "class_gain": gain, **facts}
 
     def _search(self, prior: Prior) -> dict[str, Any]:
         assert self.real is not None
@@ -164,6 +165,8 @@ class CheckPriorStudy(SamplingStudy[Piece]):
         """Return options with an exact prior of digits in place of files, and few images."""
         small = tiny_samples({**options, "real": options.get("real") or {"name": "digits"}})
         names = ("prior", "real", "root")
+        if "count" in mapping(small["real"]):
+            small["real"] = overlay(small["real"], {"count": 64})
         return {"images": 8, **{name: small[name] for name in names if name in small}}
 
 

@@ -28,7 +28,12 @@ def _of_curve(record: Record | None) -> list[str]:
             "one: it is read wrongly, or hardly trained."
         ]
     worst = max(row["ratio"] for row in record["rows"] if 0.1 <= row["level"] <= 2)
-    return [f"Passes: at most {worst:.2f} of the error of the best linear denoiser."]
+    weak = (
+        f" It is fitted to {record['fitted']} images of {record['values']} values, a weak bound: give more."
+        if record["fitted"] < record["values"]
+        else ""
+    )
+    return [f"Passes: at most {worst:.2f} of the error of the best linear denoiser.{weak}"]
 
 
 def _of_search(record: Record | None) -> list[str]:
