@@ -38,6 +38,10 @@ def main(argv: Sequence[str] | None = None, *, program: Path = PROGRAM) -> int:
         from sevenfold.flow.command import main as estimate
 
         return estimate(words[1:])
+    if words[:2] == ["check", "prior"]:
+        from sevenfold.diffreps.command import main as check_prior
+
+        return check_prior(words[2:])
     command = parse(words)
     try:
         return dispatch(command, program)

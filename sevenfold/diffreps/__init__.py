@@ -31,9 +31,10 @@ PRIORS = ComponentTable(
         "gaussian": "sevenfold.diffreps.priors.fitted:gaussian",
         "gmm": "sevenfold.diffreps.priors.fitted:gmm",
         "kde": "sevenfold.diffreps.priors.kde:kde",
+        "network": "sevenfold.diffreps.priors.network:network",
         "points": "sevenfold.diffreps.priors.points:points",
         "shipped": "sevenfold.diffreps.priors.shipped:shipped",
-        "state_dict": "sevenfold.diffreps.priors.network:state_dict",
+        "state_dict": "sevenfold.diffreps.priors.network:network",
         "unet": "sevenfold.diffreps.priors.network:unet",
     },
     holds="diffusion priors",
@@ -107,6 +108,7 @@ METHODS = ComponentTable(
 SCHEDULES = ComponentTable(
     {
         "karras": "sevenfold.diffreps.schedules:karras",
+        "flow": "sevenfold.diffreps.schedules:flow",
         "log": "sevenfold.diffreps.schedules:log",
         "table": "sevenfold.diffreps.schedules:table",
         "trailing": "sevenfold.diffreps.schedules:trailing",
@@ -120,6 +122,7 @@ SOURCES = ComponentTable(
     {
         "world_views": "sevenfold.diffreps.priors.by_view:world_views",
         "digits": "sevenfold.diffreps.sources:digits",
+        "folder": "sevenfold.diffreps.sources:folder",
         "mnist": "sevenfold.diffreps.sources:mnist",
         "photos": "sevenfold.diffreps.sources:photos",
         "scapes": "sevenfold.diffreps.scapes:scapes",
@@ -129,12 +132,28 @@ SOURCES = ComponentTable(
 
 NETWORKS = ComponentTable(
     {
+        "diffusers": "sevenfold.diffreps.networks.outside:Folder",
         "diffusers_unet": "sevenfold.diffreps.networks.diffusers_unet:DiffusersUNet",
+        "exported": "sevenfold.diffreps.networks.outside:exported",
+        "file": "sevenfold.diffreps.networks.outside:file",
         "mnist_unet": "sevenfold.diffreps.networks.mnist_unet:MnistUNet",
+        "scripted": "sevenfold.diffreps.networks.outside:scripted",
         "small_unet": "sevenfold.diffreps.networks.small_unet:SmallUNet",
     },
     holds="denoising networks",
-    extras={"diffusers_unet": "diffrep"},
+    extras={"diffusers": "diffrep", "diffusers_unet": "diffrep"},
+)
+
+PROCESSES = ComponentTable(
+    {
+        "cosine": "sevenfold.diffreps.process:Cosine",
+        "edm": "sevenfold.diffreps.process:EDM",
+        "flow": "sevenfold.diffreps.process:Flow",
+        "ve": "sevenfold.diffreps.process:VE",
+        "vp": "sevenfold.diffreps.process:vp",
+        "vp_linear": "sevenfold.diffreps.process:VPLinear",
+    },
+    holds="noising processes",
 )
 
 _PUBLIC = {

@@ -10,7 +10,7 @@ from sevenfold.diffreps.guidance import Guidance
 from sevenfold.diffreps.methods.reference import Reference
 from sevenfold.diffreps.noise_table import Prediction
 from sevenfold.diffreps.priors.network import NetworkPrior
-from sevenfold.diffreps.process import Process
+from sevenfold.diffreps.process import TrainingProcess
 from sevenfold.diffreps.representations.pixels import Pixels
 from sevenfold.diffreps.run import run
 from sevenfold.diffreps.sampling_task import make_task
@@ -64,7 +64,7 @@ def one_cycle(
 
 def denoising_loss(
     network: nn.Module,
-    process: Process,
+    process: TrainingProcess,
     prediction: Prediction,
     images: Tensor,
     labels: Tensor,

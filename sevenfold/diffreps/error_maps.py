@@ -41,8 +41,10 @@ class ErrorMap:
         return (low + (high - low) * min(max(share, 0.0), 1.0)).exp() * shrunk
 
 
-def measured(prior: Prior, images: Tensor, sigmas: Tensor) -> ErrorMap:
-    """Measure the errors of a prior's unconditional denoiser on images (N, C, H, W) of its domain.
+def measured(prior: Prior, images: Tensor, sigmas: Tensor, labels: Tensor | None = None) -> ErrorMap:
+    """Measure the errors of a prior's denoiser on images (N, C, H, W) of its domain.
+
+    ``labels`` (N,) are their classes; without them the unconditional denoiser is measured.
 
     Example:
         >>> from sevenfold.diffreps.priors.points import points
@@ -50,14 +52,15 @@ def measured(prior: Prior, images: Tensor, sigmas: Tensor) -> ErrorMap:
         torch.Size([2, 2, 1, 1])
     """
     generator = torch_generator(0, "error map")
-    condition = Condition(torch.full((len(images),), UNCONDITIONAL, device=images.device))
+    none = torch.full((len(images),), UNCONDITIONAL, device=images.device)
+    condition = Condition(none if labels is None else labels)
     errors = []
     with torch.no_grad():
         for sigma in sigmas:
             noise = torch.randn(images.shape, generator=generator).to(images)
             level = sigma.to(images).expand(len(images))
             # mmse_i(sigma) = E (x0_i - E[x0_i | x0 + sigma e])^2   (Guo, Shamai & Verdu 2005)
-            denoised = prior.denoise(images + sigma.to(images) * noise, level, condition)
+            denoised = prior.at(images, noise, level, condition)
             errors.append((images - denoised).square().mean(0))
     tiny = torch.finfo(images.dtype).tiny  # a value that never varies has no error, and no logarithm
     return ErrorMap(sigmas, torch.stack(errors).clamp(min=tiny))

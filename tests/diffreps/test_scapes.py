@@ -6,22 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from sevenfold.diffreps.denoising import denoising_loss
-from sevenfold.diffreps.linear_gaussian import gaussian
 from sevenfold.diffreps.networks.small_unet import SmallUNet
-from sevenfold.diffreps.noise_table import NoiseTable, output_of
-from sevenfold.diffreps.priors.base import Condition
-from sevenfold.diffreps.priors.network import NetworkPrior
+from sevenfold.diffreps.noise_table import NoiseTable
 from sevenfold.diffreps.priors.shipped import opened
-from sevenfold.diffreps.process import ProcessName, make_process
 from sevenfold.diffreps.scapes import KINDS, scapes
 from sevenfold.diffreps.shipped.__main__ import losses, pack
 from sevenfold.errors import InputError
-
-PREDICTIONS = ("eps", "x0", "v", "flow")
-PROCESSES = ("table", "cosine", "flow")
 
 
 def test_landscapes_are_colour_images_whose_first_do_not_depend_on_their_number() -> None:
@@ -51,70 +43,6 @@ def test_kinds_have_the_light_that_their_names_say() -> None:
     assert light["night"] < light["storm"] < light["noon"] < light["winter"]
     sea = pictures.images[pictures.labels == KINDS.index("sea")]
     assert bool((sea[:, 2, 24:].mean((1, 2)) > sea[:, 0, 24:].mean((1, 2)) + 0.2).all())  # blue water
-
-
-@pytest.mark.parametrize("name", PROCESSES)
-def test_times_and_levels_of_a_process_belong_together(name: ProcessName) -> None:
-    process = make_process(name, NoiseTable())
-    drawn = process.draw(1000, torch.Generator().manual_seed(0))
-    a, s = process.levels(drawn)
-    assert bool((s > 0).all()) and bool((a >= 0).all())
-    inner = (s / a).double()
-    again = process.time_of(inner)
-    level_a, level_s = process.levels(again.round().long() if name == "table" else again)
-    assert torch.allclose(level_s / level_a, inner, rtol=1e-9)
-    assert torch.allclose(level_a, process.signal(level_s / level_a), atol=1e-9)
-
-
-class Dressed(nn.Module):
-    """What a network of a prediction would give whose denoiser is exact."""
-
-    def __init__(self, name: ProcessName, prediction: str) -> None:
-        super().__init__()
-        self.process, self.prediction = make_process(name, NoiseTable()), prediction
-        self.inner = gaussian(torch.zeros(3), torch.tensor([0.25, 1.0, 4.0]).diag(), (3, 1, 1))
-
-    def forward(self, x: Tensor, time: Tensor, labels: Tensor) -> Tensor:
-        a, s = self.process.levels(time.long() if isinstance(self.prior_table(), NoiseTable) else time)
-        a, s = a.view(-1, 1, 1, 1), s.view(-1, 1, 1, 1)
-        clean = self.inner.denoise(x / a, (s / a).flatten(), Condition(labels))
-        return output_of(clean, x / a, s / a, self.prediction, a)  # type: ignore[arg-type]
-
-    def prior_table(self) -> object:
-        return getattr(self.process, "table", None)
-
-
-@pytest.mark.parametrize("name", PROCESSES)
-@pytest.mark.parametrize("prediction", PREDICTIONS)
-def test_every_process_and_prediction_reads_back_the_denoiser(name: ProcessName, prediction: str) -> None:
-    network = Dressed(name, prediction)
-    prior = NetworkPrior(
-        network, make_process(name, NoiseTable()), prediction=prediction, shape=(3, 1, 1), data_range=(-9, 9)
-    )  # type: ignore[arg-type]
-    condition = Condition(torch.full((4,), -1))
-    z = torch.randn(4, 3, 1, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    sigmas = NoiseTable().sigmas()[[0, 300, 600, 999]]
-    expected = network.inner.denoise(z * sigmas.view(-1, 1, 1, 1), sigmas, condition)
-    value = prior.denoise(z * sigmas.view(-1, 1, 1, 1), sigmas, condition)
-    assert float((value - expected).abs().max()) < 1e-11
-
-
-@pytest.mark.parametrize(("name", "prediction"), [("cosine", "v"), ("flow", "flow")])
-def test_the_best_network_has_the_least_loss(name: ProcessName, prediction: str) -> None:
-    """The exact denoiser of the data, dressed as the prediction, against one of a wrong variance."""
-    right, wrong = Dressed(name, prediction), Dressed(name, prediction)
-    wrong.inner = gaussian(torch.zeros(3), torch.eye(3) * 0.5, (3, 1, 1))
-    clean = right.inner.sample(4000, torch.Generator().manual_seed(0))
-    values = [
-        float(
-            denoising_loss(
-                network, make_process(name, NoiseTable()), prediction, clean, torch.full((4000,), -1),  # type: ignore[arg-type]
-                torch.Generator().manual_seed(1),
-            )
-        )
-        for network in (right, wrong)
-    ]  # fmt: skip
-    assert values[0] < values[1]
 
 
 def test_the_network_starts_at_zero_and_depends_on_time_and_class() -> None:

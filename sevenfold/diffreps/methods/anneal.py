@@ -1,6 +1,7 @@
 """Decoupled annealing on the images that a representation can render."""
 
 import logging
+import math
 from typing import Literal
 
 import torch
@@ -91,7 +92,7 @@ class Anneal(Pullback):
     def variance(self, task: Task, sigma: float) -> Tensor:
         """Return the local variance r^2 (C, H, W) of every value at a level."""
         if self.std is not None:
-            square = self.std**2 * sigma**2 / (self.std**2 + sigma**2)  # of a Gaussian with that deviation
+            square = self.std**2 / (1 + (self.std / sigma) ** 2)  # of a Gaussian with that deviation
             return torch.full(task.prior.shape, square).to(task.pool)
         errors = self._map(task.prior)
         assert errors is not None
@@ -108,12 +109,12 @@ class Anneal(Pullback):
     def redraw(self, task: Task, state: State, sigma: float, local: Noise | None, index: Tensor) -> float:
         """Draw parameters near the denoised image with the state's noise; return the relative residual."""
         e = task.noise.at(state.noise, index, state.theta)
-        z = self.render(task, state.theta, index) + sigma * e
+        y = self.render(task, state.theta, index)
         variance = self.variance(task, sigma)
         # target = D(f(theta) + sigma e, sigma) + r xi
         # theta' = argmin sum_i (f(theta)_i - target_i)^2 / r_i^2
         # (decoupled annealing, Zhang et al. 2024, algorithm 1, with r_i^2 = mmse_i(sigma))
-        target = self.denoise(task, state, z, sigma, index)
+        target = self.denoise(task, state, y, e, sigma, index)
         if local is not None:
             target = target + variance.sqrt() * task.noise.at(local, index, state.theta)
         weights = variance.mean() / variance
@@ -127,6 +128,6 @@ class Anneal(Pullback):
     def _map(self, prior: Prior) -> ErrorMap | None:
         """Return the prior's map, measured once for all levels of the plan."""
         if prior not in self._maps:
-            levels = [step.sigma for step in self.plan(prior)]
+            levels = [step.sigma for step in self.plan(prior) if not math.isinf(step.sigma)]
             self._maps[prior] = error_map(prior, min(levels), max(levels))
         return self._maps[prior]

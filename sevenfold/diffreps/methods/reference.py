@@ -5,7 +5,7 @@ from typing import Literal
 from torch import Tensor
 
 from sevenfold.diffreps.guidance import Guidance
-from sevenfold.diffreps.methods.base import State
+from sevenfold.diffreps.methods.base import Method, State
 from sevenfold.diffreps.methods.plan import Rounds
 from sevenfold.diffreps.methods.pullback import KARRAS, Pullback, Stochastic
 from sevenfold.diffreps.nodes import ScheduleNode
@@ -42,7 +42,7 @@ class Reference(Pullback):
 
     def check(self, task: Task) -> None:
         """Raise ``ConfigError`` for a schedule or guidance that does not fit the prior."""
-        self.guidance.check(task.prior)
+        Method.check(self, task)  # there is no solver to ask
         self.plan(task.prior)
 
     def begin(self, task: Task) -> State:

@@ -67,6 +67,8 @@ class SmallUNet(nn.Module):
         torch.Size([2, 3, 32, 32])
     """
 
+    null_label = -1
+
     def __init__(
         self,
         *,

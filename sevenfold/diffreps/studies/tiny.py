@@ -7,7 +7,7 @@ from sevenfold.config import merge, overlay
 
 Nodes = dict[str, Any]
 SIDE, STEPS, DISTILLED = 8, 4, 20
-NETWORKS = ("diffusers_pipeline", "state_dict", "unet")  # priors that are read from files
+NETWORKS = ("diffusers_pipeline", "network", "state_dict", "unet")  # priors that are read from files
 IMAGE = {"size": 6, "samples": 8}  # of a view of a world
 WORLD = {"train": 12, "test": 6, **IMAGE}
 VIEWS = 8

@@ -9,6 +9,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sevenfold import zoo
 from sevenfold.errors import InputError
 from sevenfold.nas.lce.base import Extrapolator, Floats, Seen
 from sevenfold.nas.lce.pfn.tokens import BARS, REACH, WIDTH, tokens
@@ -52,11 +53,13 @@ class BarDensity:
         u = -REACH + WIDTH * (place + (p - low) / np.maximum(high - low, 1e-12))
         return np.asarray(self.center + self.scale * np.sinh(u))
 
-    def above(self, y: float) -> Floats:
-        """Return the probability of more than ``y``, (n,)."""
-        u = np.arcsinh((y - self.center) / self.scale)
-        edges = np.linspace(-REACH, REACH, BARS + 1)
-        return np.array([1 - np.interp(u, edges, below) for below in self._below])
+    def above(self, y: Floats | float) -> Floats:
+        """Return the probability of more than ``y``, one value or one a training, (n,)."""
+        u = np.broadcast_to(np.arcsinh((np.asarray(y) - self.center) / self.scale), len(self.bars))
+        place = ((u + REACH) / WIDTH).clip(0, BARS)
+        left, rows = np.minimum(place.astype(int), BARS - 1), np.arange(len(u))
+        low, high = self._below[rows, left], self._below[rows, left + 1]
+        return np.asarray(1 - low - (place - left) * (high - low))
 
 
 class PFN(Extrapolator):
@@ -65,10 +68,22 @@ class PFN(Extrapolator):
     Center and scale of its unit come from all curves at once: trainings given together are judged together.
 
     Args:
-        weights: a file of the recipe ``nas/train_curve_pfn``.
+        weights: a file of the recipe ``nas/train_curve_pfn``; null: those of the package (``nas/curve-pfn``).
+
+    Example:
+        >>> from sevenfold.nas.lce.base import Seen
+        >>> epochs = np.arange(1, 31)
+        >>> curves = 90 - np.array([[30.0], [40.0], [50.0]]) / epochs**0.5
+        >>> model = PFN().fit(curves[:0], None, seen=10, end=30, stream=np.random.default_rng(0))
+        >>> model.predict(Seen(curves[:, :10])).argsort().tolist()  # from no whole curve at all
+        [2, 1, 0]
     """
 
-    def __init__(self, *, weights: str) -> None:
+    together = True
+
+    def __init__(self, *, weights: str | None = None) -> None:
+        if weights is None:
+            weights = str(zoo.weights(zoo.card("nas/curve-pfn")))
         self.network = read_weights(Path(weights))
         self.context: Floats = np.zeros((0, 0))
         self.ends: Floats = np.zeros(0)
