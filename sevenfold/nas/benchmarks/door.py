@@ -118,16 +118,15 @@ def _named(hints: Mapping[str, Any], role: str) -> list[str] | None:
 def _assign(reading: _Reading) -> None:
     """Give every column its role."""
     hints, columns = reading.hints, reading.columns
-    for role in HINTS[:-3]:
-        for name in _named(hints, role) or []:
+    for hint in HINTS[:-3]:
+        for name in _named(hints, hint) or []:
             if name not in columns:
-                raise reading.wrong(f"there is no column '{name}' for {role}. {suggest(name, columns)}")
+                raise reading.wrong(f"there is no column '{name}' for {hint}. {suggest(name, columns)}")
     given = {name: role for role in (*ROLES, "parameters") for name in _named(hints, role) or []}
     for name in columns:
         match = METRIC.fullmatch(name)
-        role = given.get(name) or next(
-            (r for r, names in ROLES.items() if name.lower() in names and hints.get(r) is None), None
-        )
+        usual = (r for r, names in ROLES.items() if name.lower() in names and hints.get(r) is None)
+        role = given.get(name) or next(usual, None)
         for kind in ("minimize", "maximize"):
             if name in (_named(hints, kind) or []) and not match:
                 role = "metric"

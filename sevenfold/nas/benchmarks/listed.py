@@ -30,7 +30,7 @@ class Listed(Enumerable):
     samplings = ("uniform",)
     mutations = ("walk",)
     neighborhoods = ("adj",)
-    notations = ("codes",)
+    notations: tuple[str, ...] = ("codes",)
 
     def __init__(self, archs: Ints, columns: Sequence[tuple[str, Sequence[Any]]] = ()) -> None:
         self._archs = np.asarray(archs)

@@ -19,7 +19,7 @@ from sevenfold.nas.spaces.nb201 import NB201
 class CurveTable:
     """One finished training of each network: curves (N, E), more is better, and training losses.
 
-    Curves are accuracies of the validation split in percent, unless another series was asked for; a series of
+    Curves are accuracies of the validation split in percent, unless another series is named; a series of
     which less is better is negated.
     """
 

@@ -157,7 +157,7 @@ def _any(numbers: Mapping[str, float], field: str) -> bool:
     return any(name.endswith(f"/{field}/mean") for name in numbers)
 
 
-def title(field: str, groups: Groups) -> str:
+def title(field: str, groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """Return what a field of the records is called, such as ``validation loss``.
 
     Records that minimize something else say so in ``label``, with braces where "loss" or "regret" stands.
