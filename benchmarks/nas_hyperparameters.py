@@ -17,6 +17,7 @@ else the best of 20,000 random rows refined by 36 rounds of 1,000 mutants. The l
 import argparse
 import json
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,7 @@ def tpe(parameters: dict[str, Any], loss: Loss, trial: int, budget: int) -> floa
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
     def suggest(asked: optuna.Trial) -> float:
         values: dict[str, Any] = {}
