@@ -179,7 +179,10 @@ def _parquet(path: Path, content: bytes) -> Columns:
         from pyarrow import parquet
     except ImportError as error:
         raise InputError(f"'{path}': parquet needs pyarrow: pip install pyarrow") from error
-    table = parquet.read_table(io.BytesIO(content))
+    try:
+        table = parquet.read_table(io.BytesIO(content))
+    except (OSError, ValueError) as error:
+        raise InputError(f"'{path}' is no readable parquet file: {one_line(error)}") from None
     return {str(name): _column(path, str(name), table[name].to_pylist()) for name in table.column_names}
 
 

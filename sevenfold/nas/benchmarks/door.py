@@ -21,7 +21,9 @@ METRIC = re.compile(
     r"(?:[_/ .](?:ep(?:och)?)?(?P<epoch>\d+))?",
     re.IGNORECASE,
 )
-SPLIT = re.compile(r"(train|val|valid|validation|test)[_/ .]\w+", re.IGNORECASE)
+UNKNOWN = re.compile(
+    r"(train|val|valid|validation|test)[_/ .]\w+|acc|accuracy|top1|err|error|loss|auc", re.IGNORECASE
+)
 SAME = {"valid": "val", "validation": "val", "accuracy": "acc", "top1": "acc", "err": "error"}
 PERCENT, LESS = ("acc", "error"), ("loss", "error")
 ROLES = {
@@ -102,8 +104,8 @@ def open_data(path: str | Path, **hints: Any) -> tuple[TableBenchmark, Understoo
         "datasets": {Path(path).name.partition(".")[0]: entry},
     }
     if strings is not None:
-        known = build_space(space).notations
-        description["notation"] = reading.hints["space"].get("notation", known[0])
+        given = _space(hints) or {}
+        description["notation"] = given.get("notation", build_space(space).notations[0])
     understood = Understood(str(path), tuple(reading.lines))
     benchmark = TableBenchmark(Table(arrays, description, source=str(path)))
     benchmark.understood = understood.lines
@@ -137,9 +139,12 @@ def _assign(reading: _Reading) -> None:
         if match and role is None:
             split, metric = match["split"].lower(), match["metric"].lower()
             key = f"{SAME.get(split, split)}/{SAME.get(metric, metric)}"
+            wanted = "maximize" if key.partition("/")[2] in LESS else "minimize"
+            if name in (_named(hints, wanted) or []):
+                raise reading.wrong(f"'{name}' cannot be in {wanted}: it is {key}; rename it if it is not")
             epoch = None if match["epoch"] is None else int(match["epoch"])
             reading.metrics.setdefault(key, []).append((epoch, name))
-        elif role is None and SPLIT.fullmatch(name):
+        elif role is None and UNKNOWN.fullmatch(name):
             raise reading.wrong(f"'{name}' is no known metric; say minimize: [{name}] or maximize: [{name}]")
         else:
             reading.roles.setdefault(role or "parameters", []).append(name)
@@ -178,12 +183,20 @@ def _parameters(reading: _Reading) -> tuple[NDArray[np.int64], dict[str, Any], N
         levels.append([name, known.tolist()])
         codes.append(places.reshape(-1))
         reading.say(f"parameter {name}: {_kind(known)}")
-    node = reading.hints.get("space")
+    node = _space(reading.hints)
     if node is None:
         return np.stack(codes, 1), {"name": "listed", "columns": levels}, None
     strings = next(iter(columns.values()))
+    if strings.dtype.kind != "U":
+        raise reading.wrong(f"'{next(iter(columns))}' holds numbers, and {node['name']} is read from text")
     reading.say(f"architectures are rows of the space {node['name']}, read from {next(iter(columns))}")
     return codes[0][:, None], {k: v for k, v in node.items() if k != "notation"}, strings
+
+
+def _space(hints: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return name and options of the space that the hint names."""
+    given = hints.get("space")
+    return None if given is None else {"name": given} if isinstance(given, str) else dict(given)
 
 
 def _kind(known: NDArray[Any]) -> str:
@@ -244,7 +257,7 @@ def _epochs(reading: _Reading, group: NDArray[np.intp]) -> tuple[NDArray[np.intp
         return none, []
     values = reading.columns[names[0]]
     if values.dtype.kind not in "iu":
-        raise reading.wrong(f"'{names[0]}' holds {shown(values[0])}; epochs are whole numbers")
+        raise reading.wrong(f"'{names[0]}' holds {values[0].item()!r}; epochs are whole numbers")
     known, places = np.unique(values, return_inverse=True)
     within = len({*zip(group.tolist(), places.reshape(-1).tolist(), strict=True)}) > group.max() + 1
     if shape == "wide" or (shape is None and not within):
@@ -343,7 +356,12 @@ def _unit(reading: _Reading, cubes: dict[str, tuple[NDArray[np.float64], list[in
         raise reading.wrong(f"unit is fraction or percent, got {shown(unit)}")
     for key, (cube, at) in cubes.items():
         values = cube[~np.isnan(cube)]
-        if key.partition("/")[2] not in PERCENT or not values.size or unit == "percent":
+        if key.partition("/")[2] not in PERCENT or not values.size:
+            continue
+        limit = 1 if unit == "fraction" else 100
+        if (beyond := values[~((values >= 0) & (values <= limit))]).size:
+            raise reading.wrong(f"{key} has {beyond[0]:g}, which is not within 0 and {limit}")
+        if unit == "percent":
             continue
         inside = ((values >= 0) & (values <= 1)).all()
         trivial = np.isin(values, (0, 1)).all()

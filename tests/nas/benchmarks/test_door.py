@@ -156,6 +156,11 @@ def table(folder: Path, content: str, name: str = "a.csv") -> Path:
         ("a,val_acc\n1,50\n", {"shape": "long"}, "a long file has a column epoch"),
         ("a,epoch,val_acc\n1,5,50\n2,9,60\n", {}, "say shape: long, or parameters"),
         ("a,val_acc,val_top1\n1,50,60\n", {}, "val_acc, val_top1 are all val/acc"),
+        ("a,val_acc\n1,50\n2,inf\n", {}, "val/acc has inf, which is not within 0 and 100"),
+        ("a,val_acc\n1,50\n", {"unit": "fraction"}, "val/acc has 50, which is not within 0 and 1"),
+        ("a,val_acc\n1,50\n", {"minimize": ["val_acc"]}, "'val_acc' cannot be in minimize: it is val/acc"),
+        ("a,accuracy,val_loss\n1,50,1\n", {}, r"'accuracy' is no known metric; say minimize: \[accuracy\]"),
+        ("a,epoch,val_acc\n1,1.5,50\n1,2.5,60\n", {}, "'epoch' holds 1.5; epochs are whole numbers"),
         ("a,val_acc\n1,50\n", {"unit": "promille"}, "unit is fraction or percent"),
     ],
 )
@@ -187,7 +192,7 @@ def test_cells_of_a_known_space_are_read_where_the_hint_says_so(tmp_path: Path) 
     strings = digits.space.to_strings(digits.archs[:5])
     rows = "".join(f"{s},{acc}\n" for s, acc in zip(strings, (50, 60, 70, 80, 90), strict=True))
     path = table(tmp_path, "arch,val_acc\n" + rows)
-    bench, _ = open_data(path, space={"name": "nb201"})
+    bench, _ = open_data(path, space="nb201")
     assert (bench.archs == digits.archs[:5]).all() and type(bench.space).__name__ == "NB201"
     listed, _ = open_data(path)
     assert listed.space.to_strings(listed.archs)[0] == f"arch={strings[0]}"
