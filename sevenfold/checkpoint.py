@@ -58,6 +58,19 @@ def check_blocks(path: str | Path) -> None:
         )
 
 
+def is_debiased(path: str | Path) -> bool:
+    """Tell whether a file is a saved debiased network (:mod:`sevenfold.fairness.artefact`), by its keys.
+
+    >>> is_debiased("none.pt")
+    False
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception:  # no file, or none that can be read: its reader says what is wrong
+        return False
+    return isinstance(content, dict) and set(content) == {"format", "card", "state"}
+
+
 def stored_config(path: str | Path) -> dict[str, Any]:
     """Return the resolved configuration that a run of this suite put into its checkpoint."""
     config = read_checkpoint(path).get("config")

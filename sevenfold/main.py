@@ -7,10 +7,12 @@ the run folder, and start Lightning. ``python train.py --help`` shows the comman
 
 import logging
 import os
+import re
 import signal
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,8 @@ def dispatch(command: Command, program: Path) -> int:
         settings = [*(f"--allow={package}" for package in command.allow), *command.settings]
         return run_sweep(str(command.topic), settings, program, jobs=command.jobs, count=command.count)
     config = read_config(command)
+    if config.get("study", {}).get("name") in ("decisions", "audit"):
+        command = replace(command, ckpt=None)  # a saved debiased network: no state for Lightning
     if command.print_config:
         if command.short:
             import yaml
@@ -90,15 +94,20 @@ def read_config(command: Command) -> dict[str, Any]:
     from sevenfold.recipes import recipe
 
     layers = [read_file(recipe(path)) for path in command.configs]
-    if command.configs:
+    settings = command.settings
+    if study := study_of_file(command):
+        layers.append(study)
+        # the words of trainings, data.source.path=..., mean the study's
+        settings = tuple(re.sub(r"^(--)?data\.", "study.", text) for text in settings)
+    elif command.configs:
         layers.insert(0, {"name": Path(command.configs[-1]).stem})
     else:
         from sevenfold.checkpoint import carried_config
 
         layers.append(carried_config(str(command.ckpt)))
-    if command.verb not in (None, "check"):
+    if command.verb not in (None, "check") and not study:
         layers.append({"verb": command.verb})
-    config = compose(layers, command.settings)
+    config = compose(layers, settings)
     if command.shard != (1, 1) and "study" not in config:
         raise InputError("--shard divides a study into pieces; this configuration is none")
     weights = command.ckpt or command.untrained or config.get("model", {}).get("weights")
@@ -108,6 +117,27 @@ def read_config(command: Command) -> dict[str, Any]:
             "has it), or say --untrained"
         )
     return config
+
+
+def study_of_file(command: Command) -> dict[str, Any] | None:
+    """Return what predict and test do with a saved debiased network; None for a checkpoint."""
+    if not command.ckpt:
+        return None  # before torch is imported: a configuration is printed at once
+    from sevenfold.checkpoint import is_debiased
+    from sevenfold.recipes import folder
+    from sevenfold.yaml_files import read_file
+
+    if not is_debiased(command.ckpt):
+        return None
+    studies = {"predict": "decisions", "test": "audit"}
+    if command.configs or command.verb not in studies:
+        raise InputError(
+            f"'{command.ckpt}' is a debiased network: say predict or test --ckpt FILE "
+            "data.source.path=FILE.csv, without --config"
+        )
+    study = {"name": studies[command.verb], "file": str(Path(command.ckpt).absolute())}
+    shared = read_file(folder() / "base/study.yaml")
+    return {**shared, "name": f"{studies[command.verb]}_{Path(command.ckpt).stem}", "study": study}
 
 
 def run(config: dict[str, Any], command: Command) -> int:
