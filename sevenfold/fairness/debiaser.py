@@ -107,7 +107,8 @@ class Debiaser(ClassifierMixin, BaseEstimator):
         self.verdict_: Audit
         self.debiased_, self.verdict_ = packed(problem, self.result_, inputs, people, what)
         self.module_: Any = self.debiased_.module
-        self.card_, self.threshold_, self.logits_ = self.debiased_.card, 0.0, self.module_.network
+        self.logits_: nn.Module = self.module_.network
+        self.card_, self.threshold_ = self.debiased_.card, 0.0
         self.groups_, self.classes_ = people, np.array([0, 1])
         self.n_features_in_ = int(np.prod(inputs.shape))
         self.flags_ = self._flags(problem, people)

@@ -10,6 +10,7 @@ from sevenfold.config import ConfigError
 from sevenfold.errors import InputError
 from sevenfold.fairness import DebiasStudy, Objective
 from sevenfold.fairness.data.load import open_source
+from sevenfold.fairness.studies.recommended import recommended
 
 PEOPLE = {"name": "synthetic", "n": 1500, "preset": "intersectional"}
 BASE = {"width": 8, "depth": 1, "training": {"max_epochs": 3}}
@@ -122,6 +123,26 @@ def test_groups_that_cannot_be_had_are_refused_before_any_training(options: dict
     with pytest.raises((ConfigError, InputError), match=message) as caught:
         study(**options).check()
     assert "\n" not in str(caught.value)
+
+
+def test_check_32_validation_rows_recommend_and_test_rows_have_no_say() -> None:
+    def record(label: str, seed: int, **figures: float) -> dict:
+        return {"method": label, "seed": seed, "search_rho": 0.7, "search_met": 1.0, **figures}
+
+    by_label = {
+        "base": [record("base", s, search_rho=0.9, search_met=0.0) for s in (1, 2)],
+        "rank_one": [record("rank_one", s, search_rho=0.8, search_met=float(s == 1)) for s in (1, 2)],
+        "bias_score": [record("bias_score", s, search_rho=0.72) for s in (1, 2)],
+        "erase": [record("erase", s) for s in (1, 2)],
+        "group_thresholds": [record("group_thresholds", s, search_rho=0.75) for s in (1, 2)],
+    }
+    assert recommended(by_label) == "group_thresholds"
+    assert recommended(by_label, saved=True) == "bias_score"
+    for i, records in enumerate(by_label.values()):
+        for one in records:
+            one.update(balanced_accuracy=1 / (i + 1), mu=0.3, verdict=2, within=0.0)
+    assert recommended(by_label) == "group_thresholds"
+    assert recommended({"base": by_label["base"]}) is None
 
 
 @pytest.mark.parametrize(

@@ -107,10 +107,10 @@ class Erase(Method):
 
     def search(self, problem: Problem) -> DebiasingResult:
         """Score all sizes side by side."""
-        name, _ = linear_layer(problem.network, self.layer)
+        name, module = linear_layer(problem.network, self.layer)
         on = problem.material
         _, h, _ = features(on, name)
-        if h.shape[1] != problem.network.get_submodule(name).weight.shape[1]:
+        if h.shape[1] != module.in_features:
             raise ConfigError("layer", f"'{name}' takes inputs of another shape than rows of features")
         weights = problem.weights if on is problem else None
         eraser = Eraser(h, on.y, on.a, weights, self.within)

@@ -130,17 +130,18 @@ class DebiasStudy(Study[Trial]):
 
     def _check_groups(self, people: Groups) -> None:
         """Refuse, before any training, what cannot be had of these groups."""
-        three = not Problem(nn.Identity(), *[torch.zeros(0)] * 2, people.cell, layout=people.layout).plain
+        rows = torch.zeros(len(people.cell), dtype=torch.int64)
+        three = not Problem(nn.Identity(), rows, rows, people.cell, layout=people.layout).plain
         for label, node in self.methods.items():
             method = build(METHODS | POSTPROCESSORS, node, f"methods.{label}")
             if three and not getattr(method, "any_groups", False):
                 raise ConfigError(
                     f"methods.{label}", f"'{node['name']}' is for two groups that are all known"
                 )
-        no_one = torch.zeros(len(people.cell), dtype=torch.int64)
+        no_one = counts(rows, rows, people)
         for objective in self.objectives:
             try:
-                objective.expression.value(counts(no_one, no_one, people), counts(no_one, no_one, people))
+                objective.expression.value(no_one, no_one)
             except InputError as error:
                 raise ConfigError("measures", str(error)) from None
 

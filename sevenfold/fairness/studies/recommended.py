@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,7 +43,7 @@ def recommended(by_label: ByLabel, *, saved: bool = False) -> str | None:
 
     def worth(label: str) -> tuple[float, float]:
         records = by_label[label]
-        accuracy = [record.get("search_rho", record.get("val_balanced_accuracy", 0.0)) for record in records]
+        accuracy = [own(record, "search_rho", "val_balanced_accuracy") for record in records]
         return float(np.mean([search_met(record) for record in records])), float(np.mean(accuracy))
 
     return max(chances, key=worth) if chances else None
@@ -54,7 +55,13 @@ def search_met(record: Record) -> float:
     >>> search_met({"search_met": 1.0, "val_within": 0.0})
     1.0
     """
-    return float(record.get("search_met", record.get("val_within", 0.0)))
+    return own(record, "search_met", "val_within")
+
+
+def own(record: Record, name: str, plain: str) -> float:
+    """Return a method's own figure on validation rows, of an older record the plain one."""
+    value: Any = record.get(name, record.get(plain))
+    return 0.0 if value is None else float(value)
 
 
 def file_of(key: str) -> str:
