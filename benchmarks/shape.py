@@ -29,6 +29,7 @@ NO_ALGORITHMS = (
     "transforms.py",
     "tree.py",
     "uncompiled.py",
+    "weights.py",
 )
 COMMENTS, REFERENCES, BLOCKS, WORDS = 0, 0, 0, 0
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -9,7 +9,7 @@ from datamodules.facts import WithFacts
 from datamodules.sampling import EpochLoader, EpochSampler, WithoutEpoch, placement
 from sevenfold.config import ConfigError, build
 from sevenfold.diffreps import SOURCES
-from sevenfold.diffreps.batch import ImageBatch, ImageDataset
+from sevenfold.diffreps.batch import ImageBatch, ImageDataset, whole
 from sevenfold.diffreps.nodes import ImagesNode
 from sevenfold.diffreps.sources import Images
 from sevenfold.ranges import Count, Seed
@@ -56,10 +56,10 @@ class DenoiserImages(WithFacts[Images]):
         """Load shuffled batches; the order depends on seed and epoch alone."""
         data = WithoutEpoch(ImageDataset(self.real, self.train))
         sampler = EpochSampler(data, seed=self.seed, **placement(self))
-        return EpochLoader(data, batch_size=self.batch_size, sampler=sampler, drop_last=True)
+        return EpochLoader(data, self.batch_size, sampler=sampler, drop_last=True, collate_fn=whole)
 
     def val_dataloader(self) -> DataLoader:
         """Load the held-out images."""
-        return DataLoader(ImageDataset(self.real, self.rest), batch_size=self.batch_size)
+        return DataLoader(ImageDataset(self.real, self.rest), self.batch_size, collate_fn=whole)
 
     test_dataloader = val_dataloader

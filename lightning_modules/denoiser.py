@@ -23,11 +23,13 @@ from sevenfold.diffreps.denoising import (
     denoising_loss,
     drop_labels,
     image_samples,
+    one_cycle,
     sample_scores,
 )
 from sevenfold.diffreps.noise_table import NoiseTable, Prediction
 from sevenfold.diffreps.priors.base import UNCONDITIONAL, Condition
-from sevenfold.diffreps.priors.network import Denoise, NetworkPrior
+from sevenfold.diffreps.priors.network import Denoise, NetworkPrior, from_facts
+from sevenfold.diffreps.process import ProcessName, make_process
 from sevenfold.diffreps.sources import Images
 from sevenfold.errors import InputError
 from sevenfold.exchange import required
@@ -47,7 +49,8 @@ class DenoiserTrainer(Loadable):
 
     Args:
         network: of the denoiser.
-        table: noise levels of training.
+        table: noise levels of training, of the process ``table``.
+        process: noise levels of training: steps of the table, angles (``cosine``), or times of a ``flow``.
         prediction: the quantity that the network predicts.
         class_dropout: share of labels omitted in training, for guidance and unconditional samples.
         optim: the optimizer and its schedule.
@@ -62,6 +65,7 @@ class DenoiserTrainer(Loadable):
         *,
         network: Annotated[Node, OneOf("sevenfold.diffreps:NETWORKS")] = UNET,
         table: NoiseTable = NoiseTable(),
+        process: ProcessName = "table",
         prediction: Prediction = "v",
         class_dropout: ShareBelowOne = 0.1,
         optim: Optim = Optim(),
@@ -72,7 +76,7 @@ class DenoiserTrainer(Loadable):
         self.network_node, self.network = network, build(NETWORKS, network, "network")
         self.table, self.prediction, self.class_dropout = table, prediction, class_dropout
         self.optim, self.samples, self.seed = optim, samples, seed
-        self.alphas_bar = table.alphas_bar()
+        self.process_name, self.process = process, make_process(process, table)
         self.images: Images | None = None
         self.picture: Picture | None = None
 
@@ -95,23 +99,24 @@ class DenoiserTrainer(Loadable):
 
     def training_step(self, batch: ImageBatch, batch_idx: int) -> Tensor:
         """Return the loss."""
-        stream = torch_generator(self.seed, "denoiser", self.global_step, self.global_rank)
+        names = "denoiser", self.global_step, self.global_rank
+        stream = torch_generator(self.seed, *names, device=self.device)
         images, labels = batch
         labels = drop_labels(labels, self.class_dropout, stream)
-        loss = denoising_loss(self.network, self.alphas_bar, self.prediction, images, labels, stream)
+        loss = denoising_loss(self.network, self.process, self.prediction, images, labels, stream)
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
     def validation_step(self, batch: ImageBatch, batch_idx: int) -> None:
         """Log the loss, with the same noise in every epoch."""
-        stream = torch_generator(self.seed, "denoiser validation", batch_idx)
-        loss = denoising_loss(self.network, self.alphas_bar, self.prediction, *batch, stream)
+        stream = torch_generator(self.seed, "denoiser validation", batch_idx, device=self.device)
+        loss = denoising_loss(self.network, self.process, self.prediction, *batch, stream)
         self.log("val/loss", loss, prog_bar=True, sync_dist=True, batch_size=len(batch[0]))
 
     def test_step(self, batch: ImageBatch, batch_idx: int) -> None:
         """Log the loss, and with the first batch the scores of samples by a classifier."""
-        stream = torch_generator(self.seed, "denoiser test", batch_idx)
-        loss = denoising_loss(self.network, self.alphas_bar, self.prediction, *batch, stream)
+        stream = torch_generator(self.seed, "denoiser test", batch_idx, device=self.device)
+        loss = denoising_loss(self.network, self.process, self.prediction, *batch, stream)
         self.log("test/loss", loss, sync_dist=True, batch_size=len(batch[0]))
         if batch_idx == 0 and self.images is not None:
             scores = sample_scores(self.prior(), self.images, self.samples, self.seed)
@@ -160,26 +165,25 @@ class DenoiserTrainer(Loadable):
 
     def prior(self) -> NetworkPrior:
         """Return the present network as a prior."""
+        return from_facts(copy.deepcopy(self.network), self.facts())
+
+    def facts(self) -> Node:
+        """Return what is needed to build the prior without this module, its data or its configuration."""
         picture = required(self.picture, self)
-        return NetworkPrior(
-            copy.deepcopy(self.network), self.table, prediction=self.prediction, shape=picture.shape,
-            data_range=picture.range, classes=getattr(self.network, "classes", 0),
-        )  # fmt: skip
+        return {
+            "network": self.network_node,
+            "table": dataclasses.asdict(self.table),
+            "process": self.process_name,
+            "prediction": self.prediction,
+            **{name: list(value) for name, value in picture._asdict().items()},
+            "classes": getattr(self.network, "classes", 0),
+        }
 
     def on_save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Add the facts that the network needs as a prior."""
         super().on_save_checkpoint(checkpoint)
-        if self.picture is None:
-            return
-        checkpoint["denoiser"] = {
-            # Enough to build the prior without this module, its data or its configuration.
-            "network": self.network_node,
-            "table": dataclasses.asdict(self.table),
-            "prediction": self.prediction,
-            "shape": list(self.picture.shape),
-            "range": list(self.picture.range),
-            "classes": getattr(self.network, "classes", 0),
-        }
+        if self.picture is not None:
+            checkpoint["denoiser"] = self.facts()
 
     def on_load_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Set shape and range of the training images."""
@@ -189,10 +193,6 @@ class DenoiserTrainer(Loadable):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return AdamW with a one-cycle rate."""
-        rules = self.optim
-        optimizer = torch.optim.AdamW(self.parameters(), lr=rules.lr, weight_decay=rules.weight_decay)
         steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, rules.lr, total_steps=max(2, steps), pct_start=rules.warmup
-        )
+        optimizer, schedule = one_cycle(self.parameters(), self.optim, steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

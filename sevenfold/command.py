@@ -29,6 +29,7 @@ examples:
   python train.py sweep configs/sweeps/flow_demo.yaml
   python train.py list                                     every kind of component; list nas.algorithms: those
   python train.py describe model.network=deq_flow          every option with type, range, default and meaning
+  python train.py check prior configs/diffreps/siren_mnist.yaml        is a prior read as it was trained?
   python train.py flow a.jpg b.jpg                         flow of your own pictures or video, see flow --help
 """
 

@@ -66,6 +66,10 @@ def _published(entry: Card, device: "str | torch.device") -> Any:
         from sevenfold.nas import load_benchmark
 
         return load_benchmark(entry.name.rpartition("/")[2])
+    if entry.kind == "extrapolator":
+        from sevenfold.nas.lce.pfn.extrapolator import PFN
+
+        return PFN(weights=str(weights(entry)))
     from lightning_modules.loadable import module_class
     from sevenfold.checkpoint import recorded_model
     from sevenfold.zoo.pack import read

@@ -40,6 +40,10 @@ def main(argv: Sequence[str] | None = None, *, program: Path = PROGRAM) -> int:
         from sevenfold.flow.command import main as estimate
 
         return estimate(words[1:])
+    if words[:2] == ["check", "prior"]:
+        from sevenfold.diffreps.command import main as check_prior
+
+        return check_prior(words[2:])
     command = parse(words)
     try:
         return dispatch(command, program)
@@ -95,7 +99,12 @@ def read_config(command: Command) -> dict[str, Any]:
 
     layers = [read_file(recipe(path)) for path in command.configs]
     settings = command.settings
-    if study := study_of_file(command):
+    study = None
+    if command.ckpt:  # only then: without torch a configuration is printed at once
+        from sevenfold.checkpoint import debiased_study
+
+        study = debiased_study(command.ckpt, command.verb, bool(command.configs))
+    if study:
         layers.append(study)
         # the words of trainings, data.source.path=..., mean the study's
         settings = tuple(re.sub(r"^(--)?data\.", "study.", text) for text in settings)
@@ -105,6 +114,8 @@ def read_config(command: Command) -> dict[str, Any]:
         from sevenfold.checkpoint import carried_config
 
         layers.append(carried_config(str(command.ckpt)))
+        if "study" in layers[-1]:  # which may name code that is to be run
+            raise InputError(f"'{command.ckpt}' holds a study; name its recipe with --config")
     if command.verb not in (None, "check") and not study:
         layers.append({"verb": command.verb})
     config = compose(layers, settings)
@@ -117,27 +128,6 @@ def read_config(command: Command) -> dict[str, Any]:
             "has it), or say --untrained"
         )
     return config
-
-
-def study_of_file(command: Command) -> dict[str, Any] | None:
-    """Return what predict and test do with a saved debiased network; None for a checkpoint."""
-    if not command.ckpt:
-        return None  # before torch is imported: a configuration is printed at once
-    from sevenfold.checkpoint import is_debiased
-    from sevenfold.recipes import folder
-    from sevenfold.yaml_files import read_file
-
-    if not is_debiased(command.ckpt):
-        return None
-    studies = {"predict": "decisions", "test": "audit"}
-    if command.configs or command.verb not in studies:
-        raise InputError(
-            f"'{command.ckpt}' is a debiased network: say predict or test --ckpt FILE "
-            "data.source.path=FILE.csv, without --config"
-        )
-    study = {"name": studies[command.verb], "file": str(Path(command.ckpt).absolute())}
-    shared = read_file(folder() / "base/study.yaml")
-    return {**shared, "name": f"{studies[command.verb]}_{Path(command.ckpt).stem}", "study": study}
 
 
 def run(config: dict[str, Any], command: Command) -> int:

@@ -87,6 +87,12 @@ class WithoutEpoch(Dataset):
     def __getitem__(self, place: tuple[int, int]) -> object:
         return self.dataset[place[1]]
 
+    def __getitems__(self, places: Sequence[tuple[int, int]]) -> object:
+        """Return a batch: at once from a data set that can, otherwise a list of its items."""
+        indices = [index for _, index in places]
+        at_once = getattr(self.dataset, "__getitems__", None)
+        return at_once(indices) if at_once else [self.dataset[index] for index in indices]
+
 
 class WholeGroups(DistributedSampler):
     """Deal whole groups of consecutive items, in order, to the ranks: a video's frames must stay together.

@@ -12,6 +12,7 @@ from sevenfold.studies import STUDIES
 ROOT = Path(__file__).resolve().parents[1]
 RECIPES = {
     "benchmark_description": "nas/describe_benchmark",
+    "curve_pfn": "nas/train_curve_pfn",
     "debias": "fairness/demo",
     "digits_build": "nas/build_digits_nb201",
     "flow_table": "flow/table",
@@ -19,9 +20,11 @@ RECIPES = {
     "initial_conditions": "fairness/initial_conditions",
     "lce_search": "nas/lce_search_digits",
     "lce_study": "nas/lce_study",
+    "nas_fronts": "nas/fronts_nb201",
     "nas_landscape": "nas/landscape_nb201",
     "nas_search": "nas/search_nb201",
     "noise_landscape": "nas/noise_landscape",
+    "objective_search": "nas/own_digits",
     "samples": "diffreps/demo",
     "view_noise_law": "diffreps/view_noise_law",
     "volumes": "diffreps/nerf_toy",

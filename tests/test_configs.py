@@ -87,6 +87,8 @@ def offline(path: Path, tmp_path: Path, pairs: Path) -> list[str]:
     config = read_file(path)
     if "study" in config:
         return absent_files(config)
+    if config["data"].get("source", {}).get("name") == "scapes":
+        return ["data.source.count=40", "data.held_out=8", "data.batch_size=4", "model.network.widths=[8,8]"]
     if config["data"]["name"] == "denoiser_images":
         pytest.importorskip("diffusers")
     if config["data"].get("source", {}).get("name") == "world_views":

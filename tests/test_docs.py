@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -32,9 +34,10 @@ def test_the_snippets_of_a_page_run_as_printed_one_after_the_other(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SEVENFOLD_RUN_FOLDER", raising=False)
-    names = {"__name__": "page"}
+    module = types.ModuleType("page")
+    monkeypatch.setitem(sys.modules, "page", module)  # compilers look the module of a function up
     for snippet in blocks(page, "python"):
-        exec(compile(snippet, page, "exec"), names)
+        exec(compile(snippet, page, "exec"), module.__dict__)
 
 
 @pytest.mark.parametrize("snippet", blocks(STUDIES, "python"))

@@ -31,8 +31,10 @@ PRIORS = ComponentTable(
         "gaussian": "sevenfold.diffreps.priors.fitted:gaussian",
         "gmm": "sevenfold.diffreps.priors.fitted:gmm",
         "kde": "sevenfold.diffreps.priors.kde:kde",
+        "network": "sevenfold.diffreps.priors.network:network",
         "points": "sevenfold.diffreps.priors.points:points",
-        "state_dict": "sevenfold.diffreps.priors.network:state_dict",
+        "shipped": "sevenfold.diffreps.priors.shipped:shipped",
+        "state_dict": "sevenfold.diffreps.priors.network:network",
         "unet": "sevenfold.diffreps.priors.network:unet",
     },
     holds="diffusion priors",
@@ -92,6 +94,7 @@ VIEW_NOISES = ComponentTable(
 
 METHODS = ComponentTable(
     {
+        "anneal": "sevenfold.diffreps.methods.anneal:Anneal",
         "fit": "sevenfold.diffreps.methods.fit:Fit",
         "growing": "sevenfold.diffreps.methods.growing:Growing",
         "pullback": "sevenfold.diffreps.methods.pullback:Pullback",
@@ -105,6 +108,7 @@ METHODS = ComponentTable(
 SCHEDULES = ComponentTable(
     {
         "karras": "sevenfold.diffreps.schedules:karras",
+        "flow": "sevenfold.diffreps.schedules:flow",
         "log": "sevenfold.diffreps.schedules:log",
         "table": "sevenfold.diffreps.schedules:table",
         "trailing": "sevenfold.diffreps.schedules:trailing",
@@ -118,19 +122,38 @@ SOURCES = ComponentTable(
     {
         "world_views": "sevenfold.diffreps.priors.by_view:world_views",
         "digits": "sevenfold.diffreps.sources:digits",
+        "folder": "sevenfold.diffreps.sources:folder",
         "mnist": "sevenfold.diffreps.sources:mnist",
         "photos": "sevenfold.diffreps.sources:photos",
+        "scapes": "sevenfold.diffreps.scapes:scapes",
     },
     holds="sets of images",
 )
 
 NETWORKS = ComponentTable(
     {
+        "diffusers": "sevenfold.diffreps.networks.outside:Folder",
         "diffusers_unet": "sevenfold.diffreps.networks.diffusers_unet:DiffusersUNet",
+        "exported": "sevenfold.diffreps.networks.outside:exported",
+        "file": "sevenfold.diffreps.networks.outside:file",
         "mnist_unet": "sevenfold.diffreps.networks.mnist_unet:MnistUNet",
+        "scripted": "sevenfold.diffreps.networks.outside:scripted",
+        "small_unet": "sevenfold.diffreps.networks.small_unet:SmallUNet",
     },
     holds="denoising networks",
-    extras={"diffusers_unet": "diffrep"},
+    extras={"diffusers": "diffrep", "diffusers_unet": "diffrep"},
+)
+
+PROCESSES = ComponentTable(
+    {
+        "cosine": "sevenfold.diffreps.process:Cosine",
+        "edm": "sevenfold.diffreps.process:EDM",
+        "flow": "sevenfold.diffreps.process:Flow",
+        "ve": "sevenfold.diffreps.process:VE",
+        "vp": "sevenfold.diffreps.process:vp",
+        "vp_linear": "sevenfold.diffreps.process:VPLinear",
+    },
+    holds="noising processes",
 )
 
 _PUBLIC = {

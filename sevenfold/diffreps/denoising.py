@@ -1,6 +1,6 @@
 """Training of a denoising network: its options, its loss, and scores of its samples."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +10,7 @@ from sevenfold.diffreps.guidance import Guidance
 from sevenfold.diffreps.methods.reference import Reference
 from sevenfold.diffreps.noise_table import Prediction
 from sevenfold.diffreps.priors.network import NetworkPrior
+from sevenfold.diffreps.process import TrainingProcess
 from sevenfold.diffreps.representations.pixels import Pixels
 from sevenfold.diffreps.run import run
 from sevenfold.diffreps.sampling_task import make_task
@@ -50,33 +51,44 @@ class Samples:
     weight: Finite = 1.0
 
 
+def one_cycle(
+    parameters: Iterable[nn.Parameter], rules: Optim, steps: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    """Return AdamW and its one-cycle rate over ``steps`` steps (Smith & Topin 2018)."""
+    optimizer = torch.optim.AdamW(parameters, lr=rules.lr, weight_decay=rules.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, rules.lr, total_steps=max(2, steps), pct_start=rules.warmup
+    )
+    return optimizer, schedule
+
+
 def denoising_loss(
     network: nn.Module,
-    alphas_bar: Tensor,
+    process: TrainingProcess,
     prediction: Prediction,
     images: Tensor,
     labels: Tensor,
     generator: torch.Generator,
 ) -> Tensor:
-    """Return the mean squared error of the network's output at times drawn uniformly.
+    """Return the mean squared error of the network's output at times that the process draws.
 
-    ``images`` (N, C, H, W) are clean, ``labels`` (N,) with -1 for none, ``alphas_bar`` (T,) the table.
+    ``images`` (N, C, H, W) are clean, ``labels`` (N,) with -1 for none. Numbers are drawn on the generator's
+    device; with that of the images nothing waits for the host.
     """
-    n = len(images)
-    time = torch.randint(len(alphas_bar), (n,), generator=generator).to(images.device)
-    noise = torch.randn(images.shape, generator=generator).to(images)
-    a = alphas_bar[time].sqrt().to(images).view(-1, 1, 1, 1)
-    s = (1 - alphas_bar[time]).sqrt().to(images).view(-1, 1, 1, 1)
-    # E |net(a x0 + s e, t) - target|^2, target e (Ho et al. 2020, eq. 14), x0, or v = a e - s x0
-    # (Salimans & Ho 2022)
-    target = {"eps": noise, "x0": images, "v": a * noise - s * images}[prediction]
+    time = process.draw(len(images), generator).to(images.device)
+    noise = torch.randn(images.shape, generator=generator, device=generator.device).to(images)
+    a, s = (level.to(images).view(-1, 1, 1, 1) for level in process.levels(time))
+    # E |net(a x0 + s e, t) - target|^2, target e (Ho et al. 2020, eq. 14), x0, v = a e - s x0
+    # (Salimans & Ho 2022), or e - x0 (Lipman et al. 2023, eq. 23)
+    target = {"eps": noise, "x0": images, "v": a * noise - s * images, "flow": noise - images}[prediction]
     return (network(a * images + s * noise, time, labels) - target).square().mean()
 
 
 def drop_labels(labels: Tensor, share: float, generator: torch.Generator) -> Tensor:
     """Return labels of which a random ``share``, on average, is replaced by -1 (no class)."""
     # Classifier-free guidance needs both the conditional and the unconditional network (Ho & Salimans 2022).
-    dropped = torch.rand(labels.shape, generator=generator).to(labels.device) < share
+    chances = torch.rand(labels.shape, generator=generator, device=generator.device)
+    dropped = chances.to(labels.device) < share
     return labels.masked_fill(dropped, -1)
 
 

@@ -28,21 +28,28 @@ class Guidance:
     dynamic: PositiveShare | None = None
 
     def check(self, prior: Prior) -> None:
-        """Raise ``ConfigError`` for bounds on a prior without a range."""
-        if prior.range is None and (self.clip or self.dynamic is not None):
-            raise ConfigError("guidance.clip", "the prior has no range of values to clip to")
+        """Raise ``ConfigError`` for bounds on a prior without a range, and weights on one that has no D_0."""
+        for name in ("clip", "dynamic"):
+            if prior.range is None and getattr(self, name):
+                raise ConfigError(f"guidance.{name}", "the prior has no range of values to clip to")
+        if prior.classes and not prior.unconditional and self.weight != 1:
+            raise ConfigError(
+                "guidance.weight",
+                f"{self.weight:g} needs images without a class, which the prior's network was not trained on "
+                "(its 'null_label' is null); use 1",
+            )
 
     @property
     def passes(self) -> int:
         """Return the number of evaluations of the prior for one denoised image of a class."""
         return 1 if self.weight == 1 else 2
 
-    def denoise(self, prior: Prior, z: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
-        """Return the guided image for ``z`` (N, C, H, W) at noise ``sigma`` (N,), without gradient."""
+    def denoise(self, prior: Prior, y: Tensor, e: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
+        """Return the guided image of clean part ``y`` and noise ``e`` (N, C, H, W) at ``sigma`` (N,)."""
         with torch.no_grad():
-            image = prior.denoise(z, sigma, condition)
+            image = prior.at(y, e, sigma, condition)
             if self.weight != 1 and bool((condition.labels >= 0).any()):
-                image = self._guide(image, prior.denoise(z, sigma, condition.without_labels()))
+                image = self._guide(image, prior.at(y, e, sigma, condition.without_labels()))
             if self.dynamic is not None:
                 image = self._threshold_dynamically(image, prior)
             if self.clip and prior.range is not None:

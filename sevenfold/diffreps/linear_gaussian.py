@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sevenfold.diffreps.methods.anneal import Anneal
 from sevenfold.diffreps.methods.base import State
 from sevenfold.diffreps.methods.plan import Step
 from sevenfold.diffreps.methods.pullback import Pullback
@@ -115,16 +116,56 @@ def _mixed_moment(moment: Tensor, p: int, keep: float) -> Tensor:
 def _step_matrix(method: Pullback, task: Task, step: Step, number: int, example: Noise) -> Tensor:
     """Return the matrix of one step on (parameters, noise), from its values at zero and at basis vectors."""
     p, sizes = task.representation.layout.size, [v[0].numel() for v in example.values()]
-    basis = torch.cat([torch.zeros(1, p + sum(sizes)), torch.eye(p + sum(sizes))]).double()
-    many = replace(task, seeds=range(len(basis)), labels=task.labels.expand(len(basis)))
-    parts = basis[:, p:].split(sizes, 1)
-    noise = {
-        name: part.reshape(len(basis), *v.shape[1:])
-        for (name, v), part in zip(example.items(), parts, strict=True)
-    }
-    theta = basis[:, :p]
-    state = State(theta, noise, Streams([], "none", task.pool), method.solver.begin(theta))
+    basis = _basis(p + sum(sizes))
+    many, state = _states(method, task, basis[:, :p], basis[:, p:], example)
     index = task.some_views(method.views_per_step, number)
     method.move(many, state, step.sigma, step.next, index)
     after = torch.cat([state.theta, basis[:, p:]], 1)
     return (after[1:] - after[:1]).T
+
+
+def annealed_covariance(method: Anneal, task: Task) -> Tensor:
+    """Return the exact covariance (p, p) of the parameters that ``method`` ends at; ``task`` has one sample.
+
+    The conditions are those of :func:`sampled_covariance`.
+
+    Example:
+        >>> exact = {"name": "linear"}
+        >>> method = Anneal(schedule={"name": "karras", "levels": 10}, solver=exact, start="drawn")
+        >>> annealed_covariance(method, Line().task()).shape
+        torch.Size([1, 1])
+    """
+    p = task.representation.layout.size
+    example = task.noise.start(Streams([0], "shape", task.pool))
+    m = sum(v[0].numel() for v in example.values())
+    moment = torch.zeros(p, p, dtype=torch.float64)
+    basis = _basis(p + 2 * m)
+    for number, step in enumerate(method.plan(task.prior)):
+        # theta' = M (theta, e, xi) with fresh e and xi, so that the moment becomes M diag(moment, I) M^T
+        many, state = _states(method, task, basis[:, :p], basis[:, p : p + m], example)
+        local = _variables(basis[:, p + m :], example) if step.next > 0 else None
+        method.redraw(many, state, step.sigma, local, task.some_views(method.views_per_step, number))
+        matrix = (state.theta[1:] - state.theta[:1]).T
+        moment = matrix @ torch.block_diag(moment, torch.eye(2 * m, dtype=torch.float64)) @ matrix.T
+    return moment
+
+
+def _basis(size: int) -> Tensor:
+    """Return zero and the basis vectors as rows (size + 1, size)."""
+    return torch.cat([torch.zeros(1, size), torch.eye(size)]).double()
+
+
+def _states(method: Pullback, task: Task, theta: Tensor, noise: Tensor, example: Noise) -> tuple[Task, State]:
+    """Return a task of as many samples as ``theta`` has rows, and their state with given noise."""
+    many = replace(task, seeds=range(len(theta)), labels=task.labels.expand(len(theta)))
+    streams = Streams([], "none", task.pool)
+    return many, State(theta, _variables(noise, example), streams, method.solver.begin(theta))
+
+
+def _variables(flat: Tensor, example: Noise) -> Noise:
+    """Return rows of numbers as the white variables of a noise."""
+    parts = flat.split([v[0].numel() for v in example.values()], 1)
+    return {
+        name: part.reshape(len(flat), *v.shape[1:])
+        for (name, v), part in zip(example.items(), parts, strict=True)
+    }

@@ -21,6 +21,8 @@ ScheduleNode = Annotated[Node, OneOf("sevenfold.diffreps:SCHEDULES")]
 """A schedule of noise levels and its options."""
 ImagesNode = Annotated[Node, OneOf("sevenfold.diffreps:SOURCES")]
 """A set of images and its options."""
+ProcessNode = Annotated[Node, OneOf("sevenfold.diffreps:PROCESSES")]
+"""A noising process of a network's training and its options."""
 NetworkNode = Annotated[Node, OneOf("sevenfold.diffreps:NETWORKS")]
 """A denoising network and its options."""
 ArmNode = Annotated[Node, OptionsOf("sevenfold.diffreps.studies.volumes:arm")]

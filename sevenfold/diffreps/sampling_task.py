@@ -61,9 +61,10 @@ class Task:
         generator = torch_generator(self.views_seed, "diffreps views", step)
         return torch.randperm(len(self.pool), generator=generator)[:count].sort().values.to(self.pool.device)
 
-    def rendering(self, index: Tensor) -> Rendering:
-        """Return the map to the views at places ``index``."""
-        return Rendering(self.representation, self.pool[index])
+    def rendering(self, index: Tensor, weights: Tensor | None = None) -> Rendering:
+        """Return the map to the views at places ``index``; ``weights`` (C, H, W) are those of each view."""
+        roots = None if weights is None else weights.sqrt().flatten().repeat(len(index))
+        return Rendering(self.representation, self.pool[index], roots)
 
 
 def make_task(

@@ -1,7 +1,7 @@
 """Sets of real images, which priors are fitted to and samples are compared with."""
 
 import gzip
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sevenfold.config import ConfigError
 from sevenfold.errors import InputError
-from sevenfold.ranges import LARGEST, Count, Range, Size
+from sevenfold.ranges import LARGEST, Count, Finite, Range, Size
 from sevenfold.seeding import torch_generator
 
 
@@ -28,6 +28,18 @@ class Images:
         """Return (C, H, W)."""
         channels, height, width = self.images.shape[1:]
         return channels, height, width
+
+    def onto(self, span: tuple[float, float]) -> "Images":
+        """Return the images with their range mapped linearly onto ``span``.
+
+        Example:
+            >>> images = Images("two", torch.tensor([0.0, 255.0]).view(2, 1, 1, 1), torch.zeros(2), (0, 255))
+            >>> images.onto((-1.0, 1.0)).images.flatten().tolist()
+            [-1.0, 1.0]
+        """
+        (low, high), (first, last) = self.range, span
+        mapped = first + (self.images - low) * ((last - first) / (high - low))
+        return replace(self, images=mapped, range=span)
 
 
 def digits(*, size: Annotated[int, Range(4, LARGEST)] = 16) -> Images:
@@ -61,6 +73,44 @@ def mnist(*, root: str = "data") -> Images:
     images = _idx(Path(root), "mnist-t10k-images-idx3-ubyte", "t10k-images-idx3-ubyte")
     labels = _idx(Path(root), "mnist-t10k-labels-idx1-ubyte", "t10k-labels-idx1-ubyte")
     return Images("mnist", images[:, None].float() / 255, labels.long(), (0.0, 1.0))
+
+
+def folder(
+    *,
+    path: str,
+    size: tuple[Size, Size] = (32, 32),
+    channels: Size = 3,
+    span: tuple[Finite, Finite] = (-1.0, 1.0),
+    most: Count = 10_000,
+) -> Images:
+    """Return the pictures of a folder, their centers cropped to the shape of ``size`` and resized.
+
+    Labels are the numbers of subfolders in the order of their names, 0 without any.
+
+    Args:
+        path: the folder of .png and .jpg files.
+        size: rows and columns in px.
+        channels: 3, or 1 for gray.
+        span: values of black and white.
+        most: number of pictures, the first in the order of their names.
+    """
+    from PIL import Image, ImageOps
+
+    if channels not in (1, 3):
+        raise ConfigError("channels", f"must be 1 or 3, got {channels}")
+    kinds = (".png", ".jpg", ".jpeg")
+    files = sorted(file for file in Path(path).rglob("*") if file.suffix.lower() in kinds)[:most]
+    if not files:
+        raise InputError(f"no pictures ({', '.join(kinds)}) in '{path}'; set 'path'")
+    groups = sorted({file.parent for file in files})
+    pictures = []
+    for file in files:
+        with Image.open(file) as picture:
+            fitted = ImageOps.fit(picture.convert("L" if channels == 1 else "RGB"), size[::-1])
+        pictures.append(torch.frombuffer(bytearray(fitted.tobytes()), dtype=torch.uint8))
+    raw = torch.stack(pictures).view(-1, *size, channels).movedim(-1, 1).float()
+    labels = torch.tensor([groups.index(file.parent) for file in files])
+    return Images(Path(path).name, raw, labels, (0.0, 255.0)).onto(span)
 
 
 def photos(

@@ -1,6 +1,9 @@
 """Where pieces of a study and calls of a function are computed, by the name a configuration calls it."""
 
-from sevenfold.tables import ComponentTable
+from typing import Annotated
+
+from sevenfold.config import Node
+from sevenfold.tables import ComponentTable, OneOf
 
 EXECUTORS = ComponentTable(
     {
@@ -19,3 +22,6 @@ CALLS = ComponentTable(
     },
     holds="places where calls of a function are computed",
 )
+
+CallsNode = Annotated[Node, OneOf("sevenfold.executors:CALLS")]
+"""Where calls of a function are computed, and the options of that place."""

@@ -21,7 +21,7 @@ from sevenfold.flow.estimator import Estimator, load
 from sevenfold.flow.formats import write_image
 from sevenfold.flow.media.inputs import Clip, Frame, find_clips
 from sevenfold.flow.media.reading import clip_frames
-from sevenfold.flow.media.video import VideoWriter, frame_rate
+from sevenfold.flow.media.video import VideoWriter, frame_rate, video_writer
 from sevenfold.flow.result import FlowResult
 from sevenfold.flow.sequence_scale import SequenceScale
 from sevenfold.flow.shipped import file_hash
@@ -216,14 +216,12 @@ class Job:
         """Return the writer of the clip's video: MP4, or GIF where there is no codec."""
         rate = frame_rate(self.clip.paths[0]) if self.clip.video else Fraction(10)
         name = self.clip.name.replace("/", "_")
-        try:
-            writer = VideoWriter(self.folder / f"{name}.mp4", rate / self.options.every)
-        except InputError:
+        writer = video_writer(self.folder / name, rate / self.options.every)
+        if writer.path.suffix == ".gif":
             print(
                 "written as GIF: MP4 needs the extra 'video' (pip install 'sevenfold[video]')",
                 file=sys.stderr,
             )
-            writer = VideoWriter(self.folder / f"{name}.gif", rate / self.options.every)
         return writer.__enter__()
 
     def _weights(self) -> str | None:

@@ -32,7 +32,17 @@ def flow_headline(metrics: Mapping[str, Any], reference: Mapping[str, Any]) -> t
         text += _verdict(dataset, metrics[f"{key}/epe"], own, zero)
     if len(rows) == 1:
         return plain_headline(metrics, reference), []
-    return rows, text[:2]
+    return rows, [*text[:2], *_showcase(metrics)]
+
+
+def _showcase(metrics: Mapping[str, Any]) -> list[str]:
+    own, shipped, zero = (metrics.get(f"showcase/{name}") for name in ("epe", "shipped_epe", "zero_flow_epe"))
+    if own is None:
+        return []
+    return [
+        f"On the clip of the first picture this network has {format_value(own)} px, the shipped model "
+        f"{format_value(shipped)} px, the estimate that nothing moves {format_value(zero)} px."
+    ]
 
 
 def _verdict(dataset: str, error: object, steps: float | None, zero: float | None) -> list[str]:

@@ -56,8 +56,17 @@ def install(
         "training_steps": config["trainer"]["max_steps"],
         "weights": "average" if averaged and "current_model_state" in content else "last",
         "pairs_seen": pairs_seen(config),
+        "seconds": results.get("seconds"),
+        "device": _device(run),
     }
     return write_model(folder / f"{name}.pt", network, calibration, facts)
+
+
+def _device(run: Path) -> str:
+    """Return the name of the accelerator that a run used, or "CPU"."""
+    path = run / "environment.json"
+    devices = json.loads(path.read_text()).get("devices") if path.is_file() else None
+    return devices[0] if devices else "CPU"
 
 
 def pairs_seen(config: Mapping[str, Any]) -> int:

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from sevenfold.nas.spaces.nlp import NLP
     from sevenfold.nas.spaces.typed import Typed
     from sevenfold.nas.studies.encodings import EncodingStudy
+    from sevenfold.nas.studies.fronts import FrontStudy
     from sevenfold.nas.studies.landscape import LandscapeStudy
     from sevenfold.nas.studies.noise_landscape import NoiseLandscapeStudy
+    from sevenfold.nas.studies.objective import ObjectiveSearchStudy
     from sevenfold.nas.studies.search import SearchStudy
     from sevenfold.nas.x11 import load_ensemble
 
@@ -33,6 +35,7 @@ _PUBLIC = {
     "Bananas": "sevenfold.nas.algorithms.bananas:Bananas",
     "DARTS": "sevenfold.nas.spaces.darts:DARTS",
     "EncodingStudy": "sevenfold.nas.studies.encodings:EncodingStudy",
+    "FrontStudy": "sevenfold.nas.studies.fronts:FrontStudy",
     "LandscapeStudy": "sevenfold.nas.studies.landscape:LandscapeStudy",
     "LocalSearch": "sevenfold.nas.algorithms.local_search:LocalSearch",
     "MLP": "sevenfold.nas.predictors.mlp:MLP",
@@ -41,6 +44,7 @@ _PUBLIC = {
     "NLP": "sevenfold.nas.spaces.nlp:NLP",
     "NoiseLandscapeStudy": "sevenfold.nas.studies.noise_landscape:NoiseLandscapeStudy",
     "Objective": "sevenfold.nas.algorithms.objective:Objective",
+    "ObjectiveSearchStudy": "sevenfold.nas.studies.objective:ObjectiveSearchStudy",
     "RandomSearch": "sevenfold.nas.algorithms.random:RandomSearch",
     "RegularizedEvolution": "sevenfold.nas.algorithms.evolution:RegularizedEvolution",
     "SearchStudy": "sevenfold.nas.studies.search:SearchStudy",
@@ -60,10 +64,12 @@ __all__ = [
     "NLP",
     "Bananas",
     "EncodingStudy",
+    "FrontStudy",
     "LandscapeStudy",
     "LocalSearch",
     "NoiseLandscapeStudy",
     "Objective",
+    "ObjectiveSearchStudy",
     "RandomSearch",
     "RegularizedEvolution",
     "SearchStudy",

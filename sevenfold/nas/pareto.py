@@ -5,6 +5,7 @@ nowhere greater and somewhere less.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -133,6 +134,39 @@ def improvement(points: ArrayLike, candidates: ArrayLike, reference: ArrayLike) 
     a, b = _points(candidates).T[:, :, None]
     wide = np.maximum(0.0, end - np.maximum(begin, a))
     return np.nan_to_num((wide * np.maximum(0.0, ceiling - b)).sum(1), nan=0.0, posinf=np.inf)
+
+
+def attainment(fronts: Sequence[ArrayLike], level: float) -> Floats:
+    """Return the corners (k, 2) of the staircase beyond which a share of searches has come, of two losses.
+
+    Everything on or above it is dominated or equalled by a point of at least that share of the searches:
+    0.5 gives the typical front, 0.25 and 0.75 the spread about it.
+
+    Args:
+        fronts: the points (n, 2) of each search.
+        level: the share of searches, above 0, at most 1.
+
+    >>> attainment([[[1, 3], [3, 1]], [[2, 2]]], 0.5).tolist()
+    [[1.0, 3.0], [2.0, 2.0], [3.0, 1.0]]
+    >>> attainment([[[1, 3], [3, 1]], [[2, 2]]], 1.0).tolist()
+    [[2.0, 3.0], [3.0, 2.0]]
+    """
+    if not fronts or not 0 < level <= 1:
+        raise InputError(
+            f"attainment: expected searches and a level in (0, 1], got {len(fronts)} and {level}"
+        )
+    tables = [_points(points) for points in fronts]
+    if wrong := [table.shape[1] for table in tables if table.shape[1] != 2]:
+        raise InputError(f"attainment: {wrong[0]} losses; it is drawn for two")
+    tables = [table[~np.isnan(table).any(1)] for table in tables]
+    x = np.unique(np.concatenate([table[:, 0] for table in tables]))
+    # Grunert da Fonseca, Fonseca and Hall 2001: at each x the k-th lowest y that searches have at or below x.
+    lowest = np.full((len(tables), len(x)), math.inf)
+    for row, table in zip(lowest, tables, strict=True):
+        np.minimum.at(row, np.searchsorted(x, table[:, 0]), table[:, 1])
+    heights = np.sort(np.minimum.accumulate(lowest, axis=1), axis=0)[math.ceil(level * len(tables)) - 1]
+    corners = np.isfinite(heights) & (heights < np.r_[math.inf, heights[:-1]])
+    return np.stack([x[corners], heights[corners]], 1)
 
 
 def _areas(losses: Floats, chosen: NDArray[np.bool_], corner: Floats) -> Floats:

@@ -3,7 +3,7 @@
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,10 @@ from sevenfold.config import build
 from sevenfold.errors import InputError, shown
 from sevenfold.files import write_text
 from sevenfold.nas.algorithms.run import start_trials
+from sevenfold.nas.constraints import feasible_first
 from sevenfold.nas.journal import Event, Journal
+from sevenfold.nas.pareto import front
+from sevenfold.nas.problem_options import DEFAULTS, check_options, goals_of
 from sevenfold.nas.running import Stop, run_objective
 from sevenfold.nas.spaces import SPACES
 from sevenfold.nas.spaces.base import Space
@@ -45,13 +48,18 @@ class Problem:
         self.space: Space = build(SPACES, options["space"], "space")
         stream = numpy_generator(options["seed"], "nas problem")
         (self.algorithm,) = start_trials(options["algorithm"], self.space, [stream])
-        self._rows: dict[int, tuple[int, ...]] = {}
+        self.goals = goals_of(options)
+        self.algorithm.bounded = bool(self.goals.bounds)
+        self.rows: dict[int, tuple[int, ...]] = {}
+        """Architectures of all trials by number."""
         self._repeats: set[int] = set()
         self._waiting: list[int] = []
         self._attempts: Counter[int] = Counter()
         self._informed: set[int] = set()  # trials whose loss the algorithm has
         self.losses: dict[int, float] = {}
-        """Losses of finished trials by number; NaN where all attempts failed."""
+        """Losses of finished trials by number, the first of several; NaN where all attempts failed."""
+        self.measured: dict[int, list[float]] = {}
+        """The numbers of each success: its losses and, where there are constraints, its violation."""
         self.journal = Journal(folder / "trials.jsonl")
         try:
             self._restore()
@@ -78,17 +86,17 @@ class Problem:
             raise InputError(f"{self._state_file} is missing, so that the search cannot continue; restore it")
         for event in self.journal.events:
             self._replay(event)
-        self._waiting = [number for number in self._rows if number not in self.losses]
+        self._waiting = [number for number in self.rows if number not in self.losses]
 
     def _replay(self, event: Event) -> None:
         number = event.get("id", -1)
         if event["event"] == "asked":
-            self._rows[number] = tuple(event["row"])
+            self.rows[number] = tuple(event["row"])
             self._repeats |= {number} if event["repeat"] else set()
         elif event["event"] == "failed":
             self._attempts[number] += 1
         if event["event"] == "told" or (event["event"] == "failed" and event["final"]):
-            self.losses[number] = event.get("loss", math.nan)
+            self._end(number, event.get("measured") or [event.get("loss", math.nan)])
 
     def ask(self, *, lag: int | None = None) -> Trial | None:
         """Return a trial to evaluate, one without an end first; None when there is none now.
@@ -100,7 +108,7 @@ class Problem:
             lag: propose trial n from the results of exactly the trials up to n - ``lag``, once these have
                 ended, so that proposals do not depend on which trial ends first; by default from all results.
         """
-        number = len(self._rows)
+        number = len(self.rows)
         if lag is None:
             self._inform(number)
         if self._waiting:
@@ -118,7 +126,9 @@ class Problem:
         """Let the algorithm learn the losses of the trials before ``end``, in the order of their numbers."""
         new = [n for n in sorted(self.losses.keys() - self._informed - self._repeats) if n < end]
         if new:
-            self.algorithm.tell(np.array([self._rows[n] for n in new]), [self.losses[n] for n in new])
+            failure = [math.nan] * (len(self.goals.losses) + self.algorithm.bounded)
+            numbers = [self.measured.get(n, failure) for n in new]
+            self.algorithm.tell(np.array([self.rows[n] for n in new]), numbers)
             self._informed |= set(new)
 
     def _propose(self, number: int, row: tuple[int, ...]) -> Trial:
@@ -151,15 +161,15 @@ class Problem:
 
     def _repeat(self, number: int) -> Trial | None:
         """Record another seed of one of the best; None where none is due or other trials are out."""
-        once = self._rows.keys() - self._repeats
+        once = self.rows.keys() - self._repeats
         if number >= self.options["budget"] or not once <= self.losses.keys():
             return None
         most = self.options["seeds"]["max"]
-        best = sorted((self.losses[n], n) for n in once if not math.isnan(self.losses[n]))
+        best = sorted((self._order(n), n) for n in once if n in self.measured)
         # Chosen by their first loss, whatever the repeats bring: those may still be computed.
-        rows = list(dict.fromkeys(self._rows[n] for _, n in best))
+        rows = list(dict.fromkeys(self.rows[n] for _, n in best))
         rows = rows[: max(REPEATED, math.ceil(self.repeats / (most - 1)))]
-        counts = Counter(self._rows.values())
+        counts = Counter(self.rows.values())
         row = min(rows, key=counts.__getitem__, default=None)
         if row is None or counts[row] >= most:
             return None
@@ -176,25 +186,28 @@ class Problem:
     def _trial(self, number: int) -> Trial:
         folder = self.folder / "trials" / f"{number:05d}"
         folder.mkdir(parents=True, exist_ok=True)
-        row, attempt = self._rows[number], self._attempts[number]
+        row, attempt = self.rows[number], self._attempts[number]
         return Trial(
             number, row, self._config(row), self._seed(number), attempt, folder, self.options["epochs"]
         )
 
     def tell(self, trial: Trial | int, values: Values, *, seconds: float | None = None) -> None:
-        """Record the result of a trial: a loss, or a mapping that holds it under ``minimize``.
+        """Record the result of a trial: a loss, or a mapping with all that the problem names.
 
         NaN and +inf are failures. ``InputError`` refuses -inf, other types than numbers, a missing name,
         and a trial that was not given out or has ended.
         """
         number = self._open(trial)
-        loss, named = read_values(number, values, self.options["minimize"])
-        if not math.isfinite(loss):
-            self.fail(number, f"the objective returned {loss}")
+        named = read_values(number, values, self.goals)
+        if (why := self.goals.unusable(named)) is not None:
+            self.fail(number, why)
             return
         finite = {name: value if math.isfinite(value) else None for name, value in named.items()}
-        self.journal.append("told", id=number, loss=loss, values=finite, seconds=seconds)
-        self._end(number, loss)
+        losses, violation = self.goals.of(named)
+        measured = losses if violation is None else [*losses, violation]
+        more = {} if len(measured) == 1 else {"measured": measured}
+        self.journal.append("told", id=number, loss=losses[0], **more, values=finite, seconds=seconds)
+        self._end(number, measured)
 
     def fail(self, trial: Trial | int, why: str) -> None:
         """Record that a trial failed; it is given out again while it has retries."""
@@ -203,19 +216,21 @@ class Problem:
         self.journal.append("failed", id=number, why=why, attempt=self._attempts[number], final=final)
         self._attempts[number] += 1
         if final:
-            self._end(number, math.nan)
+            self._end(number, [math.nan])
         elif number not in self._waiting:
             self._waiting.append(number)
 
-    def _end(self, number: int, loss: float) -> None:
-        self.losses[number] = loss
+    def _end(self, number: int, measured: list[float]) -> None:
+        self.losses[number] = measured[0]
+        if not math.isnan(measured[0]):
+            self.measured[number] = measured
         # Evaluated elsewhere before it was given out again: welcome all the same.
         if number in self._waiting:
             self._waiting.remove(number)
 
     def _open(self, trial: Trial | int) -> int:
         number = trial.id if isinstance(trial, Trial) else trial
-        if number not in self._rows or number in self.losses:
+        if number not in self.rows or number in self.losses:
             what = "has ended" if number in self.losses else "was never given out"
             raise InputError(f"trial {shown(number)} {what}")
         return number
@@ -230,6 +245,7 @@ class Problem:
         seconds: float | None = None,
         repeatable: bool = True,
         stop: Stop | None = None,
+        stopping: Callable[[], bool] = bool,  # bool() is False
     ) -> None:
         """Evaluate trials until budget or space is used up.
 
@@ -247,6 +263,7 @@ class Problem:
                 that no worker waits where trials take very different times.
             stop: called as ``stop(trial, epoch, values)`` with each epoch's report; where it returns True,
                 the objective should return: its ``report`` is False, its generator is closed.
+            stopping: called before each trial; where it returns True no further trial starts.
         """
         for name, limit in {"trial_seconds": trial_seconds, "seconds": seconds}.items():
             number = isinstance(limit, int | float) and not isinstance(limit, bool)
@@ -254,25 +271,58 @@ class Problem:
                 raise InputError(f"{name} must be a number above 0, got {shown(limit)}")
         run_objective(
             self, objective, changed=changed, workers=workers, trial_seconds=trial_seconds,
-            seconds=seconds, repeatable=repeatable, stop=stop,
+            seconds=seconds, repeatable=repeatable, stop=stop, stopping=stopping,
         )  # fmt: skip
 
     def best(self) -> tuple[dict[str, Any], float]:
         """Return the best configuration, the earlier of equal ones, and its loss.
 
-        With further seeds it is the lowest mean among those that have most of them: a single lucky seed
-        does not win over a mean.
+        What meets the constraints is better than what does not, and then what violates them less. With
+        further seeds it is the lowest mean among those that have most of them: a single lucky seed does not
+        win over a mean. Of several losses there is no best one, but a :meth:`front`.
         """
-        losses: dict[tuple[int, ...], list[float]] = defaultdict(list)
-        for number, loss in sorted(self.losses.items()):
-            if not math.isnan(loss):
-                losses[self._rows[number]].append(loss)
-        if not losses:
+        if len(self.goals.losses) > 1:
+            raise InputError(f"{', '.join(self.goals.losses)} have a front and no best: see front()")
+        orders: dict[tuple[int, ...], list[tuple[float, float]]] = defaultdict(list)
+        for number in sorted(self.measured):
+            orders[self.rows[number]].append(self._order(number))
+        if not orders:
             raise InputError("no trial has succeeded yet")
-        most = max(map(len, losses.values())) if self.repeats else 1
-        means = {row: sum(some) / len(some) for row, some in losses.items() if len(some) >= most}
+        most = max(map(len, orders.values())) if self.repeats else 1
+        means = {
+            row: (sum(order[0] for order in some) / len(some), sum(order[1] for order in some) / len(some))
+            for row, some in orders.items()
+            if len(some) >= most
+        }
         row = min(means, key=means.__getitem__)
-        return self._config(row), means[row]
+        return self._config(row), means[row][1]
+
+    def _order(self, number: int) -> tuple[float, float]:
+        """Return what successes are ordered by: the violation of constraints, then the first loss."""
+        measured = self.measured[number]
+        return measured[-1] if self.goals.bounds else 0.0, measured[0]
+
+    def front(self) -> list[tuple[dict[str, Any], dict[str, float]]]:
+        """Return configurations and losses by name that no other success dominates, by the first loss.
+
+        Those that violate a constraint are on it only where every success violates some. A value to maximize
+        stands with the sign that it has.
+        """
+        numbers = sorted(self.measured, key=lambda n: (self.measured[n], n))
+        table = np.array([self.measured[number] for number in numbers])
+        if not len(table):
+            return []
+        losses = feasible_first(table) if self.goals.bounds else table
+        best = front(losses) if losses.shape[1] > 1 else losses[:, 0] == losses.min()
+        signs = [1.0] * len(self.goals.minimize) + [-1.0] * len(self.goals.maximize)
+        values = table[:, : len(signs)] * signs
+        return [
+            (
+                self._config(self.rows[numbers[n]]),
+                dict(zip(self.goals.losses, values[n].tolist(), strict=True)),
+            )
+            for n in np.flatnonzero(best)
+        ]
 
     def __enter__(self) -> "Problem":
         """Return the problem."""
@@ -283,19 +333,17 @@ class Problem:
         self.journal.close()
 
 
-DEFAULTS = {"budget": 100, "seed": 0, "retries": 1, "minimize": "loss", "seeds": 1, "epochs": None}
-
-
 def open_problem(folder: str | Path, **options: Any) -> Problem:
     """Return the problem of a folder, a new one or one to continue.
 
     Args:
         folder: holds ``problem.json``, ``trials.jsonl``, ``search.json`` and a folder for each trial.
         options: ``space`` and ``algorithm``, each a name with options; ``budget`` of trials (100); ``seed``
-            (0); ``retries`` of a failed trial (1); ``minimize``, the name of the loss among several values
-            ("loss"); ``epochs``, which trials are given (None); ``seeds`` (1), or ``{"max": 3, "last":
-            0.07}`` to spend the last 7 % of the budget on second and third seeds of the five best. Later
-            calls may leave options out; only ``budget`` and ``retries`` may change.
+            (0); ``retries`` of a failed trial (1); ``minimize`` and ``maximize``, the names of one value or
+            several ("loss"); ``constraints`` of values, such as ``{"params_m": "<= 0.5"}``; ``epochs``, which
+            trials are given (None); ``seeds`` (1), or ``{"max": 3, "last": 0.07}`` to spend the last 7 % of
+            the budget on second and third seeds of the five best. Later calls may leave options out; only
+            ``budget`` and ``retries`` may change.
 
     >>> import tempfile
     >>> space = {"name": "typed", "parameters": {"x": {"float": [0, 1]}, "c": {"choice": ["a", "b"]}}}
@@ -321,26 +369,9 @@ def open_problem(folder: str | Path, **options: Any) -> Problem:
     for key in ("space", "algorithm"):
         if key not in merged:
             raise InputError(f"a new problem needs '{key}', a mapping with a name and options")
-    _check(merged)
+    check_options(merged)
     # The options are stored once the problem stands: a mistake leaves no folder that refuses its repair.
     folder.mkdir(parents=True, exist_ok=True)
     problem = Problem(folder, merged)
     write_text(file, json.dumps(merged, indent=1))
     return problem
-
-
-def _check(options: Mapping[str, Any]) -> None:
-    """Refuse numbers that no search can have."""
-    least = {"budget": 1, "retries": 0, "seed": 0} | ({} if options["epochs"] is None else {"epochs": 1})
-    for key, low in least.items():
-        if type(options[key]) is not int or options[key] < low:
-            raise InputError(f"'{key}' must be a whole number of at least {low}, got {shown(options[key])}")
-    seeds = options["seeds"]
-    if seeds == 1 and seeds is not True:
-        return
-    if not isinstance(seeds, dict) or seeds.keys() != {"max", "last"}:
-        raise InputError(f"'seeds' must be 1 or {{max: 3, last: 0.07}}, got {shown(seeds)}")
-    if type(seeds["max"]) is not int or seeds["max"] < 2:
-        raise InputError(f"seeds.max must be a whole number of at least 2, got {shown(seeds['max'])}")
-    if not isinstance(seeds["last"], float) or not 0 < seeds["last"] < 1:
-        raise InputError(f"seeds.last is a share of the budget between 0 and 1, got {shown(seeds['last'])}")

@@ -9,6 +9,7 @@ from sevenfold.config import build
 from sevenfold.errors import InputError, shown
 from sevenfold.executors import CALLS
 from sevenfold.executors.calls import Calls, Ending
+from sevenfold.nas.goals import Goals
 from sevenfold.nas.objectives import Source, load_objective, locate_objective
 from sevenfold.nas.trial import Objective, evaluate
 
@@ -19,10 +20,10 @@ Stop = Callable[[int, int, dict[str, float]], bool]
 """Tells of the number of a trial, an epoch and its values whether the trial should end."""
 
 
-def prepare(objective: Objective | Source, minimize: str) -> Callable[..., Any]:
+def prepare(objective: Objective | Source, goals: Goals) -> Callable[..., Any]:
     """Return what a worker calls for each trial; a :class:`Source` is imported now."""
     function = load_objective(objective) if isinstance(objective, Source) else objective
-    return functools.partial(evaluate, function, minimize)
+    return functools.partial(evaluate, function, goals)
 
 
 def run_objective(
@@ -35,9 +36,10 @@ def run_objective(
     seconds: float | None,
     repeatable: bool,
     stop: Stop | None,
+    stopping: Callable[[], bool],
 ) -> None:
     """Evaluate the trials of a problem; see :meth:`sevenfold.nas.problem.Problem.run`."""
-    calls = _calls(workers)
+    calls = make_calls(workers)
     if trial_seconds is not None and not calls.limits:
         raise InputError(
             "trial_seconds needs worker processes, which can be ended: workers={'name': 'processes', "
@@ -52,21 +54,26 @@ def run_objective(
         raise InputError(f"stop is a function of trial, epoch and values, got {shown(stop)}")
     hear = functools.partial(_hear, problem, stop)
     ends = float("inf") if seconds is None else time.monotonic() + seconds
+
+    def over() -> bool:
+        return stopping() or time.monotonic() >= ends
+
     try:
-        calls.start(functools.partial(prepare, function, problem.options["minimize"]), hear)
+        calls.start(functools.partial(prepare, function, problem.goals), hear)
         lag = 2 * calls.idle - 1 if repeatable else None
-        _submit(problem, calls, lag, trial_seconds, ends)
+        _submit(problem, calls, lag, trial_seconds, over)
         while calls.busy:
             for ending in calls.collect():
                 _record(problem, ending)
-            _submit(problem, calls, lag, trial_seconds, ends)
+            _submit(problem, calls, lag, trial_seconds, over)
     finally:
         calls.stop()
-    if time.monotonic() >= ends:
+    if seconds is not None and time.monotonic() >= ends:
         problem.journal.append("stopped", why=f"{seconds:g} seconds have passed")
 
 
-def _calls(workers: int | Mapping[str, Any]) -> Calls:
+def make_calls(workers: int | Mapping[str, Any]) -> Calls:
+    """Return the place where trials are evaluated, for a number of processes or a name with options."""
     if isinstance(workers, bool) or not isinstance(workers, int | Mapping) or workers == 0:
         raise InputError(f"workers is a number of at least 1 or a mapping with a name, got {shown(workers)}")
     if isinstance(workers, int):
@@ -75,9 +82,11 @@ def _calls(workers: int | Mapping[str, Any]) -> Calls:
     return calls
 
 
-def _submit(problem: "Problem", calls: Calls, lag: int | None, limit: float | None, ends: float) -> None:
+def _submit(
+    problem: "Problem", calls: Calls, lag: int | None, limit: float | None, over: Callable[[], bool]
+) -> None:
     """Begin trials while there is room, time and something to propose."""
-    while calls.idle and time.monotonic() < ends and (trial := problem.ask(lag=lag)) is not None:
+    while calls.idle and not over() and (trial := problem.ask(lag=lag)) is not None:
         problem.journal.append("started", id=trial.id, attempt=trial.attempt)
         calls.submit(trial.id, trial, limit, seconds=limit)
 
@@ -87,8 +96,8 @@ def _record(problem: "Problem", ending: Ending) -> None:
     if ending.error is not None:
         problem.fail(ending.ticket, ending.error)
     else:
-        loss, values, seconds = ending.value
-        problem.tell(ending.ticket, {**values, problem.options["minimize"]: loss}, seconds=seconds)
+        values, seconds = ending.value
+        problem.tell(ending.ticket, values, seconds=seconds)
 
 
 def _hear(problem: "Problem", stop: Stop | None, number: int, message: tuple[int, dict[str, float]]) -> bool:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from sevenfold.errors import InputError, shown
+from sevenfold.nas.goals import Goals
 
 Values = float | Mapping[str, float]
 Objective = Callable[[dict[str, Any], "Trial"], Values | Generator[Mapping[str, float], None, Any]]
-Result = tuple[float, dict[str, float], float]
-"""A loss, all values by name, and the seconds that it took."""
+Result = tuple[dict[str, float], float]
+"""All values by name, and the seconds that they took."""
 
 # This file imports neither NumPy nor torch: worker processes begin with it.
 
@@ -63,22 +64,25 @@ def _number(trial: int, name: str, value: Any) -> float:
     return float(number)
 
 
-def read_values(trial: int, values: Any, minimize: str) -> tuple[float, dict[str, float]]:
-    """Return the loss, which is called ``minimize``, and all values that an objective returned.
+def read_values(trial: int, values: Any, goals: Goals) -> dict[str, float]:
+    """Return all values that an objective returned, by name; a bare number is the only one that is wanted.
 
-    >>> read_values(0, {"loss": 0.5, "seconds": 3}, "loss")
-    (0.5, {'loss': 0.5, 'seconds': 3.0})
+    >>> read_values(0, 0.5, Goals(("loss",)))
+    {'loss': 0.5}
     """
-    named = dict(values) if isinstance(values, Mapping) else {minimize: values}
-    if minimize not in named:
+    if not isinstance(values, Mapping) and len(goals.names) > 1:
+        raise InputError(
+            f"trial {trial}: expected a mapping with {', '.join(goals.names)}, got {shown(values)}"
+        )
+    named = dict(values) if isinstance(values, Mapping) else {goals.names[0]: values}
+    if missing := [name for name in goals.names if name not in named]:
         names = ", ".join(map(str, named)) or "nothing"
-        raise InputError(f"trial {trial}: '{minimize}' is missing, got {names}")
-    numbers = {str(name): _number(trial, str(name), value) for name, value in named.items()}
-    return numbers[minimize], numbers
+        raise InputError(f"trial {trial}: '{missing[0]}' is missing, got {names}")
+    return {str(name): _number(trial, str(name), value) for name, value in named.items()}
 
 
 def evaluate(
-    objective: Objective, minimize: str, trial: Trial, limit: float | None, say: Callable[[Any], bool]
+    objective: Objective, goals: Goals, trial: Trial, limit: float | None, say: Callable[[Any], bool]
 ) -> Result:
     """Call an objective, step by step if it is a generator: then every mapping is an epoch's report."""
     began = time.perf_counter()
@@ -86,8 +90,7 @@ def evaluate(
     values = objective(trial.config, trial)
     if isinstance(values, Generator):
         values = _last(values, trial)
-    loss, numbers = read_values(trial.id, values, minimize)
-    return loss, numbers, time.perf_counter() - began
+    return read_values(trial.id, values, goals), time.perf_counter() - began
 
 
 def _last(steps: Generator[Mapping[str, float], None, Any], trial: Trial) -> Mapping[str, float]:

@@ -67,8 +67,8 @@ def _anywhere(name: str) -> Target:
             "", f"'{name}' is in several tables: {', '.join(f'{place}={name}' for place in places)}"
         )
     if not places:
-        known = [entry for place in TABLES for entry in table(place)]
-        raise ConfigError("", f"'{name}' is no component. {suggest(name, known)}")
+        known = dict.fromkeys(entry for place in TABLES for entry in table(place))
+        raise ConfigError("", f"'{name}' is no component. {suggest(name, list(known))}")
     return _target(places[0], name)
 
 

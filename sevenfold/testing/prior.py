@@ -1,5 +1,7 @@
 """The contract of a diffusion prior."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -37,7 +39,9 @@ def noise(prior: Prior, seed: int = 0) -> Tensor:
 
 def levels(prior: Prior) -> Tensor:
     """Return noise levels from the highest to the lowest, evenly spaced in their logarithm."""
-    ends = torch.tensor([prior.sigma_max, prior.sigma_min], dtype=torch.float32).log()
+    # an infinite level is drawn from far above the data's deviation, where both are alike
+    high = 80 * prior.std if math.isinf(prior.sigma_max) else prior.sigma_max
+    ends = torch.tensor([high, prior.sigma_min], dtype=torch.float32).log()
     return torch.linspace(float(ends[0]), float(ends[1]), LEVELS, dtype=torch.float32).exp()
 
 
@@ -64,7 +68,7 @@ def describes_its_images(prior: Prior) -> None:
 
 def denoises_every_level(prior: Prior) -> None:
     """Denoised images are finite, of the shape of the noisy ones, at every level and for every class."""
-    for sigma in (prior.sigma_max, prior.sigma_max**0.5 * prior.sigma_min**0.5, prior.sigma_min):
+    for sigma in (levels(prior)[[0, LEVELS // 2, -1]]).tolist():
         at = torch.full((COUNT,), sigma, dtype=torch.float32)
         z = prior.mean().float() + sigma * noise(prior)
         for label in {UNCONDITIONAL, prior.classes - 1}:

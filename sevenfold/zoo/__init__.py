@@ -25,7 +25,8 @@ class Card:
     Args:
         name: such as ``flow/demo``.
         line: one sentence that says what it is.
-        kind: ``module`` (a trained Lightning module) or ``benchmark`` (a table, see ``load_benchmark``).
+        kind: ``module`` (a trained Lightning module), ``benchmark`` (a table, see ``load_benchmark``) or
+            ``extrapolator`` (of learning curves).
         file: name of the file in the package; empty for a benchmark that is part of it.
         sha256: checksum of the file.
         licence: of the weights.

@@ -1,4 +1,4 @@
-"""Priors: conversions, scores, noise tables, and networks of every convention."""
+"""Priors: scores, densities, noise tables and schedules."""
 
 import gzip
 from pathlib import Path
@@ -10,10 +10,9 @@ from torch import Tensor
 
 from sevenfold.config import build
 from sevenfold.diffreps import PRIORS, SCHEDULES
-from sevenfold.diffreps.noise_table import NoiseTable, alpha, denoised, output_of, score, time_of
+from sevenfold.diffreps.noise_table import NoiseTable, score, time_of
 from sevenfold.diffreps.priors.base import Condition
 from sevenfold.diffreps.priors.kde import KernelDensity
-from sevenfold.diffreps.priors.network import NetworkPrior
 from sevenfold.testing.contract import Check, run_check
 from sevenfold.testing.prior import CHECKS
 
@@ -27,26 +26,6 @@ def images(count: int = 4, seed: int = 0) -> Tensor:
 
 def free(count: int) -> Condition:
     return Condition(torch.full((count,), -1))
-
-
-@pytest.mark.parametrize("kind", ["eps", "x0", "v"])
-@pytest.mark.parametrize("sigma", [0.02, 1.0, 37.0])
-def test_predictions_round_trip(kind: str, sigma: float) -> None:
-    z, x0, level = images(), images(seed=1), torch.tensor(sigma, dtype=torch.float64)
-    there = output_of(x0, z, level, kind)  # type: ignore[arg-type]
-    assert float((denoised(there, z, level, kind) - x0).abs().max()) < 1e-12 * max(1, sigma)  # type: ignore[arg-type]
-
-
-def test_predictions_agree_with_their_definitions_in_vp_coordinates() -> None:
-    x0, e, sigma = images(), images(seed=1), torch.tensor(0.7, dtype=torch.float64)
-    a, s = alpha(sigma), sigma * alpha(sigma)
-    x = a * x0 + s * e  # the VP marginal
-    z = x / a
-    assert float(a**2 + s**2) == pytest.approx(1, abs=1e-14)
-    for kind, output in {"eps": e, "x0": x0, "v": a * e - s * x0}.items():
-        assert float((denoised(output, z, sigma, kind) - x0).abs().max()) < 1e-12  # type: ignore[arg-type]
-    assert float((score(x0, z, sigma) + e / sigma).abs().max()) < 1e-12  # VE
-    assert float((score(x0, z, sigma) / a + e / s).abs().max()) < 1e-12  # VP
 
 
 @pytest.mark.parametrize("kind", ["mixture", "diagonal", "kde"])
@@ -107,50 +86,19 @@ def test_schedules_fall_to_zero(name: str) -> None:
     sigmas = build(SCHEDULES, {"name": name, "levels": 12}, "schedule", prior=prior)
     assert sigmas.shape == (13,) and float(sigmas[-1]) == 0
     assert bool((sigmas[1:] < sigmas[:-1]).all())
-    if name not in ("table", "trailing"):
+    if name not in ("flow", "table", "trailing"):
         assert float(sigmas[0]) == pytest.approx(prior.sigma_max, rel=1e-6)
         assert float(sigmas[-2]) == pytest.approx(prior.sigma_min, rel=1e-6)
 
 
-class Oracle(torch.nn.Module):
-    """A network of the optimal prediction under a Gaussian, with its own units of time."""
-
-    def __init__(self, prior: object, table: NoiseTable, kind: str, base: float, scale: float) -> None:
-        super().__init__()
-        self.prior, self.sigmas, self.kind, self.base, self.scale = prior, table.sigmas(), kind, base, scale
-
-    def forward(self, x: Tensor, time: Tensor, labels: Tensor) -> Tensor:
-        sigma = self.sigmas[((time - self.base) / self.scale).round().long()]
-        z = x / alpha(sigma).view(-1, 1, 1, 1)
-        x0 = self.prior.denoise(z, sigma, Condition(labels))  # type: ignore[attr-defined]
-        return output_of(x0, z, sigma.view(-1, 1, 1, 1), self.kind)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("kind", ["eps", "x0", "v"])
-@pytest.mark.parametrize(("base", "scale"), [(0.0, 1.0), (1.0, 1.0), (0.0, 0.001)])
-def test_networks_of_any_prediction_range_and_time_scale_are_the_same_prior(
-    kind: str, base: float, scale: float
-) -> None:
-    exact, table = mixture(SHAPE), NoiseTable(betas="cosine", steps=200)
-    network = Oracle(exact, table, kind, base, scale)
-    prior = NetworkPrior(
-        network, table, prediction=kind, shape=SHAPE, data_range=(0.0, 255.0),  # type: ignore[arg-type]
-        time_base=base, time_scale=scale,
-    )  # fmt: skip
-    sigma = table.sigmas()[[3, 50, 120, 190]]
-    z = images()
-    assert torch.allclose(prior.denoise(z, sigma, free(4)), exact.denoise(z, sigma, free(4)), atol=1e-9)
-    assert prior.range == (0.0, 255.0) and prior.mean().unique().tolist() == [127.5]
-
-
 @pytest.mark.skipif(not DIFFUSION.is_dir(), reason="shared/data/diffusion is not here")
 def test_the_third_party_network_predicts_noise_with_its_published_error() -> None:
-    prior = build(PRIORS, {"name": "state_dict", "path": str(DIFFUSION / "mnist_unet_small.pth")}, "prior")
+    prior = build(PRIORS, {"name": "network", "weights": str(DIFFUSION / "mnist_unet_small.pth")}, "prior")
     raw = gzip.decompress((DIFFUSION / "mnist-t10k-images-idx3-ubyte.gz").read_bytes())
     real = torch.frombuffer(bytearray(raw[16:]), dtype=torch.uint8).view(-1, 1, 28, 28)[:64].float() / 255
     expected = {10: 0.126, 100: 0.040, 300: 0.0175, 500: 0.0049, 700: 0.0008, 900: 0.0003, 999: 0.0005}
     for time, error in expected.items():
-        sigma = prior.sigmas[time].float()
+        sigma = prior.noise_table.sigmas()[time].float()
         noise = torch.randn(real.shape, generator=torch.Generator().manual_seed(time))
         z = real + sigma * noise
         computed = (z - prior.denoise(z, sigma.expand(64), free(64))) / sigma

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,9 +11,21 @@ from diffreps_problems import mixture
 from scipy.linalg import sqrtm
 from torch import Tensor
 
+from sevenfold.config import ConfigError
 from sevenfold.diffreps.pictures import animation, as_bytes, contact_sheet, curves
-from sevenfold.diffreps.scores import Classifier, Scorer, entropy, frechet, kid, pairwise, psnr, ssim
+from sevenfold.diffreps.scores import (
+    Classifier,
+    Scorer,
+    entropy,
+    frechet,
+    kid,
+    pairwise,
+    psnr,
+    set_scores,
+    ssim,
+)
 from sevenfold.diffreps.sources import Images, digits, photos
+from sevenfold.diffreps.studies.samples import SamplesStudy
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -86,3 +99,31 @@ def test_pictures_are_written(tmp_path: Path) -> None:
     curves({"image": [{"residual": 0.0, "sigma": 1.0, "calls": 1, "inner": 0}]}, tmp_path / "none.png")
     curves({"solve": [{"residual": 0.1, "sigma": 1.0, "calls": 1, "inner": 2}]}, tmp_path / "curves.png")
     assert (tmp_path / "curves.png").is_file() and not (tmp_path / "none.png").exists()
+
+
+def test_ranges_of_prior_and_source_are_mapped_or_refused() -> None:
+    options: dict[str, Any] = {
+        "prior": {"name": "gmm", "components": 1, "source": {"name": "digits", "size": 8}}, "reference": None,
+        "representations": {"siren": {"name": "siren", "size": 8, "width": 8}}, "samples": 2,
+        "real": {"name": "digits", "size": 8}, "methods": {"pullback": {"name": "pullback"}},
+    }  # fmt: skip
+    mapped, refused = SamplesStudy(**options, map_real=True), SamplesStudy(**options)
+    for study in (mapped, refused):
+        study.prior.range = (-0.5, 0.5)
+    with pytest.raises(ConfigError, match=r"real: lies in \[-1, 1\], the prior's images in \[-0.5, 0.5\]"):
+        refused.check()
+    by_hand = digits(size=8)
+    by_hand = Images("digits8", by_hand.images / 2, by_hand.labels, (-0.5, 0.5))
+    assert mapped.real is not None and mapped.real.range == (-0.5, 0.5)
+    drawn = by_hand.images[:50] + 0.05 * torch.randn(50, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    scores = []
+    for real in (mapped.real, by_hand):
+        scorer = Scorer(real, mapped.prior)
+        columns = scorer.columns(drawn, torch.full((50,), -1))
+        scores.append(set_scores({**columns, "images": drawn}, scorer.real()))
+    assert scores[0] == pytest.approx(scores[1], rel=1e-6)
+    # what happened before: images of one range scored as those of another
+    wrong = Scorer(digits(size=8), mapped.prior)
+    columns = wrong.columns(drawn, torch.full((50,), -1))
+    wrongly = set_scores({**columns, "images": drawn}, wrong.real())
+    assert abs(wrongly["pairwise"] - scores[1]["pairwise"]) > 0.2

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from sevenfold.nas.goals import Goals
 from sevenfold.nas.objectives import load_objective, locate_objective
 from sevenfold.nas.trial import Trial, evaluate
 
@@ -18,9 +19,10 @@ def error(cell: list[int], seed: int, width: int = 8) -> tuple[float, list[int]]
         epochs.append(message[0])
         return True
 
-    loss, values, _ = evaluate(train, "val_error", Trial(0, (), config, seed, 0, Path(), 5), None, say)
-    assert values == {"val_error": loss}
-    return loss, epochs
+    goals = Goals(("val_error",))
+    values, _ = evaluate(train, goals, Trial(0, (), config, seed, 0, Path(), 5), None, say)
+    assert list(values) == ["val_error"]
+    return values["val_error"], epochs
 
 
 def test_the_same_seed_gives_the_same_error_and_another_one_another() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sevenfold.config import ConfigError
 from sevenfold.diffreps.guidance import Guidance
 from sevenfold.diffreps.priors.base import Condition
 from sevenfold.diffreps.random_streams import Streams
@@ -83,6 +84,10 @@ class Method(Checked, ABC):
     def check(self, task: Task) -> None:
         """Raise ``ConfigError`` for a task that this method cannot run, before any computation."""
         self.guidance.check(task.prior)
+        if not task.prior.unconditional and bool((task.labels < 0).any()):
+            raise ConfigError(
+                "conditions", "the prior knows no images without a class ('null_label' is null): name classes"
+            )
 
     @abstractmethod
     def steps(self, task: Task) -> int:
@@ -100,18 +105,22 @@ class Method(Checked, ABC):
     def images(self, task: Task, state: State) -> Tensor:
         """Return the images (B, K, C, H, W) of every view of the pool."""
 
-    def denoise(self, task: Task, state: State, z: Tensor, sigma: Tensor | float, index: Tensor) -> Tensor:
-        """Return the guided denoised images for ``z`` (B, V, C, H, W) of the views ``index`` (V,).
+    def denoise(
+        self, task: Task, state: State, y: Tensor, e: Tensor, sigma: Tensor | float, index: Tensor
+    ) -> Tensor:
+        """Return guided denoised images for clean parts ``y`` (B, V, C, H, W) of the views ``index`` (V,).
 
-        ``sigma`` is one number, or one for each sample (B,). The call is added to the state's counts.
+        ``e`` is their noise; ``sigma`` is one number, or one for each sample (B,). The call is added to the
+        state's counts.
         """
-        samples, views = z.shape[:2]
+        samples, views = y.shape[:2]
         # One call of the prior for all samples and views; images of a sample are consecutive.
-        noise = torch.as_tensor(sigma, dtype=z.dtype, device=z.device).expand(samples)
+        levels = torch.as_tensor(sigma, dtype=y.dtype, device=y.device).expand(samples)
         condition = Condition(
             task.labels.repeat_interleave(views), task.pool[index].repeat(samples, 1), group=views
         )
-        images = self.guidance.denoise(task.prior, z.flatten(0, 1), noise.repeat_interleave(views), condition)
+        parts = y.flatten(0, 1), e.expand_as(y).flatten(0, 1), levels.repeat_interleave(views)
+        images = self.guidance.denoise(task.prior, *parts, condition)
         state.counts.calls += 1
         state.counts.evaluations += views * (self.guidance.passes if bool((task.labels >= 0).any()) else 1)
-        return images.view(z.shape)
+        return images.view(y.shape)

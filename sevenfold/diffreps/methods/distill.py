@@ -69,7 +69,7 @@ class Distillation(Method):
         y = rendering.images(rendering(theta))
         level = sigma.view(-1, 1, 1, 1, 1)
         # grad L = E[w(sigma) J^T (e_hat(y + sigma e, sigma) - e)], y = f(theta)   (Poole et al. 2022, eq. 3)
-        residual = (y - self.denoise(task, state, y + level * e, sigma, index)) / level  # = e_hat - e
+        residual = (y - self.denoise(task, state, y, e, sigma, index)) / level  # = e_hat - e
         gradient = rendering.vjp(theta, (self.weight(sigma).view(-1, 1, 1, 1, 1) * residual).flatten(1))
         self._update(state, gradient)
         state.step += 1

@@ -122,7 +122,7 @@ class Pullback(Method):
         sigma = step.sigma
         # EDM's churn: sigma_hat = (1 + gamma) sigma,  e <- (sigma e + sqrt(sigma_hat^2 - sigma^2) n) /
         # sigma_hat   (Karras et al. 2022, algorithm 2)
-        if self.stochastic.churn:
+        if self.stochastic.churn and not math.isinf(sigma):
             sigma = (1 + self.stochastic.churn) * sigma
             self.mix(task, state, step.sigma / sigma)
         down = self.down(sigma, step.next)
@@ -150,15 +150,19 @@ class Pullback(Method):
         e, start = task.noise.at(state.noise, index, state.theta), state.theta
         y = self.render(task, start, index)
         ratio = down / sigma
-        # dy/dsigma = e_hat(y + sigma e, sigma) - e = (y - D(y + sigma e, sigma)) / sigma
-        slope = (y - self.denoise(task, state, y + sigma * e, sigma, index)) / sigma
+        clean = self.denoise(task, state, y, e, sigma, index)
         solves = self.final_solves if down == 0 else 1
+        if math.isinf(sigma):
+            # r = sigma' / inf = 0: the target is D itself, and a trapezoid over the step has no meaning
+            return self.place(task, state, start, clean, index, solves)[0]
+        # dy/dsigma = e_hat(y + sigma e, sigma) - e = (y - D(y + sigma e, sigma)) / sigma
+        slope = (y - clean) / sigma
         # Euler: y' = r y + (1 - r) D, r = sigma' / sigma; for f the identity this is DDIM
         target = y + (down - sigma) * slope
         residual, predicted = self.place(task, state, start, target, index, solves)
         # Heun: the mean of the slopes at both ends, with the same e   (Karras et al. 2022, algorithm 1)
         if self.order == "heun" and ratio > 0:
-            slope2 = (predicted - self.denoise(task, state, predicted + down * e, down, index)) / down
+            slope2 = (predicted - self.denoise(task, state, predicted, e, down, index)) / down
             target = y + (down - sigma) * (slope + slope2) / 2
             residual, _ = self.place(task, state, start, target, index, solves)
         return residual
@@ -169,13 +173,24 @@ class Pullback(Method):
         return rendering.images(rendering(theta))
 
     def place(
-        self, task: Task, state: State, theta: Tensor, target: Tensor, index: Tensor, solves: int
+        self,
+        task: Task,
+        state: State,
+        theta: Tensor,
+        target: Tensor,
+        index: Tensor,
+        solves: int,
+        weights: Tensor | None = None,
     ) -> tuple[float, Tensor]:
-        """Solve f(theta) = ``target`` from ``theta`` for the state; return residual and rendered images."""
-        rendering = task.rendering(index)
+        """Solve f(theta) = ``target`` from ``theta`` for the state; return residual and rendered images.
+
+        ``weights`` (C, H, W) are those of squared differences, by default all 1.
+        """
+        rendering = task.rendering(index, weights)
+        values = rendering.values(target)
         for _ in range(solves):
             # theta' = theta + J^+ (target - f(theta)), J^+ = (J^T J)^-1 J^T   (Savani, Finzi & Kolter 2024)
-            solution = self.solver.solve(rendering, theta, target.flatten(1), state.solver)
+            solution = self.solver.solve(rendering, theta, values, state.solver)
             theta, state.solver = solution.theta, solution.state
             state.counts.inner += solution.inner
             state.refused = state.refused + solution.refused

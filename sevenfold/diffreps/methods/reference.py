@@ -5,7 +5,7 @@ from typing import Literal
 from torch import Tensor
 
 from sevenfold.diffreps.guidance import Guidance
-from sevenfold.diffreps.methods.base import State
+from sevenfold.diffreps.methods.base import Method, State
 from sevenfold.diffreps.methods.plan import Rounds
 from sevenfold.diffreps.methods.pullback import KARRAS, Pullback, Stochastic
 from sevenfold.diffreps.nodes import ScheduleNode
@@ -42,7 +42,7 @@ class Reference(Pullback):
 
     def check(self, task: Task) -> None:
         """Raise ``ConfigError`` for a schedule or guidance that does not fit the prior."""
-        self.guidance.check(task.prior)
+        Method.check(self, task)  # there is no solver to ask
         self.plan(task.prior)
 
     def begin(self, task: Task) -> State:
@@ -57,7 +57,14 @@ class Reference(Pullback):
         return theta[:, index]
 
     def place(
-        self, task: Task, state: State, theta: Tensor, target: Tensor, index: Tensor, solves: int
+        self,
+        task: Task,
+        state: State,
+        theta: Tensor,
+        target: Tensor,
+        index: Tensor,
+        solves: int,
+        weights: Tensor | None = None,
     ) -> tuple[float, Tensor]:
         """Return the target itself as the images."""
         # z' = D + sigma' e_hat   (Song, Meng & Ermon 2021, eq. 12 with eta = 0, in sigma space)

@@ -20,6 +20,8 @@ class DiffusersUNet(nn.Module):
         groups: of the norms.
     """
 
+    null_label = -1
+
     def __init__(
         self,
         *,

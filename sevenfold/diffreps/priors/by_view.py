@@ -33,7 +33,11 @@ class ByView(ViewedPrior):
 
     def denoise(self, z: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
         """Return the posterior mean."""
-        return self.prior.denoise(z, sigma, Condition(self.places(condition), None, condition.group))
+        return self.at(z, torch.zeros_like(z), sigma, condition)
+
+    def at(self, y: Tensor, e: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
+        """Return the denoised image of the view's class."""
+        return self.prior.at(y, e, sigma, Condition(self.places(condition), None, condition.group))
 
 
 def learned(*, world: World, views: Count, path: str) -> ByView:

@@ -56,6 +56,11 @@ class KernelDensity(ExactPrior):
         normal = torch.randn(count, self.points.shape[1], generator=generator, dtype=self.points.dtype)
         return (self.points[which] + self.width * normal).reshape(count, *self.shape)
 
+    def expectation(self, condition: Condition) -> Tensor:
+        """Return the mean of the points of each class."""
+        members = (~self._others(condition.labels)).to(self.points)
+        return (members @ self.points / members.sum(1, keepdim=True)).reshape(-1, *self.shape)
+
     def mean(self) -> Tensor:
         """Return the mean image."""
         return self.points.mean(0).reshape(self.shape)
@@ -64,8 +69,12 @@ class KernelDensity(ExactPrior):
         """Return -|z - x|^2 / (2 total) for every point, (N, M); other classes' are -inf."""
         flat = z.flatten(1)
         square = flat.square().sum(1)[:, None] + self.points.square().sum(1) - 2 * flat @ self.points.T
+        return (-square / (2 * total)).masked_fill(self._others(labels), -math.inf)
+
+    def _others(self, labels: Tensor) -> Tensor:
+        """Return which points (N, M) are of other classes than requested."""
         classes = labels.to(self.labels)[:, None]
-        return (-square / (2 * total)).masked_fill((classes >= 0) & (classes != self.labels), -math.inf)
+        return (classes >= 0) & (classes != self.labels)
 
 
 def kde(*, source: ImagesNode = {"name": "digits"}, width: Scale = 0.15) -> KernelDensity:  # noqa: B006

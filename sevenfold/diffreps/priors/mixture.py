@@ -76,6 +76,11 @@ class Mixture(ExactPrior):
             inner = torch.einsum("nde,ne->nd", self.bases[which], inner)
         return (self.means[which] + inner).reshape(count, *self.shape)
 
+    def expectation(self, condition: Condition) -> Tensor:
+        """Return the mean of the components of each class."""
+        share = self.log_weights.masked_fill(self._others(condition.labels), -math.inf).softmax(1)
+        return (share @ self.means).reshape(-1, *self.shape)
+
     def mean(self) -> Tensor:
         """Return the mean image."""
         return (self.log_weights.exp() @ self.means).reshape(self.shape)
@@ -90,11 +95,15 @@ class Mixture(ExactPrior):
             inner = torch.einsum("nd,kde->nke", flat, self.bases) - center
         return inner, self.variances + sigma.to(flat)[:, None, None] ** 2
 
+    def _others(self, labels: Tensor) -> Tensor:
+        """Return which components (N, K) are of other classes than requested."""
+        classes = labels.to(self.labels)[:, None]
+        return (classes >= 0) & (classes != self.labels)
+
     def _joint(self, inner: Tensor, total: Tensor, labels: Tensor) -> Tensor:
         """Return log(weight times density) of every component, (N, K); -inf for those of other classes."""
         distance = (inner**2 / total + (2 * math.pi * total).log()).sum(2)
-        classes = labels.to(self.labels)[:, None]
-        others = (classes >= 0) & (classes != self.labels)
+        others = self._others(labels)
         conditional = (self.log_weights - distance / 2).masked_fill(others, -math.inf)
         share = self.log_weights.expand(len(inner), -1).masked_fill(others, -math.inf)
         return conditional - share.logsumexp(1, keepdim=True)

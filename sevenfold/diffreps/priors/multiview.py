@@ -65,6 +65,10 @@ class MultiViewKernel(ViewedPrior):
         nearest = self._by_view(places, lambda rows, k: posterior[rows] @ self.points[k])
         return (nearest + self.width**2 / total * (flat - nearest)).reshape(z.shape)
 
+    def expectation(self, condition: Condition) -> Tensor:
+        """Return the mean image of each view."""
+        return self.points.mean(1)[self.places(condition)].reshape(-1, *self.shape)
+
     def mean(self) -> Tensor:
         """Return the mean image over scenes and views."""
         return self.points.mean((0, 1)).reshape(self.shape)
@@ -107,6 +111,10 @@ class PerView(ViewedPrior):
             image = self.own[k].denoise(z[rows], sigma[rows], Condition(condition.labels[rows]))
             images = images.index_copy(0, rows, image)
         return images
+
+    def expectation(self, condition: Condition) -> Tensor:
+        """Return the mean image of each view."""
+        return torch.stack([prior.mean() for prior in self.own])[self.places(condition)]
 
     def mean(self) -> Tensor:
         """Return the mean image over views."""

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from sevenfold.config import ConfigError
-from sevenfold.diffreps.noise_table import NoiseTable, Prediction, alpha, denoised, time_of
+from sevenfold.diffreps.noise_table import NoiseTable, Prediction, denoised
 from sevenfold.diffreps.priors.base import Condition, Prior, spread
+from sevenfold.diffreps.process import Table
 from sevenfold.errors import InputError
 from sevenfold.ranges import Count, Size
 
@@ -72,25 +73,31 @@ class PipelinePrior(Prior):
         self.unet = unet.eval().requires_grad_(False)
         self.shape = (int(unet.config.in_channels), side, side)
         self.classes = len(prompts.tokens) - 1
-        self.noise_table, self.prediction, self.sigmas = table, prediction, table.sigmas()
-        self.sigma_min, self.sigma_max = float(self.sigmas[0]), float(self.sigmas[-1])
+        self.noise_table, self.prediction, self.process = table, prediction, Table(table)
+        self.sigma_min, self.sigma_max = self.process.bounds
+        if prediction == "eps" and math.isinf(self.sigma_max):
+            raise InputError("eps cannot be read at zero signal; the flag rescale_betas_zero_snr needs v")
         self.by_view, self.batch, self.pixels = by_view, batch, pixels
         self.register_buffer("tokens", prompts.tokens)
         self.register_buffer("pooled", prompts.pooled)
 
     def denoise(self, z: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
-        """Return E[x0 | z], ``batch`` images at a time, with sigma rounded to an entry of the table."""
-        time = time_of(sigma.cpu(), self.sigmas).round().long()
-        level = spread(self.sigmas[time], z)
-        prompt, way = condition.labels % (self.classes + 1), self._ways(condition, len(z))
-        x, time = alpha(level) * z, time.to(z.device)
+        """Return E[x0 | z], as :meth:`at` does."""
+        return self.at(z, torch.zeros_like(z), sigma, condition)
+
+    def at(self, y: Tensor, e: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
+        """Return denoised images, ``batch`` at a time, with sigma moved to an entry of the table."""
+        time = self.process.time_of(sigma.double().cpu()).round().long()
+        a, s = (spread(level, y) for level in self.process.levels(time))
+        prompt, way = condition.labels % (self.classes + 1), self._ways(condition, len(y))
+        x, time = a * y + s * e, time.to(y.device)
         while True:
             try:
                 parts = [
                     self._call(x[rows], time[rows], prompt[rows], way[rows])
-                    for rows in torch.arange(len(z), device=z.device).split(self.batch)
+                    for rows in torch.arange(len(y), device=y.device).split(self.batch)
                 ]
-                return denoised(torch.cat(parts).to(z), z, level, self.prediction)
+                return denoised(torch.cat(parts).to(y), x, a, s, self.prediction)
             except torch.OutOfMemoryError:
                 if self.batch == 1:
                     raise
@@ -218,7 +225,10 @@ def training_of(scheduler: Any) -> tuple[NoiseTable, Prediction]:
         raise InputError(f"the scheduler's betas '{config.beta_schedule}' are none of {', '.join(BETAS)}")
     kinds: dict[str, Prediction] = {"epsilon": "eps", "v_prediction": "v", "sample": "x0"}
     betas: Any = BETAS[config.beta_schedule]
-    table = NoiseTable(betas, config.beta_start, config.beta_end, config.num_train_timesteps)
+    table = NoiseTable(
+        betas, config.beta_start, config.beta_end, config.num_train_timesteps,
+        zero_snr=bool(config.get("rescale_betas_zero_snr")),
+    )  # fmt: skip
     return table, kinds[config.prediction_type]
 
 

@@ -1,6 +1,6 @@
 """Conjugate gradients with an explicit or factored Jacobian."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -16,15 +16,16 @@ ENTRIES = 2**30
 class Linearized(Rendering):
     """A rendering whose products with the Jacobian are those at one fixed place."""
 
-    linear: Linear
+    linear: Linear = field(kw_only=True)
 
     def jvp(self, theta: Tensor, direction: Tensor) -> Tensor:
         """Return J d (B, n)."""
-        return self.linear.push(direction)
+        pushed = self.linear.push(direction)
+        return pushed if self.roots is None else pushed * self.roots
 
     def vjp(self, theta: Tensor, covector: Tensor) -> Tensor:
         """Return J^T r (B, p)."""
-        return self.linear.pull(covector)
+        return self.linear.pull(covector if self.roots is None else covector * self.roots)
 
 
 class DenseConjugateGradient(ConjugateGradient):
@@ -49,5 +50,5 @@ class DenseConjugateGradient(ConjugateGradient):
             return super().direction(rendering, theta, residual, damping)
         # J is fixed during the inner iterations, which need J p and J^T r alone   (Hestenes & Stiefel 1952)
         linear = rendering.representation.linear(theta, rendering.views)
-        near = Linearized(rendering.representation, rendering.views, linear)
+        near = Linearized(rendering.representation, rendering.views, rendering.roots, linear=linear)
         return super().direction(near, theta, residual, damping)

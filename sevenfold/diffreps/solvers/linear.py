@@ -22,7 +22,7 @@ class Linear(Solver):
 
     def __init__(self, *, damping: NonNegative = 0.0) -> None:
         self.damping = damping
-        self._operators: dict[tuple[Representation, torch.dtype, bytes], Tensor] = {}
+        self._operators: dict[tuple[Representation, torch.dtype, bytes, bytes], Tensor] = {}
 
     def check(self, representation: Representation) -> None:
         """Raise ``ConfigError`` for a representation that is not affine."""
@@ -45,7 +45,9 @@ class Linear(Solver):
         return Solution(theta, values, state, (target - values).norm(dim=1) / before, 1, bad.long())
 
     def _operator(self, rendering: Rendering, theta: Tensor) -> Tensor:
-        key = (rendering.representation, theta.dtype, rendering.views.cpu().numpy().tobytes())
+        weights = b"" if rendering.roots is None else rendering.roots.cpu().numpy().tobytes()
+        views = rendering.views.cpu().numpy().tobytes()
+        key = (rendering.representation, theta.dtype, views, weights)
         if key not in self._operators:
             if len(self._operators) >= CACHE_SIZE:
                 self._operators.pop(next(iter(self._operators)))

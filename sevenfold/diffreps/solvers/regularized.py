@@ -1,7 +1,7 @@
 """Least squares with regularizers of volumes, as additional residuals whose target is zero."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -23,9 +23,9 @@ CG = {"name": "cg"}
 class Penalized(Rendering):
     """A rendering with penalties as additional values, whose target is zero."""
 
-    smoothness: float
-    emptiness: float
-    entropy: float
+    smoothness: float = field(kw_only=True)
+    emptiness: float = field(kw_only=True)
+    entropy: float = field(kw_only=True)
 
     def __call__(self, theta: Tensor) -> Tensor:
         """Return views' values and penalties (B, n + q)."""
@@ -90,7 +90,7 @@ class Regularized(Solver):
 
     def solve(self, rendering: Rendering, theta: Tensor, target: Tensor, state: SolverState) -> Solution:
         """Return the inner solution, its values without the penalties."""
-        both = Penalized(rendering.representation, rendering.views, **self.weights)
+        both = Penalized(rendering.representation, rendering.views, rendering.roots, **self.weights)
         extra = both(theta[:1]).shape[1] - target.shape[1]
         extended = torch.cat([target, target.new_zeros(len(target), extra)], 1)
         solution = self.solver.solve(both, theta, extended, state)

@@ -71,6 +71,7 @@ class SamplesStudy(SamplingStudy[Samples]):
         samples: number of samples of each.
         conditions: classes that samples are drawn from, in turn; none if empty.
         real: a component of ``SOURCES``, real images for comparison; null: none.
+        map_real: map the range of real images linearly onto the prior's; otherwise other ranges are refused.
         root: folder of files; configurations refer to it as ${study.root}.
         reference: label of the method whose images from the same noise are the reference; null: none.
         chunk: samples drawn side by side; results depend on it only by rounding.
@@ -101,6 +102,7 @@ class SamplesStudy(SamplingStudy[Samples]):
         samples: Count = 40,
         conditions: list[Annotated[int, Range(-1, MOST, note="-1 is no condition")]] = [],  # noqa: B006 (never changed)
         real: ImagesNode | None = None,
+        map_real: bool = False,
         root: str = "data",
         reference: str | None = "reference",
         chunk: Count = 40,
@@ -109,7 +111,7 @@ class SamplesStudy(SamplingStudy[Samples]):
         frames: NonNegativeInt = 0,
         shown: Count = 16,
     ) -> None:
-        self._prior, self._real = prior, real
+        self._prior, self._real, self.map_real = prior, real, map_real
         prepare(PRIORS, prior, "prior")
         if real is not None:
             prepare(SOURCES, real, "real")
@@ -146,8 +148,22 @@ class SamplesStudy(SamplingStudy[Samples]):
 
     @cached_property
     def real(self) -> Images | None:
-        """Real images for comparison."""
-        return None if self._real is None else build(SOURCES, self._real, "real")
+        """Real images for comparison, in the prior's range."""
+        if self._real is None:
+            return None
+        images: Images = build(SOURCES, self._real, "real")
+        if self.prior.range in (None, images.range):
+            return images
+        # Values of another range would give scores of every kind, all of them wrong.
+        if not self.map_real:
+            ranges = (f"[{low:g}, {high:g}]" for low, high in (images.range, self.prior.range))
+            raise ConfigError(
+                "real",
+                "lies in {}, the prior's images in {}; set map_real to map the one onto the other".format(
+                    *ranges
+                ),
+            )
+        return images.onto(self.prior.range)
 
     @cached_property
     def scorer(self) -> Scorer | None:
@@ -257,6 +273,8 @@ class SamplesStudy(SamplingStudy[Samples]):
             if self.reference
             else f"{self.samples} samples a row, each from the same noise in all methods."
         )
+        if self.map_real:
+            text += " Real images are mapped linearly onto the prior's range."
         return Report(
             "Samples",
             headline(summary.scores),

@@ -7,7 +7,7 @@ from sevenfold.config import merge, overlay
 
 Nodes = dict[str, Any]
 SIDE, STEPS, DISTILLED = 8, 4, 20
-NETWORKS = ("diffusers_pipeline", "state_dict", "unet")  # priors that are read from files
+NETWORKS = ("diffusers_pipeline", "network", "state_dict", "unet")  # priors that are read from files
 IMAGE = {"size": 6, "samples": 8}  # of a view of a world
 WORLD = {"train": 12, "test": 6, **IMAGE}
 VIEWS = 8
@@ -56,7 +56,7 @@ def short_method(node: Nodes) -> Nodes:
     """Return a method with few steps."""
     if node.get("name") in ("sds", "sjc"):
         return {**node, "count": DISTILLED}
-    if node.get("name") in ("growing", "pullback", "reference"):
+    if node.get("name") in ("anneal", "growing", "pullback", "reference"):
         levels = {"name": "karras", **mapping(node.get("schedule")), "levels": STEPS}
         return {**node, "schedule": levels}
     if node.get("name") == "fit":

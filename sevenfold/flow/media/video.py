@@ -77,6 +77,14 @@ def _image(pixels: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).float() / 255
 
 
+def video_writer(stem: Path, rate: Fraction) -> "VideoWriter":
+    """Return a writer of ``stem``.mp4, or of ``stem``.gif where there is no codec."""
+    try:
+        return VideoWriter(stem.with_name(stem.name + ".mp4"), rate)
+    except InputError:
+        return VideoWriter(stem.with_name(stem.name + ".gif"), rate)
+
+
 class VideoWriter:
     """Write uint8 pictures (3, H, W) as ``.mp4`` (H.264), ``.webm`` (VP9) or ``.gif``, at their times.
 

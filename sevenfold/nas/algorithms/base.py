@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sevenfold.config import ConfigError
 from sevenfold.errors import InputError
+from sevenfold.nas.constraints import feasible_first
 from sevenfold.nas.pareto import crowding, front, ranks
 from sevenfold.nas.spaces.base import Enumerable, Ints, Space, choose
 from sevenfold.ranges import Checked
@@ -41,7 +42,9 @@ class Algorithm(Checked, ABC):
 
     Losses are numbers, (n,), or several numbers of each architecture, (n, m), all to be minimized. Of several
     the search looks for the front: ``vectors`` holds them, and ``losses`` the place of each evaluation in the
-    order of Deb et al. 2002, by rank, then the least crowded. A NaN or infinite one is a failure.
+    order of Deb et al. 2002, by rank, then the least crowded. A NaN or infinite one is a failure. Where
+    ``bounded``, a violation of constraints (0 where all hold) follows the losses of each architecture, and
+    those that violate some come after all others (:func:`sevenfold.nas.constraints.feasible_first`).
 
     Architectures are identified by ``space.keys`` and proposed once, unless a subclass says otherwise. All
     draws come from ``rng``. After any call, ``state_dict`` holds the trial as plain values that JSON can
@@ -60,6 +63,9 @@ class Algorithm(Checked, ABC):
     several_losses = True
     """Whether it can search for a front."""
 
+    bounded = False
+    """Whether the last number of each evaluation is its violation of constraints."""
+
     def __init__(
         self, space: Space, rng: Generator, *, num_init: int = 1, sampling: str | None = None
     ) -> None:
@@ -70,6 +76,8 @@ class Algorithm(Checked, ABC):
         self.losses: list[float] = []
         self.vectors: list[list[float]] = []
         """The several losses of each evaluation; empty where there is one."""
+        self.measured: list[list[float]] = []
+        """Where ``bounded``: losses and violation of each evaluation, as they were given."""
         self.counts: list[int] = []
         """How many losses that did not fail each entry of ``losses`` is the mean of, 1 at least."""
         self.place: dict[int, int] = {}
@@ -155,15 +163,15 @@ class Algorithm(Checked, ABC):
         """Return a loss as it is remembered: one in a list is that one, several fail together."""
         if isinstance(loss, list) and len(loss) == 1:
             loss = loss[0]
-        number = len(loss) if isinstance(loss, list) else 1
+        number = (len(loss) if isinstance(loss, list) else 1) - self.bounded
         self._losses = self._losses or number
         if number != self._losses:
             raise InputError(f"{number} losses of an architecture, where the first had {self._losses}")
         if not isinstance(loss, list):
             return loss
-        if not self.several_losses:
+        if not self.several_losses and number > 1:
             raise InputError(f"{type(self).__name__} minimizes one loss, got {number} of each architecture")
-        return loss if np.isfinite(loss).all() else [math.inf] * number
+        return loss if np.isfinite(loss).all() else [math.inf] * len(loss)
 
     @property
     def pending(self) -> Ints:
@@ -197,7 +205,7 @@ class Algorithm(Checked, ABC):
             self.archs.append(row)
             self.counts.append(1)
             if isinstance(loss, list):
-                self.vectors.append(loss)
+                (self.measured if self.bounded else self.vectors).append(loss)
             else:
                 self.losses.append(math.inf if math.isnan(loss) else loss)
         news = len(self._inbox) + len(self._repeats)
@@ -205,6 +213,11 @@ class Algorithm(Checked, ABC):
         for key, loss in sorted(self._repeats):
             self._repeat(self.place[key], loss)
         self._repeats.clear()
+        if self.measured and news:
+            feasible = feasible_first(np.array(self.measured))
+            self.losses, self.vectors = feasible[:, 0].tolist(), []
+            if self._losses > 1:
+                self.vectors = feasible.tolist()
         if self.vectors and news:
             self.losses = self._places()
 
@@ -230,7 +243,7 @@ class Algorithm(Checked, ABC):
 
     def _repeat(self, place: int, loss: Loss) -> None:
         """Take another loss of an evaluation into its mean, unless that one failed."""
-        known: list[Any] = self.vectors if self.vectors else self.losses
+        known: list[Any] = self.measured or self.vectors or self.losses
         # After a failure the first success is the value, not the mean with infinity.
         if not np.isfinite(known[place]).all():
             known[place] = loss
@@ -322,6 +335,7 @@ class Algorithm(Checked, ABC):
             "archs": [row.tolist() for row in self.archs],
             "losses": list(self.losses),
             "vectors": [list(vector) for vector in self.vectors],
+            "measured": [list(vector) for vector in self.measured],
             "counts": list(self.counts),
             "place": [list(item) for item in self.place.items()],
             "seen": sorted(self.seen),
@@ -341,6 +355,7 @@ class Algorithm(Checked, ABC):
         self.rng.bit_generator.state = state["rng"]
         self.archs, self.losses = [_row(row) for row in state["archs"]], list(state["losses"])
         self.vectors = [list(vector) for vector in state.get("vectors", [])]
+        self.measured = [list(vector) for vector in state.get("measured", [])]
         self.counts = list(state.get("counts", [1] * len(self.losses)))
         self._asked = {key: _row(row) for key, row in state.get("asked", [])}
         self._repeats = [(key, loss) for key, loss in state.get("repeats", [])]

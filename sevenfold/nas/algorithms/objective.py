@@ -34,10 +34,13 @@ class Objective:
 
     def losses(self, archs: Archs) -> NDArray[np.float64]:
         """Return losses, (n,); NaN where nothing was measured."""
-        values = self.benchmark.query(
+        return self._loss(self.values(archs))
+
+    def values(self, archs: Archs) -> NDArray[np.float64]:
+        """Return values as the benchmark has them, (n,); NaN where nothing was measured."""
+        return self.benchmark.query(
             archs, split=self.split, metric=self.metric, epoch=self.epoch, seed=self.seed
         )
-        return self._loss(values)
 
     def runs(self, archs: Archs) -> NDArray[np.float64]:
         """Return the losses of all trainings of each architecture at the objective's epoch, (n, seeds)."""

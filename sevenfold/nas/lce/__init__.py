@@ -10,6 +10,8 @@ EXTRAPOLATORS = ComponentTable(
         "best": "sevenfold.nas.lce.baselines:Best",
         "last": "sevenfold.nas.lce.baselines:Last",
         "mean_last": "sevenfold.nas.lce.baselines:MeanOfLast",
+        "pfn": "sevenfold.nas.lce.pfn.extrapolator:PFN",
+        "pool": "sevenfold.nas.lce.pool:Pool",
         "pow3": "sevenfold.nas.lce.pow3:Pow3",
         "ridge": "sevenfold.nas.lce.ridge:Ridge",
         "svr": "sevenfold.nas.lce.svr:LcSVR",

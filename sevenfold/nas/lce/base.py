@@ -2,13 +2,16 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
 from sevenfold.ranges import Checked
+
+if TYPE_CHECKING:
+    from sevenfold.nas.lce.density import Density
 
 Floats = NDArray[np.float64]
 
@@ -30,6 +33,10 @@ class Extrapolator(Checked, ABC):
 
     ranks_only = False
     """Whether predictions order trainings but are no accuracies."""
+    fewest = 0
+    """Known trainings that it needs at least."""
+    together = False
+    """Whether a prediction depends on the other trainings that are predicted with it."""
 
     @abstractmethod
     def fit(self, curves: Floats, losses: Floats | None, *, seen: int, end: int, stream: Generator) -> Self:
@@ -38,3 +45,7 @@ class Extrapolator(Checked, ABC):
     @abstractmethod
     def predict(self, seen: Seen) -> Floats:
         """Return one prediction for each training, (n,)."""
+
+    def density(self, seen: Seen) -> "Density | None":
+        """Return the density of the value at the end; None where an extrapolator gives predictions alone."""
+        return None

@@ -29,6 +29,8 @@ class Learned(Extrapolator):
         losses: use features of the training loss too.
     """
 
+    fewest = 5
+
     def __init__(self, *, chance: Percent | None = 10.0, losses: bool = False) -> None:
         self.chance, self.losses = chance, losses
         self.model: Any = None
@@ -44,10 +46,10 @@ class Learned(Extrapolator):
         """Fit the regression to the trainings above chance."""
         start = self._checked(Seen(curves[:, :seen], None if losses is None else losses[:, :seen]))
         alive = above_chance(start, self.chance)
-        if alive.sum() < 5:
+        if alive.sum() < self.fewest:
             raise InputError(
                 f"{alive.sum()} of {len(alive)} trainings are above chance after {seen} epochs; an "
-                "extrapolator needs at least 5: train more, see more, or set chance: null"
+                f"extrapolator needs at least {self.fewest}: train more, see more, or set chance: null"
             )
         self.model = self.regression(self.features(start.part(alive)), curves[alive, end - 1], stream)
         return self

@@ -26,6 +26,8 @@ class Pow3(Extrapolator):
             it are left out of the prior and predicted to stay there; null: no such gate.
     """
 
+    fewest = 4
+
     def __init__(
         self,
         *,
@@ -40,8 +42,9 @@ class Pow3(Extrapolator):
     def fit(self, curves: Floats, losses: Floats | None, *, seen: int, end: int, stream: Generator) -> Self:
         """Learn the prior."""
         curves = curves[above_chance(Seen(curves[:, :seen]), self.chance)]
-        if len(curves) < 4:
-            raise InputError(f"a prior of curves needs at least 4 trainings above chance, got {len(curves)}")
+        if len(curves) < self.fewest:
+            least = f"at least {self.fewest} trainings above chance"
+            raise InputError(f"a prior of curves needs {least}, got {len(curves)}")
         y, whole = curves[:, :end], self._design(np.arange(1, end + 1))  # (n, E), (A, E, 2)
         fitted = np.einsum("ake,ne->ank", np.linalg.pinv(whole), y)  # (A, n, 2)
         rest = y - np.einsum("aek,ank->ane", whole, fitted)

@@ -20,6 +20,9 @@ def trial(
 ) -> dict[str, float]:
     """Return Kendall's tau with the final accuracy, and R2 and mean absolute error where these mean anything.
 
+    Of an extrapolator with a density also ``nll``, the mean negative log density of the ends in nats of the
+    curves' unit, and ``cover80``, the share of ends between its quantiles .1 and .9.
+
     ``alive_*`` are those of the trainings that end above ``chance`` + 2 points: failed ones inflate R2. The
     same seed draws the same trainings for every extrapolator and every ``seen``.
     """
@@ -34,6 +37,11 @@ def trial(
     if not extrapolator.ranks_only:
         scores |= {"r2": r2(predicted, truth), "alive_r2": r2(predicted[alive], truth[alive])}
         scores["mae"] = float(np.abs(predicted - truth).mean())
+    density = extrapolator.density(table.seen(unseen, seen))
+    if density is not None:
+        scores["nll"] = float(-density.log(truth).mean())
+        inside = (density.quantile(0.1) <= truth) & (truth <= density.quantile(0.9))
+        scores["cover80"] = float(inside.mean())
     return scores
 
 

@@ -23,6 +23,10 @@ TEXT = (
     "means over draws, the standard deviation in brackets; one column for each number of epochs seen."
 )
 TRIVIAL = ("last", "best", "mean_last")  # extrapolators that learn nothing
+DENSITIES = (
+    "Mean negative log density of the ends, nats in the curves' unit (less is better), then the share of "
+    "ends in the density's middle 80 % (.8 is right). Extrapolators without a density are left out."
+)
 ALIVE = "The same for the trainings that end above chance: failed ones make ranking easy."
 
 
@@ -43,7 +47,7 @@ class ExtrapolationStudy(Study[ExtrapolatorPiece]):
         seen: numbers of epochs after which the final accuracy is predicted.
         benchmark: name and options of a benchmark with learning curves.
         run: number of the training run whose curves are used; null: run 0.
-        train: curves to learn from.
+        train: curves to learn from; 0 for extrapolators that need none.
         test: curves to score on.
         seeds: draws of training and test curves, numbered from 0; the same for all extrapolators.
         chance: accuracy of guessing, percent; trainings that end above it are also scored separately.
@@ -59,14 +63,16 @@ class ExtrapolationStudy(Study[ExtrapolatorPiece]):
         seen: list[Count],
         benchmark: BenchmarkNode = DIGITS,
         run: NonNegativeInt | None = None,
-        train: Annotated[int, Range(5, MOST)] = 100,
+        train: NonNegativeInt = 100,
         test: Annotated[int, Range(5, MOST)] = 500,
         seeds: Count = 10,
         chance: Percent = 10.0,
     ) -> None:
         self.extrapolators = {label: node for label, node in extrapolators.items() if node is not None}
         for label, node in self.extrapolators.items():
-            build(EXTRAPOLATORS, node, f"extrapolators.{label}")
+            needs = build(EXTRAPOLATORS, node, f"extrapolators.{label}").fewest
+            if train < needs:
+                raise ConfigError("train", f"'{label}' needs at least {needs} known curves, got {train}")
         if not self.extrapolators:
             raise ConfigError("extrapolators", "needs at least one")
         self.seen, self.benchmark, self.number, self.seeds = seen, benchmark, run, seeds
@@ -111,9 +117,9 @@ class ExtrapolationStudy(Study[ExtrapolatorPiece]):
             draw_taus(records, list(self.extrapolators), picture)
         alive = Section("Trainings that end above chance", [ALIVE], self._table(numbers, "alive_tau"))
         title = "Ranking by the first epochs"
-        columns = Section("Columns", [TEXT])
+        sections = [Section("Columns", [TEXT]), alive, *self._densities(numbers)]
         text = self._verdict(numbers) if records else [TEXT]
-        return Report(title, self._table(numbers, "tau"), text, [columns, alive], [picture], numbers)
+        return Report(title, self._table(numbers, "tau"), text, sections, [picture], numbers)
 
     def _verdict(self, numbers: Mapping[str, float]) -> list[str]:
         """Return which extrapolator ranks best by the fewest and by the most epochs, beside the baselines."""
@@ -131,6 +137,16 @@ class ExtrapolationStudy(Study[ExtrapolatorPiece]):
                 text += f"; the best trivial baseline, {base}, has {_cell(numbers, f'{base}/{seen}/tau')}"
             sentences.append(text + ".")
         return sentences
+
+    def _densities(self, numbers: Mapping[str, float]) -> list[Section]:
+        """Return how well densities predict, where any extrapolator gives one."""
+        head, *densities = self._table(numbers, "nll")
+        _, *shares = self._table(numbers, "cover80")
+        shares = [[f"{label}, in the middle 80 %", *cells] for label, *cells in shares]
+        rows = [row for row in [*densities, *shares] if any(cell != "-" for cell in row[1:])]
+        if not rows:
+            return []
+        return [Section("Densities of the end", [DENSITIES], [head, *rows])]
 
     def _table(self, numbers: Mapping[str, float], field: str) -> Table:
         shown = sorted(self.seen)[:7]

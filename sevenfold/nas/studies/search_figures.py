@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sevenfold.evidence import FEWEST
+from sevenfold.nas.studies.search_summary import title
 from sevenfold.targets import FLOOR, Targets, time_to_target
 
 Groups = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -138,7 +139,7 @@ def draw_curves(groups: Groups, path: Path, xlabel: str, abscissa: Callable[[Any
                     x, mean - 1.96 * error, mean + 1.96 * error, alpha=0.15, color=style["color"]
                 )
             settled += mean[length // 5 :].tolist()  # the first fall would flatten all the rest
-        axes.set(xlabel=xlabel, ylabel=f"{curve.partition('_')[0]} loss of the incumbent")
+        axes.set(xlabel=xlabel, ylabel=f"{title(curve.replace('curve', 'loss'), groups)} of the incumbent")
         _limits(axes, settled)
         axes.grid(alpha=0.3)
     handles, labels = axes.get_legend_handles_labels()
@@ -161,7 +162,7 @@ def draw_ends(groups: Groups, path: Path) -> None:
         places = np.arange(len(groups))
         axes.errorbar(means, places, xerr=1.96 * errors, fmt="o", color="#1f77b4", capsize=2)
         axes.set_yticks(places, list(groups))
-        axes.set_xlabel(f"{field.replace('_', ' ')} at the end")
+        axes.set_xlabel(f"{title(field, groups)} at the end")
         axes.grid(alpha=0.3)
     axes_row[0].invert_yaxis()
     figure.savefig(path, dpi=110)
@@ -186,7 +187,7 @@ def draw_sweeps(groups: Groups, families: Mapping[str, list[tuple[int, str]]], p
         ends = [_along(np.array([[record["val_loss"]] for record in groups[label]])) for _, label in members]
         means, errors = (np.concatenate([end[k] for end in ends]) for k in (0, 1))
         axes.errorbar([n for n, _ in members], means, 1.96 * errors, marker="o", capsize=2, label=family)
-    axes.set(xlabel="number in the label (cutoff)", ylabel="val loss at the end")
+    axes.set(xlabel="number in the label (cutoff)", ylabel=f"{title('val_loss', groups)} at the end")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
     figure.savefig(path, dpi=110)

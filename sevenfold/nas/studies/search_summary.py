@@ -97,8 +97,8 @@ def headline(groups: Groups, numbers: Mapping[str, float]) -> Table:
     pairs, places = compare_all(losses), _mean_ranks(losses)
     best = min(losses, key=lambda label: float(losses[label].mean()))
     others = [name for name in ("test_loss", "test_regret") if _any(numbers, name)]
-    rows = [["algorithm", "trials", f"{_title(field)} (95 %)", "mean rank", "p to the best",
-             *(_title(name) for name in others), "queries to optimum"]]  # fmt: skip
+    rows = [["algorithm", "trials", f"{title(field, groups)} (95 %)", "mean rank", "p to the best",
+             *(title(name, groups) for name in others), "queries to optimum"]]  # fmt: skip
     for label in [label for label in order if label in losses]:
         values = losses[label]
         low = 0.0 if field == "val_regret" else -math.inf
@@ -136,7 +136,8 @@ def verdict(groups: Groups, numbers: Mapping[str, float], budget: int, reference
     order = sorted(losses, key=lambda label: float(losses[label].mean()))
     best, pairs = order[0], compare_all(losses)
     text = (
-        f"After {budget} evaluations {best} has the lowest mean {_title(field)}, {losses[best].mean():.3g}."
+        f"After {budget} evaluations {best} has the lowest mean {title(field, groups)}, "
+        f"{losses[best].mean():.3g}."
     )
     random = next((label for label in order if groups[label][0]["algorithm"] == "random"), best)
     against = dict.fromkeys([*order[1:2], random, *([reference] if reference in losses else [])])
@@ -156,8 +157,14 @@ def _any(numbers: Mapping[str, float], field: str) -> bool:
     return any(name.endswith(f"/{field}/mean") for name in numbers)
 
 
-def _title(field: str) -> str:
-    return field.replace("val_", "validation ").replace("_", " ")
+def title(field: str, groups: Groups) -> str:
+    """Return what a field of the records is called, such as ``validation loss``.
+
+    Records that minimize something else say so in ``label``, with braces where "loss" or "regret" stands.
+    """
+    split, _, kind = field.partition("_")
+    label = next((rows[0].get("label") for rows in groups.values()), None) if split == "val" else None
+    return label.replace("{}", kind) if label else field.replace("val_", "validation ").replace("_", " ")
 
 
 def _within(values: NDArray[np.float64], interval: tuple[float, float] | None) -> str:
@@ -179,7 +186,7 @@ def _mean_ranks(losses: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
 def everything(groups: Groups, numbers: Mapping[str, float]) -> Table:
     """Return one row an algorithm, the best first: trials, means with standard errors, searcher's seconds."""
     used = [field for field in SHOWN if _any(numbers, field)]
-    rows = [["algorithm", "trials", *(f.replace("_", " ") for f in used), "queries to optimum", "seconds"]]
+    rows = [["algorithm", "trials", *(title(f, groups) for f in used), "queries to optimum", "seconds"]]
     for label in ranked(groups, numbers):
         records = groups[label]
         cells = [_with_error(numbers, f"{label}/{field}") for field in used]
