@@ -4,19 +4,31 @@
 """
 
 import csv
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+import numpy as np
 
 from sevenfold.config import ConfigError
 from sevenfold.errors import InputError
 from sevenfold.fairness.artefact import Debiased, load_debiased
 from sevenfold.fairness.audit import could_tell
 from sevenfold.fairness.data.csv_file import CsvFile
-from sevenfold.fairness.data.encoder import Encoded
-from sevenfold.files import replace_file
+from sevenfold.fairness.data.csv_table import CsvTable
+from sevenfold.fairness.data.encoder import Encoded, Encoder
+from sevenfold.fairness.data.table import split_table
+from sevenfold.fairness.groups import TWO, Groups, Layout
+from sevenfold.fairness.inputs import Inputs
+from sevenfold.fairness.intra.base import Problem
+from sevenfold.fairness.intra.controls import ThresholdOnly
+from sevenfold.fairness.network import Logits, TabularNet
+from sevenfold.fairness.packing import Purpose, packed
+from sevenfold.files import replace_file, write_text
 from sevenfold.records import Record
+from sevenfold.seeding import numpy_generator, seeded
 from sevenfold.study import Context, Piece, Report, Section, Study, Table
 
 DECISIONS = "decisions.csv"
@@ -64,6 +76,10 @@ class OwnRows(Study[File]):
 
     def check(self) -> None:
         """Open the network and look for the columns that it needs."""
+        if not self.file:
+            raise ConfigError(
+                "file", "is required: a debiased network, as keep of a debiasing study leaves it"
+            )
         debiased = load_debiased(self.file)
         encoder, rows = debiased.encoder, self.table(debiased)
         rows.check_columns(rows.rows()[:1], [*encoder.needed, *self.more(debiased)])
@@ -89,8 +105,35 @@ class OwnRows(Study[File]):
 
     @classmethod
     def tiny(cls, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the options as they are: one pass over a file takes moments."""
-        return dict(options)
+        """Return the options with a small network and its people, in a temporary folder."""
+        network, people = small_files(Path(tempfile.mkdtemp(prefix="sevenfold-")))
+        return {**options, "file": str(network), "source": {"path": str(people)}}
+
+
+def small_files(folder: Path) -> tuple[Path, Path]:
+    """Write a debiased network and the 300 people that it was fitted to; return both files."""
+    stream = numpy_generator(0, "small files")
+    score, sex = stream.standard_normal(300), stream.choice(["f", "m"], 300)
+    good = np.where(score + (sex == "m") + stream.standard_normal(300) > 0.5, "yes", "no")
+    people = folder / "people.csv"
+    rows = [f"{s!s},{x:.4f},{y!s}" for s, x, y in zip(sex, score, good, strict=True)]
+    write_text(people, "\n".join(["sex,score,good", *rows]))
+    table = CsvTable(
+        path=str(people), label="good", favorable="yes", protected={"sex": "m"}, numeric=["score"]
+    )
+    loaded = table.load()
+    assert loaded.text is not None
+    split = split_table(loaded, "sex", 0, drop_protected=True)
+    with seeded(0, "small files"):
+        network = TabularNet(1, width=2, depth=0).eval()
+    rule = loaded.text.rules["sex"]
+    layout = Layout(rule.groups, TWO.member, {"sex": (0, 1)})
+    groups = Groups(split.val.a, layout, (rule,))
+    problem = Problem(Logits(network, "logit"), split.val.x, split.val.y, split.val.a, layout=layout)
+    result = ThresholdOnly().fit(problem)
+    what = Purpose({"name": "threshold_only"}, encoder=Encoder.of(loaded.text, split))
+    debiased, _ = packed(problem, result, Inputs.of(network, split.val.x), groups, what)
+    return debiased.save(folder / "small.pt", allow_constant=True), people
 
 
 class DecisionsStudy(OwnRows):
@@ -108,7 +151,7 @@ class DecisionsStudy(OwnRows):
     def __init__(
         self,
         *,
-        file: str,
+        file: str = "",
         source: OwnFile = OwnFile(),
         unseen: Literal["refuse", "zero"] = "refuse",
         ids: list[str] = [],  # noqa: B006 (never changed)
@@ -167,7 +210,7 @@ class AuditStudy(OwnRows):
     """
 
     def __init__(
-        self, *, file: str, source: OwnFile = OwnFile(), unseen: Literal["refuse", "zero"] = "refuse"
+        self, *, file: str = "", source: OwnFile = OwnFile(), unseen: Literal["refuse", "zero"] = "refuse"
     ) -> None:
         self.file, self.source, self.unseen = file, source, unseen
 
