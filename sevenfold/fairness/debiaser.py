@@ -1,7 +1,7 @@
 """Debias any trained network from validation rows, with scikit-learn's conventions."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -106,8 +106,8 @@ class Debiaser(ClassifierMixin, BaseEstimator):
                        batch_size=self.batch_size)  # fmt: skip
         self.verdict_: Audit
         self.debiased_, self.verdict_ = packed(problem, self.result_, inputs, people, what)
-        self.module_: Any = self.debiased_.module
-        self.logits_: nn.Module = self.module_.network
+        whole = cast(Any, self.debiased_.module)
+        self.module_, self.logits_ = whole, cast(nn.Module, whole.network)
         self.card_, self.threshold_ = self.debiased_.card, 0.0
         self.groups_, self.classes_ = people, np.array([0, 1])
         self.n_features_in_ = int(np.prod(inputs.shape))

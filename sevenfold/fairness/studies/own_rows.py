@@ -20,18 +20,21 @@ from sevenfold.fairness.data.csv_file import CsvFile
 from sevenfold.fairness.data.csv_table import CsvTable
 from sevenfold.fairness.data.encoder import Encoded, Encoder
 from sevenfold.fairness.data.table import split_table
+from sevenfold.fairness.drift import quantiles
 from sevenfold.fairness.groups import TWO, Groups, Layout
 from sevenfold.fairness.inputs import Inputs
 from sevenfold.fairness.intra.base import Problem
 from sevenfold.fairness.intra.controls import ThresholdOnly
 from sevenfold.fairness.network import Logits, TabularNet
 from sevenfold.fairness.packing import Purpose, packed
+from sevenfold.fairness.studies.own_figures import draw_drift, draw_verdicts
 from sevenfold.files import replace_file, write_text
 from sevenfold.records import Record
 from sevenfold.seeding import numpy_generator, seeded
 from sevenfold.study import Context, Piece, Report, Section, Study, Table
 
 DECISIONS = "decisions.csv"
+NOTHING = "No file of people has been read yet."
 
 
 @dataclass(frozen=True)
@@ -179,10 +182,13 @@ class DecisionsStudy(OwnRows):
         record = {"key": piece.keys[0], "group": piece.group, "rows": len(distance)}
         record |= {"selected": float(decided.mean()), "probability": float(chances.mean())}
         record |= {"drift": moved.distance, "drift_critical": moved.critical, "warns": bool(moved.warns)}
+        record |= {"stored": debiased.card["quantiles"], "now": quantiles(distance)}
         return [{**record, "unseen": encoded.unseen, "card": short_card(debiased)}]
 
     def summarize(self, records: Sequence[Record], folder: Path) -> Report:
         """Return how many people were decided 1, and whether they are like those of the fit."""
+        if not records:
+            return Report("Decisions", [["people"]], [NOTHING])
         record = records[0]
         text = [
             f"{record['rows']:,} people: {record['selected']:.1%} are decided 1; mean probability "
@@ -197,7 +203,8 @@ class DecisionsStudy(OwnRows):
         head: Table = [["people", "decided 1", "drift"]]
         head.append([f"{record['rows']:,}", f"{record['selected']:.3f}", f"{record['drift']:.3f}"])
         scalars = {name: float(record[name]) for name in ("selected", "drift")}
-        return Report("Decisions", head, text, [card_section(record["card"])], scalars=scalars)
+        pictures = [draw_drift(record["stored"], record["now"], folder / "images/drift.png")]
+        return Report("Decisions", head, text, [card_section(record["card"])], pictures, scalars)
 
 
 class AuditStudy(OwnRows):
@@ -235,6 +242,8 @@ class AuditStudy(OwnRows):
 
     def summarize(self, records: Sequence[Record], folder: Path) -> Report:
         """Return the verdicts, the groups and what to beware of."""
+        if not records:
+            return Report("Audit", [["criterion"]], [NOTHING])
         record = records[0]
         rows = [["criterion", "estimate", "90 %, the one the verdict uses", "verdict", "noise floor"]]
         text = []
@@ -248,7 +257,8 @@ class AuditStudy(OwnRows):
         parts = [groups_section(record["groups"]), Section("Beware", beware or ["Nothing to report."])]
         scalars = {name: float(value) for name, value in record["performance"].items()}
         parts.append(card_section(record["card"]))
-        return Report("Audit", rows, [*text, f"Performance: {performance}."], parts, scalars=scalars)
+        pictures = [draw_verdicts(record["verdicts"], folder / "images/verdicts.png")]
+        return Report("Audit", rows, [*text, f"Performance: {performance}."], parts, pictures, scalars)
 
 
 def groups_section(groups: Sequence[Mapping[str, Any]]) -> Section:
