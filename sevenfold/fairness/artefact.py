@@ -65,7 +65,8 @@ class Debiased:
 
     def moved(self, scores: NDArray[np.float64]) -> Drift:
         """Return how far scores are from those of the fit."""
-        return drift(self.card["quantiles"], self.card["rows"], scores)
+        # as in the card: scores of a constant decision are infinite
+        return drift(self.card["quantiles"], self.card["rows"], np.clip(scores, -1e300, 1e300))
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
         """Return distances to the threshold, (n,), above 0 for decision 1."""

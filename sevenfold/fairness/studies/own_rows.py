@@ -182,7 +182,7 @@ class DecisionsStudy(OwnRows):
         record = {"key": piece.keys[0], "group": piece.group, "rows": len(distance)}
         record |= {"selected": float(decided.mean()), "probability": float(chances.mean())}
         record |= {"drift": moved.distance, "drift_critical": moved.critical, "warns": bool(moved.warns)}
-        record |= {"stored": debiased.card["quantiles"], "now": quantiles(distance)}
+        record |= {"stored": debiased.card["quantiles"], "now": quantiles(np.clip(distance, -1e300, 1e300))}
         return [{**record, "unseen": encoded.unseen, "card": short_card(debiased)}]
 
     def summarize(self, records: Sequence[Record], folder: Path) -> Report:
