@@ -12,6 +12,7 @@ by Wilcoxon's test after Holm over the two tables. The last line is JSON.
 import argparse
 import json
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,6 +50,7 @@ def optuna_search(kind: str, study: FrontStudy, trial: int, budget: int) -> Poin
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     seed = stream_seed(0, "optuna", trial) % 2**31
     sampler = (
         optuna.samplers.NSGAIISampler(population_size=20, seed=seed)

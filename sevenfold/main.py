@@ -328,7 +328,8 @@ def execute(trainer: Any, model: Any, data: Any, config: dict[str, Any], ckpt: s
         print(f"\ninterrupted by {name}; to go on: --resume\nrun folder: {folder}")
         return 0 if launched() else 128 + stop.number
     if complete:
-        results.write("finished")
+        facts = reports[0].report.facts if reports and reports[0].report else {}
+        results.write("finished", **facts)
     if trainer.is_global_zero and complete:
         report = (reports[0].report if reports else None) or report_training(trainer, model, folder)
         page = write_report(report, folder)

@@ -6,7 +6,7 @@ from typing import Any
 from sevenfold.errors import InputError, shown
 from sevenfold.nas.goals import Goals, read_goals
 
-DEFAULTS = {
+DEFAULTS: dict[str, Any] = {
     "budget": 100, "seed": 0, "retries": 1, "minimize": None, "maximize": [], "constraints": {}, "seeds": 1,
     "epochs": None,
 }  # fmt: skip

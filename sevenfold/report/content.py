@@ -35,6 +35,7 @@ class Report:
         pictures: files below the run folder, in the order in which they are shown.
         scalars: numbers by flat name, such as ``closed_form/val_regret/mean``; they become ``results.json``
             and go to trackers. Names that begin with ``reference/`` are baselines and published values.
+        facts: what ``results.json`` says of the run beside numbers, such as ``selected_on``.
     """
 
     title: str
@@ -43,6 +44,7 @@ class Report:
     sections: Sequence[Section] = ()
     pictures: Sequence[Path] = ()
     scalars: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         """Return what the end of a run prints: the sentences and the headline table, cut to its size."""

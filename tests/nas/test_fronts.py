@@ -45,7 +45,10 @@ def test_regrets_are_shares_of_the_volume_of_the_tables_front(searched, tmp_path
         assert view["val_curve"] == sorted(view["val_curve"], reverse=True) and record["queries"][-1] == 60
         share = len(edge & {tuple(point) for point in record["points"]}) / len(edge)
         assert record["front_share"] == pytest.approx(share)
+    best = study.table.archs[front(losses)]
+    assert study._share(study.measured(best)) == 1 > study._share(study.measured(best[:1])) > 0
     report = study.report(records, tmp_path)
+    assert report.sections[0].rows[0].count("hypervolume regret") == 1
     means = {arm: np.mean([v["val_regret"] for v in views if v["group"] == arm]) for arm in ARMS}
     for arm, mean in means.items():
         assert report.scalars[f"{arm}/hypervolume_regret/mean"] == pytest.approx(mean)

@@ -1,7 +1,5 @@
 """Benchmarks from files: the compact form, or any table with a description."""
 
-import csv
-import gzip
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -12,25 +10,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sevenfold.errors import InputError
+from sevenfold.nas.benchmarks.base import only
+from sevenfold.nas.benchmarks.columns import form_of, read_columns
+from sevenfold.nas.benchmarks.door import open_data
 from sevenfold.nas.benchmarks.table import Table, layout
 from sevenfold.nas.benchmarks.table_benchmark import TableBenchmark
 
 
 def from_file(
-    *, path: str, description: Mapping[str, Any] | None = None, dataset: str | None = None
+    *,
+    path: str,
+    description: Mapping[str, Any] | None = None,
+    dataset: str | None = None,
+    hints: Mapping[str, Any] | None = None,
 ) -> TableBenchmark:
-    """Table file in the compact form, or of another form with a description.
+    """Table file in the compact form, or any file of trainings.
 
-    The compact form is an ``.npz`` that describes itself. The others are ``.npz``, ``.csv``, ``.csv.gz`` and
-    ``.parquet``. Columns of the latter are the arrays; wherever the description names an array it may list
-    several columns, which become the second axis.
+    The compact form is an ``.npz`` that describes itself. Any other file is understood by the names of its
+    columns (``benchmarks.door``), unless a description says what its arrays are; columns are arrays then, and
+    wherever the description names an array it may list several columns, which become the second axis.
 
     Args:
         path: table file.
-        description: what the arrays of the file are, as ``benchmarks.table`` says; null: the file is in the
-            compact form, which describes itself.
+        description: what the arrays of the file are, as ``benchmarks.table`` says; null: the file describes
+            itself, or is understood by its names.
         dataset: data set of the table; null: the only one.
+        hints: what overrides decisions about a file without a description, as ``benchmarks.door`` names them.
     """
+    if description is None and not is_compact(path):
+        benchmark, _ = open_data(path, **(hints or {}))
+        only(dataset, benchmark.datasets, "data set")
+        return benchmark
     return TableBenchmark(open_table(path, description), dataset=dataset)
 
 
@@ -84,46 +94,12 @@ def _stack(
     arrays[entry[key]] = np.stack([columns[name] for name in names], axis=1)
 
 
-def read_columns(path: str | Path) -> dict[str, NDArray[Any]]:
-    """Read the columns of a csv or parquet file: integers, else numbers (empty cells are NaN), else text."""
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"table file '{path}' does not exist")
-    if path.suffix == ".parquet":
-        return _read_parquet(path)
-    if path.name.endswith((".csv", ".csv.gz")):
-        opener = gzip.open if path.suffix == ".gz" else open
-        with opener(path, "rt", newline="") as file:
-            return _read_csv(path, [row for row in csv.reader(file) if row])
-    raise InputError(f"'{path}': expected a name ending in .npz, .csv, .csv.gz or .parquet")
-
-
-def _read_csv(path: Path, rows: list[list[str]]) -> dict[str, NDArray[Any]]:
-    if len(rows) < 2:
-        raise InputError(f"'{path}' has no rows below its header")
-    header = rows[0]
-    for number, row in enumerate(rows, 1):
-        if len(row) != len(header):
-            raise InputError(f"'{path}', row {number}: {len(row)} cells, the header has {len(header)}")
-    return {name: _typed(cells) for name, cells in zip(header, zip(*rows[1:], strict=True), strict=True)}
-
-
-def _typed(cells: tuple[str, ...]) -> NDArray[Any]:
-    for kind in (np.int64, np.float64):
-        try:
-            # numpy reads "nan" as a float only, so a column of integers with a gap becomes one of floats.
-            return np.array([cell or "nan" for cell in cells], dtype="U").astype(kind)
-        except ValueError:
-            continue
-    return np.array(cells)
-
-
-def _read_parquet(path: Path) -> dict[str, NDArray[Any]]:
+def is_compact(path: str | Path) -> bool:
+    """Tell whether a file is an ``.npz`` that describes itself; what is no readable archive counts as one."""
+    if form_of(path) != ".npz" or str(path).endswith(".gz"):
+        return False
     try:
-        import pyarrow  # noqa: F401, I001  (pandas reads parquet by it)
-        import pandas
-    except ImportError as error:
-        raise InputError(f"'{path}': parquet needs pandas and pyarrow: pip install pandas pyarrow") from error
-    frame = pandas.read_parquet(path)
-    columns = {str(name): frame[name].to_numpy() for name in frame}
-    return {name: a.astype(str) if a.dtype.kind == "O" else a for name, a in columns.items()}
+        with np.load(path, allow_pickle=False) as file:
+            return "meta" in file
+    except (OSError, ValueError, EOFError, AttributeError):
+        return True  # the reader of that form says what is wrong with it

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -11,21 +12,27 @@ from sevenfold.errors import InputError
 from sevenfold.nas.spaces.base import Enumerable, Graph, Ints, Part, choose
 from sevenfold.seeding import numpy_generator
 
+NUMBERS, SPAN = 20, 1000
+"""Different values above which a parameter is a number, and the ratio that makes it a logarithmic one."""
+
 
 class Listed(Enumerable):
     """Rows of codes, each coordinate a choice among the codes that occur there; only listed rows are valid.
 
     Neighbors are the listed rows that differ in one coordinate. A mutation walks a Poisson number of steps
-    (mean ``rate``) from neighbor to neighbor. The one notation is the codes with commas, ``"3,0,1"``.
+    (mean ``rate``) from neighbor to neighbor. The notation ``codes`` is the codes with commas, ``"3,0,1"``.
+
+    With ``columns``, name and values of each coordinate's codes in their order, rows are written as
+    ``"lr=0.1, opt=sgd"`` first, and encodings know the places of numbers.
     """
 
     size: int
     samplings = ("uniform",)
     mutations = ("walk",)
     neighborhoods = ("adj",)
-    notations = ("codes",)
+    notations: tuple[str, ...] = ("codes",)
 
-    def __init__(self, archs: Ints) -> None:
+    def __init__(self, archs: Ints, columns: Sequence[tuple[str, Sequence[Any]]] = ()) -> None:
         self._archs = np.asarray(archs)
         if self._archs.ndim != 2 or not len(self._archs) or self._archs.dtype.kind not in "iu":
             raise InputError(
@@ -33,6 +40,10 @@ class Listed(Enumerable):
                 f"{self._archs.shape}"
             )
         self.size, self.width = self._archs.shape
+        self.columns = [(name, tuple(known)) for name, known in columns]
+        if self.columns:
+            self.notations = ("values", "codes")
+        self._places = [_places(known) for _, known in self.columns] or [None] * self.width
         # Codes below 0 are moved up in encodings; neighbors go through the codes that occur.
         self._lowest = np.minimum(self._archs.min(axis=0), 0).astype(int)
         self._levels = self._archs.max(axis=0).astype(int) + 1 - self._lowest
@@ -121,14 +132,27 @@ class Listed(Enumerable):
         table = -np.sort(-np.stack(columns, axis=1), axis=1)
         return table[:, : max(1, (table >= 0).sum(axis=1).max())].astype(np.int32)
 
-    def to_strings(self, archs: Ints, *, notation: str = "codes") -> list[str]:
-        """Write the codes with commas."""
-        choose(notation, self.notations, "notation")
+    def to_strings(self, archs: Ints, *, notation: str | None = None) -> list[str]:
+        """Write the values by name, or the codes with commas; None: the first of ``notations``."""
+        notation = self.notations[0] if notation is None else notation
+        if choose(notation, self.notations, "notation") == "values":
+            return [
+                ", ".join(
+                    f"{name}={known[code]}" for (name, known), code in zip(self.columns, row, strict=True)
+                )
+                for row in self.checked(archs).tolist()
+            ]
         return [",".join(map(str, row)) for row in self.checked(archs).tolist()]
 
-    def from_strings(self, strings: Iterable[str], *, notation: str = "codes") -> Ints:
+    def from_strings(self, strings: Iterable[str], *, notation: str | None = None) -> Ints:
         """Read rows; every one must be listed."""
-        choose(notation, self.notations, "notation")
+        notation = self.notations[0] if notation is None else notation
+        if choose(notation, self.notations, "notation") == "values":
+            strings = list(strings)
+            known = dict(zip(self.to_strings(self._archs), range(self.size), strict=True))
+            if unknown := [text for text in strings if text not in known]:
+                raise InputError(f"{unknown[0]!r} is not listed; expected such as {next(iter(known))!r}")
+            return self._archs[[known[text] for text in strings]]
         rows = []
         for text in strings:
             try:
@@ -145,7 +169,10 @@ class Listed(Enumerable):
         """Return one code for each coordinate."""
         archs = self.checked(archs)
         codes = archs - self._lowest if self._lowest.any() else archs
-        return [Part(codes[:, i : i + 1], int(levels)) for i, levels in enumerate(self._levels)]
+        return [
+            Part(codes[:, i : i + 1], int(levels), places=places)
+            for i, (levels, places) in enumerate(zip(self._levels, self._places, strict=True))
+        ]
 
     def from_parts(self, values: Sequence[Ints]) -> Ints:
         """Return the rows with these codes."""
@@ -155,3 +182,18 @@ class Listed(Enumerable):
     def graph(self, archs: Ints) -> Graph:
         """Refuse: a list of codes says nothing about a graph."""
         raise InputError("a listed space has no graphs; use an adjacency encoding")
+
+
+def _places(known: Sequence[Any]) -> NDArray[np.float64] | None:
+    """Return the places in [0, 1] of the values of a parameter; None for text and single values.
+
+    Few numbers are ordinals; many lie on a scale, a logarithmic one where they span a factor of 1,000.
+    """
+    if len(known) < 2 or isinstance(known[0], str):
+        return None
+    values = np.asarray(known, float)
+    if len(values) <= NUMBERS:
+        return np.linspace(0.0, 1.0, len(values))
+    if values[0] > 0 and values[-1] / values[0] >= SPAN:
+        values = np.log(values)
+    return (values - values[0]) / (values[-1] - values[0])

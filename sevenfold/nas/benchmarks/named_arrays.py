@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from sevenfold.errors import InputError
-from sevenfold.nas.benchmarks.files import from_file
+from sevenfold.nas.benchmarks.columns import form_of
+from sevenfold.nas.benchmarks.files import from_file, is_compact
 from sevenfold.nas.benchmarks.table import Table
 from sevenfold.nas.benchmarks.table_benchmark import TableBenchmark
 
@@ -16,10 +17,10 @@ NAME = re.compile(r"(?P<data>\w+)_(?P<split>train|val|test)_ep(?P<epochs>\d+)")
 def open_path(path: str, dataset: str | None = None) -> TableBenchmark:
     """Open one data set of a table file by its path.
 
-    A file in the compact form describes itself. Any other ``.npz`` must hold ``ops`` (n, 6), operation codes
-    of NAS-Bench-201, and final accuracies (n,) called ``DATA_SPLIT_epEPOCHS``, such as
-    ``cifar100_val_ep200``; these are the data set "cifar100/200". Of "cifar100" the longest schedule is
-    taken.
+    A file in the compact form describes itself. An ``.npz`` that holds ``ops`` (n, 6), operation codes of
+    NAS-Bench-201, and final accuracies (n,) called ``DATA_SPLIT_epEPOCHS``, such as ``cifar100_val_ep200``,
+    has these as the data set "cifar100/200". Of "cifar100" the longest schedule is taken. Any other file is
+    understood by the names of its columns (:mod:`sevenfold.nas.benchmarks.door`).
     """
     described = description(path)
     if dataset is not None and described is not None:
@@ -32,11 +33,15 @@ def open_path(path: str, dataset: str | None = None) -> TableBenchmark:
 def datasets(path: str) -> list[str]:
     """Return the names of a file's data sets."""
     described = description(path)
+    if described is None and not is_compact(path):
+        return list(from_file(path=path).datasets)
     return list(Table.open(path, described).layout.datasets)
 
 
 def description(path: str) -> dict[str, Any] | None:
-    """Return the description of a file by the names of its arrays; None if it describes itself."""
+    """Return the description of a file by the names of its arrays; None where these are of another kind."""
+    if form_of(path) != ".npz" or path.endswith(".gz"):
+        return None
     try:
         with np.load(path, allow_pickle=False) as file:
             names = list(file)
@@ -54,8 +59,5 @@ def description(path: str) -> dict[str, Any] | None:
             entry = content.setdefault(f"{match['data']}/{match['epochs']}", entry)
             entry["series"][f"{match['split']}/acc"] = {"array": name, "axes": "n"}
     if "ops" not in names or not content:
-        raise InputError(
-            f"'{path}' holds {', '.join(names) or 'nothing'}; expected ops and arrays such as "
-            "cifar100_val_ep200, or the compact form"
-        )
+        return None
     return {"space": {"name": "nb201"}, "archs": "ops", "datasets": content}

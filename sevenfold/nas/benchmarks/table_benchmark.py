@@ -36,6 +36,8 @@ class TableBenchmark(Benchmark):
             minimize=given.minimize,
             separate_runs=self.columns.separate_runs,
         )
+        self.understood: tuple[str, ...] = ()
+        """What was decided about a file that does not describe itself, one line a decision."""
         keys = table[given.keys] if given.keys else self.space.keys(self._archs)
         # Stable: of several forms of one architecture the first in the file answers.
         self._order = np.argsort(keys, kind="stable")
@@ -127,7 +129,7 @@ def table_space(table: Table) -> tuple[Space, Ints]:
         width = np.strings.str_len(strings).max()
         archs = np.strings.zfill(strings, width).view("<U1").reshape(-1, width).astype(np.int8)
     if given.space.get("name") == "listed":
-        return Listed(archs), archs
+        return Listed(archs, given.space.get("columns", ())), archs
     space = build_space(given.space)
     if given.notation not in ("", "digits"):
         archs = space.from_strings(archs.tolist(), notation=given.notation)

@@ -17,7 +17,11 @@ from sevenfold.nas.spaces.nb201 import NB201
 
 @dataclass(frozen=True)
 class CurveTable:
-    """One finished training of each network: validation accuracies (N, E), percent, and training losses."""
+    """One finished training of each network: curves (N, E), more is better, and training losses.
+
+    Curves are accuracies of the validation split in percent, unless another series is named; a series of
+    which less is better is negated.
+    """
 
     name: str
     curves: Floats
@@ -49,8 +53,8 @@ class CurveTable:
         return [self._by_key.get(key) for key in self.space.keys(archs).tolist()]
 
 
-def curve_table(benchmark: Benchmark, *, seed: int | None = None) -> CurveTable:
-    """Read every network once, the run ``seed`` (default: 0), schedules of the most common length.
+def curve_table(benchmark: Benchmark, *, seed: int | None = None, series: str = "val/acc") -> CurveTable:
+    """Read ``series`` of every network once, the run ``seed`` (default: 0), at the most common length.
 
     Networks with gaps in their curve are left out. A table without curves raises ``InputError``.
     """
@@ -62,12 +66,14 @@ def curve_table(benchmark: Benchmark, *, seed: int | None = None) -> CurveTable:
         values, counts = np.unique(lengths[:, 0], return_counts=True)
         epochs = int(values[counts.argmax()])
         archs = archs[lengths[:, 0] == epochs]
-    if epochs < 3 or benchmark.separate_runs or "val/acc" not in benchmark.series:
+    if epochs < 3 or benchmark.separate_runs or series not in benchmark.series:
         raise InputError(
-            f"{benchmark.dataset} has no learning curves of val/acc (epochs: {list(benchmark.epochs)})"
+            f"{benchmark.dataset} has no learning curves of {series} (epochs: {list(benchmark.epochs)})"
         )
     run = 0 if seed is None else seed
-    curves = benchmark.curves(archs, split="val", metric="acc", seed=run).values[:, 0, :epochs]
+    split, _, metric = series.partition("/")
+    curves = benchmark.curves(archs, split=split, metric=metric, seed=run).values[:, 0, :epochs]
+    curves = -curves if metric in benchmark.minimize else curves
     losses = None
     if "train/loss" in benchmark.series:
         losses = benchmark.curves(archs, split="train", metric="loss", seed=run).values[:, 0, :epochs]

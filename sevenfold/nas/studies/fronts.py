@@ -202,6 +202,12 @@ class FrontStudy(Study[Trials]):
     @classmethod
     def tiny(cls, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return two short trials of each algorithm on the embedded table."""
-        embedded = {"benchmark": dict(DIGITS), "path": None, "dataset": None, "corner": None, "maximize": []}
+        embedded: dict[str, Any] = {
+            "benchmark": dict(DIGITS),
+            "path": None,
+            "dataset": None,
+            "corner": None,
+            "maximize": [],
+        }
         small = {"trials": 2, "budget": 20, "minimize": ["val/error", "params"], "constraints": {}}
         return {**options, **embedded, **small}

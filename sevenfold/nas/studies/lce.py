@@ -1,5 +1,6 @@
 """How well the first epochs of trainings predict the ranking of their final accuracies."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -46,11 +47,13 @@ class ExtrapolationStudy(Study[ExtrapolatorPiece]):
             removes one that a base file brought in.
         seen: numbers of epochs after which the final accuracy is predicted.
         benchmark: name and options of a benchmark with learning curves.
+        series: series of the benchmark whose curves are used; a loss is negated, so that more is better.
         run: number of the training run whose curves are used; null: run 0.
         train: curves to learn from; 0 for extrapolators that need none.
         test: curves to score on.
         seeds: draws of training and test curves, numbered from 0; the same for all extrapolators.
-        chance: accuracy of guessing, percent; trainings that end above it are also scored separately.
+        chance: accuracy of guessing, percent; trainings that end above it are also scored separately. Has no
+            effect on series other than accuracies.
     """
 
     devices = "cpu"
@@ -62,6 +65,7 @@ class ExtrapolationStudy(Study[ExtrapolatorPiece]):
         extrapolators: dict[str, ExtrapolatorNode | None],
         seen: list[Count],
         benchmark: BenchmarkNode = DIGITS,
+        series: str = "val/acc",
         run: NonNegativeInt | None = None,
         train: NonNegativeInt = 100,
         test: Annotated[int, Range(5, MOST)] = 500,
@@ -76,12 +80,13 @@ class ExtrapolationStudy(Study[ExtrapolatorPiece]):
         if not self.extrapolators:
             raise ConfigError("extrapolators", "needs at least one")
         self.seen, self.benchmark, self.number, self.seeds = seen, benchmark, run, seeds
-        self.train, self.test, self.chance = train, test, chance
+        self.series, self.train, self.test = series, train, test
+        self.chance = chance if series.endswith("/acc") else -math.inf
 
     @cached_property
     def table(self) -> CurveTable:
         """The learning curves."""
-        return open_curves(self.benchmark, self.number)
+        return open_curves(self.benchmark, self.number, self.series)
 
     def check(self) -> None:
         """Open the curves; compare them with the options."""
@@ -161,9 +166,9 @@ class ExtrapolationStudy(Study[ExtrapolatorPiece]):
         return {**options, "seen": [4], "seeds": 1, "test": 100, "benchmark": DIGITS}
 
 
-def open_curves(benchmark: Mapping[str, Any], number: int | None) -> CurveTable:
+def open_curves(benchmark: Mapping[str, Any], number: int | None, series: str = "val/acc") -> CurveTable:
     """Open the learning curves of a benchmark, those of one training run (None: run 0)."""
-    return curve_table(build(BENCHMARKS, benchmark, "benchmark"), seed=number)
+    return curve_table(build(BENCHMARKS, benchmark, "benchmark"), seed=number, series=series)
 
 
 def _cell(numbers: Mapping[str, float], name: str) -> str:

@@ -23,7 +23,7 @@ from sevenfold.nas.studies.search_summary import (
     scalars,
     verdict,
 )
-from sevenfold.nas.studies.table import DIGITS, Loss, companion, open_table, reported_test
+from sevenfold.nas.studies.table import DIGITS, Loss, companion, open_table, reported_test, understood
 from sevenfold.ranges import Count
 from sevenfold.records import Record
 from sevenfold.seeding import numpy_generator
@@ -51,8 +51,9 @@ class SearchStudy(Study[Block]):
         trials_of: other numbers of trials, by label; those of removed labels are ignored.
         block: trials that run side by side; results do not depend on it except for rounding in networks.
         benchmark: name and options of the benchmark that is searched.
-        path: a table file to search instead of the benchmark, in the compact form or an ``.npz`` in the shape
-            of NAS-Bench-201 (see ``benchmarks.named_arrays``); null: the benchmark.
+        path: a table file to search instead of the benchmark: the compact form, an ``.npz`` in the shape of
+            NAS-Bench-201 (``benchmarks.named_arrays``), or any file of trainings (``benchmarks.door``); null:
+            the benchmark.
         dataset: data set of the benchmark or file; null: the only one.
         objective: the loss that is minimized.
         test_path: a table file whose test loss is reported too; null: the test split of the searched table,
@@ -138,10 +139,12 @@ class SearchStudy(Study[Block]):
         traces = run_trials(trials, objective.losses, budget=self.budget)
         facts = {
             "group": piece.group,
+            **({} if objective.split == "val" else {"label": LABELS.format(objective.split)}),
             "algorithm": node["name"],
             "preset": node.get("preset"),
             "space": type(objective.benchmark.space).__name__,
             "dataset": objective.benchmark.dataset,
+            **({"understood": list(lines)} if (lines := understood(self.table)) else {}),
             "trainings": len(objective.benchmark.seeds) if objective.seed == "mean" else 1,
             "seed": context.seed,
             "budget": self.budget,
@@ -162,13 +165,16 @@ class SearchStudy(Study[Block]):
         groups, numbers = by_group(records, self.algorithms), scalars(by_group(records, self.algorithms))
         pictures = draw_all(groups, folder / "images") if groups else []
         published = Section("Published values beside", [PUBLISHED], comparison(groups, numbers))
+        lines = records[0].get("understood", []) if records else []
+        read = [Section("How the file was read", lines)] if lines else []
         return Report(
             "Search algorithms side by side",
             headline(groups, numbers),
             verdict(groups, numbers, self.budget, self.reference),
-            [Section("Every algorithm", [MEANS], everything(groups, numbers)), published],
+            [Section("Every algorithm", [MEANS], everything(groups, numbers)), published, *read],
             pictures,
             numbers,
+            {"selected_on": "test"} if self.loss.split == "test" else {},
         )
 
     @classmethod
@@ -178,6 +184,7 @@ class SearchStudy(Study[Block]):
         return small if options.get("path") is None else {**small, "path": None, "dataset": None}
 
 
+LABELS = "{} {{}} (searched)"
 MEANS = "Means over trials, the standard error in brackets; seconds are those of the algorithm itself."
 PUBLISHED = (
     "Losses with 95 % intervals of the mean. The verdict compares budget and objective with the papers'; "

@@ -157,7 +157,7 @@ def _any(numbers: Mapping[str, float], field: str) -> bool:
     return any(name.endswith(f"/{field}/mean") for name in numbers)
 
 
-def title(field: str, groups: Groups) -> str:
+def title(field: str, groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """Return what a field of the records is called, such as ``validation loss``.
 
     Records that minimize something else say so in ``label``, with braces where "loss" or "regret" stands.
@@ -185,7 +185,9 @@ def _mean_ranks(losses: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
 
 def everything(groups: Groups, numbers: Mapping[str, float]) -> Table:
     """Return one row an algorithm, the best first: trials, means with standard errors, searcher's seconds."""
-    used = [field for field in SHOWN if _any(numbers, field)]
+    # Of fields with one title the first: of several losses loss and regret are the same number.
+    named = {title(field, groups): field for field in reversed(SHOWN) if _any(numbers, field)}
+    used = list(reversed(named.values()))
     rows = [["algorithm", "trials", *(title(f, groups) for f in used), "queries to optimum", "seconds"]]
     for label in ranked(groups, numbers):
         records = groups[label]

@@ -23,7 +23,8 @@ class Loss:
     """Series of a benchmark that is minimized.
 
     Args:
-        split: split of the data; null: the validation split, else the first split.
+        split: split of the data; null: the validation split. Where a table has none it must be said, and the
+            report says so: who searches the test split selects on it.
         metric: metric of the split; null: accuracy, else the first metric. Accuracies become errors,
             100 - accuracy.
         epoch: epoch whose value counts; null: the end of each training's schedule.
@@ -37,7 +38,13 @@ class Loss:
 
     def of(self, benchmark: Benchmark) -> Objective:
         """Return the loss on a benchmark; what the benchmark lacks is refused."""
-        split = self.split or ("val" if "val" in benchmark.splits else benchmark.splits[0])
+        if self.split is None and "val" not in benchmark.splits:
+            raise ConfigError(
+                "objective.split",
+                f"{benchmark.dataset} has {', '.join(benchmark.splits)} only; searching it selects on the "
+                "test set; say objective.split: test to do so, or name another split",
+            )
+        split = self.split or "val"
         metrics = [key.partition("/")[2] for key in benchmark.series if key.startswith(f"{split}/")]
         metric = self.metric or ("acc" if "acc" in metrics or not metrics else metrics[0])
         objective = Objective(
@@ -62,6 +69,11 @@ def open_table(benchmark: Node, path: str | None, dataset: str | None) -> Benchm
     chosen = {"dataset": dataset} if dataset else {}
     table: Benchmark = build(BENCHMARKS, {**benchmark, **chosen}, "benchmark")
     return table
+
+
+def understood(benchmark: Benchmark) -> tuple[str, ...]:
+    """Return what was decided about the file of a table, one line a decision."""
+    return getattr(benchmark, "understood", ())
 
 
 def companion(path: str | None, dataset: str | None) -> str | None:

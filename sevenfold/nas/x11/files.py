@@ -14,7 +14,7 @@ NAME = re.compile(r"(?P<split>train|val|test)_(?P<metric>acc|loss)(_x(?P<scale>\
 
 
 def open_curves(path: str) -> Benchmark:
-    """Open a table with learning curves: a file in the compact form, or any ``.npz`` with these arrays.
+    """Open a table with learning curves: any file of :mod:`sevenfold.nas.benchmarks.door`, or these arrays.
 
     ``ops`` (n, width): codes of the architectures. Curves (n, E) or (n, runs, E) called ``val_acc``,
     ``train_loss`` and so on; ``val_acc_x250`` holds 250 times the value, 65535 where nothing was measured.
@@ -22,7 +22,7 @@ def open_curves(path: str) -> Benchmark:
     ``space``, a text, names the space of the rows ("nb201"); without it they are rows of codes.
     """
     if Path(path).suffix != ".npz":
-        raise InputError(f"'{path}': expected an .npz; other files are benchmarks (data.benchmark.name)")
+        return from_file(path=path)
     try:
         with np.load(path, allow_pickle=False) as file:
             if "meta" in file.files:
