@@ -58,6 +58,37 @@ def check_blocks(path: str | Path) -> None:
         )
 
 
+def is_debiased(path: str | Path) -> bool:
+    """Tell whether a file is a saved debiased network (:mod:`sevenfold.fairness.artefact`), by its keys.
+
+    >>> is_debiased("none.pt")
+    False
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception:  # no file, or none that can be read: its reader says what is wrong
+        return False
+    return isinstance(content, dict) and set(content) == {"format", "card", "state"}
+
+
+def debiased_study(path: str, verb: str | None, configured: bool) -> dict[str, Any] | None:
+    """Return the study by which predict and test use a saved debiased network; None for a checkpoint."""
+    from sevenfold.recipes import folder
+    from sevenfold.yaml_files import read_file
+
+    if not is_debiased(path):
+        return None
+    studies = {"predict": "decisions", "test": "audit"}
+    if configured or verb not in studies:
+        raise InputError(
+            f"'{path}' is a debiased network: say predict or test --ckpt FILE data.source.path=FILE.csv, "
+            "without --config"
+        )
+    study = {"name": studies[verb], "file": str(Path(path).absolute())}
+    shared = read_file(folder() / "base/study.yaml")
+    return {**shared, "name": f"{studies[verb]}_{Path(path).stem}", "study": study}
+
+
 def stored_config(path: str | Path) -> dict[str, Any]:
     """Return the resolved configuration that a run of this suite put into its checkpoint."""
     config = read_checkpoint(path).get("config")

@@ -7,10 +7,12 @@ the run folder, and start Lightning. ``python train.py --help`` shows the comman
 
 import logging
 import os
+import re
 import signal
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +77,8 @@ def dispatch(command: Command, program: Path) -> int:
         settings = [*(f"--allow={package}" for package in command.allow), *command.settings]
         return run_sweep(str(command.topic), settings, program, jobs=command.jobs, count=command.count)
     config = read_config(command)
+    if config.get("study", {}).get("name") in ("decisions", "audit"):
+        command = replace(command, ckpt=None)  # a saved debiased network: no state for Lightning
     if command.print_config:
         if command.short:
             import yaml
@@ -94,7 +98,17 @@ def read_config(command: Command) -> dict[str, Any]:
     from sevenfold.recipes import recipe
 
     layers = [read_file(recipe(path)) for path in command.configs]
-    if command.configs:
+    settings = command.settings
+    study = None
+    if command.ckpt:  # only then: without torch a configuration is printed at once
+        from sevenfold.checkpoint import debiased_study
+
+        study = debiased_study(command.ckpt, command.verb, bool(command.configs))
+    if study:
+        layers.append(study)
+        # the words of trainings, data.source.path=..., mean the study's
+        settings = tuple(re.sub(r"^(--)?data\.", "study.", text) for text in settings)
+    elif command.configs:
         layers.insert(0, {"name": Path(command.configs[-1]).stem})
     else:
         from sevenfold.checkpoint import carried_config
@@ -102,9 +116,9 @@ def read_config(command: Command) -> dict[str, Any]:
         layers.append(carried_config(str(command.ckpt)))
         if "study" in layers[-1]:  # which may name code that is to be run
             raise InputError(f"'{command.ckpt}' holds a study; name its recipe with --config")
-    if command.verb not in (None, "check"):
+    if command.verb not in (None, "check") and not study:
         layers.append({"verb": command.verb})
-    config = compose(layers, command.settings)
+    config = compose(layers, settings)
     if command.shard != (1, 1) and "study" not in config:
         raise InputError("--shard divides a study into pieces; this configuration is none")
     weights = command.ckpt or command.untrained or config.get("model", {}).get("weights")

@@ -11,9 +11,11 @@ from sevenfold.studies import STUDIES
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPES = {
+    "audit": "fairness/audit",
     "benchmark_description": "nas/describe_benchmark",
     "curve_pfn": "nas/train_curve_pfn",
     "debias": "fairness/demo",
+    "decisions": "fairness/decisions",
     "digits_build": "nas/build_digits_nb201",
     "flow_table": "flow/table",
     "encoding_study": "nas/encodings_predictor",

@@ -32,6 +32,7 @@ METHODS = ComponentTable(
         "base": "sevenfold.fairness.intra.controls:Base",
         "bias_score": "sevenfold.fairness.intra.bias_score:BiasScore",
         "constant": "sevenfold.fairness.intra.controls:Constant",
+        "erase": "sevenfold.fairness.intra.erase:Erase",
         "finetune": "sevenfold.fairness.intra.finetune:FineTune",
         "layerwise": "sevenfold.fairness.intra.layerwise:LayerWise",
         "random": "sevenfold.fairness.intra.random:RandomPerturbation",

@@ -17,11 +17,11 @@ from sevenfold.environment import usable_device
 from sevenfold.errors import InputError, shown
 from sevenfold.fairness.audit import Audit, audit
 from sevenfold.fairness.calibration import Isotonic
-from sevenfold.fairness.drift import drift
+from sevenfold.fairness.data.encoder import Encoder, levels_of
+from sevenfold.fairness.drift import Drift, drift
 from sevenfold.fairness.groups import Groups, assign, named_columns
 from sevenfold.fairness.inputs import Inputs, groups_from, labels_of
 from sevenfold.fairness.intra.attribute_head import Head
-from sevenfold.fairness.levels import Interval, Levels
 from sevenfold.fairness.network import Logits, Shifted, TabularNet, sizes
 from sevenfold.fairness.objective import Objective
 from sevenfold.fairness.steered import Steered
@@ -56,6 +56,18 @@ class Debiased:
         dtype = getattr(torch, schema["dtype"])
         return Inputs(tuple(schema["shape"]), dtype, example.device, tuple(schema["columns"]))
 
+    @property
+    def encoder(self) -> Encoder:
+        """Return what makes rows of a file's columns."""
+        if self.card.get("table") is None:
+            raise InputError("this network was not fitted to a CSV table: give its rows from Python")
+        return Encoder(**self.card["table"])
+
+    def moved(self, scores: NDArray[np.float64]) -> Drift:
+        """Return how far scores are from those of the fit."""
+        # as in the card: scores of a constant decision are infinite
+        return drift(self.card["quantiles"], self.card["rows"], np.clip(scores, -1e300, 1e300))
+
     def decision_function(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
         """Return distances to the threshold, (n,), above 0 for decision 1."""
         rows = self.inputs.convert(X)
@@ -87,9 +99,8 @@ class Debiased:
             sizes_ = [len(scores), len(labels), len(given.cell)]
             raise InputError(f"X, y and sensitive_features have {shown(sizes_)} rows")
         weights = None if sample_weight is None else torch.as_tensor(np.asarray(sample_weight)).double()
-        moved = drift(self.card["quantiles"], self.card["rows"], scores)
         decisions = torch.as_tensor(scores > 0).long()
-        return audit(decisions, labels, given, objective_of(self.card), weights, moved)
+        return audit(decisions, labels, given, objective_of(self.card), weights, self.moved(scores))
 
     def groups_of(self, sensitive_features: Any) -> Groups:
         """Return people in the groups of the fit."""
@@ -212,12 +223,6 @@ def groups_card(groups: Groups) -> dict[str, Any]:
         "cross": len(groups.layout.families) > len(groups.attributes) > 0,
         "small": groups.layout.small,
     }
-
-
-def levels_of(rule: Mapping[str, Any]) -> Levels:
-    """Return the groups of an attribute from a card."""
-    ranges = tuple((Interval(**interval), group) for interval, group in rule["ranges"])
-    return Levels(rule["name"], tuple(rule["groups"]), rule["values"], ranges, rule["rest"])
 
 
 def objective_of(card: Mapping[str, Any]) -> Objective:

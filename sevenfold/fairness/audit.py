@@ -106,6 +106,7 @@ def judge(term: Constraint, table: Confusion) -> dict[str, Any]:
     code = int(verdict(term.expression, table, term.bound, sense=term.sense))
     row = {"criterion": str(term), "estimate": float(term.expression.value(table)), "low": low, "high": high}
     row |= {
+        "bound": term.bound,
         "verdict": VERDICTS[code],
         "floor": noise_floor(term.expression, table),
         "rows_needed": None,

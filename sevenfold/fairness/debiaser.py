@@ -1,15 +1,10 @@
 """Debias any trained network from validation rows, with scikit-learn's conventions."""
 
-import copy
-import datetime
-import hashlib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
@@ -17,18 +12,15 @@ from torch import nn
 from sevenfold.config import ConfigError, build, suggest
 from sevenfold.errors import InputError
 from sevenfold.fairness import METHODS
-from sevenfold.fairness.artefact import NOT_FOR, Debiased, groups_card, network_card
-from sevenfold.fairness.audit import Audit, audit
-from sevenfold.fairness.calibration import Isotonic
+from sevenfold.fairness.audit import Audit
 from sevenfold.fairness.confusion import check_weights
 from sevenfold.fairness.data.table import small_cells
-from sevenfold.fairness.drift import quantiles
 from sevenfold.fairness.groups import TWO, Groups
 from sevenfold.fairness.inputs import Inputs, groups_from, joined, labels_of
-from sevenfold.fairness.intra.base import DebiasingResult, Problem
-from sevenfold.fairness.network import Logits, Shifted
+from sevenfold.fairness.intra.base import Problem
+from sevenfold.fairness.network import Logits
 from sevenfold.fairness.objective import Objective
-from sevenfold.fairness.steered import Steered
+from sevenfold.fairness.packing import Purpose, packed
 
 
 class Debiaser(ClassifierMixin, BaseEstimator):
@@ -110,19 +102,16 @@ class Debiaser(ClassifierMixin, BaseEstimator):
             X, y, sensitive_features = joined(X)  # noqa: N806
         problem, people, inputs = self._problem(X, y, sensitive_features, sample_weight, objective)
         self.result_ = method.fit(problem)
-        whole = whole_module(problem, self.result_)
-        self.module_, self.threshold_ = whole, 0.0
-        self.logits_ = whole.network
+        what = Purpose({"name": self.method, **(self.method_options or {})}, self.favorable, self.purpose,
+                       batch_size=self.batch_size)  # fmt: skip
+        self.verdict_: Audit
+        self.debiased_, self.verdict_ = packed(problem, self.result_, inputs, people, what)
+        whole = cast(Any, self.debiased_.module)
+        self.module_, self.logits_ = whole, cast(nn.Module, whole.network)
+        self.card_, self.threshold_ = self.debiased_.card, 0.0
         self.groups_, self.classes_ = people, np.array([0, 1])
         self.n_features_in_ = int(np.prod(inputs.shape))
-        scores = problem.scores_of(self.result_).double().cpu() - self.result_.threshold
-        decided, labels = (scores > 0).long(), problem.y.cpu()
-        weights = None if problem.weights is None else problem.weights.cpu()
-        cells = Groups(problem.a.cpu(), problem.layout, people.attributes, people.flags)
-        self.verdict_: Audit = audit(decided, labels, cells, objective, weights)
-        self.card_ = self._card(problem, inputs, people, scores.numpy(), objective)
         self.flags_ = self._flags(problem, people)
-        self.debiased_ = Debiased(whole, self.card_, self.batch_size)
         return self
 
     def _checked(self) -> tuple[Any, Objective]:
@@ -191,47 +180,6 @@ class Debiaser(ClassifierMixin, BaseEstimator):
             flags.append("everybody gets the same decision: the bound leaves nothing better")
         return flags
 
-    def _card(
-        self,
-        problem: Problem,
-        inputs: Inputs,
-        people: Groups,
-        scores: NDArray[np.float64],
-        objective: Objective,
-    ) -> dict[str, Any]:
-        """Return what is to be known of the network, of plain values."""
-        labels = problem.y.cpu().numpy()
-        weights = None if problem.weights is None else problem.weights.cpu().numpy()
-        plain = np.clip(scores, -1e300, 1e300)
-        network: Any = self.logits_
-        return {
-            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-            "purpose": self.purpose,
-            "not_for": NOT_FOR,
-            "kind": "steered" if isinstance(self.module_, Steered) else "shifted",
-            "tap": self.module_.tap if isinstance(self.module_, Steered) else None,
-            "network": network_card(network),
-            "inputs": {
-                "shape": list(inputs.shape),
-                "dtype": str(inputs.dtype).removeprefix("torch."),
-                "columns": list(inputs.columns),
-            },
-            "label": {"favorable": plain_value(self.favorable)},
-            "groups": groups_card(people),
-            "objective": objective_options(objective),
-            "method": {"name": self.method, **(self.method_options or {})},
-            "estimates_attribute": self.result_.estimated,
-            "threshold": self.result_.threshold if np.isfinite(self.result_.threshold) else None,
-            "constant": self.result_.constant,
-            "rows": len(labels),
-            "data": hashlib.sha256(np.sort(scores).tobytes()).hexdigest(),
-            "seed": self.seed,
-            "validation": {"verdicts": self.verdict_.verdicts, "groups": self.verdict_.table,
-                           "performance": self.verdict_.performance},
-            "calibration": Isotonic.fit(plain, labels, weights)._asdict(),
-            "quantiles": quantiles(plain),
-        }  # fmt: skip
-
     def decision_function(self, X: Any) -> Any:  # noqa: N803
         """Return distances to the threshold, above 0 for decision 1."""
         check_is_fitted(self, "module_")
@@ -262,30 +210,6 @@ class Debiaser(ClassifierMixin, BaseEstimator):
         """Write one file without code, which ``sevenfold.fairness.artefact.load_debiased`` reads."""
         check_is_fitted(self, "module_")
         return self.debiased_.save(path, allow_constant=allow_constant)
-
-
-def whole_module(problem: Problem, result: DebiasingResult) -> Any:
-    """Return a module that gives scores above 0 for decision 1."""
-    if isinstance(result.network, Steered):
-        whole = copy.deepcopy(result.network)
-        whole.offset += result.threshold
-        return whole.eval()
-    adapted = problem.clone()
-    # A method returns only the parameters that it changed; buffers stay those of the clone.
-    adapted.load_state_dict({**adapted.state_dict(), **result.state})
-    return Shifted(adapted, result.threshold).eval().to(problem.x.device)
-
-
-def objective_options(objective: Objective) -> dict[str, Any]:
-    """Return the options of an objective as plain values."""
-    names = Objective.__dataclass_fields__
-    values = {name: getattr(objective, name) for name in names}
-    return {name: list(v) if isinstance(v, tuple | list) else v for name, v in values.items()}
-
-
-def plain_value(value: Any) -> Any:
-    """Return a value that JSON holds; others become text."""
-    return value if isinstance(value, str | int | float | bool | Mapping | None) else str(value)
 
 
 def mlp_module(classifier: Any) -> nn.Sequential:

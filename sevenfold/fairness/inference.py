@@ -158,7 +158,7 @@ def _corrected(expression: Expression, parts: Sequence[Linear], alpha: float) ->
     """Return the quantile at which the lower end of a maximum covers."""
     if isinstance(expression, Gap):
         groups = len({g for part in parts for _, _, g in part})
-        return _range_quantile(alpha, groups)
+        return range_quantile(alpha, groups)
     if isinstance(expression, Absolute):
         return float(norm.ppf(1 - alpha / 2))
     if isinstance(expression, Mean):
@@ -169,7 +169,7 @@ def _corrected(expression: Expression, parts: Sequence[Linear], alpha: float) ->
 
 
 @functools.lru_cache(maxsize=256)
-def _range_quantile(alpha: float, groups: int) -> float:
+def range_quantile(alpha: float, groups: int) -> float:
     """Return q_{1 - a/2}(k, inf) / sqrt 2 of the studentized range, for two groups the normal quantile."""
     if groups < 3:
         return float(norm.ppf(1 - alpha / 2))
@@ -214,7 +214,7 @@ def _ratio(expression: Ratio, rates: Rates, alpha: float, tests: int) -> Ends:
     """Return the ends of the least rate over the largest: the least ratio of a pair."""
     z, lows, highs = float(norm.ppf(1 - alpha / 2)), [], []
     for family in expression.members(rates.confusion):
-        corrected = _range_quantile(alpha / tests, len(family))
+        corrected = range_quantile(alpha / tests, len(family))
         for i, j in itertools.permutations(family, 2):
             pair = rates.of(expression.rate, i), rates.of(expression.rate, j)
             # A minimum lies below its least part: here the upper end needs the correction.

@@ -181,6 +181,22 @@ class Objective:
         return not self.constraints and self.measure not in FIXED
 
     @property
+    def judged(self) -> Constraint:
+        """Return the first bound on the decisions alone, by which they are judged; losses are none."""
+        for term in self.terms:
+            if "loss(" not in str(term):
+                return term
+        raise ConfigError("constraints", "needs a bound that is no loss, such as gap(selection) <= 0.05")
+
+    @property
+    def title(self) -> str:
+        """Return a name such as ``spd@0.05``, or ``loss(tpr) <= 0.02 + gap(tpr)@0.05`` of several bounds."""
+        if self.single:
+            return f"{self.measure}@{self.epsilon:g}"
+        others = [f"{term} + " for term in self.terms if term != self.judged]
+        return f"{''.join(others)}{self.judged.expression}@{self.judged.bound:g}".replace("/", "|")
+
+    @property
     def free(self) -> "Objective":
         """Return the objective without any bound."""
         if self.single:

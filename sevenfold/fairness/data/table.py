@@ -1,5 +1,6 @@
 """A table of people with labels and protected attributes: reading, encoding and splitting."""
 
+import csv
 import gzip
 import hashlib
 import re
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sevenfold.errors import InputError
+from sevenfold.fairness.data.encoder import TextColumns
 from sevenfold.seeding import numpy_generator
 
 Floats = NDArray[np.float64]
@@ -31,6 +33,8 @@ class Table:
         attributes: 0/1 by name, 1 is the privileged group; those in ``names`` are features too.
         coding: what 1 means in ``y`` and in each attribute, in words.
         truth: labels as they were before any bias, where a generator knows them.
+        people: attributes as they are, for groups of any number; those without are known by ``attributes``.
+        text: the columns of the file that the features come from, where it is the user's.
     """
 
     name: str
@@ -40,6 +44,8 @@ class Table:
     attributes: dict[str, NDArray[np.int64]]
     coding: dict[str, str] = field(default_factory=dict)
     truth: NDArray[np.int64] | None = None
+    people: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    text: TextColumns | None = None
 
     def __post_init__(self) -> None:
         check_labels(self.y, "the label")
@@ -95,6 +101,12 @@ def read_lines(root: str | Path, name: str, sha256: str) -> list[str]:
     return content.decode("utf-8").splitlines()
 
 
+def read_columns(root: str | Path, name: str, sha256: str) -> dict[str, NDArray[np.str_]]:
+    """Return the columns of ``root/name``, a CSV file with a header, as text."""
+    rows = list(csv.DictReader(read_lines(root, name, sha256)))
+    return {key: np.array([row[key] for row in rows]) for key in rows[0]}
+
+
 def one_hot(columns: Columns, variables: Sequence[str]) -> tuple[list[Floats], list[str]]:
     """Return all levels of categorical variables as columns and their names; no reference level."""
     arrays, names = [], []
@@ -115,12 +127,14 @@ def assemble(
     attributes: dict[str, NDArray[np.int64]],
     y: NDArray[np.int64],
     coding: dict[str, str],
+    people: Mapping[str, NDArray[Any]] | None = None,
 ) -> Table:
     """Return columns of text as a table: protected attributes first, then numbers, then one-hot columns."""
     encoded, levels = one_hot(columns, categorical)
     numbers = [number(columns[key], key) for key in numeric]
     features = np.stack([*(v.astype(float) for v in attributes.values()), *numbers, *encoded], axis=1)
-    return Table(name, features, [*attributes, *numeric, *levels], y, attributes, coding)
+    names = [*attributes, *numeric, *levels]
+    return Table(name, features, names, y, attributes, coding, people=people or {})
 
 
 def number(values: NDArray[Any], name: str) -> Floats:
@@ -143,13 +157,19 @@ class Part:
 
 @dataclass(frozen=True)
 class Split:
-    """Train, validation and test rows of one table, one protected attribute."""
+    """Train, validation and test rows of one table, one protected attribute.
+
+    Feature i is the sum of the columns ``members[i]`` of the table, less ``mean[i]``, over ``deviation[i]``.
+    """
 
     train: Part
     val: Part
     test: Part
     names: list[str]
     sees_attribute: bool
+    members: list[list[int]]
+    mean: Floats
+    deviation: Floats
 
 
 def split_rows(
@@ -173,21 +193,26 @@ def split_table(
     shares: tuple[float, float, float] = (0.6, 0.2, 0.2),
     drop_protected: bool = False,
     min_count: int = 0,
+    cells: NDArray[np.int64] | None = None,
 ) -> Split:
     """Return the standardized parts of a table.
 
+    Groups are those of ``protected``, or ``cells`` (n,) of groups of any number by the attributes it names.
     The protected column is dropped if ``drop_protected`` is true; levels that occur fewer than ``min_count``
     times in train are merged. Mean and standard deviation are those of the training rows.
     """
-    a = attribute(table, protected)
+    a = attribute(table, protected) if cells is None else cells
     rows = split_rows(len(table.y), seed, shares)
     features, names = table.features, table.names
+    members = [[i] for i in range(len(names))]
     if drop_protected:
         dropped = set(re.split(" or | and ", protected))
-        keep = [i for i, name in enumerate(names) if name not in dropped]
-        features, names = features[:, keep], [names[i] for i in keep]
+        # one-hot columns of an attribute tell it, too
+        keep = [i for i, name in enumerate(names) if name.partition("=")[0] not in dropped]
+        features, names, members = features[:, keep], [names[i] for i in keep], [[i] for i in keep]
     if min_count:
-        features, names = group_rare(features, names, rows[0], min_count)
+        features, names, grouped = group_rare(features, names, rows[0], min_count)
+        members = [[i for place in places for i in members[place]] for places in grouped]
     mean, deviation = features[rows[0]].mean(0), features[rows[0]].std(0)
     # Statistics of the training rows alone: others would leak validation and test data into training.
     scaled = (features - mean) / np.where(deviation > 0, deviation, 1)
@@ -197,7 +222,7 @@ def split_table(
         x = torch.as_tensor(scaled[part], dtype=torch.float32)
         parts.append(Part(x, torch.as_tensor(table.y[part]), torch.as_tensor(a[part]), truth))
     train, val, test = parts
-    return Split(train, val, test, names, not drop_protected)
+    return Split(train, val, test, names, not drop_protected, members, mean, deviation)
 
 
 def attribute(table: Table, protected: str) -> NDArray[np.int64]:
@@ -215,8 +240,11 @@ def attribute(table: Table, protected: str) -> NDArray[np.int64]:
 
 def group_rare(
     features: Floats, names: list[str], rows: NDArray[np.int64], least: int
-) -> tuple[Floats, list[str]]:
-    """Return features with a variable's one-hot columns merged where rarer than ``least`` in ``rows``."""
+) -> tuple[Floats, list[str], list[list[int]]]:
+    """Return features with a variable's one-hot columns merged where rarer than ``least`` in ``rows``.
+
+    Returns names and, for each new column, the places of the old ones that it is the sum of, too.
+    """
     frequent: list[int] = []
     rare: dict[str, list[int]] = {}
     for i, name in enumerate(names):
@@ -227,4 +255,5 @@ def group_rare(
     # one-hot columns of one variable exclude each other, so that their sum is one-hot again
     grouped = [features[:, columns].sum(1) for columns in rare.values()]
     new_names = [names[i] for i in frequent] + [f"{variable}=(rare)" for variable in rare]
-    return np.stack([*features[:, frequent].T, *grouped], axis=1), new_names
+    merged = np.stack([*features[:, frequent].T, *grouped], axis=1)
+    return merged, new_names, [*([i] for i in frequent), *rare.values()]

@@ -232,7 +232,7 @@ class Method(Checked, ABC):
     def fit(self, problem: Problem) -> DebiasingResult:
         """Run the search; the network of ``problem`` is not changed."""
         if not self.any_groups and not problem.plain:
-            known = "bias_score, threshold_only and base"
+            known = "bias_score, erase, threshold_only and base"
             raise ConfigError(
                 "method",
                 f"{type(self).__name__} is for two groups that are all known, without weights; use {known}",

@@ -46,6 +46,8 @@ class GroupThresholds:
         (True, torch.Size([5]))
     """
 
+    any_groups = True
+
     def __init__(self) -> None:
         self.thresholds, self.met = np.zeros(0), False
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sevenfold.config import ConfigError, prepare
+from sevenfold.config import ConfigError, prepare, suggest
+from sevenfold.errors import InputError
 from sevenfold.fairness.data import SOURCES
+from sevenfold.fairness.data.encoder import Encoder
 from sevenfold.fairness.data.load import open_source
 from sevenfold.fairness.data.table import Split, Table, attribute, small_cells, split_rows, split_table
+from sevenfold.fairness.evaluate import intersections
+from sevenfold.fairness.groups import FEW, SMALL, TWO, Groups, Layout, assign
+from sevenfold.fairness.levels import column, levels
 from sevenfold.fairness.network import TabularNet
 from sevenfold.fairness.objective import Objective
 from sevenfold.fairness.training import Training, new_network, train_copies
@@ -55,8 +60,11 @@ class BaseNetworks:
         min_count: int,
         seeds: Sequence[int],
         base: BaseNetwork,
+        groups: Mapping[str, Any] | None = None,
+        cross: bool = False,
     ) -> None:
         prepare(SOURCES, source, "source")
+        self.rules, self.cross = dict(groups or {}), cross
         self.source, self.root, self.protected = source, root, protected
         self.min_count, self.seeds, self.base = min_count, distinct("seeds", seeds), base
         self._split: dict[tuple[bool, int], Split] = {}
@@ -64,12 +72,42 @@ class BaseNetworks:
 
     @cached_property
     def people(self) -> tuple[Table, str]:
-        """The table, and the attribute that is protected in it."""
-        return open_source(self.source, self.root, self.protected)
+        """The table, and the attribute that is protected in it; ``a and b`` where groups are by several."""
+        table, protected = open_source(self.source, self.root, None if self.rules else self.protected)
+        if self.rules and table.name == "synthetic" != self.source["name"]:
+            self.rules = {"a": None}  # the files are not there: synthetic people have another attribute
+        return table, protected or " and ".join(self.rules)
+
+    @cached_property
+    def all_groups(self) -> Groups | None:
+        """The groups of all people by ``groups``; None where ``protected`` says who is privileged."""
+        if not self.rules:
+            return None
+        table, known = self.people[0], self.columns()
+        for name in self.rules:
+            if name not in known:
+                raise ConfigError("groups", f"{table.name} has no attribute '{name}'. {suggest(name, known)}")
+        own = {} if table.text is None else table.text.rules
+        try:
+            rules = [
+                own[name] if rule is None and name in own else levels(name, known[name], rule)
+                for name, rule in self.rules.items()
+            ]
+            columns = {name: column(known[name], name) for name in self.rules}
+            return assign(rules, columns, cross=self.cross, small=SMALL)
+        except InputError as error:
+            raise ConfigError("groups", str(error)) from None
+
+    def columns(self) -> dict[str, Any]:
+        """Return the attributes by which people may be grouped: as they are, else as 0 and 1."""
+        table = self.people[0]
+        return {**table.attributes, **table.people}
 
     def check(self) -> None:
         """Open the table; refuse one with too few rows in a cell of attribute and label."""
         table, protected = self.people
+        if self.all_groups is not None:
+            return
         few = small_cells(torch.as_tensor(table.y), torch.as_tensor(attribute(table, protected)))
         if few:
             # checked before any training: rates over a handful of rows are noise
@@ -84,16 +122,39 @@ class BaseNetworks:
         """Return the split of a seed; the last one is cached."""
         if (drop, seed) not in self._split:
             table, protected = self.people
-            split = split_table(table, protected, seed, drop_protected=drop, min_count=self.min_count)
+            groups = self.all_groups
+            split = split_table(
+                table, protected, seed, drop_protected=drop, min_count=self.min_count,
+                cells=None if groups is None else groups.cell.numpy(),
+            )  # fmt: skip
             self._split = {(drop, seed): split}
         return self._split[drop, seed]
 
-    def test_attributes(self, seed: int) -> dict[str, Tensor]:
-        """Return all attributes of the test rows, the protected one first."""
+    def groups(self, cells: Tensor) -> Groups:
+        """Return the groups of people with cells (n,) of the protected attribute, named as in their file."""
+        if self.all_groups is not None:
+            return replace(self.all_groups, cell=cells)
+        table, protected = self.people
+        rule = None if table.text is None else table.text.rules.get(protected)
+        if rule is None:
+            return Groups(cells)
+        layout = Layout(rule.groups, TWO.member, {protected: (0, 1)}, SMALL, FEW)
+        return Groups(cells, layout, (rule,))
+
+    def encoder(self, split: Split) -> Encoder | None:
+        """Return what makes a split's rows of the user's file; None for a table that is no such file."""
+        text = self.people[0].text
+        return None if text is None else Encoder.of(text, split)
+
+    def test_groups(self, seed: int) -> dict[str, Tensor]:
+        """Return who of the test rows is in which group, by name; the protected attribute first."""
         table, protected = self.people
         rows = split_rows(len(table.y), seed)[2]
+        if self.all_groups is not None:
+            people = self.all_groups.rows(torch.as_tensor(rows))
+            return {name: people.mask(g) for g, name in enumerate(people.names)}
         names = dict.fromkeys([protected, *table.attributes])
-        return {name: torch.as_tensor(attribute(table, name)[rows]) for name in names}
+        return intersections({name: torch.as_tensor(attribute(table, name)[rows]) for name in names})
 
     def network(self, drop: bool, seed: int, folder: Path) -> TabularNet:
         """Return a base network, loaded from the run folder, or trained together with those of all seeds."""
@@ -154,11 +215,14 @@ def objectives(measures: Sequence[str], epsilons: Sequence[float], objective: Ob
     distinct("measures", measures)
     distinct("epsilons", [f"{epsilon:g}" for epsilon in epsilons])
     try:
-        return [
+        made = [
             dataclasses.replace(objective, measure=measure, epsilon=epsilon)
             for measure in measures
             for epsilon in epsilons
         ]
+        # constraints stand in place of measures and bounds, so that all of these are one
+        made = list({each.title: each for each in made}.values())
+        return made
     except ConfigError as error:
         plural = {"measure": "measures", "epsilon": "epsilons"}
         raise ConfigError(plural.get(error.key, f"objective.{error.key}"), error.message) from None
