@@ -100,9 +100,12 @@ class RecordFiles:
         return {str(record["key"]) for record in read_folder(self.folder / "records")}
 
     def append(self, records: Iterable[Record]) -> None:
-        """Append records; each is on disk before the next."""
+        """Append records; each is on disk before the next.
+
+        Its timing is there before it: a record that a kill leaves on disk is whole.
+        """
         for record in records:
-            for folder in self._folders():
+            for folder in reversed(self._folders()):
                 folder.mkdir(parents=True, exist_ok=True)
                 # The key stands in both files and joins them again.
                 apart = folder.name == "timing"

@@ -11,8 +11,10 @@ from sevenfold.studies import STUDIES
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPES = {
+    "arena": "diffreps/arena",
     "audit": "fairness/audit",
     "benchmark_description": "nas/describe_benchmark",
+    "check_prior": "diffreps/check_prior",
     "curve_pfn": "nas/train_curve_pfn",
     "debias": "fairness/demo",
     "decisions": "fairness/decisions",

@@ -1,5 +1,6 @@
 """Records survive kills; results say what happened."""
 
+import contextlib
 import json
 import math
 from pathlib import Path
@@ -8,7 +9,14 @@ import pytest
 
 from sevenfold.errors import InputError
 from sevenfold.files import write_text
-from sevenfold.records import append_record, merge_shards, read_folder, read_records, summarize
+from sevenfold.records import (
+    RecordFiles,
+    append_record,
+    merge_shards,
+    read_folder,
+    read_records,
+    summarize,
+)
 from sevenfold.results import Results
 
 CONFIG = {"name": "n", "verb": "fit", "seed": 1}
@@ -26,6 +34,28 @@ def test_a_record_cut_short_at_any_byte_costs_only_itself(tmp_path: Path) -> Non
         assert kept in ([first], [first, second]) and (cut < len(whole) - 1 or kept == [first, second])
         append_record(path, {"key": "3"})
         assert list(read_records(path)) == [*kept, {"key": "3"}]
+
+
+@pytest.mark.parametrize("writes", [0, 1, 2])
+def test_a_record_on_disk_has_its_timing_whenever_its_writer_was_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    left, append = iter(range(writes)), append_record
+
+    def killed(path: Path, record: dict[str, object]) -> None:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        append(path, record)
+
+    files = RecordFiles(tmp_path, timing=("seconds",))
+    monkeypatch.setattr("sevenfold.records.append_record", killed)
+    with contextlib.suppress(KeyboardInterrupt):
+        files.append([{"key": "a", "x": 1, "seconds": 2.0}])
+    monkeypatch.undo()
+    whole = [{"key": "a", "x": 1, "seconds": 2.0}]
+    assert files.read() == (whole if writes == 2 else [])
+    files.append([{"key": "a", "x": 1, "seconds": 2.0}])
+    assert files.read() == whole and files.merge() == whole
 
 
 def test_damage_in_the_middle_is_an_error_that_names_the_line(tmp_path: Path) -> None:
