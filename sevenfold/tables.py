@@ -215,5 +215,6 @@ TABLES: dict[str, str] = {
     "diffreps.schedules": "sevenfold.diffreps:SCHEDULES",
     "diffreps.sources": "sevenfold.diffreps:SOURCES",
     "diffreps.networks": "sevenfold.diffreps:NETWORKS",
+    "diffreps.processes": "sevenfold.diffreps:PROCESSES",
 }
 """Every table by the name that ``list`` and ``describe`` call it."""

@@ -74,7 +74,7 @@ def test_every_option_that_takes_a_component_names_its_table(place: str) -> None
     target, given = DOCUMENTED[place]
     # Ray reads the first; the others have languages of their own (sevenfold.nas.spaces.declared,
     # sevenfold.fairness.levels).
-    exempt = {*given, "runtime_env", "parameters", "protected"}
+    exempt = {*given, "runtime_env", "parameters", "protected", "groups"}
     free = [
         name for name, field in schema(target).items() if name not in exempt and unmarked(field.annotation)
     ]

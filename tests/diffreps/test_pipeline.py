@@ -1,5 +1,6 @@
 """Text-to-image pipelines as priors: a tiny random one, saved by diffusers and loaded from disk."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def test_rescaled_tables_are_honoured_and_need_a_prediction_that_can_be_read(tmp
     assert torch.allclose(table.alphas_bar().float(), scheduler.alphas_cumprod, atol=1e-5)
     write(tmp_path)
     config = tmp_path / "scheduler/scheduler_config.json"
-    config.write_text(config.read_text().replace("{", '{"rescale_betas_zero_snr": true,', 1))
+    config.write_text(json.dumps({**json.loads(config.read_text()), "rescale_betas_zero_snr": True}))
     with pytest.raises(InputError, match="eps cannot be read at zero signal"):
         prior_of(str(tmp_path))
 

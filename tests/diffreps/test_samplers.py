@@ -138,6 +138,7 @@ VARIANTS = {
     # noise is new at every level, so that rounding grows from fit to fit: a firmer damping than the others'
     "anneal": {"schedule": SHORT, "solver": {**CALM, "damping": 1.0}},
     "reference": {"schedule": SHORT},
+    "sync": {"schedule": SHORT, "solver": CALM},
     "fit": {"images": {"name": "reference", "schedule": SHORT}, "solver": CALM, "solves": 3},
     "sds": {"count": 20},
     "sjc": {"count": 20},

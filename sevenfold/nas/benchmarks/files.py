@@ -1,6 +1,7 @@
 """Benchmarks from files: the compact form, or any table with a description."""
 
 import json
+import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -98,6 +99,8 @@ def is_compact(path: str | Path) -> bool:
     """Tell whether a file is an ``.npz`` that describes itself; what is no readable archive counts as one."""
     if form_of(path) != ".npz" or str(path).endswith(".gz"):
         return False
+    if not zipfile.is_zipfile(path):
+        return True
     try:
         with np.load(path, allow_pickle=False) as file:
             return "meta" in file

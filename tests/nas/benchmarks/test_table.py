@@ -218,7 +218,7 @@ def test_damaged_files_are_refused(tmp_path):
     np.savez(tmp_path / "other.npz", **content)
     messages = {
         "short": "no readable",
-        "plain": "no description",
+        "plain": "no metric among ops",
         "other": "format 'other'",
         "no": "not exist",
     }
