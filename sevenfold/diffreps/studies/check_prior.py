@@ -167,7 +167,7 @@ class CheckPriorStudy(SamplingStudy[Piece]):
         names = ("prior", "real", "root")
         if "count" in mapping(small["real"]):
             small["real"] = overlay(small["real"], {"count": 64})
-        return {"images": 8, **{name: small[name] for name in names if name in small}}
+        return {**options, "images": 8, **{name: small[name] for name in names if name in small}}
 
 
 def _plain(trial: Trial) -> dict[str, Any]:

@@ -71,8 +71,12 @@ def _of_behaviour(record: Record | None) -> list[str]:
 def headline(parts: Parts) -> Table:
     """Return the curve; without images what the denoiser does."""
     if "curve" not in parts:
-        names = ("not_finite", "alone", "again", "outside")
-        return [["", "share or difference"], *([name, f"{parts['behaviour'][name]:.2g}"] for name in names)]
+        rows = [
+            [name, f"{parts['behaviour'][name]:.2g}"]
+            for name in ("not_finite", "alone", "again", "outside")
+            if "behaviour" in parts
+        ]
+        return [["", "share or difference"], *rows]
     names = ("level", "network", "linear", "ratio")
     rows = [[f"{row[name]:.3g}" for name in names] for row in parts["curve"]["rows"]]
     return [["noise / data std", "error of the network", "best linear", "ratio"], *rows]
