@@ -195,7 +195,7 @@ def places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 LABELS = ("algorithms", "methods", "representations", "view_noises", "extrapolators", "searches", "noises",
-          "arms", "networks", "by_dataset", "trials_of", "sources", "tags")  # fmt: skip
+          "arms", "networks", "by_dataset", "trials_of", "sets", "sources", "tags")  # fmt: skip
 LANGUAGES = {"parameters", "groups", "constraints"}  # what stands below is the user's own, of no schema
 
 
