@@ -1,5 +1,6 @@
 """Files that are never half-written."""
 
+import hashlib
 import os
 import secrets
 from collections.abc import Iterator
@@ -32,6 +33,18 @@ def replace_file(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def file_hash(path: str | Path) -> str:
+    """Return the SHA-256 of a file.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "empty"
+    >>> file.touch()
+    >>> file_hash(file)[:8]
+    'e3b0c442'
+    """
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -77,8 +77,8 @@ def dispatch(command: Command, program: Path) -> int:
         settings = [*(f"--allow={package}" for package in command.allow), *command.settings]
         return run_sweep(str(command.topic), settings, program, jobs=command.jobs, count=command.count)
     config = read_config(command)
-    if config.get("study", {}).get("name") in ("decisions", "audit"):
-        command = replace(command, ckpt=None)  # a saved debiased network: no state for Lightning
+    if "study" in config:
+        command = replace(command, ckpt=None)  # read_config has made an option of it: no state for Lightning
     if command.print_config:
         if command.short:
             import yaml
@@ -119,6 +119,8 @@ def read_config(command: Command) -> dict[str, Any]:
     if command.verb not in (None, "check") and not study:
         layers.append({"verb": command.verb})
     config = compose(layers, settings)
+    if command.ckpt and "study" in config and not study:
+        raise InputError("a study has no weights to load: leave --ckpt out")
     if command.shard != (1, 1) and "study" not in config:
         raise InputError("--shard divides a study into pieces; this configuration is none")
     weights = command.ckpt or command.untrained or config.get("model", {}).get("weights")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from studies import FEWER, RECIPES, command, environment, node, seed, settings
 
 from sevenfold.config import build
@@ -310,3 +311,9 @@ def test_records_that_depend_on_the_machine_stand_apart(here: Path) -> None:
     folder = here / "runs/a/version_0"
     assert not any("searcher_seconds" in record for record in read_folder(folder / "records"))
     assert all(record["searcher_seconds"] >= 0 for record in read_folder(folder / "timing"))
+
+
+def test_a_study_takes_no_checkpoint(toy_study: Path, tmp_path: Path, capsys: Any) -> None:
+    torch.save({"state_dict": {}, "config": {}}, tmp_path / "some.ckpt")
+    assert main(["--config", str(toy_study), "--ckpt", str(tmp_path / "some.ckpt")]) == 2
+    assert "a study has no weights to load" in capsys.readouterr().err

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sevenfold.config import ConfigError
-from sevenfold.errors import InputError
+from sevenfold.errors import InputError, one_line
 from sevenfold.ranges import LARGEST, Count, Finite, Range, Size
 from sevenfold.seeding import torch_generator
 
@@ -105,8 +105,14 @@ def folder(
     groups = sorted({file.parent for file in files})
     pictures = []
     for file in files:
-        with Image.open(file) as picture:
-            fitted = ImageOps.fit(picture.convert("L" if channels == 1 else "RGB"), size[::-1])
+        try:
+            with Image.open(file) as opened:
+                picture = ImageOps.exif_transpose(opened)
+        except OSError as error:
+            raise InputError(f"'{file}' cannot be read as a picture: {one_line(error)}") from None
+        if picture.mode[0] in "IF":  # converted they would be clipped to white
+            raise InputError(f"'{file}' has more than 8 bits a channel ({picture.mode}); convert it")
+        fitted = ImageOps.fit(picture.convert("L" if channels == 1 else "RGB"), size[::-1])
         pictures.append(torch.frombuffer(bytearray(fitted.tobytes()), dtype=torch.uint8))
     raw = torch.stack(pictures).view(-1, *size, channels).movedim(-1, 1).float()
     labels = torch.tensor([groups.index(file.parent) for file in files])

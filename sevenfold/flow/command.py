@@ -16,7 +16,7 @@ import numpy as np
 from torch import Tensor
 
 from sevenfold.errors import InputError
-from sevenfold.files import write_text
+from sevenfold.files import file_hash, write_text
 from sevenfold.flow.estimator import Estimator, load
 from sevenfold.flow.formats import write_image
 from sevenfold.flow.media.inputs import Clip, Frame, find_clips
@@ -24,7 +24,6 @@ from sevenfold.flow.media.reading import clip_frames
 from sevenfold.flow.media.video import VideoWriter, frame_rate, video_writer
 from sevenfold.flow.result import FlowResult
 from sevenfold.flow.sequence_scale import SequenceScale
-from sevenfold.flow.shipped import file_hash
 
 FORMATS = ("flo", "png", "npz")
 PICTURES = ("colors", "warped", "confidence", "arrows", "panel")

@@ -1,6 +1,5 @@
 """Weights that come with the package, and what is known of them: one card a model."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ import torch
 
 from sevenfold.config import build
 from sevenfold.errors import InputError, suggest
-from sevenfold.files import replace_file, write_text
+from sevenfold.files import file_hash, replace_file, write_text
 from sevenfold.flow import NETWORKS
 from sevenfold.flow.confidence import Calibration
 from sevenfold.flow.network import FlowNetwork
@@ -99,8 +98,3 @@ def write_model(
     card = {**facts, "sha256": file_hash(path), "calibration": rows}
     write_text(path.with_suffix(".json"), json.dumps(card, indent=1) + "\n")
     return card
-
-
-def file_hash(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,6 +1,5 @@
 """Objectives of one's own: functions in files below the working directory, named ``module:function``."""
 
-import hashlib
 import importlib.util
 import re
 import sys
@@ -12,6 +11,7 @@ from typing import Any
 
 from sevenfold.config import ConfigError
 from sevenfold.errors import shown
+from sevenfold.files import file_hash
 
 NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
@@ -46,7 +46,7 @@ def locate_objective(name: str, folder: Path | None = None) -> Source:
         raise ConfigError(
             "objective", f"{name}: {real} is not a file of yours below {root}; nothing was loaded"
         )
-    return Source(name, real, hashlib.sha256(real.read_bytes()).hexdigest())
+    return Source(name, real, file_hash(real))
 
 
 def load_objective(source: Source) -> Callable[..., Any]:
@@ -54,7 +54,7 @@ def load_objective(source: Source) -> Callable[..., Any]:
 
     A file that changed since it was located is refused: workers of one run begin at different times.
     """
-    if hashlib.sha256(source.path.read_bytes()).hexdigest() != source.sha256:
+    if file_hash(source.path) != source.sha256:
         raise ConfigError("objective", f"{source.path} changed while the search ran; start it again")
     module_name, _, function = source.name.partition(":")
     spec = importlib.util.spec_from_file_location(module_name, source.path)

@@ -4,7 +4,6 @@ A name has a card ``<name>.json``, beside its file ``<name>.safetensors`` or wit
 ``sevenfold.load(name)`` opens it; ``python -m sevenfold.zoo.pack`` makes a file of a checkpoint.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sevenfold.errors import InputError, suggest
+from sevenfold.files import file_hash
 
 FOLDER = Path(__file__).parent
 CACHE = Path("~/.cache/sevenfold/zoo")
@@ -84,6 +84,6 @@ def weights(entry: Card) -> Path:
             raise InputError(f"'{entry.name}' is not in the package: download {entry.url} to '{path}'")
     if not path.is_file():
         raise InputError(f"'{entry.name}': the file '{path}' is missing; install the package again")
-    if hashlib.sha256(path.read_bytes()).hexdigest() != entry.sha256:
+    if file_hash(path) != entry.sha256:
         raise InputError(f"'{path}' is damaged: its sha256 is not that of the card of '{entry.name}'")
     return path

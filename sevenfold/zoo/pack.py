@@ -1,7 +1,6 @@
 """Weights of a checkpoint as one safetensors file: ``python -m sevenfold.zoo.pack CHECKPOINT FILE``."""
 
 import argparse
-import hashlib
 import json
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 
 from sevenfold.checkpoint import DESTINATIONS, Checkpoint, read_checkpoint
 from sevenfold.errors import InputError
+from sevenfold.files import file_hash
 
 # Parts of a checkpoint that only a training needs.
 TRAINING = ("loops", "callbacks", "optimizer_states", "lr_schedulers", "resumption", "stale_start",
@@ -46,7 +46,7 @@ def write(content: Checkpoint, path: Path) -> str:
     config = content.get("config", {})
     content["config"] = {key: value for key, value in config.items() if key not in DESTINATIONS}
     save_file(tensors, path, metadata={"content": json.dumps(content)})
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return file_hash(path)
 
 
 def read(path: Path) -> Checkpoint:

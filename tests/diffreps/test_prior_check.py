@@ -30,6 +30,7 @@ from sevenfold.diffreps.priors.network import NetworkPrior
 from sevenfold.diffreps.process import Table
 from sevenfold.diffreps.sources import Images, digits
 from sevenfold.diffreps.studies.check_prior import CheckPriorStudy
+from sevenfold.errors import InputError
 
 DIFFUSION = Path(__file__).resolve().parents[3] / "shared/data/diffusion"
 STEPS = 200
@@ -213,6 +214,25 @@ def test_pictures_of_a_folder_are_a_source(tmp_path: Path) -> None:
     assert source.images[0, :, 0, 0].tolist() == [1.0, -1.0, -1.0] and source.range == (-1.0, 1.0)
     with pytest.raises(ValueError, match="no pictures"):
         build(SOURCES, {"name": "folder", "path": str(tmp_path / "cats/none")}, "source")
+
+
+def test_a_picture_of_a_folder_stands_upright_and_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    from PIL import Image
+
+    wide = Image.new("L", (4, 2), 0)
+    wide.paste(255, (0, 0, 2, 2))  # the left half is white
+    exif = Image.Exif()
+    exif[0x0112] = 6  # recorded by a camera turned by 90 degrees: the left side is up
+    wide.save(tmp_path / "a.png", exif=exif)
+    node = {"name": "folder", "path": str(tmp_path), "size": [4, 2], "channels": 1}
+    image = build(SOURCES, node, "source").images[0, 0]
+    assert image.tolist() == [[1.0, 1.0], [1.0, 1.0], [-1.0, -1.0], [-1.0, -1.0]]
+    Image.new("I;16", (4, 4), 60000).save(tmp_path / "b.png")
+    with pytest.raises(InputError, match=r"b\.png' has more than 8 bits"):
+        build(SOURCES, node, "source")
+    (tmp_path / "b.png").write_text("no picture")
+    with pytest.raises(InputError, match=r"b\.png' cannot be read as a picture"):
+        build(SOURCES, node, "source")
 
 
 @pytest.mark.slow  # seventeen searches

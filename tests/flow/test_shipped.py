@@ -5,8 +5,9 @@ import torch
 from real_pairs import needs_data, pair
 
 from sevenfold.errors import InputError
+from sevenfold.files import file_hash
 from sevenfold.flow import load
-from sevenfold.flow.shipped import FOLDER, SHIPPED, default_calibration, file_hash, load_shipped
+from sevenfold.flow.shipped import FOLDER, SHIPPED, default_calibration, load_shipped
 from sevenfold.flow.shipping import install, pairs_seen
 from sevenfold.flow.sparsification import ause, rank_correlation
 

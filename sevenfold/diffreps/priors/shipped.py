@@ -1,6 +1,5 @@
 """Denoisers whose weights come with the suite."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Literal
@@ -12,6 +11,7 @@ from sevenfold.config import build
 from sevenfold.diffreps import NETWORKS
 from sevenfold.diffreps.priors.network import NetworkPrior, from_facts
 from sevenfold.errors import InputError
+from sevenfold.files import file_hash
 
 FOLDER = Path(__file__).parent.parent / "shipped"
 
@@ -39,7 +39,7 @@ def opened(path: Path) -> NetworkPrior:
         if not file.is_file():
             raise InputError(f"'{file}' is missing; install the package again")
     card = json.loads(card_path.read_text())
-    if hashlib.sha256(path.read_bytes()).hexdigest() != card["sha256"]:
+    if file_hash(path) != card["sha256"]:
         raise InputError(
             f"'{path}' is damaged: its sha256 is not that of its card; install the package again"
         )

@@ -96,7 +96,7 @@ def _stack(
 
 
 def is_compact(path: str | Path) -> bool:
-    """Tell whether a file is an ``.npz`` that describes itself; what is no readable archive counts as one."""
+    """Tell whether a file is an ``.npz`` that describes itself; also True for an unreadable ``.npz``."""
     if form_of(path) != ".npz" or str(path).endswith(".gz"):
         return False
     if not zipfile.is_zipfile(path):

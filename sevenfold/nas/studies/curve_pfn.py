@@ -58,14 +58,12 @@ class CurvePFNTraining(Study[Piece]):
         every: Count = 50,
         fresh: Count = 200,
     ) -> None:
-        if width % heads:
-            raise ConfigError("width", f"must be a multiple of heads ({heads}), got {width}")
         self.steps, self.tasks, self.lr, self.half = steps, tasks, lr, precision == "bf16"
         self.network = {"width": width, "layers": layers, "heads": heads}
         self.every, self.fresh = every, fresh
 
     def check(self) -> None:
-        """Refuse a network whose weights would be too large to ship, before it is trained."""
+        """Refuse a network that cannot be built, or whose weights would be too large to ship."""
         with torch.device("meta"):
             size = 2 * sum(p.numel() for p in CurvePFN(**self.network).parameters())
         if size > MOST_BYTES - 10_000:  # what the file's own header may need

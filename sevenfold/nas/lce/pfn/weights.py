@@ -1,6 +1,5 @@
 """Weights of the prior-fitted network as one small file beside a card that tells where they come from."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import torch
 
 from sevenfold.errors import InputError
-from sevenfold.files import replace_file
+from sevenfold.files import file_hash, replace_file
 from sevenfold.nas.lce.pfn.network import CurvePFN
 
 MOST_BYTES = 1_000_000
@@ -29,9 +28,8 @@ def write_weights(network: CurvePFN, path: Path, card: Mapping[str, Any]) -> dic
     path.parent.mkdir(parents=True, exist_ok=True)
     with replace_file(path) as file:
         save_file(tensors, file, metadata={"network": json.dumps(dict(network.options))})
-    content = path.read_bytes()
-    full = {"network": dict(network.options), **card, "bytes": len(content)}
-    full["sha256"] = hashlib.sha256(content).hexdigest()
+    facts = {"bytes": path.stat().st_size, "sha256": file_hash(path)}
+    full = {"network": dict(network.options), **card, **facts}
     with replace_file(path.with_suffix(".json")) as file:
         file.write_text(json.dumps(full, indent=1) + "\n")
     return full
