@@ -50,7 +50,7 @@ def case_of(value: float, views: int) -> int:
 
 
 CASES = {
-    1: "does not bind: fit, pullback and anneal agree, and fit or pullback is enough",
+    1: "does not bind: fit and pullback agree, and either is enough; anneal loses variety",
     2: "binds: anneal gives the most plausible images, fit a set most like the prior's, SDS the most "
     "recognisable ones with little variety",
     3: "has several views, each with a prior: pullback without rounds and with object noise keeps the spread",

@@ -1,5 +1,6 @@
 """Tables, picture and verdict of samplers at equal calls."""
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ Figures = Mapping[str, tuple[float, float]]
 
 
 def arms(records: Sequence[Record]) -> dict[str, dict[str, tuple[float, float]]]:
-    """Return mean and standard deviation over seeds of every figure, by arm.
+    """Return mean and standard deviation (NaN of one seed) over seeds of every figure, by arm.
 
     A seed's figure is the mean over its samples, of the log-likelihood the median.
     """
@@ -33,7 +34,7 @@ def _figures(seeds: Sequence[Sequence[Record]]) -> dict[str, tuple[float, float]
         if seeds[0][0].get(name) is not None:
             middle = statistics.median if name == "log_likelihood" else statistics.fmean
             values = [middle(record[name] for record in part) for part in seeds]
-            deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+            deviation = statistics.stdev(values) if len(values) > 1 else math.nan
             figures[name] = (statistics.fmean(values), deviation)
     return figures
 
@@ -64,9 +65,15 @@ def _best(own: Mapping[str, Figures], name: str, choose: Any) -> str:
     if not known:
         return ""
     group = choose(known, key=lambda each: known[each][0])
-    value, deviation = known[group]
     side = "least" if choose is min else "most"
-    return f"{side} {TITLES[name]} {group.partition('/')[2]} ({value:{COLUMNS[name]}} +- {deviation:.2g})"
+    return f"{side} {TITLES[name]} {group.partition('/')[2]} ({_shown(name, known[group])})"
+
+
+def _shown(name: str, figure: tuple[float, float]) -> str:
+    """Return a figure as text, with its deviation where there are seeds to have one."""
+    value, deviation = figure
+    spread = "" if math.isnan(deviation) else f" +- {deviation:.2g}"
+    return f"{value:{COLUMNS[name]}}{spread}"
 
 
 def headline(records: Sequence[Record]) -> Table:
@@ -76,10 +83,7 @@ def headline(records: Sequence[Record]) -> Table:
     rated = any("rate" in figures for figures in by_arm.values())
     rows = [["", "calls", *(TITLES[name] for name in names), *(["rate"] if rated else [])]]
     for group, figures in by_arm.items():
-        cells = [
-            f"{figures[name][0]:{COLUMNS[name]}} +- {figures[name][1]:.2g}" if name in figures else "-"
-            for name in names
-        ]
+        cells = [_shown(name, figures[name]) if name in figures else "-" for name in names]
         rate = [f"{figures['rate'][0]:g}" if "rate" in figures else "-"] if rated else []
         rows.append([group, f"{figures['calls'][0]:g}", *cells, *rate])
     return rows
@@ -110,14 +114,17 @@ def draw(records: Sequence[Record], path: Path) -> bool:
         name = next(
             (n for n in ("log_likelihood", "correct", "energy") if n in next(iter(own.values()))), "energy"
         )
+        if name == "log_likelihood":
+            axes.set_yscale("symlog")
         for group, figures in own.items():
             (x, dx), (y, dy) = figures["diversity"], figures[name]
+            dx, dy = (0.0 if math.isnan(deviation) else deviation for deviation in (dx, dy))
             axes.errorbar(x, y, dy, dx, fmt="none", color="0.6", lw=1)
             # the area of a mark is the number of calls
             axes.scatter(x, y, s=max(10.0, figures["calls"][0]), label=group.partition("/")[2])
         axes.axvline(1, color="0.8", lw=1)
-        scale = {"yscale": "symlog"} if name == "log_likelihood" else {}
-        axes.set(xlabel="diversity (truth 1)", ylabel=TITLES[name], title=label, **scale)
+        axes.margins(0.1)
+        axes.set(xlabel="diversity (truth 1)", ylabel=TITLES[name], title=label)
         axes.legend(fontsize=7)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replace_file(path) as temporary:
